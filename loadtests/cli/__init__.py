@@ -1,0 +1,57 @@
+"""The verbs. With `__main__.py`, the only place that prints or exits.
+
+Each verb is a module beside this one whose `command` is a click command, loaded when named so
+that `loadtests --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Final
+
+import click
+
+import loadtests
+
+VERBS: Final = {
+    "gate": "Set up, run cart and session load, judge, report; the exit code is the verdict.",
+    "report": "Rebuild the reports of one run, or compare several.",
+    "compare": "Compare two runs or sets of runs, or interleave two subjects.",
+    "baseline": "Promote, list and show baselines.",
+    "history": "Every run's figures over time, with change points.",
+    "verify": "CloudShelf's set-up checklist against the targets.",
+    "targets": "Start, show and stop the embedded databases.",
+    "calibrate": "Prove the reported percentiles against servers of known latency.",
+    "capacity": "Find the highest rate that keeps the promise.",
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return [verb for verb in VERBS if _module(verb)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in VERBS or not _module(cmd_name):
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, VERBS[verb]) for verb in self.list_commands(ctx)])
+
+
+def _module(verb: str) -> bool:
+    return importlib.util.find_spec(f"{__name__}.{verb}") is not None
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(loadtests.__version__, prog_name="loadtests")
+def root() -> None:
+    """Latency gate and load tests for CloudShelf's carts and sessions.
+
+    Exit codes: 0 PASS, 1 FAIL, 2 usage, configuration or target error, 3 INCONCLUSIVE, 4 INVALID.
+    """

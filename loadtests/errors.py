@@ -1,0 +1,99 @@
+"""Every error a user can meet.
+
+::
+
+    LoadtestsError               exit code 2, carries a hint
+    ├── UsageError               a flag, verb or argument that makes no sense
+    ├── ConfigError              loadtests.toml, environment or flags; names every problem at once
+    ├── TargetError              a database that cannot be started, reached or logged in to
+    │   └── DownloadError        an embedded target that could not be fetched or verified
+    ├── ProvisionError           a table or schema that is not what CloudShelf's should be
+    ├── ResultsError             a run folder or baseline that cannot be read
+    └── CallError                one call to a store that failed; recorded by name, never printed alone
+        ├── QuantityRefused      the quantity would leave 1-99
+        ├── LineNotFound         update or remove of a cart line that is not there
+        ├── SessionNotFound      refresh or summary of a session that is not there, or is expired
+        ├── ResponseInvalid      the database answered, but not with what was stored
+        ├── CallTimeout          no answer within the driver's timeout
+        └── BackendError         any other refusal, under the name the database gives it
+
+Only `loadtests/cli.py` prints them.
+"""
+
+from __future__ import annotations
+
+EXIT_PASS, EXIT_FAIL, EXIT_ERROR, EXIT_INCONCLUSIVE, EXIT_INVALID = 0, 1, 2, 3, 4
+
+
+class LoadtestsError(Exception):
+    """What happened and to what (the message), and what to do about it (the hint)."""
+
+    exit_code = EXIT_ERROR
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(LoadtestsError):
+    """A flag, verb or argument that makes no sense."""
+
+
+class ConfigError(LoadtestsError):
+    """Settings that cannot be used: one line of `problems` for each."""
+
+    def __init__(self, source: str, problems: list[str], *, hint: str = "") -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(
+            f"{source} has {count}:\n" + "\n".join(f"  {p}" for p in problems), hint=hint
+        )
+        self.problems = problems
+
+
+class TargetError(LoadtestsError):
+    """A database that cannot be started, reached or logged in to."""
+
+
+class DownloadError(TargetError):
+    """An embedded target that could not be fetched or verified."""
+
+
+class ProvisionError(LoadtestsError):
+    """A table or schema that is not what CloudShelf's should be."""
+
+
+class ResultsError(LoadtestsError):
+    """A run folder or baseline that cannot be read."""
+
+
+class CallError(LoadtestsError):
+    """One call to a store that failed; `name` is what the run's error counts show."""
+
+    def __init__(self, message: str = "", *, name: str = "") -> None:
+        super().__init__(message or (self.__doc__ or ""))
+        self.name = name or type(self).__name__
+
+
+class QuantityRefused(CallError):
+    """The quantity would leave 1-99."""
+
+
+class LineNotFound(CallError):
+    """The cart has no such line."""
+
+
+class SessionNotFound(CallError):
+    """There is no live session of that id."""
+
+
+class ResponseInvalid(CallError):
+    """The database answered, but not with what was stored."""
+
+
+class CallTimeout(CallError):
+    """No answer within the driver's timeout."""
+
+
+class BackendError(CallError):
+    """Any other refusal, under the name the database gives it."""

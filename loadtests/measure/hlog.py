@@ -1,0 +1,167 @@
+"""HdrHistogram interval logs (format 1.3), written and read line by line.
+
+The hdrhistogram package writes no `Tag=` and a broken start time, so lines are made here; a test
+reads them back with that package. Encoding: HdrHistogram V2, LEB128 zig-zag counts, zlib, base64
+(https://github.com/HdrHistogram/HdrHistogram, `EncodableHistogram`, `HistogramLogWriter`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from loadtests.errors import ResultsError
+from loadtests.measure.histogram import (
+    HIGHEST_NS,
+    LENGTH,
+    LOWEST_NS,
+    SIGNIFICANT_DIGITS,
+    Sparse,
+    highest_value_ns,
+)
+
+_COOKIE: Final = 0x1C849303 | 0x10
+_COMPRESSED_COOKIE: Final = 0x1C849304 | 0x10
+_HEADER: Final = struct.Struct(">iiiiqqd")
+_OUTER: Final = struct.Struct(">ii")
+_MAX_PLAIN: Final = _HEADER.size + 9 * LENGTH
+COLUMNS: Final = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One second of one series: seconds since the run's start, length in seconds, counts."""
+
+    tag: str
+    start_s: float
+    length_s: float
+    counts: Sparse
+
+
+def header(started_at_s: float) -> str:
+    """The log's first lines; `started_at_s` is Unix time."""
+    return (
+        "#[Histogram log format version 1.3]\n"
+        f"#[StartTime: {started_at_s:.3f} (seconds since epoch)]\n"
+        f"{COLUMNS}\n"
+    )
+
+
+def format_line(line: Line) -> str:
+    """One log line with its newline; Interval_Max is in milliseconds, as other writers do."""
+    highest = highest_value_ns(line.counts.index[-1:])
+    max_ms = float(highest[0]) / 1e6 if highest.size else 0.0
+    body = encode(line.counts)
+    return f"Tag={line.tag},{line.start_s:.3f},{line.length_s:.3f},{max_ms:.3f},{body}\n"
+
+
+def encode(counts: Sparse) -> str:
+    """Base64 text of the V2 compressed encoding."""
+    out = bytearray()
+    position = 0
+    for index, count in zip(counts.index.tolist(), counts.counts.tolist(), strict=True):
+        if index > position:
+            _put_leb128(out, 2 * (index - position) - 1)  # zig-zag of minus the gap
+        _put_leb128(out, 2 * count)
+        position = index + 1
+    plain = _HEADER.pack(_COOKIE, len(out), 0, SIGNIFICANT_DIGITS, LOWEST_NS, HIGHEST_NS, 1.0) + out
+    packed = zlib.compress(plain, 6)
+    return base64.b64encode(_OUTER.pack(_COMPRESSED_COOKIE, len(packed)) + packed).decode()
+
+
+def _put_leb128(out: bytearray, value: int) -> None:
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+
+
+def decode(text: str) -> Sparse:
+    """The counts in `text`. Raises ValueError for anything but this harness's layout."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+        cookie, length = _OUTER.unpack_from(raw)
+        inflater = zlib.decompressobj()
+        plain = inflater.decompress(raw[_OUTER.size :], _MAX_PLAIN)
+    except (binascii.Error, struct.error, zlib.error) as error:
+        raise ValueError(f"not a compressed histogram ({error})") from None
+    if cookie != _COMPRESSED_COOKIE or length != len(raw) - _OUTER.size or not inflater.eof:
+        raise ValueError("not a compressed histogram")
+    if len(plain) < _HEADER.size:
+        raise ValueError("histogram cut short")
+    cookie, length, offset, digits, lowest, highest, _ = _HEADER.unpack_from(plain)
+    if (cookie, offset, digits, lowest, highest) != (
+        _COOKIE,
+        0,
+        SIGNIFICANT_DIGITS,
+        LOWEST_NS,
+        HIGHEST_NS,
+    ):
+        raise ValueError("a histogram of another layout")
+    body = np.frombuffer(plain, np.uint8, offset=_HEADER.size)
+    if length != body.size:
+        raise ValueError("histogram cut short")
+    return _decode_counts(body)
+
+
+def _decode_counts(body: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Sparse:
+    if not body.size:
+        empty = np.zeros(0, np.int64)
+        return Sparse(empty, empty)
+    last = (body & 0x80) == 0
+    ends = np.flatnonzero(last)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    if not last[-1] or int((ends - starts).max()) > 7:
+        raise ValueError("malformed counts")
+    place = np.arange(body.size) - np.repeat(starts, ends - starts + 1)
+    parts = (body & 0x7F).astype(np.int64) << (7 * place)
+    zigzag = np.add.reduceat(parts, starts)
+    value = (zigzag >> 1) ^ -(zigzag & 1)
+    step = np.where(value < 0, -value, 1)
+    if int(step.max()) > LENGTH or int(step.sum()) > LENGTH:
+        raise ValueError("counts beyond the layout")
+    index = np.cumsum(step) - step
+    held = value > 0
+    return Sparse(index[held], value[held])
+
+
+def read_log(path: Path) -> Iterator[Line]:
+    """Every complete line of a log. A last line without newline (a crash) is left out.
+
+    Raises ResultsError naming the file and line for anything else that cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        raise ResultsError(f"{path} is missing.", hint="Is this a complete run folder?") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} cannot be read: {error}.") from None
+    complete = text[: text.rfind("\n") + 1]
+    for number, line in enumerate(complete.splitlines(), 1):
+        if line.startswith(("#", '"')) or not line:
+            continue
+        try:
+            yield _parse(line)
+        except ValueError as error:
+            raise ResultsError(
+                f"{path} line {number} is damaged: {error}.",
+                hint="Take the run folder from its source again, or repeat the run.",
+            ) from None
+
+
+def _parse(line: str) -> Line:
+    fields = line.split(",")
+    if len(fields) != 5 or not fields[0].startswith("Tag="):
+        raise ValueError("expected Tag=…, start, length, max, histogram")
+    start_s, length_s = float(fields[1]), float(fields[2])
+    if not (0 <= start_s < 1e9 and 0 <= length_s < 1e9):
+        raise ValueError("a time out of range")
+    return Line(fields[0][4:], start_s, length_s, decode(fields[4]))

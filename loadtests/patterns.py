@@ -1,0 +1,24 @@
+"""The nine access patterns, the two backends and the five drivers, by their one name each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CART_PATTERNS: Final = ("cart.get", "cart.get_item", "cart.add", "cart.update", "cart.remove")
+SESSION_PATTERNS: Final = (
+    "session.create",
+    "session.get",
+    "session.refresh",
+    "session.store_summary",
+)
+PATTERNS: Final = CART_PATTERNS + SESSION_PATTERNS
+
+BACKENDS: Final = ("dynamodb", "postgres")
+DRIVERS: Final = {
+    "dynamodb": ("wire", "boto3", "aioboto3"),
+    "postgres": ("psycopg", "asyncpg"),
+}
+METRICS: Final = ("response_time", "service_time", "wire_time")
+
+CARTS_TABLE: Final = "cloudshelf-carts"
+SESSIONS_TABLE: Final = "cloudshelf-sessions"
