@@ -9,7 +9,7 @@
     │   └── DownloadError        an embedded target that could not be fetched or verified
     ├── ProvisionError           a table or schema that is not what CloudShelf's should be
     ├── ResultsError             a run folder or baseline that cannot be read
-    └── CallError                one call to a store that failed; recorded by name, never printed alone
+    └── CallError                one call to a store that failed; recorded by its name
         ├── QuantityRefused      the quantity would leave 1-99
         ├── LineNotFound         update or remove of a cart line that is not there
         ├── SessionNotFound      refresh or summary of a session that is not there, or is expired

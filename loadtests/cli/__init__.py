@@ -40,8 +40,9 @@ class _Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, VERBS[verb]) for verb in self.list_commands(ctx)])
+        if verbs := self.list_commands(ctx):
+            with formatter.section("Verbs"):
+                formatter.write_dl([(verb, VERBS[verb]) for verb in verbs])
 
 
 def _module(verb: str) -> bool:

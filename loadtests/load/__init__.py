@@ -1,0 +1,1 @@
+"""How often: open-loop arrivals, the workload, and the Locust users that carry them out."""

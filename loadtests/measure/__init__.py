@@ -1,0 +1,1 @@
+"""What was seen: the recorder, generator health and the run folder."""

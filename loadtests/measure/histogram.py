@@ -38,8 +38,9 @@ def lowest_value_ns(index: Counts) -> Counts:
     """The smallest value counted at each place."""
     bucket = (index >> (SUB_BUCKET_BITS - 1)) - 1
     sub = (index & (HALF - 1)) + HALF
-    low = bucket < 0
-    return np.where(low, index, sub << np.maximum(bucket, 0))
+    exact = bucket < 0
+    values: Counts = np.where(exact, index, sub << np.maximum(bucket, 0))
+    return values
 
 
 def highest_value_ns(index: Counts) -> Counts:

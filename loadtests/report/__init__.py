@@ -1,0 +1,1 @@
+"""How it is shown: every number chosen and rounded once, then drawn."""

@@ -31,7 +31,7 @@ class CartStore(Protocol):
     def add(self, user_id: str, book: Book, quantity: int, now: datetime) -> int:
         """Create the line or increase its quantity; returns the new quantity, keeps `added_at`.
 
-        Raises QuantityRefused when `quantity` is not 1-99 or the sum would pass 99 (nothing changes).
+        Raises QuantityRefused, changing nothing, when `quantity` is not 1-99 or the sum passes 99.
         """
 
     def update(self, user_id: str, book_id: str, quantity: int, now: datetime) -> None:

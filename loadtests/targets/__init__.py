@@ -1,0 +1,1 @@
+"""Where the databases run: embedded, or named by URL or DSN."""
