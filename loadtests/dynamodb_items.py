@@ -1,0 +1,159 @@
+"""CloudShelf's DynamoDB items: the one place that maps records to attributes and back (pure).
+
+Attributes are in DynamoDB's own JSON (`{"S": "…"}`, numbers as decimal strings), so a driver that
+speaks the wire protocol sends them as they are. Reading trusts nothing: an item that is not what
+CloudShelf stores raises `ResponseInvalid` naming the attribute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from loadtests.errors import ResponseInvalid
+from loadtests.model import (
+    CartItem,
+    CartSummary,
+    Preferences,
+    Session,
+    SessionData,
+    from_iso,
+    to_iso,
+)
+
+Attributes = dict[str, Any]
+
+
+def cart_item_to_attributes(item: CartItem) -> Attributes:
+    """Write one cart line as a DynamoDB item."""
+    return {
+        "user_id": {"S": item.user_id},
+        "book_id": {"S": item.book_id},
+        "quantity": {"N": str(item.quantity)},
+        "added_at": {"S": to_iso(item.added_at)},
+        "updated_at": {"S": to_iso(item.updated_at)},
+        "book_title": {"S": item.book_title},
+        "book_price": {"N": format(item.book_price, "f")},
+        "book_image_url": {"S": item.book_image_url},
+    }
+
+
+def cart_item_from_attributes(attributes: Mapping[str, Any]) -> CartItem:
+    """Read one cart line. Raises ResponseInvalid when it is not one."""
+    try:
+        return CartItem(
+            _text(attributes["user_id"]),
+            _text(attributes["book_id"]),
+            int(attributes["quantity"]["N"]),
+            _moment(attributes["added_at"]),
+            _moment(attributes["updated_at"]),
+            _text(attributes["book_title"]),
+            _money(attributes["book_price"]),
+            _text(attributes["book_image_url"]),
+        )
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise ResponseInvalid(f"That is no cart line: {_reason(error)}.") from None
+
+
+def summary_to_attribute(summary: CartSummary) -> Attributes:
+    """Write a cart summary as the map that `cart_summary` holds."""
+    return {
+        "M": {
+            "item_count": {"N": str(summary.item_count)},
+            "total_amount": {"N": format(summary.total_amount, "f")},
+            "last_updated": {"S": to_iso(summary.last_updated)},
+        }
+    }
+
+
+def session_to_attributes(session: Session) -> Attributes:
+    """Write one session as a DynamoDB item."""
+    data = session.session_data
+    preferences = data.preferences
+    return {
+        "session_id": {"S": session.session_id},
+        "user_id": {"S": session.user_id},
+        "session_data": {
+            "M": {
+                "preferences": {
+                    "M": {
+                        "theme": {"S": preferences.theme},
+                        "language": {"S": preferences.language},
+                        "currency": {"S": preferences.currency},
+                    }
+                },
+                "browsing_history": {"L": [{"S": book_id} for book_id in data.browsing_history]},
+                "search_history": {"L": [{"S": words} for words in data.search_history]},
+            }
+        },
+        "cart_summary": summary_to_attribute(session.cart_summary),
+        "last_activity": {"S": to_iso(session.last_activity)},
+        "created_at": {"S": to_iso(session.created_at)},
+        "expires_at": {"N": str(session.expires_at)},
+        "ip_address": {"S": session.ip_address},
+        "user_agent": {"S": session.user_agent},
+    }
+
+
+def session_from_attributes(attributes: Mapping[str, Any]) -> Session:
+    """Read one session. Raises ResponseInvalid when it is not one."""
+    try:
+        data = attributes["session_data"]["M"]
+        preferences = data["preferences"]["M"]
+        summary = attributes["cart_summary"]["M"]
+        return Session(
+            _text(attributes["session_id"]),
+            _text(attributes["user_id"]),
+            SessionData(
+                Preferences(
+                    _text(preferences["theme"]),
+                    _text(preferences["language"]),
+                    _text(preferences["currency"]),
+                ),
+                tuple([_text(entry) for entry in data["browsing_history"]["L"]]),
+                tuple([_text(entry) for entry in data["search_history"]["L"]]),
+            ),
+            CartSummary(
+                int(summary["item_count"]["N"]),
+                _money(summary["total_amount"]),
+                _moment(summary["last_updated"]),
+            ),
+            _moment(attributes["last_activity"]),
+            _moment(attributes["created_at"]),
+            int(attributes["expires_at"]["N"]),
+            _text(attributes["ip_address"]),
+            _text(attributes["user_agent"]),
+        )
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise ResponseInvalid(f"That is no session: {_reason(error)}.") from None
+
+
+def _text(attribute: Mapping[str, Any]) -> str:
+    value = attribute["S"]
+    if type(value) is not str:
+        raise TypeError(f"S holds {value!r:.40}")
+    return value
+
+
+def _money(attribute: Mapping[str, Any]) -> Decimal:
+    value = Decimal(attribute["N"])
+    if not value.is_finite():
+        raise ValueError(f"N holds {value}")
+    return value
+
+
+def _moment(attribute: Mapping[str, Any]) -> datetime:
+    moment = from_iso(attribute["S"])
+    if moment.tzinfo is None:
+        raise ValueError(f"{attribute['S']!r} names no time zone")
+    return moment
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no {error.args[0]!r} where one belongs"
+    if isinstance(error, ArithmeticError):
+        return "a number is not a number"
+    return str(error)
