@@ -1,0 +1,103 @@
+"""Wire time of clients that own their sockets: stamps taken at the socket itself.
+
+Wire time runs from the first request byte handed to the socket to the last response byte read from
+it, so that building, signing and parsing stay outside (docs/decisions/stores.md).
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+
+class WireTime:
+    """The stamps of one round trip; `clock` counts nanoseconds."""
+
+    __slots__ = ("_clock", "_received_ns", "_sent_ns")
+
+    def __init__(self, clock: Callable[[], int] = perf_counter_ns) -> None:
+        self._clock = clock
+        self._sent_ns = 0
+        self._received_ns = 0
+
+    def begin(self) -> None:
+        """Forget the last round trip."""
+        self._sent_ns = 0
+        self._received_ns = 0
+
+    def sending(self) -> None:
+        """Bytes are about to be handed to the socket; only the first time counts."""
+        if not self._sent_ns:
+            self._sent_ns = self._clock()
+
+    def received(self) -> None:
+        """Bytes have been read; the last time counts."""
+        self._received_ns = self._clock()
+
+    def elapsed_ns(self) -> int:
+        """Nanoseconds on the wire: until now if no answer came, 0 if nothing was sent."""
+        if not self._sent_ns:
+            return 0
+        return max((self._received_ns or self._clock()) - self._sent_ns, 1)
+
+
+class TimedSocket(socket.socket):
+    """A socket for asyncio that stamps what passes through it."""
+
+    wire: WireTime
+
+    def send(self, *args: Any) -> int:
+        """See socket.send."""
+        self.wire.sending()
+        return super().send(*args)
+
+    def sendmsg(self, *args: Any) -> int:
+        """See socket.sendmsg."""
+        self.wire.sending()
+        return super().sendmsg(*args)
+
+    def recv(self, *args: Any) -> bytes:
+        """See socket.recv."""
+        data = super().recv(*args)
+        self.wire.received()
+        return data
+
+    def recv_into(self, *args: Any) -> int:
+        """See socket.recv_into."""
+        count = super().recv_into(*args)
+        self.wire.received()
+        return count
+
+
+class TimedConnectionSocket:
+    """A connected socket, plain or TLS, as `http.client` uses it, that stamps what passes.
+
+    A wrapper and not a subclass: a TLS socket takes over the descriptor of the socket it wraps.
+    """
+
+    def __init__(self, connected: socket.socket, wire: WireTime) -> None:
+        self._socket = connected
+        self._wire = wire
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def sendall(self, data: Any) -> None:
+        """See socket.sendall."""
+        self._wire.sending()
+        self._socket.sendall(data)
+
+    def recv_into(self, buffer: Any) -> int:
+        """See socket.recv_into."""
+        count = self._socket.recv_into(buffer)
+        self._wire.received()
+        return count
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Open for buffered reading, as the response parser does (`mode` is always "rb")."""
+        del mode
+        self._socket._io_refs += 1  # type: ignore[attr-defined]  # as socket.makefile does
+        return io.BufferedReader(socket.SocketIO(self, "r"))  # type: ignore[arg-type]
