@@ -1,0 +1,80 @@
+"""Every report of one run, from its folder alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from loadtests.errors import ResultsError
+from loadtests.measure.results import read_run
+from loadtests.report.charts import picture
+from loadtests.report.html import render_report
+from loadtests.report.junit import render_junit
+from loadtests.report.markdown import render_summary
+from loadtests.report.openmetrics import render_openmetrics
+from loadtests.report.page import Page, build_page
+from loadtests.report.sections import Section, sections_of
+from loadtests.report.series_csv import render_csv
+
+
+def build_reports(run_path: Path) -> list[Path]:
+    """Write all reports into the run folder, `report.html` first, and return their paths.
+
+    Raises ResultsError when the folder cannot be read or written. Files appear whole or not at
+    all; everything is made before the first is written.
+    """
+    page = build_page(read_run(run_path))
+    return write_files(page.run.path, render(page))
+
+
+def render(page: Page) -> dict[str, bytes]:
+    """Each file's name in the run folder and its content."""
+    sections = sections_of(page)
+    return {
+        "report.html": render_report(page, sections).encode(),
+        "summary.md": render_summary(page).encode(),
+        "junit.xml": render_junit(page),
+        "series.csv": render_csv(page).encode(),
+        "metrics.prom": render_openmetrics(page).encode(),
+    } | _pictures(sections)
+
+
+def _pictures(sections: list[Section]) -> dict[str, bytes]:
+    charts = [chart for section in sections for chart in section.charts]
+    return {
+        f"charts/{chart.name}.{kind}": picture(chart, kind)
+        for chart in charts
+        for kind in ("png", "svg")
+    }
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> list[Path]:
+    """Write each atomically under `folder`. Raises ResultsError."""
+    written = []
+    for name, content in files.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, content)
+        except OSError as error:
+            raise ResultsError(
+                f"{path} cannot be written: {error.strerror}.",
+                hint="Free the disk or make the folder writable, then `loadtests report` again.",
+            ) from None
+        written.append(path)
+    return written
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise

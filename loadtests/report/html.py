@@ -1,0 +1,87 @@
+"""`report.html`: one file that needs nothing else, from a page's sections."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import loadtests
+from loadtests.report.charts import Chart, Panel, page_svg
+from loadtests.report.opening import facts_of, notes_of
+from loadtests.report.page import Page
+from loadtests.report.palette import DARK, LIGHT, css_variables
+from loadtests.report.sections import Section
+
+MARKS: Final = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", "NOT JUDGED": "–"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A chart whose panels are SVG text; `least_rem` is how narrow a panel may get."""
+
+    chart: Chart
+    panels: tuple[tuple[Markup, Panel], ...]
+    least_rem: float
+
+
+def environment() -> Environment:
+    """Templates of this package, everything escaped unless it was made here."""
+    env = Environment(
+        loader=PackageLoader("loadtests.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.globals["marks"] = MARKS
+    env.globals["version"] = loadtests.__version__
+    return env
+
+
+def render_report(page: Page, sections: Sequence[Section]) -> str:
+    """The whole report as one HTML document."""
+    env = environment()
+    css, js = _css(env), _source(env, "report.js")
+    return env.get_template("report.html").render(
+        page=page,
+        facts=facts_of(page),
+        notes=notes_of(page),
+        sections=sections,
+        drawn={chart.name: drawn(chart) for s in sections for chart in s.charts},
+        css=Markup(css),  # noqa: S704 - the package's own file
+        js=Markup(js),  # noqa: S704 - the package's own file
+        script_hash=script_hash(js),
+    )
+
+
+def drawn(chart: Chart) -> Drawn:
+    """Every panel as SVG; matplotlib has escaped the text in it."""
+    panels = tuple(
+        (Markup(page_svg(chart, number)), panel)  # noqa: S704 - see above
+        for number, panel in enumerate(chart.panels)
+    )
+    widest = max(panel.width_in for panel in chart.panels)
+    return Drawn(chart, panels, round(widest * 72 / 16 * 1.05, 1))
+
+
+def script_hash(script: str) -> str:
+    """What the page's content security policy allows: this script and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _css(env: Environment) -> str:
+    css = _source(env, "report.css")
+    css = css.replace("LIGHT_VARIABLES", css_variables(LIGHT))
+    return css.replace("DARK_VARIABLES", css_variables(DARK))
+
+
+def _source(env: Environment, name: str) -> str:
+    if env.loader is None:
+        return ""
+    return env.loader.get_source(env, name)[0]

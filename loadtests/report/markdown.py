@@ -1,0 +1,98 @@
+"""`summary.md`: one screen for a pull-request comment or a CI step summary."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from loadtests.report.opening import facts_of, notes_of
+from loadtests.report.page import Cell, Page, Row
+
+MARKS: Final = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "INVALID": "⛔"}
+LONGEST: Final = 60_000  # GitHub refuses comments above 65,536 characters
+_MOST_SENTENCES: Final = 10
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~#])")
+
+
+def render_summary(page: Page) -> str:
+    """The verdict, the table, and why a limit did not pass."""
+    judged = page.judged
+    parts = [
+        f"### {MARKS.get(judged.status, '▫️')} {judged.status}: {words(judged.sentence)}",
+        _opening(page),
+        _table(page),
+        _missed(page),
+        _facts(page),
+    ]
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    if len(text) > LONGEST:  # cut on a line, so that no markup is left open
+        text = text[: text.rindex("\n", 0, LONGEST)] + "\n\n… cut; the report has the rest.\n"
+    return text
+
+
+def words(text: str) -> str:
+    """Text from outside with its Markdown and HTML made harmless, mentions too."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", text).replace("@", "@\u200b").replace("://", ":\u200b//")
+
+
+def name(text: str) -> str:
+    """A name from outside as a code span inside a table."""
+    return "`" + text.replace("`", "ˋ").replace("|", "\\|") + "`"
+
+
+def _opening(page: Page) -> str:
+    setting = page.setting
+    lines = [f"{words(setting.ran_on)} {words(setting.load)} {setting.caution}".strip()]
+    if page.headline:
+        lines.insert(0, f"**{words(page.headline)}**")
+    lines += [f"> {words(note)}" for note in notes_of(page)]
+    return "\n\n".join(lines)
+
+
+def _table(page: Page) -> str:
+    if not page.rows:
+        return ""
+    heads = ["access pattern"]
+    for subject in page.subjects:
+        heads += [f"{words(subject.label)} p50", "p99", "verdict"]
+    lines = [_line(heads), _line(["---"] + ["---:", "---:", "---"] * len(page.subjects))]
+    for pattern in page.patterns:
+        cells = [name(pattern)]
+        for subject in page.subjects:
+            cells += _cells(page.row(pattern, subject))
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def _cells(row: Row | None) -> list[str]:
+    if row is None:
+        return ["–"] * 3
+    verdict = f"{MARKS.get(row.status, '▫️')} {row.status}"
+    failed = f"<br>{row.errors.text} errors" if row.errors.value else ""
+    return [_cell(row.p50), _cell(row.p99), verdict + failed]
+
+
+def _cell(cell: Cell) -> str:
+    value = f"**{cell.value.text}**" if cell.over else cell.value.text
+    return f"{value}<br><sub>{cell.span}</sub>" if cell.span else value
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _missed(page: Page) -> str:
+    missed = [x for x in page.judged.limits if x.status != "PASS" and x.sentence]
+    missed.sort(key=lambda x: x.status != "FAIL")
+    lines = [f"- {x.status}: {words(x.sentence)}" for x in missed[:_MOST_SENTENCES]]
+    if len(missed) > _MOST_SENTENCES:
+        lines.append(f"- and {len(missed) - _MOST_SENTENCES} more in the report")
+    return "\n".join(lines)
+
+
+def _facts(page: Page) -> str:
+    facts = "; ".join(f"{f.name.lower()} {f.value} ({f.context})" for f in facts_of(page))
+    return f"<sub>{name(page.run.info.id[:80])} · {words(facts)} · {page.metric_words}; " + (
+        "small figures are 95% confidence intervals</sub>"
+    )

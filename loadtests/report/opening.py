@@ -1,0 +1,84 @@
+"""The top of a report: what must be known first, and the few figures that sum the run up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadtests.measure.results import Run
+from loadtests.report.judged import NOT_JUDGED
+from loadtests.report.page import Page, Row
+from loadtests.report.rounding import clean, percent, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What, how much, and a line of context; `tone` fail asks for attention."""
+
+    name: str
+    value: str
+    context: str
+    tone: str = ""
+
+
+def notes_of(page: Page) -> list[str]:
+    """What a reader must know before believing the rest."""
+    info, notes = page.run.info, []
+    if info.state == "interrupted":
+        notes.append("The run was interrupted: the figures cover what was measured until then.")
+    elif info.state == "running":
+        notes.append(
+            "The run has not ended, or ended without a last word: the figures cover what is in "
+            "its log."
+        )
+    if not page.series:
+        notes.append("Nothing was measured: the log holds no call.")
+    if page.judged.status == NOT_JUDGED:
+        notes.append("No verdict is stored in run.json, so no interval or target is shown.")
+    if info.validity is None:
+        notes.append("The generator's health was not judged, so the figures may be its own doing.")
+    else:
+        notes += [
+            f"{clean(r.found, longest=400).rstrip('.')}. Remedy: {clean(r.remedy, longest=400)}."
+            for r in info.validity.reasons
+        ]
+    quiet = [f"{s.pattern} on {s.subject.label}" for s in page.series if not s.calls]
+    if quiet:
+        notes.append(f"No call was made for {', '.join(quiet)}.")
+    return notes
+
+
+def facts_of(page: Page) -> list[Fact]:
+    """The slowest p99, the calls, the errors and the generator's health."""
+    info, rows = page.run.info, page.rows
+    calls = int(sum(r.calls.value or 0 for r in rows))
+    failed = int(sum(r.errors.value or 0 for r in rows))
+    measured = seconds(info.duration_s) if info.duration_s else "an unknown time"
+    warm_up = f", after {seconds(info.warm_up_s)} of warm-up" if info.warm_up_s else ""
+    share = f"{percent(failed / calls).text} of calls" if failed and calls else "no call failed"
+    return [
+        _slowest(rows),
+        Fact("Calls", f"{calls:,}", f"in {measured}{warm_up}"),
+        Fact("Errors", f"{failed:,}", share if calls else "no calls"),
+        _generator(page.run),
+    ]
+
+
+def _slowest(rows: Sequence[Row]) -> Fact:
+    known = [r for r in rows if r.p99.value.known]
+    if not known:
+        return Fact("Slowest p99", "–", "no series carries a p99")
+    worst = max(known, key=lambda r: r.p99.value.value or 0.0)
+    aim = f"; target {worst.p99.target.text}" if worst.p99.target.known else ""
+    where = f"{worst.pattern} on {worst.subject.label}{aim}"
+    return Fact("Slowest p99", worst.p99.value.text, where, "fail" if worst.p99.over else "")
+
+
+def _generator(run: Run) -> Fact:
+    validity = run.info.validity
+    if validity is None:
+        return Fact("Load generator", "not judged", "no health in run.json")
+    if validity.valid:
+        return Fact("Load generator", "healthy", "it did not distort the figures")
+    rules = ", ".join(clean(r.rule) for r in validity.reasons)
+    return Fact("Load generator", "distorted the run", rules or "no reason given", "fail")

@@ -1,0 +1,182 @@
+"""Every number of a report, chosen and rounded once: `build_page(run)` → `Page`.
+
+Templates, tables and exports print what stands here; charts draw the same values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from loadtests.measure.results import Run
+from loadtests.report.judged import RATIO, Judged, Limit, read_judged
+from loadtests.report.rounding import (
+    UNKNOWN,
+    Number,
+    calls_needed,
+    change,
+    change_span,
+    count,
+    milliseconds,
+    percent,
+    span,
+)
+from loadtests.report.series import Series, Subject, patterns_of, read_series, subjects_of
+from loadtests.report.setting import Setting, read_setting
+
+PERCENTILES: Final = {"p50": 0.5, "p99": 0.99}
+METRIC_WORDS: Final = {
+    "response_time": "response time",
+    "service_time": "service time",
+    "wire_time": "wire time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A percentile with its interval, its target and its growth against the baseline."""
+
+    value: Number
+    low_ms: float | None = None
+    high_ms: float | None = None
+    span: str = ""
+    target: Number = UNKNOWN
+    change: Number = UNKNOWN
+    change_span: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether the value is beyond its target (which alone decides nothing)."""
+        value, target = self.value.value, self.target.value
+        return value is not None and target is not None and value > target
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One access pattern on one subject."""
+
+    pattern: str
+    subject: Subject
+    p50: Cell
+    p99: Cell
+    targets: tuple[str, ...]
+    calls: Number
+    errors: Number
+    errors_said: str
+    status: str
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a report says, before it is laid out."""
+
+    run: Run
+    setting: Setting
+    metric: str
+    judged: Judged
+    rows: tuple[Row, ...]
+    series: tuple[Series, ...]
+    subjects: tuple[Subject, ...]
+    patterns: tuple[str, ...]
+    headline: str = ""
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether any series was held against a baseline."""
+        return any(r.p50.change.known or r.p99.change.known for r in self.rows)
+
+    @property
+    def metric_words(self) -> str:
+        """The judged time in words."""
+        return METRIC_WORDS[self.metric]
+
+    def row(self, pattern: str, subject: Subject) -> Row | None:
+        """The row of a pattern on a subject, if it was measured."""
+        found = (r for r in self.rows if r.pattern == pattern and r.subject == subject)
+        return next(found, None)
+
+    def target_ms(self, percentile: str) -> float | None:
+        """The target all series share for `p50` or `p99`, or None where they differ."""
+        cells = [r.p50 if percentile == "p50" else r.p99 for r in self.rows]
+        targets = {c.target.value for c in cells if c.value.known}
+        return targets.pop() if len(targets) == 1 else None
+
+
+def build_page(run: Run) -> Page:
+    """Choose and round every number of `run`'s report."""
+    series = read_series(run)
+    judged = read_judged(run)
+    setting = read_setting(run)
+    metric = _metric(run)
+    rows = tuple(_row(one, judged, metric) for one in series)
+    return Page(
+        run=run,
+        setting=setting,
+        metric=metric,
+        judged=judged,
+        rows=rows,
+        series=tuple(series),
+        subjects=tuple(subjects_of(series)),
+        patterns=tuple(patterns_of(series)),
+    )
+
+
+def _metric(run: Run) -> str:
+    slo = run.info.config.get("slo")
+    asked = slo.get("metric") if isinstance(slo, dict) else None
+    return asked if asked in METRIC_WORDS else "response_time"
+
+
+def _row(one: Series, judged: Judged, metric: str) -> Row:
+    limits = judged.limits_of(one.subject, one.pattern)
+    failed = one.failed
+    named = [f"{name} {n:,}" for name, n in sorted(one.errors.items())]
+    if one.unfinished:
+        named.append(f"unfinished {one.unfinished:,}")
+    share = f" ({percent(failed / one.calls).text})" if one.calls and failed else ""
+    return Row(
+        pattern=one.pattern,
+        subject=one.subject,
+        p50=_cell(one, "p50", judged, metric),
+        p99=_cell(one, "p99", judged, metric),
+        targets=tuple(
+            f"{x.statistic} {milliseconds(x.limit).text}" for x in limits if x.unit == "ms"
+        ),
+        calls=count(one.calls),
+        errors=Number(float(failed), f"{failed:,}{share}"),
+        errors_said=", ".join(named),
+        status=judged.status_of(one.subject, one.pattern),
+        limits=limits,
+    )
+
+
+def _cell(one: Series, name: str, judged: Judged, metric: str) -> Cell:
+    """A percentile with what the judge says of it."""
+    limits = {x.statistic: x for x in judged.limits_of(one.subject, one.pattern)}
+    absolute, growth = limits.get(name), limits.get(name + RATIO)
+    estimate = judged.estimate(one.subject, one.pattern, metric, name)
+    value_ms = one.quantile_ms(metric, PERCENTILES[name])
+    if value_ms is None:
+        return Cell(_not_carried(one, name, metric))
+    target_ms = absolute.limit if absolute else None
+    return Cell(
+        value=milliseconds(value_ms, target_ms),
+        low_ms=estimate.low_ms if estimate else None,
+        high_ms=estimate.high_ms if estimate else None,
+        span=span(estimate.low_ms, estimate.high_ms) if estimate else "",
+        target=milliseconds(target_ms),
+        change=change(_growth(growth.estimate)) if growth else UNKNOWN,
+        change_span=change_span(_growth(growth.low), _growth(growth.high)) if growth else "",
+    )
+
+
+def _growth(ratio: float | None) -> float | None:
+    return None if ratio is None else ratio - 1
+
+
+def _not_carried(one: Series, name: str, metric: str) -> Number:
+    histogram = one.histograms.get(metric)
+    had = histogram.total if histogram is not None else 0
+    needed = calls_needed(PERCENTILES[name])
+    return Number(None, f"needs {needed:,} calls, had {had:,}" if had else "no calls")

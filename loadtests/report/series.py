@@ -1,0 +1,127 @@
+"""The run as the report sees it: one `Series` for each backend, driver and access pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from loadtests.measure.histogram import Histogram, highest_value_ns, lowest_value_ns
+from loadtests.measure.results import Capacity, Interval, Key, Run, SeriesInfo
+from loadtests.patterns import BACKENDS, METRICS, PATTERNS
+from loadtests.report.palette import SUBJECTS
+from loadtests.report.rounding import calls_needed, clean
+
+NAMES: Final = {"dynamodb": "DynamoDB", "postgres": "PostgreSQL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is compared: a backend through a driver; `role` is its colour in every chart."""
+
+    backend: str
+    driver: str
+    label: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One access pattern on one subject. Times are nanoseconds."""
+
+    subject: Subject
+    pattern: str
+    calls: int
+    errors: Mapping[str, int]
+    unfinished: int
+    histograms: Mapping[str, Histogram]
+    intervals: Mapping[str, Sequence[Interval]]
+    warm_up: Mapping[str, Sequence[Interval]]
+    capacity: Capacity | None
+
+    @property
+    def failed(self) -> int:
+        """Calls that ended in an error."""
+        return sum(self.errors.values())
+
+    def quantile_ms(self, metric: str, q: float) -> float | None:
+        """A percentile, or None where the sample cannot carry it."""
+        histogram = self.histograms.get(metric)
+        if histogram is None or histogram.total < calls_needed(q):
+            return None
+        return histogram.quantile_ns(q) / 1e6
+
+    def mean_ms(self, metric: str) -> float | None:
+        """The mean, from the middle of each histogram place (within 0.05%), or None."""
+        histogram = self.histograms.get(metric)
+        return mean_ms(histogram) if histogram is not None and histogram.total else None
+
+
+def mean_ms(histogram: Histogram) -> float:
+    """The mean of a histogram that is not empty, in milliseconds."""
+    parts = histogram.sparse()
+    middle = (lowest_value_ns(parts.index) + highest_value_ns(parts.index)) / 2
+    return float(np.dot(middle, parts.counts)) / parts.total / 1e6
+
+
+def read_series(run: Run) -> list[Series]:
+    """Every series of the run, in the order of the access patterns and then of the backends.
+
+    A run that was cut short may have no summaries in run.json: its log then names the series.
+    """
+    infos = {(s.backend, s.driver, s.pattern): s for s in run.info.series}
+    for key in run.intervals:
+        place = (key.backend, key.driver, key.pattern)
+        infos.setdefault(
+            place, SeriesInfo(backend=place[0], driver=place[1], pattern=place[2], count=0)
+        )
+    subjects = _subjects([(backend, driver) for backend, driver, _ in infos])
+    found = [_series(run, info, subjects) for info in infos.values()]
+    order = list(subjects.values())
+    return sorted(found, key=lambda s: (_rank(PATTERNS, s.pattern), order.index(s.subject)))
+
+
+def patterns_of(series: Sequence[Series]) -> list[str]:
+    """The access patterns present, in order."""
+    return list(dict.fromkeys(one.pattern for one in series))
+
+
+def subjects_of(series: Sequence[Series]) -> list[Subject]:
+    """The subjects present, in order."""
+    found = {one.subject for one in series}
+    return sorted(found, key=lambda s: (SUBJECTS.index(s.role), s.backend, s.driver))
+
+
+def _series(run: Run, info: SeriesInfo, subjects: Mapping[tuple[str, str], Subject]) -> Series:
+    keys = {m: Key(info.backend, info.driver, info.pattern, m) for m in METRICS}
+    histograms = {m: run.total(key) for m, key in keys.items() if key in run.intervals}
+    recorded = histograms["response_time"].total if "response_time" in histograms else 0
+    return Series(
+        subject=subjects[info.backend, info.driver],
+        pattern=clean(info.pattern),
+        calls=info.count or recorded,
+        errors={clean(name): n for name, n in info.errors.items() if n > 0},
+        unfinished=info.unfinished,
+        histograms=histograms,
+        intervals={m: run.intervals.get(key, ()) for m, key in keys.items()},
+        warm_up={m: run.warm_up.get(key, ()) for m, key in keys.items()},
+        capacity=info.capacity,
+    )
+
+
+def _subjects(pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Subject]:
+    ordered = sorted(set(pairs), key=lambda p: (_rank(BACKENDS, p[0]), p[1]))
+    several = {backend for backend, _ in ordered if sum(b == backend for b, _ in ordered) > 1}
+    subjects = {}
+    for place, (backend, driver) in enumerate(ordered):
+        name = NAMES.get(backend, clean(backend))
+        label = f"{name} ({clean(driver)})" if backend in several else name
+        role = SUBJECTS[min(place, len(SUBJECTS) - 1)]
+        subjects[backend, driver] = Subject(backend, driver, label, role)
+    return subjects
+
+
+def _rank(known: Sequence[str], name: str) -> tuple[int, str]:
+    return (known.index(name), "") if name in known else (len(known), name)

@@ -1,0 +1,133 @@
+"""What a run ran on and how it was set, as words and as rows of a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from loadtests.measure.results import Run
+from loadtests.report.rounding import clean, seconds
+from loadtests.report.series import NAMES
+
+_PASSWORD: Final = re.compile(r"(?i)(://[^/@\s:]*:)[^@\s]+(?=@)|(password=)(?:'[^']*'|\S+)")
+_SECRET_KEY: Final = re.compile(r"(?i)password|secret|token|access_key|credential")
+_MOST_ROWS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one backend ran, and whether it is AWS's own service."""
+
+    backend: str
+    name: str
+    where: str
+    emulator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A run's circumstances."""
+
+    scenario: str
+    title: str
+    started: str
+    places: tuple[Place, ...]
+    ran_on: str
+    caution: str
+    load: str
+    configuration: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...]
+
+
+def read_setting(run: Run) -> Setting:
+    """Read it from run.json."""
+    info = run.info
+    places = tuple(_place(backend, about) for backend, about in info.targets.items())
+    return Setting(
+        scenario=clean(info.scenario),
+        title=f"{clean(info.scenario)} · {clean(info.id)}",
+        started=clean(info.started_at).replace("T", " ").replace("Z", " UTC"),
+        places=places,
+        ran_on=_ran_on(places),
+        caution=_caution(places),
+        load=_load(run),
+        configuration=tuple(flat(info.config)),
+        environment=tuple(flat(info.environment)),
+    )
+
+
+def _place(backend: str, about: Mapping[str, Any]) -> Place:
+    target = clean(without_passwords(str(about.get("target", ""))))
+    label = clean(about.get("label") or NAMES.get(backend, backend))
+    version = clean(about.get("version") or "")
+    name = f"{label} {version}".strip() if version not in label else label
+    dynamodb = backend == "dynamodb"
+    emulator = bool(about.get("emulator", dynamodb and target != "aws"))
+    where = {"embedded": "started by this harness on the same machine", "aws": "on AWS"}
+    return Place(backend, name, where.get(target, f"at {target}" if target else ""), emulator)
+
+
+def _ran_on(places: Sequence[Place]) -> str:
+    if not places:
+        return "What it ran on was not recorded."
+    named = [f"{p.name}, {p.where}" if p.where else p.name for p in places]
+    if len({p.where for p in places}) == 1 and places[0].where and len(places) > 1:
+        return f"Ran on {' and '.join(p.name for p in places)}, {places[0].where}."
+    return f"Ran on {'; '.join(named)}."
+
+
+def _caution(places: Sequence[Place]) -> str:
+    if any(p.emulator for p in places):
+        return (
+            "An emulator is not AWS: these figures show regressions and compare designs on this "
+            "machine. Judge the promise itself on a real table."
+        )
+    return ""
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A nested mapping as dotted keys and texts, without secrets; at most 200 rows."""
+    for count, (key, value) in enumerate(_leaves(tree, prefix)):
+        if count == _MOST_ROWS:
+            yield "…", "more settings than are shown here; run.json has all"
+            return
+        yield clean(key), clean(value)
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{name}.")
+        elif value is not None:
+            yield name, "(not shown)" if _SECRET_KEY.search(str(key)) else _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(v) for v in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return without_passwords(str(value))
+
+
+def without_passwords(text: str) -> str:
+    """A DSN or URL with its password struck out; run.json has none, but this is shown."""
+    return _PASSWORD.sub(lambda m: (m[1] or m[2]) + "•••", text)
+
+
+def _load(run: Run) -> str:
+    """`Load: 500 Poisson arrivals/s on each backend, for 70 s after 10 s of warm-up.`"""
+    load = run.info.config.get("load")
+    parts = []
+    if isinstance(load, Mapping) and isinstance(load.get("rate"), int | float):
+        law = {"poisson": "Poisson ", "constant": "evenly spaced "}.get(str(load.get("arrivals")))
+        parts.append(f"{load['rate']:,g} {law or ''}arrivals/s on each backend")
+    if run.info.duration_s:
+        after = f" after {seconds(run.info.warm_up_s)} of warm-up" if run.info.warm_up_s else ""
+        parts.append(f"for {seconds(run.info.duration_s)}{after}")
+    return f"Load: {', '.join(parts)}." if parts else ""

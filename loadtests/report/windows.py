@@ -1,0 +1,160 @@
+"""Figures over time: percentiles and rates in windows long enough to carry them.
+
+Histograms of neighbouring seconds are merged by addition, so a window's percentile is that of its
+own calls, never an average of percentiles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from loadtests.measure.histogram import Sparse, bucket_index, highest_value_ns
+from loadtests.measure.results import Interval
+from loadtests.report.rounding import calls_needed
+from loadtests.report.series import Series
+
+MOST_WINDOWS: Final = 120
+HEAT_COLUMNS: Final = 90
+HEAT_ROWS_A_DECADE: Final = 12
+# A cell's level is the share of its column's calls, from "at least one" to a quarter.
+HEAT_SHARES: Final = (0.0, 0.002, 0.01, 0.03, 0.1, 0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time, in seconds since the run's start; a percentile not carried is None."""
+
+    start_s: float
+    length_s: float
+    warm_up: bool
+    calls: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+    @property
+    def middle_s(self) -> float:
+        """Where to draw it."""
+        return self.start_s + self.length_s / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """How one subject's calls spread over time and latency: `levels[row, column]`, 0 is none."""
+
+    column_s: float
+    start_s: float
+    lowest_ms: float
+    levels: np.ndarray[tuple[int, int], np.dtype[np.int64]]
+
+
+def quantile_ns(counts: Sparse, q: float) -> int:
+    """A percentile of a merged sparse histogram that is not empty; rank ceil(q × n)."""
+    cumulative = np.cumsum(counts.counts)
+    rank = max(1, math.ceil(q * int(cumulative[-1]) - 1e-9 * int(cumulative[-1])))
+    place = counts.index[np.searchsorted(cumulative, rank, side="left")]
+    return int(highest_value_ns(np.asarray([place]))[0])
+
+
+def merged(parts: Sequence[Sparse]) -> Sparse:
+    """The sum of sparse histograms."""
+    if not parts:
+        empty = np.zeros(0, np.int64)
+        return Sparse(empty, empty)
+    index = np.concatenate([part.index for part in parts])
+    counts = np.concatenate([part.counts for part in parts])
+    places, inverse = np.unique(index, return_inverse=True)
+    return Sparse(places, np.bincount(inverse, weights=counts).astype(np.int64))
+
+
+def window_length_s(series: Iterable[Series]) -> int:
+    """The shortest whole number of seconds in which most windows of each series carry a p99."""
+    longest = 1
+    for one in series:
+        intervals = one.intervals.get("response_time", ())
+        calls, length = sum(i.counts.total for i in intervals), sum(i.length_s for i in intervals)
+        if calls and length:
+            # a sixth more than needed, so that a window a little below the mean still carries it
+            longest = max(longest, math.ceil(calls_needed(0.99) * 7 / 6 / (calls / length)))
+            longest = max(longest, math.ceil(length / MOST_WINDOWS))
+    return longest
+
+
+def windows(one: Series, metric: str, length_s: int) -> list[Window]:
+    """The series cut into windows of `length_s`, aligned on the end of the warm-up."""
+    measured, warm_up = one.intervals.get(metric, ()), one.warm_up.get(metric, ())
+    origin = _origin(measured, warm_up)
+    return [
+        *_cut(warm_up, origin, length_s, warm=True),
+        *_cut(measured, origin, length_s, warm=False),
+    ]
+
+
+def _origin(measured: Sequence[Interval], warm_up: Sequence[Interval]) -> float:
+    if measured:
+        return min(i.start_s for i in measured)
+    return max((i.start_s + i.length_s for i in warm_up), default=0.0)
+
+
+def _cut(
+    intervals: Sequence[Interval], origin: float, length_s: int, *, warm: bool
+) -> list[Window]:
+    parts: dict[int, list[Interval]] = {}
+    for interval in intervals:
+        # a millisecond of grace: starts are written to the millisecond
+        place = math.floor((interval.start_s - origin + 0.001) / length_s)
+        parts.setdefault(place, []).append(interval)
+    return [_window(parts[place], warm=warm) for place in sorted(parts)]
+
+
+def _window(intervals: Sequence[Interval], *, warm: bool) -> Window:
+    counts = merged([i.counts for i in intervals])
+    start = min(i.start_s for i in intervals)
+    length = max(i.start_s + i.length_s for i in intervals) - start
+    total = counts.total
+
+    def carried_ms(q: float) -> float | None:
+        return quantile_ns(counts, q) / 1e6 if total >= calls_needed(q) else None
+
+    return Window(start, length, warm, total, carried_ms(0.5), carried_ms(0.99))
+
+
+def heat(series: Sequence[Series], metric: str = "response_time") -> Heat | None:
+    """One subject's series together, warm-up included; None when nothing was recorded."""
+    intervals = [i for s in series for i in (*s.warm_up.get(metric, ()), *s.intervals[metric])]
+    everything = merged([i.counts for i in intervals])
+    if not everything.total:
+        return None
+    start = min(i.start_s for i in intervals)
+    end = max(i.start_s + i.length_s for i in intervals)
+    column_s = max(1.0, math.ceil((end - start) / HEAT_COLUMNS))
+    columns = max(1, math.ceil((end - start) / column_s - 1e-6))
+    low = math.floor(HEAT_ROWS_A_DECADE * math.log10(max(_lowest_ns(everything), 1_000)))
+    high = math.floor(HEAT_ROWS_A_DECADE * math.log10(quantile_ns(everything, 1.0))) + 1
+    edges_ns = 10 ** (np.arange(low + 1, max(high, low + 2)) / HEAT_ROWS_A_DECADE)
+    edges = bucket_index(edges_ns.astype(np.int64))
+    cells = np.zeros((len(edges) + 1, columns), np.int64)
+    for interval in intervals:
+        column = min(int((interval.start_s - start + 0.001) / column_s), columns - 1)
+        rows = np.searchsorted(edges, interval.counts.index, side="right")
+        np.add.at(cells[:, column], rows, interval.counts.counts)
+    lowest_ms = 10 ** (low / HEAT_ROWS_A_DECADE) / 1e6
+    return Heat(column_s, start, lowest_ms, _levels(cells))
+
+
+def _lowest_ns(counts: Sparse) -> int:
+    return int(highest_value_ns(counts.index[counts.counts > 0][:1])[0])
+
+
+def _levels(
+    cells: np.ndarray[tuple[int, int], np.dtype[np.int64]],
+) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    share = cells / np.maximum(cells.sum(axis=0), 1)
+    levels: np.ndarray[tuple[int, int], np.dtype[np.int64]] = np.zeros_like(cells)
+    for least in HEAT_SHARES:
+        levels += (cells > 0) & (share >= least)
+    return levels
