@@ -1,0 +1,63 @@
+"""Whether two runs may be compared: the same scenario, load, target, machine and versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from loadtests.errors import ResultsError
+from loadtests.measure.results import RunInfo
+
+# Settings of a run that do not change what is measured.
+_FREE_CONFIG: Final = frozenset(
+    {"run_time", "seed", "results", "slo", "gate", "allow_remote", "run_id", "blocks", "open"}
+)
+_FREE_ENVIRONMENT: Final = frozenset(
+    {"hostname", "started_at", "pid", "time", "boot_time", "load_average", "user", "git", "commit"}
+)
+_FREE_TARGET: Final = frozenset({"port", "endpoint", "url", "dsn", "pid", "data_dir", "started_s"})
+
+
+def fingerprint(info: RunInfo) -> dict[str, str]:
+    """What must agree, as dotted field → text."""
+    fields = {"scenario": info.scenario}
+    fields |= _flatten("config", info.config, _FREE_CONFIG)
+    fields |= _flatten("environment", info.environment, _FREE_ENVIRONMENT)
+    fields |= _flatten("targets", info.targets, _FREE_TARGET)
+    drivers = sorted({f"{one.backend}/{one.driver}" for one in info.series})
+    return fields | {"drivers": ", ".join(drivers)}
+
+
+def differences(one: RunInfo, other: RunInfo) -> list[str]:
+    """Fields in which two runs differ, as `field: this, that`."""
+    a, b = fingerprint(one), fingerprint(other)
+    return [
+        f"{field}: {a.get(field, 'absent')}, {b.get(field, 'absent')}"
+        for field in sorted(a.keys() | b.keys())
+        if a.get(field) != b.get(field)
+    ]
+
+
+def _flatten(name: str, value: Any, free: frozenset[str]) -> dict[str, str]:
+    return dict(_leaves(name, value, free))
+
+
+def _leaves(name: str, value: Any, free: frozenset[str]) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key not in free:
+                yield from _leaves(f"{name}.{key}", inner, free)
+    else:
+        yield name, str(value)
+
+
+def refuse_differences(one: RunInfo, other: RunInfo, name: str) -> None:
+    """Raise ResultsError naming every field in which `one` differs from `other` (`name`)."""
+    found = differences(one, other)
+    if found:
+        count = "1 field" if len(found) == 1 else f"{len(found)} fields"
+        raise ResultsError(
+            f"Run {one.id} cannot be compared with {name}; {count} differ (this run, that one):\n"
+            + "\n".join(f"  {line}" for line in found),
+            hint="Compare runs of one scenario, load, target, machine and set of versions.",
+        )

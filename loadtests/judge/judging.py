@@ -1,0 +1,174 @@
+"""Judge a run: every limit that applies, each with its interval, decided as one family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from loadtests.config import Gate, Slo
+from loadtests.errors import ConfigError
+from loadtests.judge.baseline import Baseline
+from loadtests.judge.bounded import Bounded, References, bound
+from loadtests.judge.family import Decision, broken_limits
+from loadtests.judge.measured import Measured
+from loadtests.judge.quantiles import estimate
+from loadtests.judge.sentences import limit_sentence, run_sentence
+from loadtests.judge.slo import limits_of, resolve
+from loadtests.judge.verdict import Estimate, LimitVerdict, Status, Verdict
+from loadtests.measure.results import PERCENTILES, Key, Run, write_info
+
+
+def judge_run(
+    run: Run,
+    slo: Slo,
+    gate: Gate,
+    baseline: Baseline | None = None,
+    *,
+    level: float | None = None,
+) -> Verdict:
+    """Judge a run against its limits, and against a baseline where one is given.
+
+    `level` is the chance to be wrong that this look may spend; by default all of 1 - confidence
+    (`extension.py` spends it in parts). Raises ResultsError for a run that cannot be read as one
+    or whose baseline was measured under other conditions, ConfigError when no limit is set.
+    """
+    level = 1.0 - gate.confidence if level is None else level
+    measured = Measured(run)
+    limits = limits_of(measured.series(), slo, relative=baseline is not None)
+    if not limits:
+        raise ConfigError("loadtests.toml", ["slo: no limit is set, so nothing can be judged"])
+    references = References(baseline, run) if baseline is not None else None
+    found = [(limit, bound(limit, measured, references)) for limit in limits]
+    absent = {f"no {x.metric} recorded for {x.backend} {x.pattern}." for x, b in found if b is None}
+    bounded = [one for _, one in found if one is not None]
+    reasons = [*_reasons(measured), *sorted(absent)]
+    decisions = broken_limits([b.low for b in bounded], [b.limit.limit for b in bounded], level)
+    decided = [
+        _decide(one, decision, level, invalid=bool(reasons))
+        for one, decision in zip(bounded, decisions, strict=True)
+    ]
+    status = _overall(decided, reasons)
+    needed_s = _needed_s(decided, measured) if status == "INCONCLUSIVE" else None
+    return Verdict(
+        status=status,
+        sentence=run_sentence(status, decided, reasons, gate.confidence, needed_s),
+        confidence=gate.confidence,
+        level=level,
+        needed_s=needed_s,
+        reasons=tuple(reasons),
+        baseline=_described(baseline),
+        limits=tuple(decided),
+        estimates=tuple(_estimates(measured, slo, gate.confidence)),
+    )
+
+
+def store_verdict(run: Run, verdict: Verdict) -> Run:
+    """Put the verdict into the run folder's run.json; gives the run with it."""
+    info = run.info.model_copy(update={"verdict": verdict.as_data()})
+    write_info(run.path, info)
+    return replace(run, info=info)
+
+
+def _reasons(measured: Measured) -> list[str]:
+    """Why the run does not count; empty when it does."""
+    validity = measured.run.info.validity
+    missing = [f"{one} was not measured." for one in measured.missing()]
+    if validity is None:
+        return ["the run ended without judging its own load generator.", *missing]
+    reasons = [f"{one.rule}: {one.found} {one.remedy}".strip() for one in validity.reasons]
+    if not validity.valid and not reasons:
+        reasons = ["the load generator distorted the run."]
+    return reasons + missing
+
+
+def _decide(one: Bounded, decision: Decision, level: float, *, invalid: bool) -> LimitVerdict:
+    limit, low, high = one.limit, one.low(decision.level), one.high(level)
+    status: Status = "INCONCLUSIVE"
+    if invalid:
+        status = "INVALID"
+    elif decision.broken:
+        status = "FAIL"
+    elif high <= limit.limit:
+        status = "PASS"
+    carried = math.isfinite(high)
+    needed = one.to_carry(level)
+    if status == "INCONCLUSIVE" and carried:
+        needed = max(_calls_to_decide(one, low, high), needed or 0) or None
+    return LimitVerdict(
+        backend=limit.backend,
+        driver=limit.driver,
+        pattern=limit.pattern,
+        metric=limit.metric,
+        statistic=limit.statistic,
+        unit=limit.unit,
+        limit=limit.limit,
+        estimate=one.estimate,
+        low=low,
+        high=high if carried else None,
+        calls=one.calls,
+        needed_calls=needed,
+        status=status,
+        sentence=limit_sentence(limit, status, (low, one.estimate, high), one.calls, needed),
+    )
+
+
+def _calls_to_decide(one: Bounded, low: float, high: float) -> int:
+    """Calls after which this estimate's interval would clear its limit: widths fall as 1/√n."""
+    room = one.limit.limit - one.estimate
+    width = high - one.estimate if room > 0 else one.estimate - low
+    if not room or not math.isfinite(width) or not one.estimate:
+        return 0
+    growth = (width / room) ** 2
+    return math.ceil(one.calls * growth) if growth < 1e6 else 0
+
+
+def _overall(decided: Sequence[LimitVerdict], reasons: Sequence[str]) -> Status:
+    if reasons:
+        return "INVALID"
+    statuses = {one.status for one in decided}
+    return next((s for s in ("FAIL", "INCONCLUSIVE") if s in statuses), "PASS")
+
+
+def _needed_s(decided: Sequence[LimitVerdict], measured: Measured) -> float | None:
+    growths = [
+        one.needed_calls / one.calls
+        for one in decided
+        if one.status == "INCONCLUSIVE" and one.needed_calls
+    ]
+    return measured.seconds() * max(growths) if growths else None
+
+
+def _estimates(measured: Measured, slo: Slo, confidence: float) -> Iterator[Estimate]:
+    for one in measured.series():
+        metric = resolve(slo, one.backend, one.pattern).metric or "response_time"
+        key = Key(one.backend, one.driver, one.pattern, metric)
+        yield from interval_estimates(measured, key, confidence)
+
+
+def interval_estimates(measured: Measured, key: Key, confidence: float) -> Iterator[Estimate]:
+    """Every percentile of one series with its two-sided interval; none when it has no calls."""
+    samples = measured.samples(key)
+    level = (1.0 - confidence) / 2.0
+    for name, q in PERCENTILES.items() if samples.calls else ():
+        found = estimate(samples, q)
+        high = found.high_ms(level)
+        yield Estimate(
+            key.backend,
+            key.driver,
+            key.pattern,
+            key.metric,
+            name,
+            found.estimate_ms,
+            found.low_ms(level) or None,
+            high if math.isfinite(high) else None,
+            found.calls,
+            found.calls_to_carry(level),
+        )
+
+
+def _described(baseline: Baseline | None) -> dict[str, Any] | None:
+    if baseline is None:
+        return None
+    return {"name": baseline.name, "runs": [one.info.id for one in baseline.runs]}

@@ -1,0 +1,67 @@
+"""What a run folder offers to be judged, checked first: nothing missing, nothing cut short."""
+
+from __future__ import annotations
+
+from loadtests.errors import ResultsError
+from loadtests.judge.samples import Samples, by_second
+from loadtests.judge.slo import expected_series
+from loadtests.measure.results import Key, Run, SeriesInfo
+
+RESPONSE_TIME = "response_time"
+
+
+class Measured:
+    """The series of one run as `Samples`, each gathered once.
+
+    Raises ResultsError for a run without calls and for a log that holds fewer calls than run.json
+    counts.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._samples: dict[Key, Samples] = {}
+        file = run.path / "run.json"
+        if not any(one.count for one in run.info.series):
+            raise ResultsError(
+                f"{file}: field series: the run measured no calls.",
+                hint="Run longer than --warm-up.",
+            )
+        if run.info.state == "complete":
+            for one in run.info.series:
+                self._check_count(one)
+
+    def samples(self, key: Key) -> Samples:
+        """One series and metric; without calls where the run has none."""
+        if key not in self._samples:
+            self._samples[key] = by_second(self.run.intervals.get(key, []))
+        return self._samples[key]
+
+    def series(self) -> list[SeriesInfo]:
+        """Series with calls."""
+        return [one for one in self.run.info.series if one.count]
+
+    def missing(self) -> list[str]:
+        """What the run had to measure and did not, as `backend pattern`."""
+        held = {(one.backend, one.pattern) for one in self.series()}
+        return [f"{b} {p}" for b, p in expected_series(self.run.info) if (b, p) not in held]
+
+    def seconds(self) -> int:
+        """Measured seconds, of the longest series."""
+        return max(
+            (
+                self.samples(Key(o.backend, o.driver, o.pattern, RESPONSE_TIME)).units
+                for o in self.series()
+            ),
+            default=0,
+        )
+
+    def _check_count(self, one: SeriesInfo) -> None:
+        key = Key(one.backend, one.driver, one.pattern, RESPONSE_TIME)
+        logged = self.samples(key).calls
+        if logged != one.count:
+            raise ResultsError(
+                f"{self.run.path / 'latency.hlog'} holds {logged:,} calls of {key.tag}; run.json "
+                f"field series.count says {one.count:,}.",
+                hint="The log is cut short or from another run: take the folder from its source "
+                "again, or repeat the run.",
+            )

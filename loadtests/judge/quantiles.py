@@ -1,0 +1,173 @@
+"""Confidence bounds of a quantile that respect the likeness of neighbouring calls.
+
+Order statistics with an effective sample size. How much less than independent the calls are is
+measured on the share of calls above the quantile, second by second, by its long-run variance (the
+mean of the lowest squared cosine transforms: Lazarus, Lewis, Stock and Watson, "HAR Inference",
+JBES 2018). The share then gets exact binomial bounds at the effective size (Korn and Graubard,
+Survey Methodology 1998), which are read back as times (Woodruff, JASA 1952). Nothing is random.
+docs/decisions/verdict.md has the choice and its measured coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from loadtests.judge.distributions import beta_cdf, normal_quantile, t_quantile
+from loadtests.judge.samples import Floats, Samples, value_ms
+
+LEAST_UNITS: Final = 10  # fewer seconds than this do not show how alike neighbours are
+MOST_UNITS: Final = 10_000_000
+NORMAL_DEGREES: Final = 10_000.0  # from here on Student's t is the normal
+ENOUGH_ABOVE: Final = 10  # calls above a threshold from which its clustering can be seen
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """An estimated quantile: `calls` measured, worth `calls / likeness` independent ones.
+
+    `likeness` is the design effect, at least 1, and `transforms` the cosine transforms behind it,
+    kept for correlation with another series.
+    """
+
+    q: float
+    samples: Samples
+    estimate_ms: float
+    likeness: float
+    transforms: Floats
+
+    @property
+    def calls(self) -> int:
+        """How many calls were measured."""
+        return self.samples.calls
+
+    def high_ms(self, level: float) -> float:
+        """Upper bound that is too low with probability `level`; inf when not carried."""
+        size = self._effective(level)
+        share = _share(self.q, size, level)
+        if share is None:
+            return math.inf
+        rank = min(self.calls, math.ceil(share * self.calls - 1e-9))
+        return value_ms(self.samples.at_rank(max(1, rank)))
+
+    def low_ms(self, level: float) -> float:
+        """Lower bound that is too high with probability `level`; 0 when there is none."""
+        size = self._effective(level)
+        mirrored = _share(1.0 - self.q, size, level)
+        if mirrored is None:
+            return 0.0
+        # mirrored: at least n - r + 1 calls lie above, so rank r = n + 1 - that
+        rank = self.calls + 1 - math.ceil(mirrored * self.calls - 1e-9)
+        return value_ms(self.samples.at_rank(max(1, rank)))
+
+    def calls_to_carry(self, level: float) -> int | None:
+        """Calls of this likeness that give a finite upper bound; None when there are enough."""
+        units, known = self.samples.units, transform_count(self.samples.units)
+        wanted = least_calls(self.q, level) * self.likeness
+        held = float(self.calls)
+        while units < MOST_UNITS:
+            transforms = transform_count(units)
+            calls = self.calls * units / self.samples.units
+            needed = wanted / _inflation(self.likeness, transforms, level) if transforms else calls
+            if transforms and needed <= calls:
+                if units == self.samples.units:
+                    return None
+                return math.ceil(max(needed, held if transforms == known else calls))
+            held, known = calls, transforms
+            units = max(units + 1, math.ceil(units * 1.02))
+        return math.ceil(wanted)
+
+    def _effective(self, level: float) -> float:
+        return effective_calls(self.calls, self.likeness, self.transforms.size, level)
+
+
+def estimate(samples: Samples, q: float) -> Quantile:
+    """Estimate a quantile and the likeness of neighbouring calls around it.
+
+    Raises ValueError when there are no calls.
+    """
+    if not samples.calls:
+        raise ValueError("no calls")
+    n = samples.calls
+    rank = max(1, min(n, math.ceil(q * n - 1e-9 * n)))
+    transforms = _transforms(samples, _threshold(samples, q))
+    likeness = max(1.0, float(np.mean(transforms**2))) if transforms.size else 1.0
+    return Quantile(q, samples, value_ms(samples.at_rank(rank)), likeness, transforms)
+
+
+def transform_count(units: int) -> int:
+    """How many cosine transforms `units` units carry: 0.4 × units^(2/3); none for under ten."""
+    return round(0.4 * units ** (2 / 3)) if units >= LEAST_UNITS else 0
+
+
+def effective_calls(calls: int, likeness: float, transforms: int, level: float) -> float:
+    """Independent calls that `calls` are worth at one-sided `level`.
+
+    Student's t in place of the normal pays for `likeness` being an estimate itself, but only for
+    its excess over 1: the binomial part is known (Satterthwaite's degrees of freedom).
+    """
+    if not transforms:
+        return 0.0
+    return calls / likeness * _inflation(likeness, transforms, level)
+
+
+def _inflation(likeness: float, transforms: int, level: float) -> float:
+    excess = (likeness - 1.0) / likeness
+    if excess * excess * NORMAL_DEGREES <= transforms:
+        return 1.0
+    quantile = t_quantile(1.0 - level, transforms / (excess * excess))
+    return (normal_quantile(1.0 - level) / quantile) ** 2
+
+
+def least_calls(q: float, level: float) -> int:
+    """Independent calls below which a quantile has no finite upper bound: p99 at 5%: 299."""
+    return math.ceil(math.log(level) / math.log(q) - 1e-9)
+
+
+def _threshold(samples: Samples, q: float) -> int:
+    """The bucket at the quantile, or at a lower one where more than a few calls lie above."""
+    n = samples.calls
+    above = min(max((1.0 - q) * n, ENOUGH_ABOVE), n / 2.0)
+    return samples.at_rank(max(1, min(n, math.ceil(n - above - 1e-9 * n))))
+
+
+def _transforms(samples: Samples, bucket: int) -> Floats:
+    """Cosine transforms of the share above a bucket, in units of an independent call's deviation.
+
+    Their mean square is the design effect: 1 when calls are independent.
+    """
+    above = samples.calls_above(bucket).astype(np.float64)
+    calls = samples.calls_by_unit().astype(np.float64)
+    share = float(above.sum() / calls.sum())
+    count = transform_count(samples.units)
+    if not 0.0 < share < 1.0:
+        return np.ones(count)
+    residual = above - share * calls
+    order = np.arange(1, count + 1)[:, None]
+    moment = (np.arange(samples.units) + 0.5) / samples.units
+    waves = np.sqrt(2.0) * np.cos(np.pi * order * moment)
+    transforms: Floats = (waves @ residual) / math.sqrt(share * (1.0 - share) * calls.sum())
+    return transforms
+
+
+def _share(q: float, size: float, level: float) -> float | None:
+    """The share r / size of the least rank r whose order statistic is ≥ the quantile for certain.
+
+    U(r) of `size` uniforms is Beta(r, size - r + 1); wanted: P(U(r) < q) ≤ level. None when even
+    the largest does not do.
+    """
+    if size <= 0 or beta_cdf(q, size, 1.0) > level:
+        return None
+    low, high = 0.0, size
+    for _ in range(80):
+        middle = (low + high) / 2.0
+        if high - low < 1e-9 * size:
+            break
+        if middle > 0 and beta_cdf(q, middle, size - middle + 1.0) <= level:
+            high = middle
+        else:
+            low = middle
+    return high / size

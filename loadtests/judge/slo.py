@@ -1,0 +1,110 @@
+"""From the promise in loadtests.toml to one list of limits for the series of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from loadtests.config import Limits, Slo
+from loadtests.measure.results import PERCENTILES, RunInfo, SeriesInfo
+from loadtests.patterns import BACKENDS, CART_PATTERNS, PATTERNS, SESSION_PATTERNS
+
+ERROR_RATE: Final = "error_rate"
+RATIO: Final = "_ratio"
+SCENARIO_PATTERNS: Final = {
+    "cart": CART_PATTERNS,
+    "session": SESSION_PATTERNS,
+    "storefront": PATTERNS,
+    "gate": PATTERNS,
+}
+_FIELDS: Final = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p99.9": "p999_ms"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One thing promised of one series.
+
+    `statistic` is a percentile (limit in ms), `error_rate` (limit a share) or a percentile with
+    `_ratio` (limit a factor on the baseline's).
+    """
+
+    backend: str
+    driver: str
+    pattern: str
+    metric: str
+    statistic: str
+    limit: float
+
+    @property
+    def percentile(self) -> str:
+        """`p99` for both `p99` and `p99_ratio`."""
+        return self.statistic.removesuffix(RATIO)
+
+    @property
+    def unit(self) -> str:
+        """`ms`, `share` or `ratio`."""
+        if self.statistic == ERROR_RATE:
+            return "share"
+        return "ratio" if self.statistic.endswith(RATIO) else "ms"
+
+
+def resolve(slo: Slo, backend: str, pattern: str) -> Limits:
+    """The limits of one access pattern on one backend: for each, the narrowest that names it."""
+    layers: list[Limits] = [slo]
+    layers += [slo.patterns[pattern]] if pattern in slo.patterns else []
+    if backend in slo.backends:
+        of_backend = slo.backends[backend]
+        layers.append(of_backend)
+        layers += [of_backend.patterns[pattern]] if pattern in of_backend.patterns else []
+    named: dict[str, Any] = {}
+    for layer in layers:
+        named |= {
+            field: value
+            for field in (*_FIELDS.values(), ERROR_RATE, "metric")
+            if (value := getattr(layer, field)) is not None
+        }
+    return Limits.model_construct(None, **named)
+
+
+def limits_of(series: Iterable[SeriesInfo], slo: Slo, *, relative: bool) -> list[Limit]:
+    """Every limit that applies to these series; the relative ones only where asked for."""
+    return [limit for one in series for limit in _of_one(one, slo, relative=relative)]
+
+
+def _of_one(one: SeriesInfo, slo: Slo, *, relative: bool) -> Iterator[Limit]:
+    limits = resolve(slo, one.backend, one.pattern)
+    place = (one.backend, one.driver, one.pattern, limits.metric or "response_time")
+    for percentile in PERCENTILES:
+        value = getattr(limits, _FIELDS[percentile])
+        if value is not None:
+            yield Limit(*place, percentile, value)
+    if limits.error_rate is not None:
+        yield Limit(*place, ERROR_RATE, limits.error_rate)
+    for percentile in ("p50", "p90", "p99") if relative else ():
+        growth = getattr(slo.relative, percentile)
+        if growth is not None:
+            yield Limit(*place, percentile + RATIO, 1.0 + growth)
+
+
+def expected_series(info: RunInfo) -> list[tuple[str, str]]:
+    """The (backend, pattern) pairs a run had to measure.
+
+    Backends from its configuration, patterns from its scenario; for a scenario of one's own, every
+    pattern seen on any backend.
+    """
+    seen = {one.pattern for one in info.series}
+    named = info.config.get("patterns")
+    if isinstance(named, list):
+        patterns: Iterable[str] = [str(one) for one in named]
+    else:
+        patterns = SCENARIO_PATTERNS.get(info.scenario, [p for p in PATTERNS if p in seen])
+    load = info.config.get("load", info.config)
+    backend = load.get("backend") if isinstance(load, dict) else None
+    if backend == "both":
+        backends: Iterable[str] = BACKENDS
+    elif backend in BACKENDS:
+        backends = [backend]
+    else:
+        backends = sorted({one.backend for one in info.series})
+    return [(b, p) for b in backends for p in patterns]

@@ -1,0 +1,206 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from loadtests.config import Gate, Relative, Slo
+from loadtests.errors import ConfigError, ResultsError
+from loadtests.judge.baseline import Baseline
+from loadtests.judge.judging import judge_run, store_verdict
+from loadtests.measure.results import read_run, write_info
+from tests.run_folders import MadeSeries, made_series, write_run
+
+CART_GET = MadeSeries(rate_per_s=150.0, median_ms=3.0)
+ONE_PATTERN = {"patterns": ["cart.get"], "load": {"backend": "dynamodb"}}
+
+
+def one_series(path, *, seconds=60, series=CART_GET, **settings):
+    settings = {"config": ONE_PATTERN} | settings
+    return write_run(path, series=[series], seconds=seconds, **settings)
+
+
+def test_a_healthy_run_passes_with_intervals_inside_their_limits(tmp_path):
+    verdict = judge_run(
+        write_run(tmp_path / "run", series=made_series(rate_per_s=110.0), seconds=40),
+        Slo(),
+        Gate(),
+    )
+    assert (verdict.status, verdict.exit_code) == ("PASS", 0)
+    assert len(verdict.limits) == 9 * 2 * 2
+    for one in verdict.limits:
+        assert one.status == "PASS"
+        assert one.low <= one.estimate <= one.high <= one.limit
+        assert one.needed_calls is None
+    assert len(verdict.estimates) == 9 * 2 * 4
+    assert verdict.sentence == "PASS: all 36 limits hold at 95% confidence."
+
+
+def test_a_slow_pattern_fails_and_is_named(tmp_path):
+    series = made_series(rate_per_s=110.0)
+    series[3] = replace(series[3], median_ms=12.0)
+    verdict = judge_run(write_run(tmp_path / "run", series=series, seconds=40), Slo(), Gate())
+    assert (verdict.status, verdict.exit_code) == ("FAIL", 1)
+    failed = [one for one in verdict.limits if one.status == "FAIL"]
+    assert [(one.backend, one.pattern, one.statistic) for one in failed] == [
+        ("dynamodb", "cart.update", "p99")
+    ]
+    assert failed[0].low > 10
+    assert "dynamodb cart.update p99" in verdict.sentence
+
+
+def test_two_seconds_are_inconclusive_and_say_how_long_it_takes(tmp_path):
+    verdict = judge_run(one_series(tmp_path / "run", seconds=2), Slo(), Gate())
+    assert (verdict.status, verdict.exit_code) == ("INCONCLUSIVE", 3)
+    assert verdict.needed_s >= 10
+    assert "measured seconds would decide" in verdict.sentence
+    p99 = verdict.limits[0]
+    assert p99.high is None
+    assert p99.needed_calls >= 299
+    assert f"{p99.needed_calls:,}" in p99.sentence
+
+
+def test_a_limit_within_the_interval_is_inconclusive(tmp_path):
+    run = one_series(tmp_path / "run")
+    p99 = judge_run(run, Slo(), Gate()).limits[0].estimate
+    verdict = judge_run(run, Slo(p99_ms=p99 * 1.01, error_rate=None), Gate())
+    assert verdict.status == "INCONCLUSIVE"
+    assert verdict.limits[0].low < p99 * 1.01 < verdict.limits[0].high
+    assert verdict.limits[0].needed_calls > verdict.limits[0].calls
+
+
+def test_a_distorted_run_is_invalid_whatever_was_measured(tmp_path):
+    for name, median_ms in (("fast", 1.0), ("slow", 50.0)):
+        series = replace(CART_GET, median_ms=median_ms)
+        verdict = judge_run(one_series(tmp_path / name, series=series, valid=False), Slo(), Gate())
+        assert (verdict.status, verdict.exit_code) == ("INVALID", 4)
+        assert "late starts" in verdict.sentence
+        assert {one.status for one in verdict.limits} == {"INVALID"}
+
+
+def test_a_run_that_never_judged_its_generator_is_invalid(tmp_path):
+    verdict = judge_run(one_series(tmp_path / "run", valid=None), Slo(), Gate())
+    assert verdict.status == "INVALID"
+
+
+def test_a_missing_pattern_is_invalid_and_named(tmp_path):
+    series = [one for one in made_series(rate_per_s=110.0) if one.pattern != "session.get"]
+    verdict = judge_run(write_run(tmp_path / "run", series=series, seconds=30), Slo(), Gate())
+    assert verdict.status == "INVALID"
+    assert verdict.reasons == (
+        "dynamodb session.get was not measured.",
+        "postgres session.get was not measured.",
+    )
+
+
+def test_a_series_without_calls_is_a_missing_pattern(tmp_path):
+    config = {"patterns": ["cart.get", "cart.add"], "load": {"backend": "dynamodb"}}
+    silent = replace(CART_GET, pattern="cart.add", rate_per_s=0.0)
+    run = write_run(tmp_path / "run", series=[CART_GET, silent], config=config)
+    assert judge_run(run, Slo(), Gate()).reasons == ("dynamodb cart.add was not measured.",)
+
+
+def test_a_metric_that_was_not_recorded_is_invalid(tmp_path):
+    run = one_series(tmp_path / "run")
+    intervals = {k: v for k, v in run.intervals.items() if k.metric != "wire_time"}
+    verdict = judge_run(replace(run, intervals=intervals), Slo(metric="wire_time"), Gate())
+    assert verdict.status == "INVALID"
+    assert verdict.reasons == ("no wire_time recorded for dynamodb cart.get.",)
+
+
+def test_errors_and_unfinished_calls_count_against_the_error_rate(tmp_path):
+    run = one_series(tmp_path / "run", series=replace(CART_GET, error_share=0.01))
+    error_rate = judge_run(run, Slo(), Gate()).limits[1]
+    assert error_rate.statistic == "error_rate"
+    assert error_rate.status == "FAIL"
+    series = run.info.series[0].model_copy(update={"errors": {}, "unfinished": 90})
+    unfinished = replace(run, info=run.info.model_copy(update={"series": [series]}))
+    assert judge_run(unfinished, Slo(), Gate()).limits[1].status == "FAIL"
+
+
+def test_fail_beats_inconclusive(tmp_path):
+    run = one_series(tmp_path / "run", series=replace(CART_GET, median_ms=20.0), seconds=15)
+    verdict = judge_run(run, Slo(), Gate())
+    assert {one.status for one in verdict.limits} == {"FAIL", "INCONCLUSIVE"}
+    assert verdict.status == "FAIL"
+
+
+def test_a_smaller_level_widens_every_bound(tmp_path):
+    run = one_series(tmp_path / "run")
+    whole, part = (judge_run(run, Slo(), Gate(), level=level) for level in (0.05, 0.01))
+    for a, b in zip(whole.limits, part.limits, strict=True):
+        assert b.low <= a.low
+        assert b.high >= a.high
+
+
+def test_slower_than_the_baseline_fails_by_name_although_the_promise_holds(tmp_path):
+    steady = {"drift": 0.02, "rate_per_s": 110.0}
+    base = write_run(tmp_path / "base", series=made_series(**steady), seconds=40, seed=1)
+    series = made_series(**steady)
+    series[0] = replace(series[0], median_ms=series[0].median_ms * 1.3)
+    run = write_run(tmp_path / "run", series=series, seconds=40, seed=2)
+    verdict = judge_run(run, Slo(), Gate(), Baseline("main", (base,)))
+    assert verdict.status == "FAIL"
+    failed = [one for one in verdict.limits if one.status == "FAIL"]
+    assert {(one.backend, one.pattern) for one in failed} == {("dynamodb", "cart.get")}
+    assert "p50_ratio" in {one.statistic for one in failed}
+    assert verdict.baseline == {"name": "main", "runs": ["base"]}
+    unchanged = write_run(tmp_path / "same", series=made_series(**steady), seconds=40, seed=3)
+    again = judge_run(unchanged, Slo(), Gate(), Baseline("main", (base,)))
+    assert "FAIL" not in {one.status for one in again.limits}
+
+
+def test_a_baseline_from_elsewhere_is_refused_naming_the_fields(tmp_path):
+    base = one_series(tmp_path / "base", environment={"kernel": "Linux 5.4"}, scenario="cart")
+    with pytest.raises(ResultsError) as caught:
+        judge_run(one_series(tmp_path / "run"), Slo(), Gate(), Baseline("old", (base,)))
+    assert "environment.kernel: Linux 6.1.0 x86_64, Linux 5.4" in caught.value.message
+    assert "scenario: storefront, cart" in caught.value.message
+
+
+def test_the_stored_verdict_is_plain_json_and_comes_back(tmp_path):
+    run = one_series(tmp_path / "run", seconds=15)
+    verdict = judge_run(run, Slo(), Gate())
+    store_verdict(run, verdict)
+    again = read_run(tmp_path / "run").info.verdict
+    assert again == json.loads(json.dumps(verdict.as_data(), allow_nan=False))
+    assert again["status"] == verdict.status
+    assert again["limits"][0]["pattern"] == "cart.get"
+
+
+def test_no_limit_at_all_never_passes(tmp_path):
+    slo = Slo(p99_ms=None, error_rate=None, relative=Relative(p50=None, p99=None))
+    with pytest.raises(ConfigError, match="no limit is set"):
+        judge_run(one_series(tmp_path / "run"), slo, Gate())
+
+
+def test_an_empty_run_is_refused(tmp_path):
+    with pytest.raises(ResultsError, match=r"run\.json: field series: the run measured no calls"):
+        judge_run(write_run(tmp_path / "run", series=[]), Slo(), Gate())
+
+
+def test_a_log_cut_short_is_refused_with_file_and_field(tmp_path):
+    one_series(tmp_path / "run", seconds=10)
+    log = tmp_path / "run" / "latency.hlog"
+    text = log.read_text()
+    log.write_text(text[: int(len(text) * 0.2)])
+    with pytest.raises(ResultsError, match=r"latency\.hlog holds .* series\.count says"):
+        judge_run(read_run(tmp_path / "run"), Slo(), Gate())
+
+
+def test_a_newer_schema_and_a_cut_run_json_are_refused(tmp_path):
+    run = one_series(tmp_path / "run", seconds=10)
+    write_info(run.path, run.info.model_copy(update={"schema_version": 99}))
+    with pytest.raises(ResultsError, match="schema_version 99"):
+        read_run(run.path)
+    file = run.path / "run.json"
+    file.write_text(file.read_text()[:200])
+    with pytest.raises(ResultsError, match=r"run\.json is cut short"):
+        read_run(run.path)
+
+
+def test_a_figure_that_is_not_a_number_is_refused(tmp_path):
+    run = one_series(tmp_path / "run", seconds=10)
+    file = run.path / "run.json"
+    file.write_text(file.read_text().replace('"duration_s": 10.0', '"duration_s": NaN'))
+    with pytest.raises(ResultsError, match="duration_s"):
+        judge_run(read_run(run.path), Slo(), Gate())
