@@ -31,7 +31,8 @@ def bucket_index(values_ns: npt.NDArray[np.int64]) -> Counts:
     values = np.clip(values_ns, 0, HIGHEST_NS)
     # frexp's exponent is the bit length: exact, since every value is below 2^53
     exponent = np.frexp((values | MASK).astype(np.float64))[1].astype(np.int64) - SUB_BUCKET_BITS
-    return (exponent + 1) * HALF + (values >> exponent) - HALF
+    index: Counts = (exponent + 1) * HALF + (values >> exponent) - HALF
+    return index
 
 
 def lowest_value_ns(index: Counts) -> Counts:
@@ -46,7 +47,8 @@ def lowest_value_ns(index: Counts) -> Counts:
 def highest_value_ns(index: Counts) -> Counts:
     """The largest value counted at each place, which HdrHistogram reports as the percentile."""
     bucket = np.maximum((index >> (SUB_BUCKET_BITS - 1)) - 1, 0)
-    return lowest_value_ns(index) + (np.int64(1) << bucket) - 1
+    values: Counts = lowest_value_ns(index) + (np.int64(1) << bucket) - 1
+    return values
 
 
 @dataclass(frozen=True, slots=True)

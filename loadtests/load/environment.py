@@ -1,0 +1,46 @@
+"""What a run ran on, for the record and for refusing unlike comparisons."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+import loadtests
+
+_PACKAGES: Final = ("locust", "gevent", "boto3", "psycopg", "numpy", "orjson", "httptools")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Hardware, kernel and versions; nothing that names the machine or its user."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count() or 0,
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "loadtests": loadtests.__version__,
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

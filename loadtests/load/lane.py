@@ -1,0 +1,164 @@
+"""A lane: one scenario's arrivals on one backend, and the users that carry them out.
+
+The lane holds the next intended start. A free user that asks while an arrival is due takes it, the
+oldest first, its intended start unchanged; otherwise the user parks and the lane's timer wakes it
+on time. Nothing is dropped: while every user is busy, due arrivals wait in the schedule itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import gevent
+import numpy as np
+from greenlet import getcurrent
+
+from loadtests.load.arrivals import Nanoseconds
+from loadtests.load.timer import Timer, open_timer
+
+NEVER: Final = 1 << 62
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a lane saw since it was last read. Times in nanoseconds.
+
+    `lateness_ns` holds, for each arrival that found a user free, how long after its intended start
+    the generator handed it over: the generator's own fault. `queued` arrivals found every user
+    busy.
+    """
+
+    lateness_ns: list[int] = field(default_factory=list)
+    offered: int = 0
+    queued: int = 0
+    least_free: int = NEVER
+
+
+class Lane:
+    """Hands arrivals to users. One per scenario class and backend in each process."""
+
+    def __init__(
+        self,
+        schedule: Iterator[Nanoseconds],
+        *,
+        clock: Callable[[], int] = time.monotonic_ns,
+        timer: Callable[[Callable[[], None]], Timer] = open_timer,
+    ) -> None:
+        self.next_ns = NEVER
+        self.tally = Tally()
+        self._schedule = schedule
+        self._clock = clock
+        self._open_timer = timer
+        self._timer: Timer | None = None
+        self._chunk: Iterator[int] = iter(())
+        self._origin_ns = 0
+        self._end_ns = NEVER
+        self._parked: deque[Any] = deque()
+        self._switch = gevent.get_hub().switch
+
+    def start(self, origin_ns: int) -> None:
+        """Begin: intended starts count from `origin_ns` on the clock."""
+        self._origin_ns = origin_ns
+        self._timer = self._open_timer(self._wake)
+        self._advance()
+        self._arm()
+
+    def take(self) -> int:
+        """The intended start of the caller's next call, ns on the clock; waits until it is due.
+
+        The oldest due arrival goes to whoever asks first.
+        """
+        late_ns = self._clock() - self.next_ns
+        if late_ns >= 0:
+            tally = self.tally
+            tally.offered += 1
+            if self._parked:  # due, and a user was free: only the wake-up is late
+                tally.lateness_ns.append(late_ns)
+            else:
+                tally.queued += 1
+                tally.least_free = 0
+            intended = self.next_ns
+            self._advance()
+            return intended
+        me = getcurrent()
+        self._parked.append(me)
+        if len(self._parked) == 1:
+            self._arm()
+        try:
+            handed: int = self._switch()
+        except BaseException:
+            if me in self._parked:
+                self._parked.remove(me)
+            raise
+        return handed
+
+    @property
+    def free_users(self) -> int:
+        """Users parked and waiting."""
+        return len(self._parked)
+
+    def stop_offering(self, end_ns: int) -> None:
+        """No arrival after `end_ns`; those already due are still handed out."""
+        self._end_ns = end_ns
+        if self.next_ns > end_ns:
+            self.next_ns = NEVER
+            self._arm()
+
+    def abandon(self, limit: int = 5_000_000) -> Nanoseconds:
+        """Close, and return the intended starts still waiting for a user (at most `limit`)."""
+        waiting: list[int] = []
+        while self.next_ns < min(NEVER, self._clock()) and len(waiting) < limit:
+            waiting.append(self.next_ns)
+            self._advance()
+        self.next_ns = NEVER
+        if self._timer:
+            self._timer.close()
+            self._timer = None
+        return np.array(waiting, np.int64)
+
+    def read_tally(self) -> Tally:
+        """What has happened since the last reading."""
+        tally, self.tally = self.tally, Tally()
+        tally.least_free = min(tally.least_free, len(self._parked))
+        return tally
+
+    def _wake(self) -> None:
+        parked, clock = self._parked, self._clock
+        while parked:
+            late_ns = clock() - self.next_ns
+            if late_ns < 0:
+                break
+            user = parked.popleft()
+            intended = self.next_ns
+            tally = self.tally
+            tally.offered += 1
+            tally.lateness_ns.append(late_ns)
+            tally.least_free = min(tally.least_free, len(parked))
+            self._advance()
+            user.switch(intended)
+        self._arm()
+
+    def _advance(self) -> None:
+        for offset_ns in self._chunk:
+            due = self._origin_ns + offset_ns
+            break
+        else:
+            chunk = next(self._schedule, None)
+            if chunk is None:
+                self.next_ns = NEVER
+                return
+            self._chunk = iter(chunk.tolist())
+            due = self._origin_ns + next(self._chunk)
+        self.next_ns = due if due <= self._end_ns else NEVER
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            return
+        if self._parked and self.next_ns < NEVER:
+            self._timer.arm(self.next_ns)
+        else:
+            self._timer.disarm()

@@ -1,0 +1,158 @@
+"""The Locust plugin: what importing it from a scenario adds to Locust.
+
+Arguments, embedded targets, the open-loop run around Locust's own start and stop, and an exit code
+that is the verdict's. Nothing happens at import but registration.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from locust import events
+from locust.runners import MasterRunner, WorkerRunner
+
+from loadtests.config import Config
+from loadtests.errors import LoadtestsError, UsageError
+from loadtests.load.arrivals import Share
+from loadtests.load.cluster import Master, Worker
+from loadtests.load.conductor import SINGLE, Conductor, judge
+from loadtests.load.options import add_arguments, config_of, default_users
+from loadtests.load.station import backends_of
+from loadtests.load.users import OpenLoopUser, access_pattern
+from loadtests.targets.endpoints import Endpoints
+
+__all__ = ["OpenLoopUser", "access_pattern"]
+
+
+def _plainly(listener: Callable[..., None]) -> Callable[..., None]:
+    """A user's mistake ends Locust with a sentence, a hint and exit code 2, not a stack trace."""
+
+    @wraps(listener)
+    def heard(*arguments: Any, **keywords: Any) -> None:
+        try:
+            listener(*arguments, **keywords)
+        except LoadtestsError as error:
+            sys.stderr.write(f"Error: {error.message}\n")
+            if error.hint:
+                sys.stderr.write(f"Hint: {error.hint}\n")
+            sys.exit(error.exit_code)
+
+    return heard
+
+
+def _on_parser(parser: Any, **_: Any) -> None:
+    add_arguments(parser)
+
+
+def _on_init(environment: Any, runner: Any, **_: Any) -> None:
+    classes = [cls for cls in environment.user_classes if issubclass(cls, OpenLoopUser)]
+    if not classes:
+        return
+    if len(classes) < len(environment.user_classes):
+        raise UsageError(
+            "The locustfile mixes open-loop users with others.",
+            hint="Derive every user class from loadtests.load.plugin.OpenLoopUser.",
+        )
+    environment.conductor = conductor = Conductor(environment, _scenario(environment))
+    role = WorkerRole if isinstance(runner, WorkerRunner) else OwnerRole
+    listeners = role(conductor)
+    environment.events.test_start.add_listener(_plainly(listeners.on_start))
+    environment.events.spawning_complete.add_listener(listeners.on_spawned)
+    environment.events.test_stopping.add_listener(listeners.on_stopping)
+    environment.events.test_stop.add_listener(listeners.on_stop)
+    environment.events.quitting.add_listener(listeners.on_quitting)
+
+
+events.init_command_line_parser.add_listener(_plainly(_on_parser))
+events.init.add_listener(_plainly(_on_init))
+
+
+def _scenario(environment: Any) -> str:
+    files = environment.parsed_locustfiles or [environment.locustfile or "scenario"]
+    return "+".join(Path(file).stem for file in files)
+
+
+class WorkerRole:
+    """A cluster's worker: makes load as the master plans it."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+        self._worker = Worker(conductor)
+        conductor.environment.process_exit_code = 0
+
+    def on_start(self, **_: Any) -> None:
+        """The plan has come with the spawn message."""
+        self._worker.start()
+
+    def on_spawned(self, **_: Any) -> None:
+        """Every worker's users are there."""
+        self._conductor.begin()
+
+    def on_stopping(self, **_: Any) -> None:
+        """Stopped without the master's asking: keep what there is."""
+        self._conductor.finish()
+
+    on_stop = on_quitting = on_stopping
+
+
+class OwnerRole:
+    """A single process or a cluster's master: owns targets, run folder and verdict."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+        self._environment = conductor.environment
+        self._options = self._environment.parsed_options
+        runner = self._environment.runner
+        self._master = Master(conductor) if isinstance(runner, MasterRunner) else None
+        config = config_of(self._options)
+        lanes = len(self._environment.user_classes) * len(backends_of(config))
+        if self._options.num_users is None:
+            self._options.num_users = default_users(config, lanes)
+        if self._options.spawn_rate is None:
+            self._options.spawn_rate = min(100, self._options.num_users)
+        self._open_targets(config)
+
+    def on_start(self, **_: Any) -> None:
+        """A test starts; the web form may have changed the settings."""
+        config = config_of(self._options)
+        endpoints = self._open_targets(config)
+        if self._master:
+            self._master.plan(config, endpoints)
+        else:
+            self._conductor.open_folder(config, endpoints, [SINGLE])
+            self._conductor.make_load(config, endpoints, SINGLE, Share())
+
+    def on_spawned(self, **_: Any) -> None:
+        """All users are there."""
+        self._conductor.begin()
+
+    def on_stopping(self, **_: Any) -> None:
+        """End the run before Locust stops its users."""
+        if self._master:
+            self._master.finish()
+        self._conductor.finish()
+
+    def on_stop(self, **_: Any) -> None:
+        """Judge what was measured."""
+        path, self._conductor.path = self._conductor.path, None
+        if path is None:
+            return
+        if not self._options.no_report:
+            self._environment.process_exit_code = judge(path)
+        elif self._conductor.exit_code is not None:
+            self._environment.process_exit_code = self._conductor.exit_code
+        else:
+            self._environment.process_exit_code = 0
+
+    def on_quitting(self, **_: Any) -> None:
+        """Locust ends, perhaps by Ctrl-C in the middle of a test."""
+        self.on_stopping()
+        self.on_stop()
+        self._conductor.close_targets()
+
+    def _open_targets(self, config: Config) -> Endpoints:
+        return self._conductor.open_targets(config, provision=not self._options.no_provision)

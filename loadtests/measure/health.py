@@ -1,0 +1,177 @@
+"""The generator is a suspect: what is watched of it, each second, beside the latencies.
+
+`ProcessProbe` runs inside each load process and costs microseconds. `HostProbe` reads /proc in the
+scribe, outside the event loop; what a platform does not offer stays None.
+"""
+
+from __future__ import annotations
+
+import csv
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+STALL_NS: Final = 5_000_000  # half of single-digit milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRow:
+    """One second of one load process; shares are 0-1, `_ms` milliseconds, None where unknown."""
+
+    worker: str
+    time_s: float
+    length_s: float
+    warm_up: bool
+    offered: int  # arrivals handed to a user
+    queued: int  # of these, the ones that found every user busy
+    behind_ms: float  # age of the oldest arrival still waiting
+    users: int
+    free_users_min: int
+    in_flight: int
+    invalid_responses: int
+    lateness_p50_ms: float | None
+    lateness_p99_ms: float | None
+    lateness_max_ms: float | None
+    loop_lag_max_ms: float
+    loop_stalled_ms: float  # time the loop stood still beyond 5 ms at a stretch
+    gc_pauses: int
+    gc_paused_ms: float
+    gc_pause_max_ms: float
+    process_cpu: float  # of one core
+    host_cpu: float | None = None  # of all cores
+    host_steal: float | None = None
+    pressure_cpu: float | None = None  # share of time some task waited for a CPU
+    pressure_memory: float | None = None
+    pressure_io: float | None = None
+
+
+COLUMNS: Final = tuple(field.name for field in fields(HealthRow))
+
+
+class ProcessProbe:
+    """Loop lag, GC pauses and CPU of this process, read once a second."""
+
+    def __init__(
+        self,
+        clock: Callable[[], int] = time.monotonic_ns,
+        cpu_clock: Callable[[], int] = time.process_time_ns,
+    ) -> None:
+        self._clock = clock
+        self._cpu_clock = cpu_clock
+        self._gc_began = 0
+        self._lag_max = self._stalled = 0
+        self._reset()
+
+    def watch_gc(self) -> None:
+        """Time every collection from now on."""
+        gc.callbacks.append(self._on_gc)
+
+    def close(self) -> None:
+        """Stop timing collections."""
+        if self._on_gc in gc.callbacks:
+            gc.callbacks.remove(self._on_gc)
+
+    def beat(self, lag_ns: int) -> None:
+        """The loop's heartbeat came `lag_ns` late."""
+        self._lag_max = max(self._lag_max, lag_ns)
+        if lag_ns > STALL_NS:
+            self._stalled += lag_ns - STALL_NS
+
+    def read(self) -> dict[str, Any]:
+        """This second's figures under `HealthRow`'s names."""
+        span = max(1, self._clock() - self._since)
+        figures = {
+            "loop_lag_max_ms": self._lag_max / 1e6,
+            "loop_stalled_ms": self._stalled / 1e6,
+            "gc_pauses": self._pauses,
+            "gc_paused_ms": self._paused / 1e6,
+            "gc_pause_max_ms": self._pause_max / 1e6,
+            "process_cpu": (self._cpu_clock() - self._cpu_since) / span,
+        }
+        self._reset()
+        return figures
+
+    def _reset(self) -> None:
+        self._since = self._clock()
+        self._cpu_since = self._cpu_clock()
+        self._lag_max = self._stalled = 0
+        self._pauses = self._paused = self._pause_max = 0
+
+    def _on_gc(self, phase: str, info: dict[str, int]) -> None:
+        del info
+        if phase == "start":
+            self._gc_began = self._clock()
+            return
+        pause = self._clock() - self._gc_began
+        self._pauses += 1
+        self._paused += pause
+        self._pause_max = max(self._pause_max, pause)
+
+
+class HostProbe:
+    """CPU, steal and pressure of the whole machine between two readings (Linux)."""
+
+    def __init__(
+        self, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._proc = proc
+        self._clock = clock
+        self._before = self._sample()
+
+    def read(self) -> dict[str, float | None]:
+        """Shares since the last reading under `HealthRow`'s names."""
+        before, self._before = self._before, self._sample()
+        now = self._before
+        span_us = max(1e-6, now["time"] - before["time"]) * 1e6
+        ticks = now.get("total", 0.0) - before.get("total", 0.0)
+        figures: dict[str, float | None] = {}
+        for name, key in (("host_cpu", "busy"), ("host_steal", "steal")):
+            figures[name] = (now[key] - before[key]) / ticks if ticks > 0 else None
+        for resource in ("cpu", "memory", "io"):
+            known = resource in now and resource in before
+            share = (now[resource] - before[resource]) / span_us if known else None
+            figures[f"pressure_{resource}"] = share
+        return figures
+
+    def _sample(self) -> dict[str, float]:
+        sample = {"time": self._clock()}
+        try:
+            ticks = [float(x) for x in self._text("stat").split("\n", 1)[0].split()[1:9]]
+            # user nice system idle iowait irq softirq steal
+            sample["total"] = sum(ticks)
+            sample["busy"] = sum(ticks) - ticks[3] - ticks[4]
+            sample["steal"] = ticks[7]
+        except (OSError, ValueError, IndexError):
+            pass
+        for resource in ("cpu", "memory", "io"):
+            try:
+                some = self._text(f"pressure/{resource}").split("\n", 1)[0]
+                sample[resource] = float(some.rpartition("total=")[2])
+            except (OSError, ValueError):
+                continue
+        return sample
+
+    def _text(self, name: str) -> str:
+        return (self._proc / name).read_text(encoding="ascii")
+
+
+class HealthLog:
+    """health.csv, a row at a time, each on disk before the next."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._writer = csv.DictWriter(out, COLUMNS)
+        self._writer.writeheader()
+        out.flush()
+
+    def write(self, row: HealthRow) -> None:
+        """Add a row."""
+        cells = {
+            name: f"{value:.4f}" if isinstance(value, float) else value
+            for name, value in asdict(row).items()
+        }
+        self._writer.writerow(cells)
+        self._out.flush()

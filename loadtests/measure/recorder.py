@@ -1,0 +1,106 @@
+"""Records calls without being felt: three array appends a call, nothing rounded, nothing sorted.
+
+Ten times a second the columns go, as raw bytes, to the scribe: a process of its own that buckets,
+encodes and writes (`scribe.py`). What a call was is decided here: a call whose *intended* start lay
+in the warm-up is a warm-up call, however late it ended.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from loadtests.measure.frames import pack
+
+
+def _column() -> array[int]:
+    return array("q")
+
+
+@dataclass(slots=True, eq=False)
+class Series:
+    """One backend, driver and access pattern, either warm-up or measured. Columns in ns."""
+
+    backend: str
+    driver: str
+    pattern: str
+    warm_up: bool
+    response: array[int] = field(default_factory=_column)
+    service: array[int] = field(default_factory=_column)
+    wire: array[int] = field(default_factory=_column)
+    errors: Counter[str] = field(default_factory=Counter)
+    unfinished: int = 0
+    capacity: list[float] = field(default_factory=lambda: [0, 0.0, 0.0])
+
+    def record(self, intended_ns: int, began_ns: int, done_ns: int, wire_ns: int) -> None:
+        """One finished call, successful or not."""
+        self.response.append(done_ns - intended_ns)
+        self.service.append(done_ns - began_ns)
+        self.wire.append(wire_ns)
+
+    def record_unfinished(self, ages_ns: npt.NDArray[np.int64]) -> None:
+        """Calls that had not ended when the run did: they took at least their age.
+
+        Only the response time is known to that bound; the call itself may never have begun.
+        """
+        self.response.frombytes(ages_ns.tobytes())
+        self.unfinished += len(ages_ns)
+
+    def record_capacity(self, rcu: float, wcu: float) -> None:
+        """Capacity units one call consumed."""
+        self.capacity[0] += 1
+        self.capacity[1] += rcu
+        self.capacity[2] += wcu
+
+    def take(self) -> tuple[dict[str, Any], bytes] | None:
+        """Hand over and forget what was recorded since last time; None when nothing was."""
+        if not (self.response or self.errors or self.capacity[0]):
+            return None
+        described = {
+            "backend": self.backend,
+            "driver": self.driver,
+            "pattern": self.pattern,
+            "warm_up": self.warm_up,
+            "sizes": [len(self.response), len(self.service), len(self.wire)],
+            "errors": dict(self.errors),
+            "unfinished": self.unfinished,
+            "capacity": self.capacity,
+        }
+        payload = self.response.tobytes() + self.service.tobytes() + self.wire.tobytes()
+        for column in (self.response, self.service, self.wire):
+            del column[:]
+        self.errors.clear()
+        self.unfinished = 0
+        self.capacity = [0, 0.0, 0.0]
+        return described, payload
+
+
+class Recorder:
+    """All series of one process."""
+
+    def __init__(self) -> None:
+        self._series: Final[dict[tuple[str, str, str, bool], Series]] = {}
+
+    def series(self, backend: str, driver: str, pattern: str, *, warm_up: bool) -> Series:
+        """The series of that name, made when first asked for."""
+        key = (backend, driver, pattern, warm_up)
+        if key not in self._series:
+            self._series[key] = Series(*key)
+        return self._series[key]
+
+    def drain(self) -> bytes:
+        """One frame with all that was recorded since the last drain; empty when nothing was."""
+        headers, payloads = [], []
+        for series in self._series.values():
+            taken = series.take()
+            if taken:
+                headers.append(taken[0])
+                payloads.append(taken[1])
+        if not headers:
+            return b""
+        return pack({"kind": "values", "series": headers}, b"".join(payloads))

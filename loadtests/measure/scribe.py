@@ -1,0 +1,233 @@
+"""The scribe: the process that buckets, merges and writes, so that the load process need not.
+
+Reads frames from standard input (`frames.py`), writes the run folder, and prints one JSON line for
+each closed interval: live figures, or, for a worker of a cluster, the interval itself on its way
+to the master. It ends with its input; if that ends without an `end` frame the load process died,
+and the run is kept as interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+import numpy as np
+import orjson
+
+from loadtests.measure import hlog
+from loadtests.measure.folder import RunFolderWriter
+from loadtests.measure.frames import unpack
+from loadtests.measure.health import HealthRow, HostProbe
+from loadtests.measure.histogram import Histogram, Sparse
+from loadtests.measure.locust_copy import for_locust
+from loadtests.measure.merger import (
+    Merged,
+    Merger,
+    Part,
+    part_from_message,
+    part_to_message,
+    parts_from_values,
+)
+from loadtests.measure.results import Key, RunInfo, summarise
+from loadtests.measure.validity import Evidence, Signal, judge_validity
+
+
+class Relay:
+    """A worker's scribe: hands each interval on."""
+
+    def __init__(self, out: TextIO, host: HostProbe) -> None:
+        self._out = out
+        self._host = host
+        self._parts: list[Part] = []
+
+    def values(self, header: dict[str, Any], payload: bytes) -> None:
+        """Bucket what the recorder drained."""
+        self._parts.extend(parts_from_values(header, payload))
+
+    def close(self, header: dict[str, Any], payload: bytes) -> None:
+        """The interval is over."""
+        lateness = Sparse.of(np.frombuffer(payload, np.int64))
+        message = {
+            **header,
+            "kind": "interval",
+            "parts": [part_to_message(part) for part in self._parts],
+            "row": _with_lateness(header["row"], lateness, self._host),
+            "lateness": hlog.encode(lateness),
+            "mirror": for_locust(self._parts),
+        }
+        self._parts = []
+        _say(self._out, message)
+
+
+class Writer:
+    """The scribe of a single load process, or of a cluster's master."""
+
+    def __init__(self, header: dict[str, Any], out: TextIO, host: HostProbe) -> None:
+        self._out = out
+        self._host = host
+        self._merger = Merger(header["sources"])
+        self._evidence = Evidence(rate_per_s=header["rate_per_s"])
+        info = RunInfo.model_validate(header["info"])
+        self._folder = RunFolderWriter(Path(header["path"]), info, header["started_at_s"])
+        self._index = 0
+        self._own: list[Part] = []
+        self._last_row: dict[str, Any] = {}
+
+    def values(self, header: dict[str, Any], payload: bytes) -> None:
+        """Bucket what the recorder drained."""
+        for part in parts_from_values(header, payload):
+            self._own.append(part)
+            self._merger.add(self._index, part)
+
+    def close(self, header: dict[str, Any], payload: bytes) -> None:
+        """An interval of this process is over."""
+        lateness = Sparse.of(np.frombuffer(payload, np.int64))
+        row = _with_lateness(header["row"], lateness, self._host)
+        self._index = header["index"] + 1
+        self._take(header, HealthRow(**row), lateness)
+
+    def interval(self, header: dict[str, Any]) -> None:
+        """A worker's interval, by way of the master."""
+        for message in header["parts"]:
+            self._merger.add(header["index"], part_from_message(message))
+        self._take(header, HealthRow(**header["row"]), hlog.decode(header["lateness"]))
+
+    def lose(self, worker: str) -> None:
+        """A worker is gone; its calls stay, and the run says so."""
+        self._evidence.lost.append(worker)
+        self._write(self._merger.lose(worker))
+
+    def update(self, facts: dict[str, Any]) -> None:
+        """More for run.json."""
+        self._folder.update(facts)
+
+    def finish(self, state: str) -> None:
+        """Write the rest and the final run.json."""
+        self._write(self._merger.finish())
+        signals, validity = judge_validity(self._evidence)
+        self._folder.finish(state, self._merger.summaries(), signals, validity)
+
+    def _take(self, header: dict[str, Any], row: HealthRow, lateness: Sparse) -> None:
+        self._folder.add_health(row)
+        self._last_row[row.worker] = {
+            "cpu": row.process_cpu,
+            "lateness_p99_ms": row.lateness_p99_ms,
+            "loop_lag_max_ms": row.loop_lag_max_ms,
+            "free_users_min": row.free_users_min,
+            "behind_ms": row.behind_ms,
+        }
+        if not row.warm_up:
+            self._evidence.rows.setdefault(row.worker, []).append(row)
+            self._evidence.lateness.setdefault(row.worker, Histogram()).add(lateness)
+        closed = self._merger.close(
+            header["index"], header["source"], header["start_s"], header["length_s"]
+        )
+        self._write(closed)
+
+    def _write(self, intervals: Iterable[Merged]) -> None:
+        for merged in intervals:
+            summaries = self._merger.summaries()
+            self._folder.add(merged, summaries)
+            live = {
+                "kind": "live",
+                "mirror": for_locust(self._own),
+                "index": merged.index,
+                "time_s": merged.start_s + merged.length_s,
+                "last_second": _last_second(merged),
+                "series": [s.model_dump(by_alias=True) for s in summaries],
+                "health": self._last_row,
+                "signals": [_plain(s) for s in judge_validity(self._evidence)[0]],
+            }
+            self._own = []
+            _say(self._out, live)
+
+
+def _last_second(merged: Merged) -> list[dict[str, Any]]:
+    figures = []
+    for line in merged.measured + merged.warm_up:
+        key = Key.parse(line.tag)
+        if key.metric != "response_time":
+            continue
+        histogram = Histogram()
+        histogram.add(line.counts)
+        times = summarise(histogram)
+        figures.append(
+            {
+                "backend": key.backend,
+                "pattern": key.pattern,
+                "rate_per_s": line.counts.total / max(1e-3, line.length_s),
+                "p50_ms": times.p50 if times else None,
+                "p99_ms": times.p99 if times else None,
+            }
+        )
+    return figures
+
+
+def _plain(signal_: Signal) -> dict[str, Any]:
+    return {"name": signal_.name, "text": signal_.text, "ok": signal_.ok}
+
+
+def _with_lateness(row: dict[str, Any], lateness: Sparse, host: HostProbe) -> dict[str, Any]:
+    histogram = Histogram()
+    histogram.add(lateness)
+    times = summarise(histogram)
+    return {
+        **row,
+        **host.read(),
+        "lateness_p50_ms": times.p50 if times else None,
+        "lateness_p99_ms": times.p99 if times else None,
+        "lateness_max_ms": times.max if times else None,
+    }
+
+
+def _say(out: TextIO, message: dict[str, Any]) -> None:
+    # the load process may be gone already; the folder still gets everything
+    with contextlib.suppress(BrokenPipeError):
+        out.write(orjson.dumps(message).decode() + "\n")
+        out.flush()
+
+
+def serve(stream: BinaryIO, out: TextIO, host: HostProbe) -> None:
+    """Do as the frames say until they end."""
+    relay: Relay | None = None
+    writer: Writer | None = None
+    for header, payload in unpack(stream):
+        match header["kind"]:
+            case "open":
+                if header["mode"] == "relay":
+                    relay = Relay(out, host)
+                else:
+                    writer = Writer(header, out, host)
+            case "values":
+                (relay or writer).values(header, payload)  # type: ignore[union-attr]
+            case "close":
+                (relay or writer).close(header, payload)  # type: ignore[union-attr]
+            case "interval" if writer:
+                writer.interval(header)
+            case "lose" if writer:
+                writer.lose(header["worker"])
+            case "info" if writer:
+                writer.update(header["facts"])
+            case "end":
+                if writer:
+                    writer.finish(header["state"])
+                _say(out, {"kind": "ended", "worker": header.get("worker", "")})
+                return
+    if writer:
+        writer.finish("interrupted")
+
+
+def main() -> None:
+    """Entry point of `python -m loadtests.measure.scribe`."""
+    # Ctrl-C reaches the whole terminal; the scribe stays until its input ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    serve(sys.stdin.buffer, sys.stdout, HostProbe())
+
+
+if __name__ == "__main__":
+    main()
