@@ -175,14 +175,16 @@ def _make_books(rng: Random, count: int) -> tuple[Book, ...]:
 
 
 def _make_users(rng: Random, count: int, now: datetime) -> tuple[User, ...]:
+    # The address holds the id, for users of another seed may share the table that keeps it unique.
+    user_ids = [_uuid(rng) for _ in range(count)]
     return tuple(
         User(
-            user_id=_uuid(rng),
-            email=f"reader{index:07d}@example.com",
+            user_id=user_id,
+            email=f"reader-{user_id}@example.com",
             name=f"{rng.choice(_NAMES)} {rng.choice(_NAMES)}son",
             created_at=_before(rng, now, 700),
         )
-        for index in range(count)
+        for user_id in user_ids
     )
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+# What every call to an emulator is signed with. They open nothing: an emulator checks no signature.
+EMULATOR_ACCESS_KEY: Final = "loadtests"
+EMULATOR_SECRET_KEY: Final = "loadtests"  # noqa: S105 - not a secret, see above
 
 
 @dataclass(frozen=True, slots=True)
 class DynamoDBEndpoint:
     """A DynamoDB: `url` None means AWS's own endpoint for the region.
 
-    `emulator` endpoints are signed with fixed dummy credentials; others use botocore's chain.
+    `emulator` endpoints are signed with the fixed credentials above; others use botocore's chain.
     """
 
     url: str | None

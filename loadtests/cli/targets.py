@@ -1,0 +1,144 @@
+"""`loadtests targets`: start, show and stop the embedded databases, kept between commands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+import click
+import psutil
+from filelock import FileLock, Timeout
+
+from loadtests.cli.steps import show_steps
+from loadtests.config import load_config
+from loadtests.errors import EXIT_ERROR, EXIT_PASS, TargetError
+from loadtests.patterns import BACKENDS
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.running import find_running, holder_of, state_file
+
+_PORT = click.IntRange(1, 65535)
+_NONE_UP = "No databases are up. Start them with `loadtests targets up`."
+
+
+@click.group()
+def command() -> None:
+    """Start, show and stop the embedded databases.
+
+    Without `up`, every run starts its own and takes them down again.
+    """
+
+
+@command.command()
+@click.option("--backend", type=click.Choice(["both", *BACKENDS]), default="both")
+@click.option("--dynamodb-port", type=_PORT, help="A fixed port; a free one otherwise.")
+@click.option("--postgres-port", type=_PORT, help="A fixed port; a free one otherwise.")
+def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> None:
+    """Start the databases, set them up and fill them, and leave them running."""
+    from loadtests.targets.lifetime import Holder
+    from loadtests.targets.messages import Request
+
+    config = load_config()
+    # `up` is about embedded databases, whatever else the configuration names.
+    embedded = {"dynamodb_endpoint": "embedded", "postgres_dsn": "embedded"}
+    config = config.model_copy(update={"targets": config.targets.model_copy(update=embedded)})
+    path = state_file(os.environ)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path.with_suffix(".lock"), timeout=0):
+            if running := find_running(os.environ):
+                click.echo("The databases are up already.")
+                _show(running.endpoints)
+                return
+            request = Request(
+                config,
+                BACKENDS if backend == "both" else (backend,),
+                keep=True,
+                dynamodb_port=dynamodb_port,
+                postgres_port=postgres_port,
+            )
+            with Holder(request) as holder, show_steps() as on_progress:
+                endpoints = holder.endpoints(on_progress)
+                holder.keep()
+    except Timeout:
+        raise TargetError(
+            "Another `loadtests targets up` is starting the databases this moment.",
+            hint="Wait for it; `loadtests targets status` tells when they are up.",
+        ) from None
+    _show(endpoints)
+    click.echo("They stay until `loadtests targets down`.")
+
+
+@command.command()
+def status() -> None:
+    """Tell whether the databases are up, and where; exit code 2 if not."""
+    running = find_running(os.environ)
+    if running is None:
+        click.echo(_NONE_UP)
+        sys.exit(EXIT_ERROR)
+    click.echo(f"Up (process {running.pid}).")
+    _show(running.endpoints)
+
+
+@command.command()
+def down() -> None:
+    """Stop the databases and delete their data."""
+    running = find_running(os.environ)
+    process = running and holder_of(running)
+    if process is None:
+        click.echo("No databases are up.")
+        return
+    try:
+        process.terminate()
+        process.wait(20)
+    except psutil.TimeoutExpired:
+        process.kill()  # the kernel ends the databases with it
+        process.wait(5)
+    except psutil.NoSuchProcess:
+        pass
+    find_running(os.environ)  # clears what a killed holder left
+    click.echo("Down.")
+
+
+@command.command()
+def env() -> None:
+    """Print the exports that point other tools at the databases: eval "$(loadtests targets env)".
+
+    The output holds the database's password.
+    """
+    running = find_running(os.environ)
+    if running is None:
+        raise TargetError("No databases are up.", hint="Start them with `loadtests targets up`.")
+    if dynamodb := running.endpoints.dynamodb:
+        click.echo(f"export LOADTESTS_DYNAMODB_ENDPOINT={shlex.quote(dynamodb.url or 'aws')}")
+    if postgres := running.endpoints.postgres:
+        click.echo(f"export LOADTESTS_POSTGRES_DSN={shlex.quote(postgres.dsn)}")
+
+
+@command.command(hidden=True)
+def hold() -> None:
+    """Hold one run's databases; spoken to by pipe (loadtests/targets/messages.py)."""
+    from loadtests.targets.hold import hold as serve
+
+    with (
+        open(0, "rb", buffering=0, closefd=False) as source,
+        open(1, "wb", buffering=0, closefd=False) as sink,
+    ):
+        serve(source, sink, dict(os.environ))
+        sys.stderr.flush()
+        # Threads may still be waiting for databases that are gone.
+        os._exit(EXIT_PASS)
+
+
+def _show(endpoints: Endpoints) -> None:
+    if dynamodb := endpoints.dynamodb:
+        click.echo(f"  {dynamodb.label}: {dynamodb.url}")
+    if postgres := endpoints.postgres:
+        click.echo(f"  {postgres.label}: {_without_password(postgres.dsn)}")
+
+
+def _without_password(dsn: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(dsn)
+    return f"{parts.scheme}://{parts.username}@{parts.hostname}:{parts.port}{parts.path}"

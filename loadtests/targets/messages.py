@@ -1,0 +1,98 @@
+"""What a run and the process that holds its databases say to each other, one JSON line each.
+
+The run sends one `Request`, keeps its end of the pipe open, and for databases that shall outlive
+it ends with `KEEP`. The holder sends progress, then endpoints or an error, then nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from loadtests import errors
+from loadtests.config import Config
+from loadtests.errors import LoadtestsError, TargetError
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.progress import Progress
+
+KEEP: Final = b"keep\n"
+Provision = Literal["all", "own", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to hold: set up and seed every target, only those started here, or none."""
+
+    config: Config
+    backends: tuple[str, ...]
+    provision: Provision = "all"
+    keep: bool = False
+    dynamodb_port: int | None = None
+    postgres_port: int | None = None
+
+    def line(self) -> bytes:
+        """As sent. It may hold a DSN's password, so it travels by pipe, never as an argument."""
+        content = {
+            "config": self.config.model_dump(mode="json", by_alias=True),
+            "backends": self.backends,
+            "provision": self.provision,
+            "keep": self.keep,
+            "dynamodb_port": self.dynamodb_port,
+            "postgres_port": self.postgres_port,
+        }
+        return json.dumps(content).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, line: bytes) -> Request:
+        """Read what `line` wrote. Raises ValueError."""
+        content = json.loads(line)
+        content["config"] = Config.model_validate(content["config"])
+        content["backends"] = tuple(content["backends"])
+        return cls(**content)
+
+
+def endpoints_to_json(endpoints: Endpoints) -> dict[str, Any]:
+    """Plain values; the DSN with its password among them."""
+    return asdict(endpoints)
+
+
+def endpoints_from_json(content: dict[str, Any]) -> Endpoints:
+    """Read what `endpoints_to_json` wrote. Raises TypeError, KeyError."""
+    dynamodb, postgres = content["dynamodb"], content["postgres"]
+    return Endpoints(
+        DynamoDBEndpoint(**dynamodb) if dynamodb else None,
+        PostgresEndpoint(**postgres) if postgres else None,
+    )
+
+
+Message = Progress | Endpoints | LoadtestsError
+
+
+def write_message(message: Message) -> bytes:
+    """One line for the run."""
+    content: dict[str, Any]
+    if isinstance(message, Progress):
+        content = {"event": "progress", **asdict(message)}
+    elif isinstance(message, Endpoints):
+        content = {"event": "ready", "endpoints": endpoints_to_json(message)}
+    else:
+        content = {
+            "event": "error",
+            "error": type(message).__name__,
+            "message": message.message,
+            "hint": message.hint,
+        }
+    return json.dumps(content).encode() + b"\n"
+
+
+def read_message(line: bytes) -> Message:
+    """Read what `write_message` wrote. Raises ValueError, TypeError, KeyError."""
+    content = json.loads(line)
+    event = content.pop("event")
+    if event == "progress":
+        return Progress(**content)
+    if event == "ready":
+        return endpoints_from_json(content["endpoints"])
+    known = getattr(errors, content["error"], TargetError)
+    return known(content["message"], hint=content["hint"])

@@ -1,0 +1,62 @@
+"""Make CloudShelf's tables where they are missing, and put the data set in: both backends at once.
+
+Writes to its own tables only, and to no table that is not CloudShelf's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+
+from loadtests.errors import ProvisionError
+from loadtests.targets.connect import dynamodb_client, postgres_connection
+from loadtests.targets.dataset import Dataset
+from loadtests.targets.dynamodb_tables import ensure_tables
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.postgres_schema import ensure_schema
+from loadtests.targets.progress import OnProgress, ignore
+from loadtests.targets.seed_dynamodb import THREADS, seed_dynamodb
+from loadtests.targets.seed_postgres import seed_postgres
+
+
+def provision(endpoints: Endpoints, dataset: Dataset, on_progress: OnProgress = ignore) -> None:
+    """Set up and seed every backend of `endpoints`; may be repeated, and then restores the seed.
+
+    `on_progress` is called from several threads. Raises ProvisionError.
+    """
+    jobs: list[Callable[[], None]] = []
+    if dynamodb := endpoints.dynamodb:
+        jobs.append(lambda: provision_dynamodb(dynamodb, dataset, on_progress))
+    if postgres := endpoints.postgres:
+        jobs.append(lambda: provision_postgres(postgres, dataset, on_progress))
+    with ThreadPoolExecutor(max(len(jobs), 1), thread_name_prefix="provision") as pool:
+        for future in [pool.submit(job) for job in jobs]:
+            future.result()
+
+
+def provision_dynamodb(
+    endpoint: DynamoDBEndpoint, dataset: Dataset, on_progress: OnProgress = ignore
+) -> None:
+    """Set up and seed one DynamoDB. Raises ProvisionError."""
+    client = dynamodb_client(endpoint, connections=THREADS)
+    try:
+        made = ensure_tables(client)
+        seed_dynamodb(client, dataset, fresh=len(made) == 2, on_progress=on_progress)
+    finally:
+        client.close()
+
+
+def provision_postgres(
+    endpoint: PostgresEndpoint, dataset: Dataset, on_progress: OnProgress = ignore
+) -> None:
+    """Set up and seed one PostgreSQL. Raises ProvisionError."""
+    try:
+        with postgres_connection(endpoint, autocommit=True) as connection:
+            ensure_schema(connection)
+            seed_postgres(connection, dataset, on_progress)
+    except psycopg.OperationalError:
+        raise ProvisionError(
+            f"{endpoint.label} went away while it was set up.", hint="See whether it still runs."
+        ) from None
