@@ -27,7 +27,6 @@ from loadtests.errors import (
 )
 from loadtests.model import (
     QUANTITY_MAX,
-    QUANTITY_MIN,
     SESSION_LIFE_S,
     Book,
     CartSummary,
@@ -35,6 +34,7 @@ from loadtests.model import (
     to_iso,
 )
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
+from loadtests.stores.quantities import check_quantity
 
 API_VERSION: Final = "DynamoDB_20120810"
 OPERATIONS: Final = ("Query", "GetItem", "UpdateItem", "DeleteItem", "PutItem")
@@ -63,12 +63,6 @@ class Request(NamedTuple):
     operation: str
     body: dict[str, Any]
     refused: type[CallError] = BackendError
-
-
-def check_quantity(quantity: int) -> None:
-    """Raise QuantityRefused unless `quantity` is 1-99."""
-    if not QUANTITY_MIN <= quantity <= QUANTITY_MAX:
-        raise QuantityRefused(f"Quantity {quantity} is not {QUANTITY_MIN}-{QUANTITY_MAX}.")
 
 
 def get_cart(user_id: str, *, consistent: bool = True) -> Request:

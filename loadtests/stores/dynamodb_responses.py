@@ -18,8 +18,9 @@ from loadtests.errors import (
     QuantityRefused,
     ResponseInvalid,
 )
-from loadtests.model import QUANTITY_MAX, CartItem, Session
+from loadtests.model import CartItem, Session
 from loadtests.stores.dynamodb_requests import READS, Request
+from loadtests.stores.quantities import sum_refused
 
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
@@ -85,7 +86,7 @@ def call_error(request: Request, name: str, message: str = "") -> CallError:
     name = name.rpartition("#")[2] or "UnknownError"
     if name == CONDITION_FAILED:
         if request.refused is QuantityRefused:
-            return QuantityRefused(f"The sum would pass {QUANTITY_MAX}.")
+            return sum_refused()
         return request.refused()
     return BackendError(f"{request.operation}: {name}: {message}", name=name)
 

@@ -1,0 +1,146 @@
+"""PostgreSQL rows → record, session documents ↔ JSON, and PostgreSQL's refusals → error; pure.
+
+Rows are sequences of Python values as psycopg and asyncpg both give them: text, int, Decimal, aware
+datetimes, and JSON as its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+from psycopg.errors import lookup  # the names of PostgreSQL's conditions, a plain table
+
+from loadtests.errors import BackendError, CallError, CallTimeout, QuantityRefused, ResponseInvalid
+from loadtests.model import (
+    CartItem,
+    CartSummary,
+    Preferences,
+    Session,
+    SessionData,
+    from_iso,
+    to_iso,
+)
+
+QUERY_CANCELED: Final = "57014"
+CHECK_VIOLATION: Final = "23514"
+CONNECTION_CLASS: Final = "08"
+CONNECTION_FAILED: Final = "ConnectionFailed"
+CONNECTION_LOST: Final = "ConnectionLost"
+QUANTITY_CHECK: Final = "carts_quantity"
+_MALFORMED: Final = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+
+Rows = Sequence[Sequence[Any]]
+
+
+def read_lines(rows: Rows) -> list[CartItem]:
+    """A cart, by book_id. Raises ResponseInvalid."""
+    try:
+        return [CartItem(*row) for row in rows]
+    except TypeError:
+        raise ResponseInvalid("PostgreSQL's rows are no cart lines.") from None
+
+
+def read_line(rows: Rows) -> CartItem | None:
+    """One line, or None. Raises ResponseInvalid."""
+    lines = read_lines(rows)
+    return lines[0] if lines else None
+
+
+def read_quantity(rows: Rows) -> int:
+    """The quantity after an add. Raises ResponseInvalid."""
+    try:
+        return int(rows[0][0])
+    except _MALFORMED:
+        raise ResponseInvalid("PostgreSQL's row holds no quantity.") from None
+
+
+def read_session(rows: Rows) -> Session | None:
+    """A live session, or None. Raises ResponseInvalid."""
+    if not rows:
+        return None
+    try:
+        session_id, user_id, data, summary, active, created, expires, address, agent = rows[0]
+        return Session(
+            session_id,
+            user_id,
+            _data_from_json(data),
+            _summary_from_json(summary),
+            active,
+            created,
+            int(expires.timestamp()),
+            address,
+            agent,
+        )
+    except _MALFORMED:
+        raise ResponseInvalid("PostgreSQL's row is no session as stored.") from None
+
+
+def data_to_json(data: SessionData) -> str:
+    """Write `session_data` as its column holds it."""
+    preferences = data.preferences
+    return _to_json(
+        {
+            "preferences": {
+                "theme": preferences.theme,
+                "language": preferences.language,
+                "currency": preferences.currency,
+            },
+            "browsing_history": data.browsing_history,
+            "search_history": data.search_history,
+        }
+    )
+
+
+def summary_to_json(summary: CartSummary) -> str:
+    """Write `cart_summary` as its column holds it; the amount is a number, to the last digit."""
+    return _to_json(
+        {
+            "item_count": summary.item_count,
+            "total_amount": orjson.Fragment(format(summary.total_amount, "f")),
+            "last_updated": to_iso(summary.last_updated),
+        }
+    )
+
+
+def call_error(sqlstate: str, message: str, *, constraint: str | None = None) -> CallError:
+    """The error for a refusal, under PostgreSQL's name of the condition (`ForeignKeyViolation`)."""
+    if sqlstate == QUERY_CANCELED:
+        return CallTimeout("PostgreSQL cancelled the statement at the driver's timeout.")
+    if sqlstate == CHECK_VIOLATION and (constraint or "").startswith(QUANTITY_CHECK):
+        return QuantityRefused()
+    if sqlstate.startswith(CONNECTION_CLASS):
+        return BackendError(message, name=CONNECTION_LOST)
+    try:
+        return BackendError(message, name=lookup(sqlstate).__name__)
+    except KeyError:
+        return BackendError(message, name=f"SQLSTATE {sqlstate}")
+
+
+def _to_json(document: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(document).decode()
+    except orjson.JSONEncodeError as error:  # a lone surrogate, say
+        raise BackendError(f"No JSON text: {error}", name="UnicodeEncodeError") from None
+
+
+def _data_from_json(text: str | bytes) -> SessionData:
+    data = orjson.loads(text)
+    preferences = data["preferences"]
+    return SessionData(
+        Preferences(preferences["theme"], preferences["language"], preferences["currency"]),
+        tuple(data["browsing_history"]),
+        tuple(data["search_history"]),
+    )
+
+
+def _summary_from_json(text: str | bytes) -> CartSummary:
+    summary = orjson.loads(text)
+    return CartSummary(
+        int(summary["item_count"]),
+        # A float prints the digits it was read from, up to the 15 that money never reaches.
+        Decimal(str(summary["total_amount"])),
+        from_iso(summary["last_updated"]),
+    )
