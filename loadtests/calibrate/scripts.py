@@ -1,0 +1,80 @@
+"""What a scripted server does to each request: pure functions of a seed and the time.
+
+Delays run from the moment the request was wholly read to the moment its answer goes to the socket.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+MS: Final = 1_000_000
+SECOND: Final = 1_000 * MS
+
+Law = Literal["constant", "two_point", "lognormal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A law of delays, and optionally a freeze that comes back.
+
+    `constant`: always `delay_ns`. `two_point`: `slow_ns` with probability `slow_share`, otherwise
+    `delay_ns`. `lognormal`: median `delay_ns`, standard deviation `sigma` of its logarithm. In a
+    freeze (the last `freeze_ns` of every `period_ns` since the server's start) connections are
+    accepted and requests read, but nothing is answered; what was held back goes out at its end.
+    """
+
+    name: str
+    law: Law = "constant"
+    delay_ns: int = 0
+    slow_ns: int = 0
+    slow_share: float = 0.0
+    sigma: float = 0.0
+    period_ns: int = 0
+    freeze_ns: int = 0
+
+    def delays_ns(self, seed: int) -> Iterator[int]:
+        """The delays of the first, second, … request; the same for the same seed."""
+        if self.law == "constant":
+            return itertools.repeat(self.delay_ns)
+        draw = random.Random(f"{self.name}/{seed}")
+        if self.law == "two_point":
+            return (
+                self.slow_ns if draw.random() < self.slow_share else self.delay_ns
+                for _ in itertools.count()
+            )
+        middle = math.log(self.delay_ns)
+        return (round(draw.lognormvariate(middle, self.sigma)) for _ in itertools.count())
+
+    def freeze_of(self, time_ns: int, start_ns: int) -> tuple[int, int]:
+        """Begin and end of the freeze that `time_ns` lies in, or else of the next one.
+
+        Meaningless for a script that never freezes.
+        """
+        period = (time_ns - start_ns) // self.period_ns
+        end = start_ns + (period + 1) * self.period_ns
+        return end - self.freeze_ns, end
+
+    def due_ns(self, arrival_ns: int, delay_ns: int, start_ns: int) -> int:
+        """When a request that arrived then is to be answered."""
+        due = arrival_ns + delay_ns
+        if not self.freeze_ns:
+            return due
+        begin, end = self.freeze_of(due, start_ns)
+        return end if due >= begin else due
+
+
+SCRIPTS: Final = {
+    script.name: script
+    for script in (
+        Script("null"),
+        Script("constant", delay_ns=2 * MS),
+        Script("two_point", "two_point", 2 * MS, slow_ns=20 * MS, slow_share=0.03),
+        Script("lognormal", "lognormal", 2 * MS, sigma=0.5),
+        Script("frozen", delay_ns=2 * MS, period_ns=10 * SECOND, freeze_ns=SECOND),
+    )
+}

@@ -1,0 +1,90 @@
+"""What a scripted server saw of itself, and what arriving users should have seen.
+
+All times are CLOCK_MONOTONIC nanoseconds, the clock that `time.perf_counter_ns` and
+`time.monotonic_ns` read on Linux, so they compare with a client's on the same machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loadtests.measure.histogram import Histogram, Sparse
+from loadtests.patterns import PATTERNS
+
+Nanoseconds = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Every scripted call, in the order answered, and the freezes as they truly were.
+
+    `code` is the access pattern's index in PATTERNS (one more for other calls); `due_ns` is when
+    the script wanted the answer sent, `done_ns` when the socket had it.
+    """
+
+    code: Nanoseconds
+    arrival_ns: Nanoseconds
+    due_ns: Nanoseconds
+    done_ns: Nanoseconds
+    windows: tuple[tuple[int, int], ...] = ()
+
+    def between(self, since_ns: int, until_ns: int) -> Truth:
+        """The calls that arrived in [since, until)."""
+        return self._where((self.arrival_ns >= since_ns) & (self.arrival_ns < until_ns))
+
+    def of(self, pattern: str) -> Truth:
+        """The calls of one access pattern."""
+        return self._where(self.code == PATTERNS.index(pattern))
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The access patterns that were called, in their usual order."""
+        return tuple(name for code, name in enumerate(PATTERNS) if (self.code == code).any())
+
+    @property
+    def service_ns(self) -> Nanoseconds:
+        """How long each call took the server: request wholly read → answer in the socket."""
+        return self.done_ns - self.arrival_ns
+
+    @property
+    def error_ns(self) -> Nanoseconds:
+        """How far each answer was from its scripted moment."""
+        return self.done_ns - self.due_ns
+
+    def histogram(self) -> Histogram:
+        """`service_ns` in the layout that the harness reports from."""
+        histogram = Histogram()
+        histogram.add(Sparse.of(self.service_ns))
+        return histogram
+
+    def _where(self, chosen: npt.NDArray[np.bool_]) -> Truth:
+        return Truth(
+            self.code[chosen],
+            self.arrival_ns[chosen],
+            self.due_ns[chosen],
+            self.done_ns[chosen],
+            self.windows,
+        )
+
+
+def open_loop_response_ns(
+    intended_ns: npt.ArrayLike, delay_ns: npt.ArrayLike, windows: Sequence[tuple[int, int]]
+) -> Nanoseconds:
+    """The response times that users arriving at `intended_ns` see of a server that freezes.
+
+    An ideal client sends each request at its intended start. The server answers `delay_ns` later
+    (one value or one a call), or, when that moment lies in a freeze [begin, end), at its end.
+    """
+    intended = np.asarray(intended_ns, np.int64)
+    answered = intended + np.asarray(delay_ns, np.int64)
+    if len(windows):
+        begins, ends = np.asarray(sorted(windows), np.int64).T
+        place = np.searchsorted(begins, answered, side="right") - 1
+        held = (place >= 0) & (answered < ends[np.maximum(place, 0)])
+        answered = np.where(held, ends[np.maximum(place, 0)], answered)
+    response: Nanoseconds = answered - intended
+    return response
