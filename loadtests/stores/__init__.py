@@ -12,9 +12,11 @@ raises is a `loadtests.errors.CallError`.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from loadtests.model import Book, CartItem, CartSummary, Session
+
+TIMEOUT_S: Final = 10.0  # a call without an answer by then raises CallTimeout
 
 
 class CartStore(Protocol):

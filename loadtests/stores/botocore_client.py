@@ -63,7 +63,10 @@ def client_error(request: Request, error: Exception, timeout_s: float) -> CallEr
     """The CallError for what a client raised (any of `CLIENT_ERRORS`)."""
     if isinstance(error, ClientError):
         refusal = error.response.get("Error", {})
-        return call_error(request, str(refusal.get("Code", "")), str(refusal.get("Message", "")))
+        name, message = str(refusal.get("Code", "")), str(refusal.get("Message", ""))
+        if name.isdigit():  # an HTTP status: the answer was not DynamoDB's
+            return BackendError(f"{request.operation}: HTTP {name}", name=f"HTTP {name}")
+        return call_error(request, name, message)
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
         return timed_out(request, timeout_s)
     if isinstance(error, ResponseParserError):

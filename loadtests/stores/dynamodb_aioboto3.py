@@ -11,6 +11,7 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 
+from loadtests.stores import TIMEOUT_S
 from loadtests.stores.botocore_client import (
     CLIENT_ERRORS,
     METHODS,
@@ -41,7 +42,7 @@ class Aioboto3Calls(AsyncCalls):
         *,
         consistent: bool = True,
         ask_capacity: bool = False,
-        timeout_s: float = 5.0,
+        timeout_s: float = TIMEOUT_S,
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(consistent=consistent, ask_capacity=ask_capacity)

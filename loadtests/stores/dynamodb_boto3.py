@@ -16,6 +16,7 @@ from botocore.awsrequest import (
 )
 from botocore.config import Config
 
+from loadtests.stores import TIMEOUT_S
 from loadtests.stores.botocore_client import (
     CLIENT_ERRORS,
     METHODS,
@@ -44,7 +45,7 @@ class Boto3Calls(SyncCalls):
         *,
         consistent: bool = True,
         ask_capacity: bool = False,
-        timeout_s: float = 5.0,
+        timeout_s: float = TIMEOUT_S,
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(consistent=consistent, ask_capacity=ask_capacity)

@@ -23,6 +23,7 @@ from loadtests.stores.dynamodb_requests import READS, Request
 from loadtests.stores.quantities import sum_refused
 
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
+PAGES: Final = 256  # of 1 MB each: far beyond any cart, and the end of an endless pagination
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
@@ -47,6 +48,11 @@ def next_page(request: Request, response: Mapping[str, Any]) -> Request | None:
     if not last:
         return None
     return request._replace(body={**request.body, "ExclusiveStartKey": last})
+
+
+def endless(user_id: str) -> ResponseInvalid:
+    """The error for a cart that goes on beyond `PAGES`."""
+    return ResponseInvalid(f"The cart of {user_id} has more than {PAGES} pages.")
 
 
 def read_line(response: Mapping[str, Any]) -> CartItem | None:

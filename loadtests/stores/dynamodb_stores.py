@@ -68,12 +68,15 @@ class DynamoDBCartStore(SyncCalls):
         """See `CartStore.get`."""
         self._begin()
         lines: list[CartItem] = []
-        page: Request | None = requests.get_cart(user_id, consistent=self.consistent)
-        while page is not None:
+        page = requests.get_cart(user_id, consistent=self.consistent)
+        for _ in range(responses.PAGES):
             response = self._send(page)
             lines += responses.read_lines(response)
-            page = responses.next_page(page, response)
-        return lines
+            following = responses.next_page(page, response)
+            if following is None:
+                return lines
+            page = following
+        raise responses.endless(user_id)
 
     def get_item(self, user_id: str, book_id: str) -> CartItem | None:
         """See `CartStore.get_item`."""
@@ -144,12 +147,15 @@ class AsyncDynamoDBCartStore(AsyncCalls):
         """See `CartStore.get`."""
         self._begin()
         lines: list[CartItem] = []
-        page: Request | None = requests.get_cart(user_id, consistent=self.consistent)
-        while page is not None:
+        page = requests.get_cart(user_id, consistent=self.consistent)
+        for _ in range(responses.PAGES):
             response = await self._send(page)
             lines += responses.read_lines(response)
-            page = responses.next_page(page, response)
-        return lines
+            following = responses.next_page(page, response)
+            if following is None:
+                return lines
+            page = following
+        raise responses.endless(user_id)
 
     async def get_item(self, user_id: str, book_id: str) -> CartItem | None:
         """See `CartStore.get_item`."""

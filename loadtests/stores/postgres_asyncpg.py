@@ -10,6 +10,7 @@ import asyncpg
 from psycopg.conninfo import conninfo_to_dict
 
 from loadtests.errors import BackendError, CallError, CallTimeout
+from loadtests.stores import TIMEOUT_S
 from loadtests.stores.postgres_rows import CONNECTION_FAILED, CONNECTION_LOST, Rows, call_error
 from loadtests.stores.postgres_sql import Query
 from loadtests.stores.postgres_stores import (
@@ -27,7 +28,7 @@ class AsyncpgQueries(AsyncQueries):
     After a call that lost the connection or ran out of time, the next one opens it again.
     """
 
-    def __init__(self, endpoint: PostgresEndpoint, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, endpoint: PostgresEndpoint, *, timeout_s: float = TIMEOUT_S) -> None:
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._wire = WireTime()

@@ -18,6 +18,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.waiting import Ready, Wait
 
 from loadtests.errors import CallTimeout
+from loadtests.stores import TIMEOUT_S
 from loadtests.stores.wire_time import WireTime
 
 _CHECK_EVERY_S: Final = 0.1
@@ -27,7 +28,7 @@ _EVENTS: Final = {Wait.R: 1, Wait.W: 2, Wait.RW: 3}  # libev's READ and WRITE
 class TimedConnection(Connection[tuple[Any, ...]]):
     """Every wait for the server ends within `timeout_s`, or raises CallTimeout."""
 
-    timeout_s: float = 5.0
+    timeout_s: float = TIMEOUT_S
     _watchers: _Watchers | None = None
 
     def wait(self, gen: PQGen[RV], *_: Any, **__: Any) -> RV:
