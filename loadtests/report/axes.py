@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from loadtests.report.palette import LIGHT
-from loadtests.report.rounding import digits
+from loadtests.report.rounding import plain
 
 DASH: Final = (0, (4, 2))
+# what stands behind a label that lines may cross
+PLATE: Final[dict[str, Any]] = {"facecolor": LIGHT["paper"], "linewidth": 0, "pad": 0.8}
 _STEPS: Final = (1, 2, 5)
-
-
-def plain(value: float, _place: int = 0) -> str:
-    """A tick's text: `0.5`, `10`, `2,000`, never an exponent."""
-    if value == 0:
-        return "0"
-    text = digits(value)
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def log_ms(ax: Axes, low_ms: float, high_ms: float, *, vertical: bool = True) -> None:
@@ -41,7 +35,7 @@ def log_ms(ax: Axes, low_ms: float, high_ms: float, *, vertical: bool = True) ->
         FixedLocator([t for t in ticks if low_ms * 0.999 <= t <= high_ms * 1.001])
     )
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(plain))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
     set_limits(low_ms, high_ms)
 
 
@@ -56,23 +50,25 @@ def reach_ms(values: Iterable[float | None], limit_ms: float | None) -> tuple[fl
 
 
 def limit_line(
-    ax: Axes, limit_ms: float | None, *, vertical: bool = False, label: str = ""
+    ax: Axes, limit_ms: float | None, *, vertical: bool = False, left: bool = False
 ) -> None:
     """The target as a dashed line with its value beside it."""
     if limit_ms is None:
         return
     draw = ax.axvline if vertical else ax.axhline
     draw(limit_ms, color=LIGHT["limit"], linewidth=1.2, linestyle=DASH, zorder=3)
-    place: tuple[float, float] = (limit_ms, 1.0) if vertical else (1.0, limit_ms)
+    place = (limit_ms, 1.0) if vertical else (0.0 if left else 1.0, limit_ms)
     ax.annotate(
-        label or f"{plain(limit_ms)} ms",
+        f"{plain(limit_ms)} ms",
         place,
         xycoords=("data", "axes fraction") if vertical else ("axes fraction", "data"),
-        xytext=(0, 2),
+        xytext=(3 if left else 0, 2),
         textcoords="offset points",
         color=LIGHT["limit"],
-        ha="center" if vertical else "right",
+        ha="center" if vertical else "left" if left else "right",
         fontsize=8.5,
+        bbox=None if vertical else PLATE,
+        zorder=4,
     )
 
 

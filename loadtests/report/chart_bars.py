@@ -8,7 +8,7 @@ from functools import partial
 
 from matplotlib.axes import Axes
 
-from loadtests.report.axes import limit_line
+from loadtests.report.axes import PLATE, limit_line
 from loadtests.report.charts import Chart, Entry, Margins, Panel, Table, nice_limit
 from loadtests.report.palette import LIGHT
 from loadtests.report.rounding import Number
@@ -120,6 +120,8 @@ def _draw(
             ha="right" if inside else "left",
             fontsize=8,
             color=LIGHT["paper"] if inside else LIGHT["ink"],
+            bbox=None if inside else PLATE,
+            zorder=4,
         )
     ax.set_ylim(len(patterns) - 0.5, -0.5)
     ax.set_yticks(range(len(patterns)), patterns)

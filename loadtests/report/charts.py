@@ -85,6 +85,7 @@ class Table:
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    figures_from: int = 99  # the column from which all hold numbers
 
 
 @dataclass(frozen=True, slots=True)

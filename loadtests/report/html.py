@@ -67,7 +67,7 @@ def drawn(chart: Chart) -> Drawn:
         for number, panel in enumerate(chart.panels)
     )
     widest = max(panel.width_in for panel in chart.panels)
-    return Drawn(chart, panels, round(widest * 72 / 16 * 1.05, 1))
+    return Drawn(chart, panels, round(widest * 72 / 16 * 1.3, 1))
 
 
 def script_hash(script: str) -> str:

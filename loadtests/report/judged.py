@@ -20,6 +20,7 @@ VERDICTS: Final = ("PASS", "FAIL", "INCONCLUSIVE", "INVALID")
 # The worst first: what a row of several limits is called by.
 _WORST: Final = ("INVALID", "FAIL", "INCONCLUSIVE", "PASS")
 RATIO: Final = "_ratio"
+_HEADLINE: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Judged:
 
     status: str
     sentence: str
+    details: str = ""
     confidence: float = 0.95
     reasons: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
@@ -98,15 +100,28 @@ def read_judged(run: Run) -> Judged:
     stored = run.info.verdict
     if not isinstance(stored, Mapping):
         return Judged(NOT_JUDGED, "This run has not been judged.")
+    status = _status(stored.get("status"))
+    sentence, details = _split(clean(stored.get("sentence") or "", longest=1500), status)
     return Judged(
-        status=_status(stored.get("status")),
-        sentence=clean(stored.get("sentence") or "", longest=600),
+        status=status,
+        sentence=sentence,
+        details=details,
         confidence=_number(stored.get("confidence")) or 0.95,
         reasons=tuple(clean(r, longest=400) for r in _list(stored.get("reasons"))),
         limits=tuple(_limit(one) for one in _parts(stored.get("limits"))),
         estimates=tuple(_estimate(one) for one in _parts(stored.get("estimates"))),
         baseline=_baseline(stored.get("baseline")),
     )
+
+
+def _split(text: str, status: str) -> tuple[str, str]:
+    """One sentence for the headline, and what follows it: `3 of 36 limits broken.` and which."""
+    text = text.removeprefix(f"{status}: ")
+    if len(text) > _HEADLINE and 0 < text.find(": ") < _HEADLINE:
+        first, _, rest = text.partition(": ")
+        return f"{first}.", rest
+    first, dot, rest = text.partition(". ")
+    return (first + dot.strip(), rest) if len(text) > _HEADLINE else (text, "")
 
 
 def _limit(one: Mapping[str, Any]) -> Limit:

@@ -14,7 +14,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from loadtests.report.judged import NOT_JUDGED, Limit
 from loadtests.report.page import METRIC_WORDS, Page
-from loadtests.report.rounding import digits
+from loadtests.report.rounding import plain
 from loadtests.report.validity import signals_of
 
 
@@ -79,7 +79,7 @@ def _title(limit: Limit) -> str:
         return f"{limit.pattern} {limit.statistic} of {metric}"
     if limit.unit == "ratio":
         percentile = limit.statistic.removesuffix("_ratio")
-        return f"{limit.pattern} {percentile} of {metric} ≤ {digits(limit.limit)} × baseline"
+        return f"{limit.pattern} {percentile} of {metric} ≤ {plain(limit.limit)} × baseline"
     if limit.unit == "share":
-        return f"{limit.pattern} errors ≤ {digits(100 * limit.limit)}%"
-    return f"{limit.pattern} {limit.statistic} of {metric} ≤ {digits(limit.limit)} ms"
+        return f"{limit.pattern} errors ≤ {plain(100 * limit.limit)}%"
+    return f"{limit.pattern} {limit.statistic} of {metric} ≤ {plain(limit.limit)} ms"

@@ -44,8 +44,8 @@ def name(text: str) -> str:
 def _opening(page: Page) -> str:
     setting = page.setting
     lines = [f"{words(setting.ran_on)} {words(setting.load)} {setting.caution}".strip()]
-    if page.headline:
-        lines.insert(0, f"**{words(page.headline)}**")
+    if page.versus.sentence:
+        lines.insert(0, f"**{words(page.versus.sentence)}**")
     lines += [f"> {words(note)}" for note in notes_of(page)]
     return "\n\n".join(lines)
 

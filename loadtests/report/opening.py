@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from loadtests.measure.results import Run
 from loadtests.report.judged import NOT_JUDGED
 from loadtests.report.page import Page, Row
-from loadtests.report.rounding import clean, percent, seconds
+from loadtests.report.rounding import clean, percent, plain, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _slowest(rows: Sequence[Row]) -> Fact:
     if not known:
         return Fact("Slowest p99", "–", "no series carries a p99")
     worst = max(known, key=lambda r: r.p99.value.value or 0.0)
-    aim = f"; target {worst.p99.target.text}" if worst.p99.target.known else ""
+    aim = f"; target {plain(worst.p99.target.value or 0)} ms" if worst.p99.target.known else ""
     where = f"{worst.pattern} on {worst.subject.label}{aim}"
     return Fact("Slowest p99", worst.p99.value.text, where, "fail" if worst.p99.over else "")
 

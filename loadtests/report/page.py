@@ -10,6 +10,7 @@ from typing import Final
 
 from loadtests.measure.results import Run
 from loadtests.report.judged import RATIO, Judged, Limit, read_judged
+from loadtests.report.ratios import HeadToHead, head_to_head
 from loadtests.report.rounding import (
     UNKNOWN,
     Number,
@@ -19,6 +20,7 @@ from loadtests.report.rounding import (
     count,
     milliseconds,
     percent,
+    plain,
     span,
 )
 from loadtests.report.series import Series, Subject, patterns_of, read_series, subjects_of
@@ -79,7 +81,7 @@ class Page:
     series: tuple[Series, ...]
     subjects: tuple[Subject, ...]
     patterns: tuple[str, ...]
-    headline: str = ""
+    versus: HeadToHead
 
     @property
     def has_changes(self) -> bool:
@@ -96,6 +98,15 @@ class Page:
         found = (r for r in self.rows if r.pattern == pattern and r.subject == subject)
         return next(found, None)
 
+    @property
+    def line_ms(self) -> float | None:
+        """The p99 target for charts: what all series share, else what the run's settings name."""
+        if self.judged.limits:
+            return self.target_ms("p99")
+        slo = self.run.info.config.get("slo")
+        named = slo.get("p99_ms") if isinstance(slo, dict) else None
+        return float(named) if isinstance(named, int | float) and named > 0 else None
+
     def target_ms(self, percentile: str) -> float | None:
         """The target all series share for `p50` or `p99`, or None where they differ."""
         cells = [r.p50 if percentile == "p50" else r.p99 for r in self.rows]
@@ -110,6 +121,7 @@ def build_page(run: Run) -> Page:
     setting = read_setting(run)
     metric = _metric(run)
     rows = tuple(_row(one, judged, metric) for one in series)
+    versus = head_to_head(run, metric, judged.confidence)
     return Page(
         run=run,
         setting=setting,
@@ -119,6 +131,7 @@ def build_page(run: Run) -> Page:
         series=tuple(series),
         subjects=tuple(subjects_of(series)),
         patterns=tuple(patterns_of(series)),
+        versus=versus,
     )
 
 
@@ -141,7 +154,7 @@ def _row(one: Series, judged: Judged, metric: str) -> Row:
         p50=_cell(one, "p50", judged, metric),
         p99=_cell(one, "p99", judged, metric),
         targets=tuple(
-            f"{x.statistic} {milliseconds(x.limit).text}" for x in limits if x.unit == "ms"
+            f"{x.statistic} ≤ {plain(x.limit)} ms" for x in limits if x.unit == "ms" and x.limit
         ),
         calls=count(one.calls),
         errors=Number(float(failed), f"{failed:,}{share}"),

@@ -45,6 +45,12 @@ def digits(value: float, significant: int = 3) -> str:
     return f"{rounded:,.{min(max(places, 0), 12)}f}"
 
 
+def plain(value: float) -> str:
+    """`digits` without the zeros that only claim precision, for limits and ticks: `0.5`, `10`."""
+    text = digits(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def beside(value: float, limit: float | None) -> str:
     """`digits`, with more of them where three would move the value onto or across `limit`."""
     for significant in range(3, 9):

@@ -5,9 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from loadtests.report.breakdown import parts_of
 from loadtests.report.chart_bars import Bar, BarGroup, bars_chart
-from loadtests.report.charts import Chart, Table
+from loadtests.report.chart_breakdown import breakdown_chart
+from loadtests.report.chart_capacity import capacity_chart, steps_of
+from loadtests.report.chart_forest import forest_chart
+from loadtests.report.chart_heat import heat_chart
+from loadtests.report.chart_spectrum import spectrum_chart
+from loadtests.report.chart_timeline import throughput_chart, timeline_chart
+from loadtests.report.charts import Chart, Entry, Table
+from loadtests.report.cost import PRICES_SAID, costs_of, total_of
+from loadtests.report.method import method_of
 from loadtests.report.page import Page
+from loadtests.report.ratios import against_baseline
+from loadtests.report.rounding import plain
+from loadtests.report.tables import limits_table
+from loadtests.report.validity import signals_of
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A table with its heading; `folded` ones open on demand."""
+
+    title: str
+    table: Table
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,25 +40,173 @@ class Section:
     title: str
     paragraphs: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
-    tables: tuple[tuple[str, Table], ...] = ()
+    parts: tuple[Part, ...] = ()
     definitions: tuple[tuple[str, str], ...] = ()
 
 
 def sections_of(page: Page) -> list[Section]:
     """All sections of a single run's report."""
-    return list(_sections(page))
+    if not page.series:
+        return [_setting(page)]
+    return [
+        *_verdicts(page),
+        *_times(page),
+        *_money(page),
+        *_capacity_run(page),
+        _health(page),
+        _setting(page),
+        Section("method", "How each number was obtained", definitions=tuple(method_of(page))),
+    ]
 
 
-def _sections(page: Page) -> Iterator[Section]:
-    yield Section("verdicts", "Verdict for each access pattern", ())
+def _verdicts(page: Page) -> Iterator[Section]:
+    table = limits_table(page)
+    folded = (Part("Every limit and the bounds it was decided on", table, True),) if table else ()
+    yield Section("verdicts", "Verdict for each access pattern", _explained(page), parts=folded)
     yield Section("percentiles", "p50 and p99", charts=_some(_bars(page)))
+    yield from _ratios(page)
+
+
+def _explained(page: Page) -> tuple[str, ...]:
+    said = f"p50 and p99 of {page.metric_words}."
+    if page.judged.estimates:
+        level = plain(100 * page.judged.confidence)
+        said += (
+            f" Small figures are {level}% confidence intervals; ≥ means that this many calls "
+            "carry no upper bound."
+        )
+    if page.judged.baseline:
+        said += f" Growth is against {page.judged.baseline}."
+    return (said,)
+
+
+def _ratios(page: Page) -> Iterator[Section]:
+    versus = forest_chart(
+        page.versus.groups,
+        name="backends",
+        title="DynamoDB against PostgreSQL",
+        caption="Each ratio with its 95% interval, from one run, so that what both backends felt "
+        "alike cancels out. An interval that holds 1 decides nothing; an arrow leaves the chart.",
+        sides=("DynamoDB faster", "DynamoDB slower"),
+    )
+    if versus:
+        yield Section("backends", "DynamoDB against PostgreSQL", charts=(versus,))
+    growth = forest_chart(
+        against_baseline(page.judged, page.subjects),
+        name="baseline",
+        title="Change against the baseline",
+        caption="Each percentile over the baseline's, with the bounds it was decided on. The red "
+        "mark is the growth allowed.",
+        sides=("faster", "slower"),
+        legend=(
+            *(Entry(s.label, s.role) for s in page.subjects),
+            Entry("allowed growth", "limit", "line"),
+        ),
+    )
+    if growth:
+        yield Section("baseline", "Against the baseline", charts=(growth,))
+
+
+def _times(page: Page) -> Iterator[Section]:
+    series, metric, limit, words = page.series, page.metric, page.line_ms, page.metric_words
     yield Section(
+        "spectrum",
+        "Percentile spectrum",
+        charts=_some(spectrum_chart(series, metric, limit, words)),
+    )
+    yield Section(
+        "over-time",
+        "Over time",
+        charts=_some(
+            timeline_chart(series, metric, limit, words),
+            throughput_chart(series, page.setting.offered_per_s),
+        ),
+    )
+    heat = heat_chart(series, metric, limit, page.run.info.warm_up_s)
+    yield Section("heatmap", "Latency heatmap", charts=_some(heat))
+    parts = parts_of(series)
+    notes = [f"{p.pattern} on {p.subject.label}: {p.note}." for p in parts if p.note]
+    yield Section(
+        "breakdown",
+        "Where the time goes",
+        paragraphs=tuple(notes[:5]),
+        charts=_some(breakdown_chart(parts)),
+    )
+
+
+def _money(page: Page) -> Iterator[Section]:
+    costs = costs_of(page.series, page.run.info.duration_s)
+    if not costs:
+        return
+    total = total_of(costs)
+    head = (
+        "Access pattern",
+        "Read units a call",
+        "Write units a call",
+        "A million calls",
+        "Rate in this run",
+        "A month at that rate",
+    )
+    rows = tuple(
+        (
+            c.pattern,
+            c.read_units.text,
+            c.write_units.text,
+            c.per_million.text,
+            c.rate.text,
+            c.per_month.text,
+        )
+        for c in (*costs, *((total,) if total else ()))
+    )
+    measured = (
+        "Capacity units as the emulator reported them during the warm-up; AWS rounds the same way, "
+        "but only its bill is the truth."
+        if any(p.emulator for p in page.setting.places)
+        else "Capacity units as DynamoDB reported them during the warm-up."
+    )
+    yield Section(
+        "cost",
+        "Capacity and cost",
+        paragraphs=(measured, f"{PRICES_SAID} A month is 730 hours at the rate of this run."),
+        parts=(Part("", Table(head, rows, figures_from=1)),),
+    )
+
+
+def _capacity_run(page: Page) -> Iterator[Section]:
+    steps = steps_of(page.run)
+    if steps:
+        chart = capacity_chart(steps, page.line_ms)
+        yield Section("capacity", "Throughput against p99", charts=_some(chart))
+
+
+def _health(page: Page) -> Section:
+    validity, signals = page.run.info.validity, signals_of(page.run)
+    if validity is None:
+        said = "This run's health was not judged."
+    elif validity.valid:
+        said = "Every signal was within its limit: the generator did not distort the figures."
+    else:
+        said = "The generator distorted this run: its figures say nothing of the databases."
+    mark = {True: "✓ within", False: "✗ beyond", None: "no limit"}
+    rows = tuple((s.text, s.value, s.limit or "–", mark[s.ok]) for s in signals)
+    table = Part("", Table(("Signal", "Found", "Limit", "State"), rows))
+    return Section(
+        "validity",
+        "Can the generator be trusted?",
+        paragraphs=(said,) if signals else (said, "run.json holds no health signal."),
+        parts=(table,) if signals else (),
+    )
+
+
+def _setting(page: Page) -> Section:
+    both = (
+        Part("Configuration", Table(("Setting", "Value"), page.setting.configuration)),
+        Part("Environment", Table(("What", "Found"), page.setting.environment)),
+    )
+    return Section(
         "setting",
         "Configuration and environment",
-        tables=(
-            ("Configuration", Table(("Setting", "Value"), page.setting.configuration)),
-            ("Environment", Table(("What", "Found"), page.setting.environment)),
-        ),
+        parts=tuple(part for part in both if part.table.rows),
     )
 
 
@@ -49,5 +219,5 @@ def _bars(page: Page) -> Chart | None:
     for name in ("p50", "p99"):
         cells = [(r, r.p50 if name == "p50" else r.p99) for r in page.rows]
         bars = tuple(Bar(r.pattern, r.subject, c.value, c.low_ms, c.high_ms) for r, c in cells)
-        groups.append(BarGroup(name, bars, page.target_ms(name) or page.target_ms("p99")))
+        groups.append(BarGroup(name, bars, page.target_ms(name) or page.line_ms))
     return bars_chart(groups, page.patterns, page.metric_words)

@@ -37,6 +37,7 @@ class Setting:
     ran_on: str
     caution: str
     load: str
+    offered_per_s: float | None
     configuration: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
 
@@ -53,6 +54,7 @@ def read_setting(run: Run) -> Setting:
         ran_on=_ran_on(places),
         caution=_caution(places),
         load=_load(run),
+        offered_per_s=_rate(run),
         configuration=tuple(flat(info.config)),
         environment=tuple(flat(info.environment)),
     )
@@ -124,10 +126,17 @@ def _load(run: Run) -> str:
     """`Load: 500 Poisson arrivals/s on each backend, for 70 s after 10 s of warm-up.`"""
     load = run.info.config.get("load")
     parts = []
-    if isinstance(load, Mapping) and isinstance(load.get("rate"), int | float):
+    rate = _rate(run)
+    if isinstance(load, Mapping) and rate:
         law = {"poisson": "Poisson ", "constant": "evenly spaced "}.get(str(load.get("arrivals")))
-        parts.append(f"{load['rate']:,g} {law or ''}arrivals/s on each backend")
+        parts.append(f"{rate:,g} {law or ''}arrivals/s on each backend")
     if run.info.duration_s:
         after = f" after {seconds(run.info.warm_up_s)} of warm-up" if run.info.warm_up_s else ""
         parts.append(f"for {seconds(run.info.duration_s)}{after}")
     return f"Load: {', '.join(parts)}." if parts else ""
+
+
+def _rate(run: Run) -> float | None:
+    load = run.info.config.get("load")
+    rate = load.get("rate") if isinstance(load, Mapping) else None
+    return float(rate) if isinstance(rate, int | float) and not isinstance(rate, bool) else None

@@ -1,0 +1,56 @@
+"""Where the time goes: queueing, client library and wire, as means that add up.
+
+Percentiles do not subtract: the p99 of response time and the p99 of service time are different
+calls. Means over the same calls do: mean(response) − mean(service) is the mean queueing time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadtests.report.rounding import Number, milliseconds
+from loadtests.report.series import Series, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Mean milliseconds of one series; wire and sdk are unknown where the wire is not timed."""
+
+    pattern: str
+    subject: Subject
+    wire: Number
+    sdk: Number
+    queueing: Number
+    service: Number
+    response: Number
+    note: str = ""
+
+
+def parts_of(series: Sequence[Series]) -> list[Parts]:
+    """The breakdown of every series that has a response and a service time."""
+    found = [_parts(one) for one in series]
+    return [parts for parts in found if parts is not None]
+
+
+def _parts(one: Series) -> Parts | None:
+    response, service = one.mean_ms("response_time"), one.mean_ms("service_time")
+    if response is None or service is None:
+        return None
+    wire = one.mean_ms("wire_time")
+    totals = {m: h.total for m, h in one.histograms.items() if h.total}
+    note = ""
+    if len(set(totals.values())) > 1:
+        # means over different calls do not subtract either; say so rather than hide it
+        counts = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in totals.items())
+        note = f"counted over different calls ({counts}), so the parts are approximate"
+    return Parts(
+        pattern=one.pattern,
+        subject=one.subject,
+        wire=milliseconds(wire),
+        sdk=milliseconds(max(service - wire, 0.0) if wire is not None else None),
+        queueing=milliseconds(max(response - service, 0.0)),
+        service=milliseconds(service),
+        response=milliseconds(response),
+        note=note,
+    )

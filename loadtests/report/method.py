@@ -1,0 +1,69 @@
+"""How each number was obtained, for the report's last section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from loadtests.report.page import Page
+from loadtests.report.rounding import calls_needed, digits
+
+MEASUREMENT: Final = "docs/MEASUREMENT.md"
+
+
+def method_of(page: Page) -> list[tuple[str, str]]:
+    """Terms and their explanations, fitting to what this run has."""
+    return list(_terms(page))
+
+
+def _terms(page: Page) -> Iterator[tuple[str, str]]:
+    yield (
+        "Response, service and wire time",
+        "Response time: intended start until the call is done, so a server's stall counts for "
+        "every arrival that had to wait. Service time: the call begun until it is done, client "
+        "library included. Wire time: request bytes handed to the socket until the response is "
+        f"read. Judged here: {page.metric_words}.",
+    )
+    yield (
+        "p50, p99",
+        "From HdrHistograms (3 significant digits, nanoseconds), recorded each second and merged "
+        "by addition; percentiles are never averaged. Failed and unfinished calls are in them. "
+        f"Shown only where the sample carries them: p99 from {calls_needed(0.99):,} calls, p99.9 "
+        f"from {calls_needed(0.999):,}, below which no 95% upper bound exists.",
+    )
+    if page.judged.estimates or page.judged.limits:
+        level = digits(100 * page.judged.confidence)
+        yield (
+            "Intervals",
+            f"{level}% confidence intervals, from order statistics with the effective number of "
+            "calls: neighbouring calls are alike, so a second of calls is worth fewer independent "
+            "ones. The bounds a limit is decided on are one-sided.",
+        )
+        yield (
+            "Verdict",
+            "PASS: every upper bound is within its limit. FAIL: a lower bound is beyond its limit, "
+            "corrected for the number of limits (Holm). INCONCLUSIVE: neither, more calls are "
+            "needed. INVALID: the load generator distorted the run, so it says nothing of the "
+            "database.",
+        )
+    if page.has_changes:
+        yield (
+            "Baseline change",
+            f"Growth of a percentile against {page.judged.baseline or 'the baseline'}, with the "
+            "variation between runs in its interval where the baseline has several.",
+        )
+    yield (
+        "Where the time goes",
+        "Differences of means over the same calls, from the same histograms. Percentiles of two "
+        "times belong to different calls, so their difference would mean nothing.",
+    )
+    yield (
+        "Over time and heatmap",
+        "The same histograms, merged over windows. The warm-up is shown and never judged.",
+    )
+    yield (
+        "Load generator",
+        "Loop lag, GC pauses, CPU, steal, lateness and unfinished calls, sampled each second. A "
+        "signal beyond its limit makes the run INVALID.",
+    )
+    yield "More", f"{MEASUREMENT} says where each clock is read, and proves the percentiles."
