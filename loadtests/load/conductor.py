@@ -6,7 +6,9 @@ hands its intervals on (`cluster.py`).
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import subprocess
 import sys
 import uuid
@@ -20,14 +22,17 @@ from loadtests.config import Config
 from loadtests.errors import EXIT_INVALID, LoadtestsError
 from loadtests.load.arrivals import Share
 from loadtests.load.environment import describe_environment
+from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
 from loadtests.load.link import ScribeLink
 from loadtests.load.locust_copy import copy_to_locust
+from loadtests.load.progress_log import ProgressLog
 from loadtests.load.run import LoadRun
 from loadtests.load.station import Station, backends_of
 from loadtests.measure.results import RunInfo
 from loadtests.targets.dataset import make_dataset
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.lifetime import open_endpoints
+from loadtests.targets.messages import endpoints_from_json
 
 _log: Final = logging.getLogger("loadtests")
 SINGLE: Final = "generator"
@@ -59,11 +64,18 @@ class Conductor:
         wanted = config.model_copy(update={"load": config.load.model_copy(update={"rate": 1.0})})
         if self._endpoints is None or wanted != self._opened_for:
             self.close_targets()
-            self._endpoints = self._stack.enter_context(
-                open_endpoints(
-                    config, backends_of(config), provision=provision, on_progress=_log.info
+            given = os.environ.get(ENDPOINTS_VARIABLE)
+            if given:
+                self._endpoints = endpoints_from_json(json.loads(given))
+            else:
+                self._endpoints = self._stack.enter_context(
+                    open_endpoints(
+                        config,
+                        backends_of(config),
+                        provision="all" if provision else "none",
+                        on_progress=ProgressLog(),
+                    )
                 )
-            )
             self._opened_for = wanted
         return self._endpoints
 
@@ -77,7 +89,8 @@ class Conductor:
     def open_folder(self, config: Config, endpoints: Endpoints, workers: list[str]) -> None:
         """Start the scribe that owns a new run folder."""
         now = datetime.now(UTC)
-        run_id = f"{now:%Y%m%dT%H%M%SZ}-{self.scenario}-{uuid.uuid4().hex[:6]}"
+        made_up = f"{now:%Y%m%dT%H%M%SZ}-{self.scenario}-{uuid.uuid4().hex[:6]}"
+        run_id = os.environ.get(RUN_ID_VARIABLE) or made_up
         self.path = Path(config.results).absolute() / run_id
         info = RunInfo(
             id=run_id,

@@ -30,7 +30,10 @@ def add_arguments(parser: Any) -> None:
 
     def add(flag: str, **options: Any) -> None:
         name = flag.removeprefix("--").replace("-", "_")
-        group.add_argument(flag, include_in_web_ui=name in _IN_WEB_UI, **options)
+        action = group.add_argument(flag, **options)
+        # groups skip Locust's own add_argument, which would set these
+        action.include_in_web_ui = name in _IN_WEB_UI
+        action.is_secret = action.is_required = action.is_multiple = False
 
     add(
         "--backend",
@@ -68,10 +71,8 @@ def add_arguments(parser: Any) -> None:
     )
     add(
         "--postgres-dsn",
-        default=targets.postgres_dsn,
         metavar="embedded|DSN",
         help="Where PostgreSQL is.",
-        is_secret=True,
     )
     add("--region", default=targets.region, help="AWS region.")
     add("--results", default=config.results, metavar="DIR", help="Where run folders go.")

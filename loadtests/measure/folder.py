@@ -32,7 +32,7 @@ class RunFolderWriter:
         self._health = HealthLog(self._health_file)
         point_latest(path)
 
-    def add(self, merged: Merged, series: list[SeriesInfo]) -> None:
+    def add(self, merged: Merged, series: list[SeriesInfo], signals: list[Signal]) -> None:
         """Append a closed interval and bring run.json up to date."""
         for name, lines in (("latency.hlog", merged.measured), ("warm-up.hlog", merged.warm_up)):
             if lines:
@@ -40,6 +40,7 @@ class RunFolderWriter:
                 self._logs[name].flush()
         self.info.duration_s = max(self.info.duration_s, merged.start_s + merged.length_s)
         self.info.series = series
+        self.info.health = {"signals": signals_as_data(signals)}
         write_info(self.path, self.info)
 
     def add_health(self, row: HealthRow) -> None:

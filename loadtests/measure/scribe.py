@@ -131,7 +131,8 @@ class Writer:
     def _write(self, intervals: Iterable[Merged]) -> None:
         for merged in intervals:
             summaries = self._merger.summaries()
-            self._folder.add(merged, summaries)
+            signals = judge_validity(self._evidence)[0] if self._evidence.rows else []
+            self._folder.add(merged, summaries, signals)
             live = {
                 "kind": "live",
                 "mirror": for_locust(self._own),
@@ -140,7 +141,7 @@ class Writer:
                 "last_second": _last_second(merged),
                 "series": [s.model_dump(by_alias=True) for s in summaries],
                 "health": self._last_row,
-                "signals": [_plain(s) for s in judge_validity(self._evidence)[0]],
+                "signals": [_plain(s) for s in signals],
             }
             self._own = []
             _say(self._out, live)

