@@ -100,10 +100,15 @@ class Slo(Limits):
 
 
 class Gate(_Section):
-    """How the gate decides: longest extension of an inconclusive run, in seconds, and the level."""
+    """How the gate decides: longest extension of an inconclusive run, in seconds, and the level.
+
+    `baseline` is a baseline's name (conditions must match), `none`, or `auto`: the one made under
+    the run's own conditions, if there is one.
+    """
 
     max_extension: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 120.0
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    baseline: Annotated[str, Field(min_length=1)] = "auto"
 
 
 class Config(_Section):

@@ -11,7 +11,7 @@ from loadtests.judge.baseline import Baseline
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
 from loadtests.judge.quantiles import Quantile, estimate
-from loadtests.judge.ratios import Ratio, Spread, log_variance, spread_of
+from loadtests.judge.ratios import Ratio, Spread, spread_of
 from loadtests.judge.shares import Share
 from loadtests.judge.slo import ERROR_RATE, Limit
 from loadtests.measure.results import PERCENTILES, Key, Run
@@ -72,9 +72,7 @@ class References:
                 for one in first
                 if (one.backend, one.driver) == (key.backend, key.driver)
             ]
-            found = [self.quantiles(one, q) for one in keys]
-            logs = [[math.log(max(r.estimate_ms, 1e-6)) for r in runs] for runs in found]
-            self._spreads[place] = spread_of(logs, [[log_variance(r) for r in rs] for rs in found])
+            self._spreads[place] = spread_of([self.quantiles(one, q) for one in keys])
         return self._spreads[place]
 
 
@@ -99,7 +97,8 @@ def bound(limit: Limit, measured: Measured, references: References | None) -> Bo
         )
     if references is None:
         raise ValueError("a relative limit without a baseline")
-    ratio = Ratio(quantile, references.quantiles(key, q), spread=references.spread(key, q))
+    runs = references.quantiles(key, q)
+    ratio = Ratio((quantile,), runs, spread=references.spread(key, q))
     return Bounded(
         limit, ratio.estimate, ratio.low, ratio.high, quantile.calls, quantile.calls_to_carry
     )

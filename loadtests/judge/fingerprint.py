@@ -10,12 +10,10 @@ from loadtests.measure.results import RunInfo
 
 # Settings of a run that do not change what is measured.
 _FREE_CONFIG: Final = frozenset(
-    {"run_time", "seed", "results", "slo", "gate", "allow_remote", "run_id", "blocks", "open"}
+    {"run_time", "run_time_s", "seed", "results", "slo", "gate", "allow_remote", "blocks"}
 )
-_FREE_ENVIRONMENT: Final = frozenset(
-    {"hostname", "started_at", "pid", "time", "boot_time", "load_average", "user", "git", "commit"}
-)
-_FREE_TARGET: Final = frozenset({"port", "endpoint", "url", "dsn", "pid", "data_dir", "started_s"})
+_FREE_ENVIRONMENT: Final = frozenset({"hostname", "pid", "load_average", "git", "commit"})
+_FREE_TARGET: Final = frozenset({"port", "pid", "data_dir"})
 
 
 def fingerprint(info: RunInfo) -> dict[str, str]:
@@ -23,7 +21,10 @@ def fingerprint(info: RunInfo) -> dict[str, str]:
     fields = {"scenario": info.scenario}
     fields |= _flatten("config", info.config, _FREE_CONFIG)
     fields |= _flatten("environment", info.environment, _FREE_ENVIRONMENT)
-    fields |= _flatten("targets", info.targets, _FREE_TARGET)
+    for name, target in info.targets.items():
+        # an emulator's address is whichever port was free
+        free = _FREE_TARGET | ({"url"} if target.get("emulator") else set())
+        fields |= _flatten(f"targets.{name}", target, free)
     drivers = sorted({f"{one.backend}/{one.driver}" for one in info.series})
     return fields | {"drivers": ", ".join(drivers)}
 

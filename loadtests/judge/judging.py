@@ -14,7 +14,7 @@ from loadtests.judge.bounded import Bounded, References, bound
 from loadtests.judge.family import Decision, broken_limits
 from loadtests.judge.measured import Measured
 from loadtests.judge.quantiles import estimate
-from loadtests.judge.sentences import limit_sentence, run_sentence
+from loadtests.judge.sentences import limit_sentence, not_compared, run_sentence
 from loadtests.judge.slo import limits_of, resolve
 from loadtests.judge.verdict import Estimate, LimitVerdict, Status, Verdict
 from loadtests.measure.results import PERCENTILES, Key, Run, write_info
@@ -36,10 +36,10 @@ def judge_run(
     """
     level = 1.0 - gate.confidence if level is None else level
     measured = Measured(run)
-    limits = limits_of(measured.series(), slo, relative=baseline is not None)
+    references = References(baseline, run) if baseline and baseline.runs else None
+    limits = limits_of(measured.series(), slo, relative=references is not None)
     if not limits:
         raise ConfigError("loadtests.toml", ["slo: no limit is set, so nothing can be judged"])
-    references = References(baseline, run) if baseline is not None else None
     found = [(limit, bound(limit, measured, references)) for limit in limits]
     absent = {f"no {x.metric} recorded for {x.backend} {x.pattern}." for x, b in found if b is None}
     bounded = [one for _, one in found if one is not None]
@@ -53,7 +53,8 @@ def judge_run(
     needed_s = _needed_s(decided, measured) if status == "INCONCLUSIVE" else None
     return Verdict(
         status=status,
-        sentence=run_sentence(status, decided, reasons, gate.confidence, needed_s),
+        sentence=run_sentence(status, decided, reasons, gate.confidence, needed_s)
+        + (not_compared(baseline.name, baseline.refused) if baseline else ""),
         confidence=gate.confidence,
         level=level,
         needed_s=needed_s,
@@ -171,4 +172,8 @@ def interval_estimates(measured: Measured, key: Key, confidence: float) -> Itera
 def _described(baseline: Baseline | None) -> dict[str, Any] | None:
     if baseline is None:
         return None
-    return {"name": baseline.name, "runs": [one.info.id for one in baseline.runs]}
+    return {
+        "name": baseline.name,
+        "runs": [one.info.id for one in baseline.runs],
+        "refused": list(baseline.refused),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loadtests.errors import ResultsError
-from loadtests.judge.samples import Samples, by_second
+from loadtests.judge.samples import Samples, by_block
 from loadtests.judge.slo import expected_series
 from loadtests.measure.results import Key, Run, SeriesInfo
 
@@ -20,6 +20,9 @@ class Measured:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._samples: dict[Key, Samples] = {}
+        starts = [round(one.start_s) for held in run.intervals.values() for one in held]
+        seconds = range(min(starts), max(starts) + 1) if starts else range(0)
+        self._unit_of_second = {second: unit for unit, second in enumerate(seconds)}
         file = run.path / "run.json"
         if not any(one.count for one in run.info.series):
             raise ResultsError(
@@ -31,9 +34,10 @@ class Measured:
                 self._check_count(one)
 
     def samples(self, key: Key) -> Samples:
-        """One series and metric; without calls where the run has none."""
+        """One series and metric, unit by second of the run; without calls where it has none."""
         if key not in self._samples:
-            self._samples[key] = by_second(self.run.intervals.get(key, []))
+            intervals = self.run.intervals.get(key, [])
+            self._samples[key] = by_block(intervals, self._unit_of_second)
         return self._samples[key]
 
     def series(self) -> list[SeriesInfo]:
@@ -46,14 +50,8 @@ class Measured:
         return [f"{b} {p}" for b, p in expected_series(self.run.info) if (b, p) not in held]
 
     def seconds(self) -> int:
-        """Measured seconds, of the longest series."""
-        return max(
-            (
-                self.samples(Key(o.backend, o.driver, o.pattern, RESPONSE_TIME)).units
-                for o in self.series()
-            ),
-            default=0,
-        )
+        """Measured seconds."""
+        return len(self._unit_of_second)
 
     def _check_count(self, one: SeriesInfo) -> None:
         key = Key(one.backend, one.driver, one.pattern, RESPONSE_TIME)

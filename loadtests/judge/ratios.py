@@ -8,12 +8,12 @@ measured in the same seconds, and the variation between runs where a baseline ho
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from loadtests.judge.distributions import t_quantile
+from loadtests.judge.distributions import normal_quantile, t_quantile
 from loadtests.judge.quantiles import Quantile
 
 
@@ -27,13 +27,13 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """`subject` over the geometric mean of `references`.
+    """The geometric mean of `subjects` over that of `references`, one quantile a run.
 
-    `correlation` of the two estimates, where they share their seconds; `spread` between runs,
-    where there are several references.
+    `correlation` of the two, where a single subject and reference share their seconds; `spread`
+    between runs, where there are several on either side.
     """
 
-    subject: Quantile
+    subjects: tuple[Quantile, ...]
     references: tuple[Quantile, ...]
     correlation: float = 0.0
     spread: Spread | None = None
@@ -41,75 +41,85 @@ class Ratio:
     @property
     def estimate(self) -> float:
         """The ratio itself: 1.10 is 10% slower."""
-        logs = [_log(one.estimate_ms) for one in self.references]
-        return math.exp(_log(self.subject.estimate_ms) - sum(logs) / len(logs))
+        return math.exp(_mean_log(self.subjects) - _mean_log(self.references))
 
     def high(self, level: float) -> float:
         """Upper bound that is too low with probability `level`; inf when not carried."""
-        return self.estimate * math.exp(
-            self._distance(
-                _up(self.subject, level), [_down(one, level) for one in self.references], level
-            )
-        )
+        up, down = _combined(self.subjects, _up, level), _combined(self.references, _down, level)
+        return self.estimate * math.exp(self._distance(up, down, level))
 
     def low(self, level: float) -> float:
         """Lower bound that is too high with probability `level`; 0 when there is none."""
-        return self.estimate * math.exp(
-            -self._distance(
-                _down(self.subject, level), [_up(one, level) for one in self.references], level
-            )
-        )
+        down, up = _combined(self.subjects, _down, level), _combined(self.references, _up, level)
+        return self.estimate * math.exp(-self._distance(down, up, level))
 
-    def _distance(self, own: float, others: Sequence[float], level: float) -> float:
-        if not all(map(math.isfinite, (own, *others))):
+    def _distance(self, own: float, other: float, level: float) -> float:
+        if not (math.isfinite(own) and math.isfinite(other)):
             return math.inf
-        runs = len(others)
-        other = math.sqrt(sum(one * one for one in others)) / runs
         square = own * own + other * other - 2.0 * self.correlation * own * other
         if self.spread is not None:
             deviations = t_quantile(1.0 - level, self.spread.degrees)
-            square += deviations * deviations * self.spread.variance * (1.0 + 1.0 / runs)
+            runs = 1.0 / len(self.subjects) + 1.0 / len(self.references)
+            square += deviations * deviations * self.spread.variance * runs
         return math.sqrt(max(0.0, square))
 
 
 def together(subject: Quantile, reference: Quantile) -> Ratio:
     """The ratio of two series measured over the same units of one run.
 
-    What both felt alike cancels: the correlation is that of their cosine transforms.
+    What both felt alike cancels: the correlation is that of their cosine transforms. Where a
+    series is taken to be noisier than it looked (likeness below 1), it weakens.
     """
     a, b = subject.transforms, reference.transforms
     if a.size != b.size:
         raise ValueError("the two series have different units of time")
-    size = math.sqrt(float(a @ a) * float(b @ b))
-    noise_a = max(float(a @ a), a.size)  # likeness below 1 is taken for 1, and so weakens
-    noise_b = max(float(b @ b), b.size)
-    correlation = float(a @ b) / math.sqrt(noise_a * noise_b) if size else 0.0
-    return Ratio(subject, (reference,), correlation)
+    if not a.size:
+        return Ratio((subject,), (reference,))
+    noise = subject.likeness * reference.likeness
+    return Ratio((subject,), (reference,), float(a @ b) / a.size / math.sqrt(noise))
 
 
-def spread_of(logs: Sequence[Sequence[float]], within: Sequence[Sequence[float]]) -> Spread | None:
-    """Variation between runs, pooled over access patterns; None for a single run.
+def spread_of(*groups: Sequence[Sequence[Quantile]]) -> Spread | None:
+    """Variation between runs made alike, pooled over access patterns; None for single runs.
 
-    `logs[p][r]` is pattern p's log quantile in run r, `within` its sampling variance: what is
-    found beyond that is between runs (method of moments, DerSimonian and Laird 1986). Patterns
-    share the machine, so P of them count as P / (1 + (P - 1) / 2) independent ones.
+    A group is a set of runs: `group[p][r]` is pattern p's quantile in run r. What its logs vary
+    beyond their sampling variance is between runs (method of moments: DerSimonian and Laird,
+    Controlled Clinical Trials 1986). Patterns share the machine, so P of them count as
+    P / (1 + (P - 1) / 2) independent ones.
     """
-    runs = min((len(one) for one in logs), default=0)
-    if runs < 2:
-        return None
-    excess = [
-        float(np.var(one, ddof=1)) - float(np.mean(noise))
-        for one, noise in zip(logs, within, strict=True)
-    ]
-    patterns = len(excess)
-    degrees = (runs - 1) * patterns / (1.0 + (patterns - 1) / 2.0)
-    return Spread(max(0.0, float(np.mean(excess))), degrees)
+    square = weight = degrees = 0.0
+    for group in groups:
+        if not group or len(group[0]) < 2:
+            continue
+        more = len(group[0]) - 1
+        excess = [one for one in map(_excess, group) if math.isfinite(one)]
+        if not excess:  # no pattern has calls enough to tell
+            continue
+        square += more * sum(excess) / len(excess)
+        weight += more
+        degrees += more * len(excess) / (1.0 + (len(excess) - 1) / 2.0)
+    return Spread(max(0.0, square / weight), degrees) if weight else None
+
+
+def _excess(runs: Sequence[Quantile]) -> float:
+    logs = [_log(one.estimate_ms) for one in runs]
+    return float(np.var(logs, ddof=1)) - sum(log_variance(one) for one in runs) / len(runs)
 
 
 def log_variance(quantile: Quantile) -> float:
     """The sampling variance of a log quantile, read off its 95% interval; inf when not carried."""
     width = _up(quantile, 0.025) + _down(quantile, 0.025)
-    return (width / (2 * 1.96)) ** 2
+    return (width / (2.0 * normal_quantile(0.975))) ** 2
+
+
+def _mean_log(runs: Sequence[Quantile]) -> float:
+    return sum(_log(one.estimate_ms) for one in runs) / len(runs)
+
+
+def _combined(
+    runs: Sequence[Quantile], distance: Callable[[Quantile, float], float], level: float
+) -> float:
+    return math.sqrt(sum(distance(one, level) ** 2 for one in runs)) / len(runs)
 
 
 def _up(one: Quantile, level: float) -> float:

@@ -80,18 +80,11 @@ class Samples:
         return found.astype(np.int64)
 
 
-def by_second(intervals: Iterable[Interval]) -> Samples:
-    """A series with its seconds as units, from its first to its last; silent seconds count."""
-    held = list(intervals)
-    if not held:
-        return Samples.of([])
-    first = min(round(one.start_s) for one in held)
-    last = max(round(one.start_s) for one in held)
-    return Samples.of(((round(i.start_s) - first, i.counts) for i in held), last - first + 1)
-
-
 def by_block(intervals: Iterable[Interval], unit_of_second: Mapping[int, int]) -> Samples:
-    """A series with blocks of seconds as units; seconds outside every block are left out."""
+    """A series with seconds, or blocks of them, as units.
+
+    Seconds without calls count; seconds outside every unit are left out.
+    """
     parts = [
         (unit_of_second[round(one.start_s)], one.counts)
         for one in intervals

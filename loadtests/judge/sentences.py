@@ -59,6 +59,14 @@ def run_sentence(
     return f"{status}: {len(named)} of {len(limits)} limits {verb}: {text}{more}{takes}"
 
 
+def not_compared(name: str, refused: Sequence[str]) -> str:
+    """What is added where the only baseline was made under other conditions."""
+    if not refused:
+        return ""
+    more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+    return f" Not held against baseline {name}, made otherwise: {refused[0]}{more}."
+
+
 def _named(limit: Limit) -> str:
     if limit.statistic == ERROR_RATE:
         return "error rate"

@@ -16,7 +16,6 @@ SCENARIO_PATTERNS: Final = {
     "cart": CART_PATTERNS,
     "session": SESSION_PATTERNS,
     "storefront": PATTERNS,
-    "gate": PATTERNS,
 }
 _FIELDS: Final = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p99.9": "p999_ms"}
 
@@ -90,15 +89,10 @@ def _of_one(one: SeriesInfo, slo: Slo, *, relative: bool) -> Iterator[Limit]:
 def expected_series(info: RunInfo) -> list[tuple[str, str]]:
     """The (backend, pattern) pairs a run had to measure.
 
-    Backends from its configuration, patterns from its scenario; for a scenario of one's own, every
-    pattern seen on any backend.
+    Backends from its configuration, patterns from its scenarios (`cart+session`); for a scenario
+    of one's own, every pattern seen on any backend.
     """
-    seen = {one.pattern for one in info.series}
-    named = info.config.get("patterns")
-    if isinstance(named, list):
-        patterns: Iterable[str] = [str(one) for one in named]
-    else:
-        patterns = SCENARIO_PATTERNS.get(info.scenario, [p for p in PATTERNS if p in seen])
+    patterns = _patterns_owed(info)
     load = info.config.get("load", info.config)
     backend = load.get("backend") if isinstance(load, dict) else None
     if backend == "both":
@@ -108,3 +102,14 @@ def expected_series(info: RunInfo) -> list[tuple[str, str]]:
     else:
         backends = sorted({one.backend for one in info.series})
     return [(b, p) for b in backends for p in patterns]
+
+
+def _patterns_owed(info: RunInfo) -> list[str]:
+    named = info.config.get("patterns")
+    if isinstance(named, list):
+        return [str(one) for one in named]
+    scenarios = info.scenario.split("+")
+    owed = {one.pattern for one in info.series}
+    if all(one in SCENARIO_PATTERNS for one in scenarios):
+        owed = {pattern for one in scenarios for pattern in SCENARIO_PATTERNS[one]}
+    return [pattern for pattern in PATTERNS if pattern in owed]

@@ -10,7 +10,8 @@ The stored form (`Verdict.as_data`, run.json's `verdict`)::
     needed_s     measured seconds in all that would decide an INCONCLUSIVE run, or null
     reasons      [text], why a run is INVALID
     counts       {status: number of limits}
-    baseline     name and runs the relative limits were held against, or null
+    baseline     {name, runs, refused}: what the relative limits were held against, or null;
+                 refused lists the fields in which it differs, where it was not
     limits       [{backend, driver, pattern, metric, statistic, unit, limit, estimate, low, high,
                    calls, needed_calls, status, sentence}]
     estimates    [{backend, driver, pattern, metric, percentile, estimate_ms, low_ms, high_ms,

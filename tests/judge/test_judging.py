@@ -143,7 +143,7 @@ def test_slower_than_the_baseline_fails_by_name_although_the_promise_holds(tmp_p
     failed = [one for one in verdict.limits if one.status == "FAIL"]
     assert {(one.backend, one.pattern) for one in failed} == {("dynamodb", "cart.get")}
     assert "p50_ratio" in {one.statistic for one in failed}
-    assert verdict.baseline == {"name": "main", "runs": ["base"]}
+    assert verdict.baseline == {"name": "main", "runs": ["base"], "refused": []}
     unchanged = write_run(tmp_path / "same", series=made_series(**steady), seconds=40, seed=3)
     again = judge_run(unchanged, Slo(), Gate(), Baseline("main", (base,)))
     assert "FAIL" not in {one.status for one in again.limits}

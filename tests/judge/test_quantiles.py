@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.judge.quantiles import effective_calls, estimate, least_calls, transform_count
-from loadtests.judge.samples import Samples, by_block, by_second
+from loadtests.judge.samples import Samples, by_block
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.results import Interval
 
@@ -160,7 +160,8 @@ def interval(start_s, *values):
 
 
 def test_silent_seconds_count_as_units():
-    samples = by_second([interval(3.002, 5), interval(3.998, 6), interval(9.0, 7, 8)])
+    seconds = {second: second - 3 for second in range(3, 10)}
+    samples = by_block([interval(3.002, 5), interval(3.998, 6), interval(9.0, 7, 8)], seconds)
     assert samples.units == 7
     assert samples.calls_by_unit().tolist() == [1, 1, 0, 0, 0, 0, 2]
 
