@@ -1,0 +1,122 @@
+"""`loadtests history`: every run's figures over time, with change points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.config import load_config
+from loadtests.judge.history import (
+    CHANGE_POINTS_HINT,
+    can_find_change_points,
+    change_points,
+    figures_of,
+    like_the_newest,
+    read_history,
+)
+from loadtests.judge.sentences import three_digits
+from loadtests.measure.results import Key, RunInfo
+from loadtests.patterns import PATTERNS
+
+_BARS = "▁▂▃▄▅▆▇█"
+_SHOWN = 30  # runs in a sparkline
+
+
+@click.command()
+@click.option("--results", metavar="DIR", help="Where run folders are.")
+@click.option("--scenario", help="Only runs of this scenario; by default the newest run's.")
+@click.option("--pattern", type=click.Choice(PATTERNS), help="One access pattern, run by run.")
+@click.option("--metric", type=click.Choice(["response_time", "service_time", "wire_time"]),
+              default="response_time", show_default=True)  # fmt: skip
+@click.option("--all", "every", is_flag=True, help="Also runs made under other conditions.")
+def command(
+    results: str | None, scenario: str | None, pattern: str | None, metric: str, every: bool
+) -> None:
+    """Show every run's figures over time, oldest first, and where they changed for good.
+
+    Runs that do not count, and runs under other conditions than the newest, are left out.
+    """
+    folder = Path(load_config({"results": results}).results)
+    runs, unreadable = read_history(folder, scenario)
+    for problem in unreadable:
+        click.echo(f"Left out: {problem}", err=True)
+    counted = [one for one in runs if one.validity is not None and one.validity.valid]
+    held = counted if every else like_the_newest(counted)
+    click.echo(_summary(folder, len(runs), len(runs) - len(counted), len(counted) - len(held)))
+    if not held:
+        return
+    if pattern:
+        Console().print(_by_run(held, pattern, metric))
+        return
+    Console().print(_over_time(held, metric))
+    if not can_find_change_points():
+        click.echo(f"Change points need Apache Otava: {CHANGE_POINTS_HINT}")
+
+
+def _summary(folder: Path, found: int, invalid: int, unlike: int) -> str:
+    text = f"{found} runs in {folder}"
+    if invalid:
+        text += f"; {invalid} do not count"
+    if unlike:
+        text += f"; {unlike} made under other conditions than the newest (--all shows them)"
+    return text + "."
+
+
+def _over_time(runs: Sequence[RunInfo], metric: str) -> Table:
+    first, last = runs[0].started_at, runs[-1].started_at
+    title = f"{metric.replace('_', ' ')}, ms: {len(runs)} runs from {first} to {last}"
+    table = Table(title=title, title_justify="left")
+    for heading in ("access pattern", "backend", ""):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("over time", no_wrap=True)
+    for heading in ("least", "newest", "most"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("changed for good")
+    figures = [figures_of(one, metric) for one in runs]
+    for key in _ordered({key for one in figures for key in one}):
+        for name in ("p50", "p99"):
+            dated = [
+                (info.started_at, one[key][name])
+                for info, one in zip(runs, figures, strict=True)
+                if key in one
+            ]
+            table.add_row(key.pattern, f"{key.backend}/{key.driver}", name, *_cells(dated))
+    return table
+
+
+def _cells(dated: Sequence[tuple[str, float]]) -> list[str]:
+    values = [value for _, value in dated]
+    changes = change_points(values) if can_find_change_points() else []
+    words = [f"{dated[one.index][0]}: {one.change:+.0%}" for one in changes]
+    spread = [three_digits(v) for v in (min(values), values[-1], max(values))]
+    return [_sparkline(values[-_SHOWN:]), *spread, ", ".join(words)]
+
+
+def _sparkline(values: Sequence[float]) -> str:
+    top = max(values)
+    return "".join(_BARS[min(7, int(8 * value / top)) if top else 0] for value in values)
+
+
+def _by_run(runs: Sequence[RunInfo], pattern: str, metric: str) -> Table:
+    table = Table(title=f"{pattern}, {metric.replace('_', ' ')}, ms", title_justify="left")
+    for heading in ("started", "run", "verdict", "backend"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("p50", "p90", "p99", "p99.9"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for info in runs:
+        status = str((info.verdict or {}).get("status", "not judged"))
+        figures = figures_of(info, metric)
+        for key in _ordered(key for key in figures if key.pattern == pattern):
+            values = [three_digits(figures[key][name]) for name in ("p50", "p90", "p99", "p99.9")]
+            subject = f"{key.backend}/{key.driver}"
+            table.add_row(info.started_at, info.id, status, subject, *values)
+    return table
+
+
+def _ordered(keys: object) -> list[Key]:
+    places = {name: place for place, name in enumerate(PATTERNS)}
+    return sorted(keys, key=lambda key: (places.get(key.pattern, len(places)), key))  # type: ignore[call-overload,no-any-return]

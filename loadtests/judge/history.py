@@ -1,0 +1,107 @@
+"""Every run's figures over time, and where they changed for good.
+
+Change points come from Apache Otava (E-divisive with a t-test), where it is installed. Otava pins
+old versions of packages that its command line needs and its analysis does not, so it is not a
+dependency: `CHANGE_POINTS_HINT` says how to add it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from loadtests.errors import ResultsError, UsageError
+from loadtests.judge.fingerprint import fingerprint
+from loadtests.measure.results import Key, RunInfo, read_info
+
+CHANGE_POINTS_HINT: Final = "pip install scipy && pip install --no-deps apache-otava"
+LEAST_RUNS: Final = 8  # fewer runs show no change point
+_WINDOW: Final = 30
+_P_VALUE: Final = 0.001
+_LEAST_CHANGE: Final = 0.02
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """From run number `index` on (0 is the oldest), a figure is `change` higher (0.2: +20%)."""
+
+    index: int
+    change: float
+
+
+def read_history(results: Path, scenario: str | None = None) -> tuple[list[RunInfo], list[str]]:
+    """Every finished run of a results folder, oldest first, and what could not be read."""
+    if not results.is_dir():
+        raise ResultsError(f"There is no folder {results}.", hint="Name one with --results.")
+    found: list[RunInfo] = []
+    unreadable: list[str] = []
+    for file in sorted(results.glob("*/run.json")):
+        if file.parent.is_symlink():
+            continue
+        try:
+            info = read_info(file.parent)
+        except ResultsError as error:
+            unreadable.append(error.message)
+            continue
+        if info.state != "running" and scenario in {None, info.scenario}:
+            found.append(info)
+    return sorted(found, key=lambda info: (info.started_at, info.id)), unreadable
+
+
+def like_the_newest(runs: Sequence[RunInfo]) -> list[RunInfo]:
+    """Runs of the newest one's scenario, load, targets and machine; versions may differ."""
+    if not runs:
+        return []
+    wanted = _conditions(runs[-1])
+    return [one for one in runs if _conditions(one) == wanted]
+
+
+def _conditions(info: RunInfo) -> dict[str, str]:
+    versions = ("environment.packages", "environment.versions", "environment.loadtests",
+                "environment.python", "environment.kernel")  # fmt: skip
+    fields = fingerprint(info)
+    return {name: text for name, text in fields.items() if not name.startswith(versions)}
+
+
+def figures_of(info: RunInfo, metric: str = "response_time") -> dict[Key, Figures]:
+    """The percentiles of every series of one run, in milliseconds."""
+    figures = {}
+    for one in info.series:
+        times = getattr(one, f"{metric}_ms")
+        if times is not None:
+            key = Key(one.backend, one.driver, one.pattern, metric)
+            figures[key] = {
+                "p50": times.p50,
+                "p90": times.p90,
+                "p99": times.p99,
+                "p99.9": times.p999,
+            }
+    return figures
+
+
+def change_points(values: Sequence[float]) -> list[ChangePoint]:
+    """Where a figure changed for good.
+
+    Raises UsageError when Otava is not installed. Fewer than eight values have none.
+    """
+    try:
+        from otava.analysis import compute_change_points
+    except ImportError:
+        raise UsageError(
+            "Change points need Apache Otava, which is not installed.", hint=CHANGE_POINTS_HINT
+        ) from None
+    if len(values) < LEAST_RUNS:
+        return []
+    window = min(_WINDOW, len(values))
+    found, _ = compute_change_points(list(values), window, _P_VALUE, _LEAST_CHANGE)
+    return [ChangePoint(int(p.index), p.stats.mean_2 / p.stats.mean_1 - 1.0) for p in found]
+
+
+def can_find_change_points() -> bool:
+    """Whether Otava is installed."""
+    return importlib.util.find_spec("otava") is not None
