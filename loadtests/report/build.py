@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from loadtests.errors import ResultsError
 from loadtests.measure.results import read_run
-from loadtests.report.charts import picture
+from loadtests.report.drawing import Drawing, draw
 from loadtests.report.html import render_report
 from loadtests.report.junit import render_junit
 from loadtests.report.markdown import render_summary
 from loadtests.report.openmetrics import render_openmetrics
 from loadtests.report.page import Page, build_page
-from loadtests.report.sections import Section, sections_of
+from loadtests.report.sections import sections_of
 from loadtests.report.series_csv import render_csv
 
 
@@ -32,22 +33,23 @@ def build_reports(run_path: Path) -> list[Path]:
 def render(page: Page) -> dict[str, bytes]:
     """Each file's name in the run folder and its content."""
     sections = sections_of(page)
+    drawings = {chart.name: draw(chart) for section in sections for chart in section.charts}
     return {
-        "report.html": render_report(page, sections).encode(),
+        "report.html": render_report(page, sections, drawings).encode(),
         "summary.md": render_summary(page).encode(),
         "junit.xml": render_junit(page),
         "series.csv": render_csv(page).encode(),
         "metrics.prom": render_openmetrics(page).encode(),
-    } | _pictures(sections)
+    } | pictures(drawings)
 
 
-def _pictures(sections: list[Section]) -> dict[str, bytes]:
-    charts = [chart for section in sections for chart in section.charts]
-    return {
-        f"charts/{chart.name}.{kind}": picture(chart, kind)
-        for chart in charts
-        for kind in ("png", "svg")
-    }
+def pictures(drawings: Mapping[str, Drawing]) -> dict[str, bytes]:
+    """`charts/NAME.png` and `charts/NAME.svg` of every drawing."""
+    files = {}
+    for name, drawing in drawings.items():
+        files[f"charts/{name}.png"] = drawing.png()
+        files[f"charts/{name}.svg"] = drawing.svg()
+    return files
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import loadtests
-from loadtests.report.charts import Chart, Panel, page_svg
+from loadtests.report.charts import Chart, Panel
+from loadtests.report.drawing import Drawing
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import Page
 from loadtests.report.palette import DARK, LIGHT, css_variables
@@ -44,8 +45,8 @@ def environment() -> Environment:
     return env
 
 
-def render_report(page: Page, sections: Sequence[Section]) -> str:
-    """The whole report as one HTML document."""
+def render_report(page: Page, sections: Sequence[Section], drawings: Mapping[str, Drawing]) -> str:
+    """The whole report as one HTML document; `drawings` by their chart's name."""
     env = environment()
     css, js = _css(env), _source(env, "report.js")
     return env.get_template("report.html").render(
@@ -53,18 +54,19 @@ def render_report(page: Page, sections: Sequence[Section]) -> str:
         facts=facts_of(page),
         notes=notes_of(page),
         sections=sections,
-        drawn={chart.name: drawn(chart) for s in sections for chart in s.charts},
+        drawn={name: drawn(drawing) for name, drawing in drawings.items()},
         css=Markup(css),  # noqa: S704 - the package's own file
         js=Markup(js),  # noqa: S704 - the package's own file
         script_hash=script_hash(js),
     )
 
 
-def drawn(chart: Chart) -> Drawn:
+def drawn(drawing: Drawing) -> Drawn:
     """Every panel as SVG; matplotlib has escaped the text in it."""
+    chart = drawing.chart
     panels = tuple(
-        (Markup(page_svg(chart, number)), panel)  # noqa: S704 - see above
-        for number, panel in enumerate(chart.panels)
+        (Markup(svg), panel)  # noqa: S704 - see above
+        for svg, panel in zip(drawing.page_svgs(), chart.panels, strict=True)
     )
     widest = max(panel.width_in for panel in chart.panels)
     return Drawn(chart, panels, round(widest * 72 / 16 * 1.3, 1))
