@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -77,6 +78,12 @@ class Sparse:
     __hash__ = None  # type: ignore[assignment]
 
 
+def _rank(q: float, total: int) -> int:
+    # the fraction meant: as binary floats 0.9 × 10 lies above 9, and in 10⁶ calls no fixed
+    # tolerance tells 0.999 n from the next rank
+    return math.ceil(Fraction(q).limit_denominator(1_000_000_000) * total)
+
+
 @dataclass(slots=True)
 class Histogram:
     """Counts over the whole layout; `add` merges, quantiles read."""
@@ -110,8 +117,7 @@ class Histogram:
         total = int(cumulative[-1])
         if not total:
             raise ValueError("an empty histogram has no quantiles")
-        # the subtraction keeps 0.99 × 100 = 99.00000000000001 from becoming rank 100
-        ranks = [max(1, min(total, math.ceil(q * total - 1e-9 * total))) for q in qs]
+        ranks = [max(1, min(total, _rank(q, total))) for q in qs]
         places = np.searchsorted(cumulative, ranks, side="left").astype(np.int64)
         return [int(v) for v in highest_value_ns(places)]
 
