@@ -84,7 +84,7 @@ def status() -> None:
 def down() -> None:
     """Stop the databases and delete their data."""
     running = find_running(os.environ)
-    process = running and holder_of(running)
+    process = holder_of(running) if running else None
     if process is None:
         click.echo("No databases are up.")
         return

@@ -55,11 +55,7 @@ def ensure_tables(client: DynamoDBClient) -> tuple[str, ...]:
             )
         made = tuple(table.name for table in TABLES if found[table.name] is None)
         for table in TABLES:
-            if table.name in made:
-                _create(client, table)
-        for table in TABLES:
-            _await_active(client, table)
-            _ensure_ttl(client, table)
+            create_table(client, table)
     except (ClientError, BotoCoreError) as error:
         raise ProvisionError(
             f"DynamoDB refused to set up CloudShelf's tables ({_reason(error)}).",
@@ -118,6 +114,18 @@ def _problems(client: DynamoDBClient, table: Table, description: dict[str, Any])
     return problems
 
 
+def create_table(client: DynamoDBClient, table: Table) -> None:
+    """Make one table, unless it is there, wait until it is active, and enable its TTL."""
+    if describe(client, table.name) is None:
+        _create(client, table)
+    _await_active(client, table)
+    if table.ttl_attribute and ttl_attribute(client, table.name) is None:
+        client.update_time_to_live(
+            TableName=table.name,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl_attribute},
+        )
+
+
 def _create(client: DynamoDBClient, table: Table) -> None:
     # No SSESpecification: DynamoDB then encrypts with its own key, as CloudShelf's guide asks.
     # Another run may make it this moment.
@@ -145,14 +153,6 @@ def _await_active(client: DynamoDBClient, table: Table) -> None:
                 hint="Look at it in the AWS console, then try again.",
             )
         time.sleep(0.2)
-
-
-def _ensure_ttl(client: DynamoDBClient, table: Table) -> None:
-    if table.ttl_attribute and ttl_attribute(client, table.name) is None:
-        client.update_time_to_live(
-            TableName=table.name,
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl_attribute},
-        )
 
 
 def _reason(error: ClientError | BotoCoreError) -> str:

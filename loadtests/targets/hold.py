@@ -62,16 +62,15 @@ def held(
         named = _named(request)
         reached = _reach(request, named, environ, on_progress)
         embedded = tuple(backend for backend, where in named.items() if where == "embedded")
-        started = Endpoints()
         found = _already_up(request, embedded, environ)
         if found is None:
             ports = {"dynamodb": request.dynamodb_port, "postgres": request.postgres_port}
-            found = started = start_embedded(embedded, ports, environ, stack, on_progress)
+            found = start_embedded(embedded, ports, environ, stack, on_progress)
         endpoints = Endpoints(
             reached.dynamodb or found.dynamodb, reached.postgres or found.postgres
         )
-        if request.provision != "none":
-            _provision(request, endpoints if request.provision == "all" else started, on_progress)
+        if request.provision:
+            _provision(request, endpoints, on_progress)
         if request.keep:
             stack.callback(remove_running, environ)
             write_running(environ, endpoints)
@@ -105,7 +104,7 @@ def _reach(
 
     dynamodb = postgres = None
     if named.get("dynamodb", "embedded") != "embedded":
-        if named["dynamodb"] == "aws" and request.provision == "all":
+        if named["dynamodb"] == "aws" and request.provision:
             on_progress(Progress(aws_notice(request.config), 0, 0))
         dynamodb = reach_dynamodb(request.config.targets)
     if named.get("postgres", "embedded") != "embedded":

@@ -18,7 +18,7 @@ from loadtests.config import Config
 from loadtests.errors import LoadtestsError, TargetError
 from loadtests.patterns import BACKENDS
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.messages import KEEP, Provision, Request, read_message
+from loadtests.targets.messages import KEEP, Request, read_message
 from loadtests.targets.progress import OnProgress, Progress, ignore
 
 _STOP_TIMEOUT_S: Final = 20.0
@@ -30,13 +30,13 @@ def open_endpoints(
     config: Config,
     backends: Iterable[str] = BACKENDS,
     *,
-    provision: Provision = "all",
+    provision: bool = True,
     on_progress: OnProgress = ignore,
 ) -> Iterator[Endpoints]:
-    """Start or reach the targets that `config` names, set up and seeded; down again at the end.
+    """Start or reach the targets that `config` names; what was started is down again at the end.
 
     `embedded` means those of `loadtests targets up` if they are up, else ones of this run's own.
-    `provision` says what is set up and seeded: `all`, `own` (only what was started here), `none`.
+    `provision` sets all of them up and seeds them, in CloudShelf's own tables.
     Raises TargetError, ProvisionError.
     """
     with Holder(Request(config, tuple(backends), provision)) as holder:

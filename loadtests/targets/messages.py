@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from loadtests import errors
 from loadtests.config import Config
@@ -17,16 +17,15 @@ from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEnd
 from loadtests.targets.progress import Progress
 
 KEEP: Final = b"keep\n"
-Provision = Literal["all", "own", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to hold: set up and seed every target, only those started here, or none."""
+    """What to hold, and whether to set it up and seed it."""
 
     config: Config
     backends: tuple[str, ...]
-    provision: Provision = "all"
+    provision: bool = True
     keep: bool = False
     dynamodb_port: int | None = None
     postgres_port: int | None = None

@@ -49,30 +49,33 @@ def ensure_schema(connection: Connection) -> tuple[str, ...]:
 
     Raises ProvisionError, nothing changed, where a table of that name is another's.
     """
-    statements = _statements()
     try:
         with connection.transaction():
             connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
-            expected = _expected(connection, statements)
             found = read_shapes(connection)
-            problems = [
-                problem
-                for name, shape in found.items()
-                for problem in _problems(name, shape, expected[name])
-            ]
+            problems = [p for several in find_problems(connection).values() for p in several]
             if problems:
                 raise ProvisionError(
                     f"PostgreSQL has other tables in CloudShelf's place: {'; '.join(problems)}.",
                     hint="Nothing was changed. Name another database, or drop the table yourself "
                     "if nobody needs it.",
                 )
-            connection.execute(statements)
+            connection.execute(_statements())
     except psycopg.Error as error:
         raise ProvisionError(
             f"PostgreSQL refused to set up CloudShelf's tables ({first_line(error)}).",
             hint="The user needs the right to create tables, temporary ones too, in this database.",
         ) from None
     return tuple(name for name in TABLES if name not in found)
+
+
+def find_problems(connection: Connection) -> dict[str, list[str]]:
+    """What is wrong with each of the tables that exist; empty lists where nothing is."""
+    expected = _expected(connection)
+    return {
+        name: _problems(name, shape, expected[name])
+        for name, shape in read_shapes(connection).items()
+    }
 
 
 def read_shapes(connection: Connection) -> dict[str, Shape]:
@@ -95,10 +98,10 @@ def _statements() -> str:
     return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
 
 
-def _expected(connection: Connection, statements: str) -> dict[str, Shape]:
+def _expected(connection: Connection) -> dict[str, Shape]:
     with connection.transaction(force_rollback=True):
         connection.execute("set local search_path = pg_temp")
-        connection.execute(statements)
+        connection.execute(_statements())
         row = connection.execute("select pg_my_temp_schema()").fetchone()
         assert row is not None
         return _shapes(connection, row[0])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import psycopg
 
@@ -15,10 +16,20 @@ from loadtests.targets.connect import dynamodb_client, postgres_connection
 from loadtests.targets.dataset import Dataset
 from loadtests.targets.dynamodb_tables import ensure_tables
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
-from loadtests.targets.postgres_schema import ensure_schema
+from loadtests.targets.postgres_schema import Connection, ensure_schema
 from loadtests.targets.progress import OnProgress, ignore
 from loadtests.targets.seed_dynamodb import THREADS, seed_dynamodb
 from loadtests.targets.seed_postgres import seed_postgres
+
+
+def make_tables(endpoints: Endpoints) -> None:
+    """Make the tables and leave them empty. Raises ProvisionError."""
+    if endpoints.dynamodb:
+        with closing(dynamodb_client(endpoints.dynamodb)) as client:
+            ensure_tables(client)
+    if endpoints.postgres:
+        with _connected(endpoints.postgres) as connection:
+            ensure_schema(connection)
 
 
 def provision(endpoints: Endpoints, dataset: Dataset, on_progress: OnProgress = ignore) -> None:
@@ -40,23 +51,24 @@ def provision_dynamodb(
     endpoint: DynamoDBEndpoint, dataset: Dataset, on_progress: OnProgress = ignore
 ) -> None:
     """Set up and seed one DynamoDB. Raises ProvisionError."""
-    client = dynamodb_client(endpoint, connections=THREADS)
-    try:
-        made = ensure_tables(client)
-        seed_dynamodb(client, dataset, fresh=len(made) == 2, on_progress=on_progress)
-    finally:
-        client.close()
+    with closing(dynamodb_client(endpoint, connections=THREADS)) as client:
+        ensure_tables(client)
+        seed_dynamodb(client, dataset, on_progress)
 
 
 def provision_postgres(
     endpoint: PostgresEndpoint, dataset: Dataset, on_progress: OnProgress = ignore
 ) -> None:
     """Set up and seed one PostgreSQL. Raises ProvisionError."""
+    with _connected(endpoint) as connection:
+        ensure_schema(connection)
+        seed_postgres(connection, dataset, on_progress)
+
+
+def _connected(endpoint: PostgresEndpoint) -> Connection:
     try:
-        with postgres_connection(endpoint, autocommit=True) as connection:
-            ensure_schema(connection)
-            seed_postgres(connection, dataset, on_progress)
+        return postgres_connection(endpoint, autocommit=True)
     except psycopg.OperationalError:
         raise ProvisionError(
-            f"{endpoint.label} went away while it was set up.", hint="See whether it still runs."
+            f"{endpoint.label} went away before it was set up.", hint="See whether it still runs."
         ) from None

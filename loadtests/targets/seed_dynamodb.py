@@ -27,10 +27,8 @@ _STEP: Final = "Seeding DynamoDB"
 Write = tuple[str, dict[str, Any]]
 
 
-def seed_dynamodb(
-    client: DynamoDBClient, dataset: Dataset, *, fresh: bool, on_progress: OnProgress
-) -> None:
-    """Bring every seeded cart and session to its seeded state; `fresh` means the tables are empty.
+def seed_dynamodb(client: DynamoDBClient, dataset: Dataset, on_progress: OnProgress) -> None:
+    """Bring every seeded cart and session to its seeded state.
 
     Lines that a seeded user's cart has beyond the seed are removed; other users' are left alone.
     Raises ProvisionError.
@@ -40,7 +38,7 @@ def seed_dynamodb(
     done = 0
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="seed-dynamodb")
     try:
-        extras = [] if fresh else list(_extra_lines(client, dataset, pool))
+        extras = list(_extra_lines(client, dataset, pool))
         writes = itertools.chain(map(_delete, extras), _puts(dataset))
         for written in pool.map(lambda batch: _write(client, batch), _batches(writes)):
             done += written
@@ -92,7 +90,12 @@ def _write(client: DynamoDBClient, batch: list[Write]) -> int:
 def _extra_lines(
     client: DynamoDBClient, dataset: Dataset, pool: ThreadPoolExecutor
 ) -> Iterator[Attributes]:
-    """Keys of the lines that seeded users have beyond the seed: one Query a user."""
+    """Keys of the lines that seeded users have beyond the seed: one Query a user.
+
+    Not a Scan, for the table may hold far more than the seed.
+    """
+    if not client.scan(TableName=CARTS_TABLE, Limit=1)["Items"]:
+        return
 
     def extras_of(place: int) -> list[Attributes]:
         user_id = dataset.users[place].user_id

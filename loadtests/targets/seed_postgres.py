@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from loadtests.errors import ProvisionError
-from loadtests.model import CartSummary, Session, SessionData, to_iso
+from loadtests.model import CartItem, CartSummary, Session, SessionData, to_iso
 from loadtests.targets.dataset import Dataset
 from loadtests.targets.postgres_schema import TABLES, Connection, first_line
 from loadtests.targets.progress import OnProgress, Progress
@@ -53,7 +53,7 @@ def seed_postgres(connection: Connection, dataset: Dataset, on_progress: OnProgr
         "orders": [
             (o.order_id, o.user_id, o.total_amount, o.status, o.created_at) for o in dataset.orders
         ],
-        "carts": list(_cart_rows(dataset)),
+        "carts": list(map(cart_row, itertools.chain.from_iterable(dataset.carts))),
         "sessions": [session_row(session) for session in dataset.sessions],
     }
     total = sum(map(len, rows.values()))
@@ -120,18 +120,29 @@ def summary_json(summary: CartSummary) -> str:
     )
 
 
-def _cart_rows(dataset: Dataset) -> Iterator[tuple[Any, ...]]:
-    for item in itertools.chain.from_iterable(dataset.carts):
-        yield (
-            item.user_id,
-            item.book_id,
-            item.quantity,
-            item.added_at,
-            item.updated_at,
-            item.book_title,
-            item.book_price,
-            item.book_image_url,
-        )
+def cart_row(item: CartItem) -> tuple[Any, ...]:
+    """One cart line in the columns' order."""
+    return (
+        item.user_id,
+        item.book_id,
+        item.quantity,
+        item.added_at,
+        item.updated_at,
+        item.book_title,
+        item.book_price,
+        item.book_image_url,
+    )
+
+
+def insert(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert some rows, in the columns' order; a key that is there already is an error."""
+    statement = sql.SQL("insert into {} ({}) values ({})").format(
+        sql.Identifier(table),
+        _identifiers(_COLUMNS[table]),
+        sql.SQL(", ").join(sql.Placeholder() * len(_COLUMNS[table])),
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, rows)
 
 
 def _stage(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[int]:
