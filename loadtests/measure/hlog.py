@@ -93,8 +93,10 @@ def decode(text: str) -> Sparse:
         plain = inflater.decompress(raw[_OUTER.size :], _MAX_PLAIN)
     except (binascii.Error, struct.error, zlib.error) as error:
         raise ValueError(f"not a compressed histogram ({error})") from None
-    if cookie != _COMPRESSED_COOKIE or length != len(raw) - _OUTER.size or not inflater.eof:
+    if cookie != _COMPRESSED_COOKIE or length != len(raw) - _OUTER.size:
         raise ValueError("not a compressed histogram")
+    if not inflater.eof or inflater.unused_data:
+        raise ValueError("histogram cut short or overlong")
     if len(plain) < _HEADER.size:
         raise ValueError("histogram cut short")
     cookie, length, offset, digits, lowest, highest, _ = _HEADER.unpack_from(plain)
@@ -139,13 +141,13 @@ def read_log(path: Path) -> Iterator[Line]:
     Raises ResultsError naming the file and line for anything else that cannot be read.
     """
     try:
-        text = path.read_text(encoding="ascii")
+        # a byte that is not ASCII becomes a lone surrogate, refused below with its line's number
+        text = path.read_text(encoding="ascii", errors="surrogateescape")
     except FileNotFoundError:
         raise ResultsError(f"{path} is missing.", hint="Is this a complete run folder?") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ResultsError(f"{path} cannot be read: {error}.") from None
-    complete = text[: text.rfind("\n") + 1]
-    for number, line in enumerate(complete.splitlines(), 1):
+    for number, line in enumerate(text.split("\n")[:-1], 1):
         if line.startswith(("#", '"')) or not line:
             continue
         try:
@@ -158,6 +160,8 @@ def read_log(path: Path) -> Iterator[Line]:
 
 
 def _parse(line: str) -> Line:
+    if not line.isascii():
+        raise ValueError("not ASCII text")
     fields = line.split(",")
     if len(fields) != 5 or not fields[0].startswith("Tag="):
         raise ValueError("expected Tag=…, start, length, max, histogram")
