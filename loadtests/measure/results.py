@@ -29,6 +29,9 @@ SCHEMA: Final = 1
 PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Units = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class _Part(BaseModel):
@@ -48,8 +51,8 @@ class Times(_Part):
 class Capacity(_Part):
     """What DynamoDB charged, averaged over the calls that asked (warm-up only)."""
 
-    rcu_per_op: float | None = None
-    wcu_per_op: float | None = None
+    rcu_per_op: Units | None = None
+    wcu_per_op: Units | None = None
 
 
 class SeriesInfo(_Part):
@@ -62,9 +65,9 @@ class SeriesInfo(_Part):
     backend: str
     driver: str
     pattern: str
-    count: Annotated[int, Field(ge=0)]
-    errors: dict[str, int] = Field(default_factory=dict)
-    unfinished: int = 0
+    count: Count
+    errors: dict[str, Count] = Field(default_factory=dict)
+    unfinished: Count = 0
     response_time_ms: Times | None = None
     service_time_ms: Times | None = None
     wire_time_ms: Times | None = None
@@ -89,13 +92,13 @@ class Validity(_Part):
 class RunInfo(_Part):
     """run.json."""
 
-    schema_version: int = SCHEMA
+    schema_version: Annotated[int, Field(strict=True, ge=1)] = SCHEMA
     id: str
     scenario: str
     state: Literal["running", "complete", "interrupted"]
     started_at: str
-    duration_s: float = 0.0
-    warm_up_s: float = 0.0
+    duration_s: Seconds = 0.0
+    warm_up_s: Seconds = 0.0
     config: dict[str, Any] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)
     targets: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -173,7 +176,7 @@ def read_info(path: Path) -> RunInfo:
             f"{path} is not a run folder: it has no run.json.",
             hint="Name a folder under results/, or results/latest.",
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(f"{file} is cut short or damaged: {error}.") from None
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > SCHEMA:
