@@ -58,7 +58,11 @@ class WireCalls(SyncCalls):
 
     def _exchange(self, request: Request) -> dict[str, Any]:
         connection = self._connection
-        message = self._signer.request(request.operation, orjson.dumps(request.body))
+        try:
+            payload = orjson.dumps(request.body)
+        except orjson.JSONEncodeError as error:  # a lone surrogate
+            raise BackendError(f"No JSON text: {error}", name="UnicodeEncodeError") from None
+        message = self._signer.request(request.operation, payload)
         try:
             status, body = connection.exchange(message, self._deadline_ns)
         except CallTimeout:
