@@ -87,8 +87,10 @@ class Merger:
     def close(self, index: int, source: str, start_s: float, length_s: float) -> Iterator[Merged]:
         """Source `source` has sent all of interval `index`; gives every interval now complete."""
         self._open[index].spans.append((start_s, length_s))
-        # a worker that stood still skips the seconds it slept through
-        self._reached[source] = max(index, self._reached.get(source, -1))
+        # a worker that stood still skips the seconds it slept through; a lost one that is heard
+        # from again is not waited for again
+        if source in self._reached:
+            self._reached[source] = max(index, self._reached[source])
         yield from self._ready()
 
     def lose(self, source: str) -> Iterator[Merged]:
@@ -133,7 +135,7 @@ class Merger:
         held = self._open.pop(index)
         spans = held.spans or [(float(index), 1.0)]
         start_s = min(start for start, _ in spans)
-        length_s = max(length for _, length in spans)
+        length_s = max(start + length for start, length in spans) - start_s
         merged = Merged(index, start_s, length_s, [], [])
         grouped: defaultdict[tuple[bool, Name, str], list[Sparse]] = defaultdict(list)
         for part in held.parts:
