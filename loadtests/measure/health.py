@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 STALL_NS: Final = 5_000_000  # half of single-digit milliseconds
+_PRESSURES: Final = ("cpu", "memory", "io")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,27 +127,32 @@ class HostProbe:
         before, self._before = self._before, self._sample()
         now = self._before
         span_us = max(1e-6, now["time"] - before["time"]) * 1e6
-        ticks = now.get("total", 0.0) - before.get("total", 0.0)
-        figures: dict[str, float | None] = {}
-        for name, key in (("host_cpu", "busy"), ("host_steal", "steal")):
-            figures[name] = (now[key] - before[key]) / ticks if ticks > 0 else None
-        for resource in ("cpu", "memory", "io"):
-            known = resource in now and resource in before
-            share = (now[resource] - before[resource]) / span_us if known else None
-            figures[f"pressure_{resource}"] = share
-        return figures
+
+        def share(key: str, whole: float | None) -> float | None:
+            if key not in now or key not in before or not whole:
+                return None
+            # a counter that went backwards (wrapped, or a moved virtual machine) tells nothing
+            grown = now[key] - before[key]
+            return grown / whole if grown >= 0 and whole > 0 else None
+
+        ticks = now["total"] - before["total"] if "total" in now and "total" in before else None
+        return {
+            "host_cpu": share("busy", ticks),
+            "host_steal": share("steal", ticks),
+            **{f"pressure_{name}": share(name, span_us) for name in _PRESSURES},
+        }
 
     def _sample(self) -> dict[str, float]:
         sample = {"time": self._clock()}
         try:
             ticks = [float(x) for x in self._text("stat").split("\n", 1)[0].split()[1:9]]
             # user nice system idle iowait irq softirq steal
+            sample["steal"] = ticks[7]  # first: a line without it is not used at all
             sample["total"] = sum(ticks)
             sample["busy"] = sum(ticks) - ticks[3] - ticks[4]
-            sample["steal"] = ticks[7]
         except (OSError, ValueError, IndexError):
             pass
-        for resource in ("cpu", "memory", "io"):
+        for resource in _PRESSURES:
             try:
                 some = self._text(f"pressure/{resource}").split("\n", 1)[0]
                 sample[resource] = float(some.rpartition("total=")[2])
