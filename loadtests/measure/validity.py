@@ -9,6 +9,7 @@ the limits.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,6 @@ class Evidence:
     lateness: dict[str, Histogram] = field(default_factory=dict)
     rate_per_s: dict[str, float] = field(default_factory=dict)  # each worker's share, all lanes
     lost: list[str] = field(default_factory=list)
-    too_short: bool = False
 
 
 def judge_validity(evidence: Evidence) -> tuple[list[Signal], Validity]:
@@ -95,6 +95,10 @@ def _lost(evidence: Evidence) -> list[Signal]:
         text = "No second of the run was measured: it ended within its warm-up."
         remedy = "Run longer (--run-time) or shorten --warm-up."
         return [Signal("measured seconds", text, 0, "s", 1, False, "", remedy)]
+    if not any(map(_saw_a_call, itertools.chain.from_iterable(evidence.rows.values()))):
+        text = "Not one call was due in the measured part of the run."
+        remedy = "Run longer (--run-time) or raise --rate."
+        return [Signal("measured calls", text, 0, "calls", 1, False, "", remedy)]
     return [
         Signal("lost worker", f"{worker} stopped reporting.", 1, "workers", 0, False, worker,
                "Look at that worker's log and repeat the run.")
@@ -102,9 +106,14 @@ def _lost(evidence: Evidence) -> list[Signal]:
     ]  # fmt: skip
 
 
+def _saw_a_call(row: HealthRow) -> bool:
+    # a call that waits or hangs is the database's doing and counts
+    return row.offered > 0 or row.in_flight > 0 or row.behind_ms > 0
+
+
 def _cpu(worker: str, evidence: Evidence) -> Signal:
     used = _mean(evidence.rows[worker], lambda row: row.process_cpu)
-    more = max(1, math.ceil(used / 0.5) - 1)
+    processes = len(evidence.rows) * max(2, math.ceil(used / 0.5))
     return Signal(
         "generator CPU",
         f"{worker} used {used:.0%} of a core.",
@@ -113,7 +122,7 @@ def _cpu(worker: str, evidence: Evidence) -> Signal:
         CPU_LIMIT * 100,
         used <= CPU_LIMIT,
         worker,
-        f"Lower --rate or add --processes {more + 1}.",
+        f"Lower --rate or add --processes {processes}.",
     )
 
 
