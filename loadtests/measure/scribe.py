@@ -74,20 +74,19 @@ class Writer:
         info = RunInfo.model_validate(header["info"])
         self._folder = RunFolderWriter(Path(header["path"]), info, header["started_at_s"])
         self._index = 0
+        self._pending: list[Part] = []  # of the second that is not over yet
         self._own: list[Part] = []
         self._last_row: dict[str, Any] = {}
 
     def values(self, header: dict[str, Any], payload: bytes) -> None:
         """Bucket what the recorder drained."""
-        for part in parts_from_values(header, payload):
-            self._own.append(part)
-            self._merger.add(self._index, part)
+        self._pending.extend(parts_from_values(header, payload))
 
     def close(self, header: dict[str, Any], payload: bytes) -> None:
         """An interval of this process is over."""
         lateness = Sparse.of(np.frombuffer(payload, np.int64))
         row = _with_lateness(header["row"], lateness, self._host)
-        self._index = header["index"] + 1
+        self._add_pending(header["index"])
         self._take(header, HealthRow(**row), lateness)
 
     def interval(self, header: dict[str, Any]) -> None:
@@ -107,9 +106,18 @@ class Writer:
 
     def finish(self, state: str) -> None:
         """Write the rest and the final run.json."""
+        self._add_pending(self._index)
         self._write(self._merger.finish())
         signals, validity = judge_validity(self._evidence)
         self._folder.finish(state, self._merger.summaries(), signals, validity)
+
+    def _add_pending(self, index: int) -> None:
+        # only the close tells the number: a process that stood still skips some
+        for part in self._pending:
+            self._merger.add(index, part)
+        self._own += self._pending
+        self._pending = []
+        self._index = index + 1
 
     def _take(self, header: dict[str, Any], row: HealthRow, lateness: Sparse) -> None:
         self._folder.add_health(row)
