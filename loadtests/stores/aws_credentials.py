@@ -6,6 +6,7 @@ own (a greenlet under Locust) well before they do, so that no call ever waits fo
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -42,7 +43,7 @@ class RefreshingKeys:
         self._read = read
         self._clock = clock
         self._start = start or _start_thread
-        self._keys = read()
+        self._keys = _checked(read())
         self._look_at = clock() + _LOOK_EVERY_S
 
     def __call__(self) -> Keys:
@@ -55,9 +56,19 @@ class RefreshingKeys:
 
     def _look(self) -> None:
         try:
-            self._keys = self._read()
+            self._keys = _checked(self._read())
         except Exception:  # noqa: BLE001 - whatever botocore's providers raise, the old keys stay
             return
+
+
+def _checked(keys: Keys) -> Keys:
+    """The keys, if they can stand in a header. Raises TargetError."""
+    if not all(re.fullmatch(r"[!-~]+", part) for part in keys if part is not None):
+        raise TargetError(
+            "The AWS credentials hold characters that none have, such as a space or line break.",
+            hint="See where they come from: aws configure list.",
+        )
+    return keys
 
 
 def _start_thread(work: Callable[[], None]) -> None:
@@ -74,22 +85,28 @@ def resolve(endpoint: DynamoDBEndpoint) -> tuple[Address, Signer]:
         url, keys = endpoint.url, _emulator_keys
     else:
         url, keys = _ask_botocore(endpoint)
-    parts = urlsplit(url)
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if parts.scheme not in {"http", "https"} or not host or parts.path not in {"", "/"}:
-        raise TargetError(
-            f"{url} is no DynamoDB endpoint.", hint="Give a URL such as http://127.0.0.1:8000."
-        )
-    secure = parts.scheme == "https"
+    secure, host, port = _take_apart(url)
     usual_port = 443 if secure else 80
     name = f"[{host}]" if ":" in host else host
     header = name if port in {None, usual_port} else f"{name}:{port}"
     tls = _verifying_context() if secure else None
     signer = Signer(keys, region=endpoint.region, host=header, version=API_VERSION)
     return Address(host, port or usual_port, tls), signer
+
+
+def _take_apart(url: str) -> tuple[bool, str, int | None]:
+    """Whether it is https, host, and port if given. Raises TargetError."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        if parts.scheme in {"http", "https"} and host and parts.path in {"", "/"}:
+            return parts.scheme == "https", host, port
+    except ValueError:
+        pass
+    shown = re.sub(r"//[^/@]*@", "//…@", url)
+    raise TargetError(
+        f"{shown} is no DynamoDB endpoint.", hint="Give a URL such as http://127.0.0.1:8000."
+    )
 
 
 def _emulator_keys() -> Keys:

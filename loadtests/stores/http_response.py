@@ -20,7 +20,7 @@ _LENGTH: Final = b"content-length"
 _CRC32: Final = b"x-amz-crc32"
 _NUMBERS: Final = {_LENGTH: rb"([0-9]{1,8})", _CRC32: rb"([0-9]{1,10})"}
 # headers whose value says how to read the body; a response must repeat them to the letter
-_LITERAL: Final = (b"connection", b"keep-alive", b"content-encoding", b"upgrade", b"trailer")
+_LITERAL: Final = (b"connection", b"content-encoding", b"upgrade", b"trailer")
 
 
 class BadResponse(Exception):

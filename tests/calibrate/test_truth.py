@@ -1,0 +1,55 @@
+"""What arriving users should have seen, against a slow reckoning; and the truth's own sums."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.calibrate.truth import Truth, open_loop_response_ns
+from loadtests.patterns import PATTERNS
+
+
+@st.composite
+def window_lists(draw):
+    edges = sorted(draw(st.sets(st.integers(0, 1_000), max_size=8)))
+    return list(zip(edges[::2], edges[1::2], strict=False))
+
+
+@given(window_lists(), st.lists(st.integers(0, 1_100), max_size=40), st.integers(0, 100))
+def test_open_loop_response(windows, intended, delay):
+    expected = []
+    for start in intended:
+        answered = start + delay
+        for begin, end in windows:
+            if begin <= answered < end:
+                answered = end
+                break
+        expected.append(answered - start)
+    assert open_loop_response_ns(intended, delay, windows).tolist() == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 90)), max_size=30))
+def test_each_call_may_have_its_own_delay(calls):
+    intended = [start for start, _ in calls]
+    delays = [delay for _, delay in calls]
+    assert open_loop_response_ns(intended, delays, []).tolist() == delays
+
+
+def test_a_tenth_of_arrivals_in_a_freeze_puts_p95_at_half_of_it():
+    intended = np.arange(0, 100_000, 10)  # ms: 100 a second for 100 s
+    windows = [(s + 9_000, s + 10_000) for s in range(0, 100_000, 10_000)]
+    seen = open_loop_response_ns(intended, 2, windows)
+    assert abs(np.quantile(seen, 0.95) - 500) <= 10
+
+
+def test_truth_is_cut_by_arrival_and_by_pattern():
+    code = np.array([0, 0, 1, len(PATTERNS)])
+    arrival = np.array([10, 20, 30, 40])
+    truth = Truth(code, arrival, arrival + 5, arrival + np.array([6, 7, 8, 9]), ((1, 2),))
+    assert truth.patterns == PATTERNS[:2]
+    assert truth.of(PATTERNS[0]).service_ns.tolist() == [6, 7]
+    assert truth.between(20, 40).service_ns.tolist() == [7, 8]
+    assert truth.between(20, 40).windows == ((1, 2),)
+    assert truth.error_ns.tolist() == [1, 2, 3, 4]
+    assert truth.histogram().quantile_ns(0.5) == 7

@@ -1,0 +1,164 @@
+"""Where the wire driver connects and with which keys, by botocore's own rules."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from loadtests.errors import TargetError
+from loadtests.stores.aws_credentials import EMULATOR_KEYS, RefreshingKeys, resolve
+from loadtests.stores.sigv4 import Keys
+from loadtests.targets.endpoints import DynamoDBEndpoint
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, tmp_path):
+    """No credentials but a test's own, and nothing that asks the network for some."""
+    for name in (
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
+        "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE",
+    ):  # fmt: skip
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    resolve.cache_clear()
+    yield
+    resolve.cache_clear()
+
+
+def authorization(signer) -> str:
+    return signer.request("GetItem", b"{}").decode()
+
+
+def test_an_emulator_gets_dummy_keys_whatever_the_environment_holds(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "REALKEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real-secret")
+    address, signer = resolve(DynamoDBEndpoint("http://127.0.0.1:8000", region="eu-west-1"))
+    assert (address.host, address.port, address.tls) == ("127.0.0.1", 8000, None)
+    request = authorization(signer)
+    assert f"Credential={EMULATOR_KEYS.access_key}/" in request
+    assert "/eu-west-1/dynamodb/aws4_request" in request
+    assert "REALKEY" not in request
+
+
+def test_aws_is_found_and_signed_for_as_botocore_would(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token")
+    address, signer = resolve(DynamoDBEndpoint(None, region="eu-central-1", emulator=False))
+    assert address.host == "dynamodb.eu-central-1.amazonaws.com"
+    assert address.port == 443
+    assert address.tls is not None
+    assert address.tls.check_hostname
+    request = authorization(signer)
+    assert "Host: dynamodb.eu-central-1.amazonaws.com\r\n" in request
+    assert "X-Amz-Security-Token: the-token\r\n" in request
+    assert "Credential=AKIDENV/" in request
+
+
+def test_botocores_endpoint_settings_count(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "https://vpce-1.example.com:8443")
+    address, signer = resolve(DynamoDBEndpoint(None, emulator=False))
+    assert (address.host, address.port) == ("vpce-1.example.com", 8443)
+    assert "Host: vpce-1.example.com:8443\r\n" in authorization(signer)
+
+
+def test_the_whole_chain_is_asked(monkeypatch, tmp_path):
+    """Such as a program named in the configuration, with keys that expire."""
+    expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    keys = {
+        "Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s", "SessionToken": "t",
+        "Expiration": expires,
+    }  # fmt: skip
+    program = tmp_path / "keys.py"
+    program.write_text(f"print({json.dumps(keys)!r})")
+    (tmp_path / "config").write_text(
+        f"[default]\ncredential_process = {sys.executable} {program}\n"
+    )
+    _, signer = resolve(DynamoDBEndpoint(None, emulator=False))
+    assert "Credential=AKIDPROC/" in authorization(signer)
+
+
+def test_no_credentials_is_a_target_error_with_a_hint():
+    with pytest.raises(TargetError, match="no AWS credentials") as caught:
+        resolve(DynamoDBEndpoint(None, emulator=False))
+    assert "AWS_PROFILE" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://127.0.0.1",
+        "127.0.0.1:8000",
+        "http://",
+        "http://h:99999",
+        "http://h/path",
+        "http://[::1",
+    ],
+)
+def test_a_url_that_makes_no_sense_is_a_target_error(url):
+    with pytest.raises(TargetError):
+        resolve(DynamoDBEndpoint(url))
+
+
+def test_ipv6_and_usual_ports():
+    address, signer = resolve(DynamoDBEndpoint("http://[::1]:80"))
+    assert (address.host, address.port) == ("::1", 80)
+    assert "Host: [::1]\r\n" in authorization(signer)
+
+
+class Background:
+    """Work put off until a test says so."""
+
+    def __init__(self) -> None:
+        self.works = []
+
+    def __call__(self, work) -> None:
+        self.works.append(work)
+
+    def run(self) -> None:
+        works, self.works = self.works, []
+        for work in works:
+            work()
+
+
+def test_keys_are_renewed_in_the_background():
+    now = [0.0]
+    source = [Keys("A", "1")]
+    background = Background()
+    keys = RefreshingKeys(lambda: source[0], clock=lambda: now[0], start=background)
+    source[0] = Keys("B", "2")
+    now[0] = 29.0
+    assert keys() == Keys("A", "1")
+    assert not background.works
+    now[0] = 30.0
+    assert keys() == Keys("A", "1")  # no call waits for it
+    assert keys() == Keys("A", "1")
+    assert len(background.works) == 1
+    background.run()
+    assert keys() == Keys("B", "2")
+
+
+def test_the_old_keys_stay_when_renewing_fails():
+    now = [0.0]
+    background = Background()
+    answers = iter([Keys("A", "1")])
+    keys = RefreshingKeys(lambda: next(answers), clock=lambda: now[0], start=background)
+    now[0] = 31.0
+    keys()
+    background.run()
+    assert keys() == Keys("A", "1")
+    now[0] = 62.0
+    keys()
+    assert len(background.works) == 1  # it is tried again
+
+
+def test_keys_with_line_breaks_cannot_smuggle_headers():
+    with pytest.raises(TargetError):
+        RefreshingKeys(lambda: Keys("A\r\nX: y", "1"))

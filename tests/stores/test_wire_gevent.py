@@ -1,0 +1,78 @@
+"""The wire driver in a process that gevent has patched, as Locust makes it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from loadtests.calibrate.scripts import SCRIPTS
+from loadtests.calibrate.servers import ScriptedServer
+
+CLIENT = """
+from gevent import monkey
+monkey.patch_all()
+import gc, json, sys
+import gevent
+from loadtests.stores.dynamodb_wire import WireSessionStore
+from loadtests.stores.transports_gevent import GeventTransport
+from loadtests.targets.endpoints import DynamoDBEndpoint
+from datetime import UTC, datetime
+
+endpoint = DynamoDBEndpoint(sys.argv[1])
+now = datetime.now(UTC)
+stores = [WireSessionStore(endpoint) for _ in range(20)]
+
+def use(store):
+    for turn in range(10):
+        assert store.get(f"absent-{turn}", now) is None
+        assert store.wire_ns > 0
+    return type(store._connection._transport) is GeventTransport
+
+calls = [gevent.spawn(use, store) for store in stores]
+gevent.joinall(calls, raise_error=True)
+cooperative = [call.value for call in calls]
+
+victim = gevent.spawn(stores[0].get, "absent", now)
+gevent.sleep(0)
+victim.kill()
+forgotten = stores[0]._connection._transport is None
+again = stores[0].get("absent", now) is None
+for store in stores:
+    store.close()
+print(json.dumps({"cooperative": all(cooperative), "forgotten": forgotten, "again": again}))
+"""
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    with ScriptedServer(SCRIPTS["constant"]) as server:
+        done = subprocess.run(
+            [sys.executable, "-W", "error::RuntimeWarning", "-c", CLIENT, server.url],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), server.truth
+
+
+def test_the_cooperative_transport_is_chosen(outcome):
+    told, _ = outcome
+    assert told["cooperative"]
+
+
+def test_calls_of_many_greenlets_overlap(outcome):
+    """While one waits for its 2 ms, others send: the server holds many at a time."""
+    _, truth = outcome
+    at_once = (truth.arrival_ns[:, None] >= truth.arrival_ns) & (
+        truth.arrival_ns[:, None] < truth.done_ns
+    )
+    assert np.median(at_once.sum(axis=1)) > 5
+
+
+def test_a_killed_call_leaves_no_half_read_connection_behind(outcome):
+    told, _ = outcome
+    assert told["forgotten"]
+    assert told["again"]

@@ -1,0 +1,122 @@
+"""TLS: the certificate is checked, and everything else works as without."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from loadtests.errors import BackendError, CallTimeout
+from loadtests.stores import aws_credentials, transports
+from loadtests.stores.dynamodb_wire import WireCartStore
+from loadtests.targets.endpoints import DynamoDBEndpoint
+
+from .hostile import Peer, answering, hostile
+from .test_wire_hostile import GOOD, get
+from .wire_samples import LINE
+
+pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="makes keys with openssl")
+
+
+@pytest.fixture(autouse=True, params=["blocking", "gevent"])
+def transport(request, monkeypatch):
+    monkeypatch.setattr(transports, "gevent_has_patched", lambda: request.param == "gevent")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A key and a certificate for `localhost` that signs itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = SimpleNamespace(key=str(folder / "key.pem"), certificate=str(folder / "cert.pem"))
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "3650", "-subj", "/CN=localhost", "-keyout", made.key,
+         "-out", made.certificate, "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return made
+
+
+@pytest.fixture
+def wrap(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    return lambda sock: context.wrap_socket(sock, server_side=True)
+
+
+@pytest.fixture
+def trusted(certificate, monkeypatch):
+    monkeypatch.setenv("AWS_CA_BUNDLE", certificate.certificate)
+    aws_credentials.resolve.cache_clear()
+    yield
+    aws_credentials.resolve.cache_clear()
+
+
+def open_store(server, host="localhost", timeout_s=5.0):
+    return WireCartStore(DynamoDBEndpoint(f"https://{host}:{server.port}"), timeout_s=timeout_s)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_calls_go_through_one_encrypted_connection(wrap):
+    with hostile(answering(GOOD), wrap=wrap) as server:
+        store = open_store(server)
+        for _ in range(5):
+            assert get(store) == LINE
+            assert store.wire_ns > 0
+        assert server.connections == 1
+        store.close()
+
+
+def test_an_unknown_authority_is_refused(wrap):
+    aws_credentials.resolve.cache_clear()
+    with hostile(answering(GOOD), wrap=wrap) as server, pytest.raises(BackendError) as caught:
+        get(open_store(server))
+    assert caught.value.name == "CertificateInvalid"
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_certificate_for_another_name_is_refused(wrap):
+    with hostile(answering(GOOD), wrap=wrap) as server, pytest.raises(BackendError) as caught:
+        get(open_store(server, host="127.0.0.1"))
+    assert caught.value.name == "CertificateInvalid"
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_server_without_tls_has_a_name():
+    with (
+        hostile(lambda peer: peer.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server,
+        pytest.raises(BackendError) as caught,
+    ):
+        get(open_store(server))
+    assert caught.value.name in {"TlsError", "ConnectionReset"}
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_handshake_that_hangs_ends_at_the_deadline():
+    with hostile(Peer.hang) as server, pytest.raises(CallTimeout):
+        get(open_store(server, timeout_s=0.2))
+
+
+@pytest.mark.usefixtures("trusted")
+def test_closing_in_the_middle_is_an_error_by_name(wrap):
+    def act(peer: Peer) -> None:
+        peer.read_request()
+        peer.say(GOOD[:-3])
+
+    with hostile(act, wrap=wrap) as server, pytest.raises(BackendError) as caught:
+        get(open_store(server))
+    assert caught.value.name == "ConnectionClosed"
+
+
+@pytest.mark.usefixtures("trusted")
+def test_an_answer_may_be_many_records_long(wrap):
+    body = b'{"Items":[' + b" " * 300_000 + b"]}"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    with hostile(answering(answer), wrap=wrap) as server:
+        store = open_store(server)
+        assert store.get("u") == store.get("u") == []
+        assert server.connections == 1
+        store.close()
