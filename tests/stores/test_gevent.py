@@ -1,0 +1,132 @@
+"""Blocking drivers let other greenlets run while they wait, in a process that gevent has patched.
+
+Patching is for good, so each case runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.stores.shop import Shop
+
+pytestmark = pytest.mark.embedded
+
+PSYCOPG = """
+from gevent import monkey; monkey.patch_all()
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+import gevent
+import psycopg
+from loadtests.errors import CallTimeout
+from loadtests.model import Book
+from loadtests.stores.postgres_psycopg import PsycopgCartStore
+from loadtests.targets.endpoints import PostgresEndpoint
+
+dsn, user_id, book_id = sys.argv[1:]
+book, now = Book(book_id, "t", Decimal(1), "i"), datetime.now(UTC)
+store = PsycopgCartStore(PostgresEndpoint(dsn), timeout_s=30)
+store.add(user_id, book, 1, now)
+assert store.wire_ns > 0
+
+# A greenlet waits for a lock that another greenlet holds and will give back: only if the waiting
+# one lets the other run does either get on.
+holder = psycopg.connect(dsn)
+holder.execute("update carts set quantity = 7 where user_id = %s", (user_id,))
+waiting = gevent.spawn(store.add, user_id, book, 1, now)
+while not holder.execute("select 1 from pg_locks where not granted").fetchall():
+    gevent.sleep(0.01)
+assert not waiting.ready()
+holder.commit()
+assert waiting.get(timeout=30) == 8
+assert store.wire_ns > 0
+
+# A lock that is not given back ends in a timeout, and the store works on.
+short = PsycopgCartStore(PostgresEndpoint(dsn), timeout_s=0.3)
+holder.execute("update carts set quantity = 9 where user_id = %s", (user_id,))
+try:
+    short.add(user_id, book, 1, now)
+except CallTimeout:
+    holder.commit()
+assert short.add(user_id, book, 1, now) == 10
+
+# A greenlet that is killed in a call leaves a store that works on.
+holder.execute("update carts set quantity = 11 where user_id = %s", (user_id,))
+killed = gevent.spawn(store.add, user_id, book, 1, now)
+while not holder.execute("select 1 from pg_locks where not granted").fetchall():
+    gevent.sleep(0.01)
+killed.kill()
+holder.commit()
+holder.close()
+assert store.get_item(user_id, book_id).quantity in {11, 12}
+store.close()
+short.close()
+
+# More bytes than the socket takes at once.
+long = PsycopgCartStore(PostgresEndpoint(dsn))
+assert long.get("x" * 20_000_000) == []
+long.close()
+long.close()
+print("done")
+"""
+
+BOTO3 = """
+from gevent import monkey; monkey.patch_all()
+import sys
+import gevent, gevent.event
+from gevent.server import StreamServer
+from loadtests.stores.dynamodb_boto3 import Boto3CartStore
+from loadtests.targets.endpoints import DynamoDBEndpoint
+
+both = gevent.event.Event()
+arrived = []
+
+def answer(connection, address):
+    # Nobody is answered before both have asked: only if a waiting call lets the other run.
+    connection.recv(65536)
+    arrived.append(address)
+    if len(arrived) == 2:
+        both.set()
+    both.wait(30)
+    body = b'{"Items": []}'
+    connection.sendall(
+        b"HTTP/1.1 200 OK\\r\\nContent-Type: application/x-amz-json-1.0\\r\\n"
+        b"Content-Length: %d\\r\\n\\r\\n" % len(body) + body)
+
+server = StreamServer(("127.0.0.1", 0), answer)
+server.start()
+stores = [Boto3CartStore(DynamoDBEndpoint(f"http://127.0.0.1:{server.server_port}")) for _ in "ab"]
+calls = [gevent.spawn(store.get, "u") for store in stores]
+gevent.joinall(calls, timeout=60, raise_error=True)
+assert [call.value for call in calls] == [[], []]
+assert all(store.wire_ns > 0 for store in stores)
+server.stop()
+print("done")
+"""
+
+
+def run(script: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_psycopg(endpoints):
+    shop = Shop(endpoints)
+    try:
+        user_id, book = shop.user(), shop.books(["gevent-book"])[0]
+        run(PSYCOPG, endpoints.postgres.dsn, user_id, book.book_id)
+    finally:
+        shop.clear()
+
+
+def test_boto3():
+    run(BOTO3)
