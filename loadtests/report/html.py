@@ -6,13 +6,14 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import loadtests
 from loadtests.report.charts import Chart, Panel
+from loadtests.report.comparing import Side
 from loadtests.report.drawing import Drawing
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import Page
@@ -47,17 +48,41 @@ def environment() -> Environment:
 
 def render_report(page: Page, sections: Sequence[Section], drawings: Mapping[str, Drawing]) -> str:
     """The whole report as one HTML document; `drawings` by their chart's name."""
-    env = environment()
-    css, js = _css(env), _source(env, "report.js")
-    return env.get_template("report.html").render(
+    return _render(
+        "report.html",
+        drawings,
+        title=f"{page.judged.status}: {page.setting.title}",
         page=page,
         facts=facts_of(page),
         notes=notes_of(page),
         sections=sections,
+    )
+
+
+def render_comparison(
+    sides: Sequence[Side], sections: Sequence[Section], drawings: Mapping[str, Drawing]
+) -> str:
+    """The comparison of several runs as one HTML document."""
+    cautions = dict.fromkeys(side.page.setting.caution for side in sides)
+    return _render(
+        "comparison.html",
+        drawings,
+        title=f"{len(sides)} runs of {sides[0].page.setting.scenario} compared",
+        sides=sides,
+        cautions=[caution for caution in cautions if caution],
+        sections=sections,
+    )
+
+
+def _render(template: str, drawings: Mapping[str, Drawing], **content: Any) -> str:
+    env = environment()
+    css, js = _css(env), _source(env, "report.js")
+    return env.get_template(template).render(
         drawn={name: drawn(drawing) for name, drawing in drawings.items()},
         css=Markup(css),  # noqa: S704 - the package's own file
         js=Markup(js),  # noqa: S704 - the package's own file
         script_hash=script_hash(js),
+        **content,
     )
 
 

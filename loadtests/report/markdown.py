@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
+from loadtests.report.charts import Table
+from loadtests.report.comparing import Side
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import Cell, Page, Row
 
@@ -25,9 +28,23 @@ def render_summary(page: Page) -> str:
         _facts(page),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
-    if len(text) > LONGEST:  # cut on a line, so that no markup is left open
-        text = text[: text.rindex("\n", 0, LONGEST)] + "\n\n… cut; the report has the rest.\n"
-    return text
+    return _cut(text)
+
+
+def comparison_summary(sides: Sequence[Side], figures: Table) -> str:
+    """`comparison.md`: each run against the first, and the figures."""
+    runs = [f"- {side.letter}: {name(side.page.run.info.id[:80])}" for side in sides]
+    cautions = dict.fromkeys(side.page.setting.caution for side in sides)
+    table = [_line([words(cell) for cell in figures.head]), _line(["---"] * len(figures.head))]
+    table += [_line([words(cell) for cell in row]) for row in figures.rows]
+    parts = [
+        f"### {len(sides)} runs compared",
+        "\n\n".join(f"**{words(side.sentence)}**" for side in sides[1:]),
+        "\n".join(runs),
+        *cautions,
+        "\n".join(table),
+    ]
+    return _cut("\n\n".join(part for part in parts if part) + "\n")
 
 
 def words(text: str) -> str:
@@ -39,6 +56,13 @@ def words(text: str) -> str:
 def name(text: str) -> str:
     """A name from outside as a code span inside a table."""
     return "`" + text.replace("`", "ˋ").replace("|", "\\|") + "`"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    # at a line's end, so that no markup is left open
+    return text[: text.rindex("\n", 0, LONGEST)] + "\n\n… cut; the report has the rest.\n"
 
 
 def _opening(page: Page) -> str:

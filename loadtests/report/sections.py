@@ -11,12 +11,14 @@ from loadtests.report.chart_breakdown import breakdown_chart
 from loadtests.report.chart_capacity import capacity_chart, steps_of
 from loadtests.report.chart_forest import forest_chart
 from loadtests.report.chart_heat import heat_chart
+from loadtests.report.chart_history import history_chart
 from loadtests.report.chart_spectrum import spectrum_chart
 from loadtests.report.chart_timeline import throughput_chart, timeline_chart
 from loadtests.report.charts import Chart, Entry, Table
 from loadtests.report.cost import PRICES_SAID, costs_of, total_of
 from loadtests.report.method import method_of
 from loadtests.report.page import Page
+from loadtests.report.past import read_past
 from loadtests.report.ratios import against_baseline
 from loadtests.report.rounding import plain
 from loadtests.report.tables import limits_table
@@ -53,6 +55,7 @@ def sections_of(page: Page) -> list[Section]:
         *_times(page),
         *_money(page),
         *_capacity_run(page),
+        *_history(page),
         _health(page),
         _setting(page),
         Section("method", "How each number was obtained", definitions=tuple(method_of(page))),
@@ -177,6 +180,15 @@ def _capacity_run(page: Page) -> Iterator[Section]:
     if steps:
         chart = capacity_chart(steps, page.line_ms)
         yield Section("capacity", "Throughput against p99", charts=_some(chart))
+
+
+def _history(page: Page) -> Iterator[Section]:
+    past = read_past(page.run, page.metric)
+    if past is None:
+        yield Section("history", "History", ("No earlier run under the same conditions.",))
+        return
+    chart = history_chart(past, page.series, page.metric, page.line_ms)
+    yield Section("history", "History", charts=_some(chart))
 
 
 def _health(page: Page) -> Section:

@@ -19,6 +19,7 @@ _NOISE: Final = re.compile(
     r'| transform="rotate\(-0 [^"]*\)"',
     re.DOTALL,
 )
+_SIZE: Final = re.compile(r'<svg (?:xmlns:xlink="[^"]*" )?width="[^"]*" height="[^"]*" ')
 _FAMILY: Final = re.compile(r'font-family: [^;"]*;? ?')
 _FONT: Final = re.compile(r"font: ((?:bold )?)([\d.]+px) [^;\"]*")
 _DECIMALS: Final = re.compile(r"(\d\.\d{2})\d+(?=[^<>]*>)")
@@ -45,14 +46,7 @@ def for_page(svg: str, prefix: str) -> str:
 def grid(parts: Sequence[Placed], width_in: float, height_in: float, title: str, paper: str) -> str:
     """One SVG file that holds all parts at their places, on a ground of colour `paper`."""
     width, height = round(72 * width_in, 2), round(72 * height_in, 2)
-    inner = "".join(
-        _lean(part.svg, f"p{number}").replace(
-            "<svg ",
-            f'<svg x="{72 * part.left_in:.2f}" y="{72 * part.top_in:.2f}" ',
-            1,
-        )
-        for number, part in enumerate(parts)
-    )
+    inner = "".join(_nested(part, f"p{number}") for number, part in enumerate(parts))
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
@@ -60,6 +54,15 @@ def grid(parts: Sequence[Placed], width_in: float, height_in: float, title: str,
         f'style="stroke-linejoin: round">\n<title>{escape(title)}</title>\n'
         f'<rect width="{width}" height="{height}" fill="{paper}"/>\n{inner}</svg>\n'
     )
+
+
+def _nested(part: Placed, prefix: str) -> str:
+    # plain numbers: a nested size in points would be scaled to pixels again
+    place = (
+        f'<svg x="{72 * part.left_in:.2f}" y="{72 * part.top_in:.2f}" '
+        f'width="{72 * part.width_in:.2f}" height="{72 * part.height_in:.2f}" '
+    )
+    return _SIZE.sub(place, _lean(part.svg, prefix), count=1)
 
 
 def _lean(svg: str, prefix: str) -> str:
