@@ -18,13 +18,14 @@ import numpy as np
 
 from loadtests.load.lane import Lane
 from loadtests.load.link import ScribeLink
-from loadtests.load.ticker import Ticker
+from loadtests.load.ticker import BEAT_NS, Ticker
+from loadtests.load.timer import Timer, open_timer
 from loadtests.measure.health import ProcessProbe
 from loadtests.measure.recorder import Recorder, Series
 
 DRAIN_S: Final = 2.0  # how long started and waiting calls may still end after the last arrival
 LEAD_NS: Final = 100_000_000
-FREEZE_BEFORE_NS: Final = 500_000_000
+FREEZE_BEFORE_NS: Final = 1_500_000_000
 
 
 class Caller(Protocol):
@@ -54,6 +55,7 @@ class LoadRun:
         source: str,
         warm_up_s: float,
         clock: Callable[[], int] = time.monotonic_ns,
+        timer: Callable[[Callable[[], None]], Timer] = open_timer,
     ) -> None:
         self.recorder = Recorder()
         self.lanes: list[Clocked] = []
@@ -70,9 +72,11 @@ class LoadRun:
             on_drain=self._drain,
             on_second=self._close_second,
             clock=clock,
+            timer=timer,
         )
         self._origin_ns = 0
         self._closed_ns = 0
+        self._index = -1
         self._frozen = False
         self.state = "new"
 
@@ -95,6 +99,8 @@ class LoadRun:
 
     def finish(self) -> None:
         """Stop offering, let calls end for a moment, count the rest at their age, close."""
+        if self.state == "new":
+            self._ticker.stop()
         if self.state != "running":
             return
         self.state = "finishing"
@@ -147,13 +153,16 @@ class LoadRun:
         for tally in tallies:
             lateness.extend(tally.lateness_ns)
         start_s = (self._closed_ns - self._origin_ns) / 1e9
-        length_s = (now - self._closed_ns) / 1e9
+        length_s = max(0, now - self._closed_ns) / 1e9  # before time 0 nothing has passed
+        # the second of the timetable that ends here: a standstill skips some, none comes twice
+        self._index = max(self._index + 1, (now - self._origin_ns) // 1_000_000_000 - 1)
         users = [user for clocked in self.lanes for user in clocked.users]
         row: dict[str, Any] = {
             "worker": self._worker,
             "time_s": start_s,
             "length_s": length_s,
-            "warm_up": self._closed_ns < self.measure_from_ns - 1_000_000,
+            # a standstill that reaches into the measured part counts, wherever it began
+            "warm_up": now <= self.measure_from_ns + BEAT_NS,
             "offered": sum(t.offered for t in tallies),
             "queued": sum(t.queued for t in tallies),
             "behind_ms": self._behind_ms(now),
@@ -166,7 +175,7 @@ class LoadRun:
         header = {
             "kind": "close",
             "source": self._source,
-            "index": round(start_s),
+            "index": self._index,
             "start_s": start_s,
             "length_s": length_s,
             "row": row,
