@@ -111,7 +111,7 @@ class Lane:
     def abandon(self, limit: int = 5_000_000) -> Nanoseconds:
         """Close, and return the intended starts still waiting for a user (at most `limit`)."""
         waiting: list[int] = []
-        while self.next_ns < min(NEVER, self._clock()) and len(waiting) < limit:
+        while self.next_ns < NEVER and self.next_ns <= self._clock() and len(waiting) < limit:
             waiting.append(self.next_ns)
             self._advance()
         self.next_ns = NEVER
@@ -143,16 +143,15 @@ class Lane:
         self._arm()
 
     def _advance(self) -> None:
-        for offset_ns in self._chunk:
-            due = self._origin_ns + offset_ns
-            break
-        else:
+        offset_ns = next(self._chunk, None)
+        while offset_ns is None:  # a chunk may be empty
             chunk = next(self._schedule, None)
             if chunk is None:
                 self.next_ns = NEVER
                 return
             self._chunk = iter(chunk.tolist())
-            due = self._origin_ns + next(self._chunk)
+            offset_ns = next(self._chunk, None)
+        due = self._origin_ns + offset_ns
         self.next_ns = due if due <= self._end_ns else NEVER
 
     def _arm(self) -> None:
