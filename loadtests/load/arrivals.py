@@ -38,10 +38,13 @@ class Segment:
 
     def __post_init__(self) -> None:
         rates = (self.start, self.end)
-        if not (
-            self.seconds > 0 and all(math.isfinite(r) and r >= 0 for r in rates) and max(rates) > 0
-        ):
+        if not (all(math.isfinite(r) and r >= 0 for r in rates) and max(rates) > 0):
             raise UsageError(f"An arrival rate must be positive and finite, not {rates}.")
+        if not self.seconds > 0 or (math.isinf(self.seconds) and self.start != self.end):
+            raise UsageError(
+                f"A stretch at rates {rates} must last more than 0 s, not {self.seconds:g} s.",
+                hint="Only a constant rate may last for ever.",
+            )
 
     @property
     def arrivals(self) -> float:
@@ -70,6 +73,10 @@ class Share:
 
     index: int = 0
     count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"there is no worker {self.index} of {self.count}")
 
 
 def arrivals(
@@ -117,7 +124,7 @@ def _inverse_cumulative(profile: tuple[Segment, ...], points: Floats) -> Floats:
 
 def _solve(segment: Segment, x: Floats) -> Floats:
     """Time into a segment at which its cumulative rate a·t + b·t²/2 reaches x."""
-    if segment.start == segment.end or math.isinf(segment.seconds):
+    if segment.start == segment.end:
         return x / segment.start
     slope = (segment.end - segment.start) / segment.seconds
     # the stable root: no cancellation for a shallow slope, defined for start = 0
