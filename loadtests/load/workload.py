@@ -19,7 +19,7 @@ from uuid import UUID
 
 import numpy as np
 
-from loadtests.errors import ResponseInvalid, UsageError
+from loadtests.errors import CallError, ResponseInvalid, UsageError
 from loadtests.load.arrivals import Share
 from loadtests.model import (
     QUANTITY_MAX,
@@ -89,12 +89,13 @@ class Cart:
         """
         if self.busy or self.writes != writes_before:
             return
-        if not self.known:
-            self.lines = {item.book_id: item.quantity for item in found}
-            self.known = True
-        elif len(found) != len(self.lines) or any(
-            self.lines.get(item.book_id) != item.quantity for item in found
-        ):
+        lines = {item.book_id: item.quantity for item in found}
+        if self.known and lines == self.lines and len(found) == len(lines):
+            return
+        was_known = self.known
+        # what is there now is believed from here on, so that one lost write is one error
+        self.lines, self.known = lines, True
+        if was_known:
             raise ResponseInvalid(f"cart of {self.user_id} is not as it was written")
 
     def check_line(self, found: CartItem | None, book_id: str, writes_before: int) -> None:
@@ -102,6 +103,7 @@ class Cart:
         if self.busy or self.writes != writes_before or not self.known:
             return
         if found is None or found.quantity != self.lines.get(book_id):
+            self.known = False
             raise ResponseInvalid(f"line {book_id} of {self.user_id} is not as it was written")
 
 
@@ -152,25 +154,29 @@ class Carts:
     def to_add(self) -> tuple[Cart, Book]:
         """What to add: the line longest removed, else one more copy of a line.
 
-        So every removal is undone and carts keep their size.
+        So every removal is undone and carts keep their size, whichever writes fail.
         """
         for _ in range(len(self.removed)):
             cart, book_id = self.removed.popleft()
-            if not cart.busy and cart.known:
+            quiet = cart.known and not cart.busy
+            if quiet and book_id in cart.lines:
+                continue  # added again, or never gone
+            self.removed.append((cart, book_id))  # until it is seen in its cart
+            if quiet:
                 return cart, self.books[book_id]
-            self.removed.append((cart, book_id))
         cart = self._quiet_cart()
         book_id = min(cart.lines, key=cart.lines.__getitem__)
         return cart, self.books[book_id]
 
     def to_remove(self) -> tuple[Cart, str]:
         """A line to remove; call `was_removed` once it is gone."""
-        return self.any_line()
+        cart, book_id = self.any_line()
+        self.removed.append((cart, book_id))  # a later add undoes it, if it comes to pass
+        return cart, book_id
 
     def was_removed(self, cart: Cart, book_id: str) -> None:
-        """Note a finished removal, so that a later add undoes it."""
+        """Note a finished removal."""
         del cart.lines[book_id]
-        self.removed.append((cart, book_id))
 
     def was_added(self, cart: Cart, book_id: str, quantity: int) -> None:
         """Note a finished add. Raises ResponseInvalid when the store's new quantity is wrong."""
@@ -191,7 +197,11 @@ class Carts:
         for cart in self.carts:
             if not cart.busy and cart.known and cart.lines and _has_room(cart):
                 return cart
-        raise ResponseInvalid("no cart is in a known state; earlier writes failed")
+        raise CallError(
+            "Every cart is being written, full, or unknown since a write of it failed."
+            " Seed more users ([data] users in loadtests.toml).",
+            name="NoQuietCart",
+        )
 
 
 def _has_room(cart: Cart) -> bool:
