@@ -39,7 +39,7 @@ class Load(_Section):
     arrivals: Literal["poisson", "constant"] = "poisson"
     warm_up: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     run_time: Positive = 80.0
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0)] = 1
 
 
 class Targets(_Section):
