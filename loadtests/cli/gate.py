@@ -13,8 +13,11 @@ from loadtests.cli.locust_process import LocustProcess
 from loadtests.cli.screen import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, ResultsError
+from loadtests.judge.baseline import find_baseline
+from loadtests.judge.extension import next_look, planned_looks
 from loadtests.judge.judging import judge_run, store_verdict
-from loadtests.measure.results import read_info, read_run
+from loadtests.judge.verdict import Verdict
+from loadtests.measure.results import Run, read_info, read_run
 from loadtests.patterns import BACKENDS
 from loadtests.report.build import build_reports
 from loadtests.report.terminal import terminal_table
@@ -56,20 +59,23 @@ def command(
     """
     config = load_config(flags)
     if runs:
-        return max(finish(path, config) for path in runs)
+        return max(finish(path, config, None) for path in runs)
     if config.load.run_time <= config.load.warm_up:
         raise ConfigError(
             "The configuration",
             [f"run_time ({config.load.run_time:g} s) is not longer than warm_up."],
         )
-    path = _drive(config, scenarios or SCENARIOS, users, processes)
-    return finish(path, config)
+    path, level = _drive(config, scenarios or SCENARIOS, users, processes)
+    return finish(path, config, level)
 
 
 def _drive(
     config: Config, scenarios: tuple[str, ...], users: int | None, processes: int | None
-) -> Path:
-    """Start the databases, run Locust on them, take them down; the finished run folder."""
+) -> tuple[Path, float]:
+    """Start the databases, run Locust on them, take them down.
+
+    Gives the finished run folder and the level its last look may spend.
+    """
     names = "+".join(Path(file).stem for file in scenarios)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{names}-{uuid.uuid4().hex[:6]}"
     path = Path(config.results).absolute() / run_id
@@ -79,26 +85,47 @@ def _drive(
         open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
         LocustProcess(config, endpoints, scenarios, run_id, users, processes) as locust,
     ):
-        planned_s = config.load.run_time
-        screen.plan(planned_s, config.load.warm_up)
-        while locust.running():
-            if (path / "run.json").exists():
-                info = read_info(path)
-                screen.show(info)
-                if info.duration_s >= planned_s:
-                    break
-            screen.wait(_POLL_S)
+        level = _watch(config, path, locust, screen)
         screen.notice("Ending the run")
         locust.finish()
     if not (path / "run.json").exists():
         raise ResultsError(f"Locust wrote no run folder at {path}.", hint=locust.last_words())
-    return path
+    return path, level
 
 
-def finish(path: Path, config: Config) -> int:
+def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> float:
+    """Follow the run to its end, extending it while it is inconclusive and that may help."""
+    warm_up_s = config.load.warm_up
+    looks = planned_looks(config.gate, config.load.run_time - warm_up_s)
+    seen, look = 0, looks[0]
+    screen.plan(warm_up_s + look.measured_s, warm_up_s)
+    while locust.running():
+        screen.wait(_POLL_S)
+        if not (path / "run.json").exists():
+            continue
+        info = read_info(path)
+        screen.show(info)
+        if info.duration_s < warm_up_s + look.measured_s:
+            continue
+        verdict = _judge(read_run(path), config, look.level)
+        seen += 1
+        further = next_look(verdict, looks, seen)
+        if further is None:
+            break
+        screen.notice(f"{verdict.sentence} Extending the run to {further.measured_s:.0f} s.")
+        look = further
+        screen.plan(warm_up_s + look.measured_s, warm_up_s)
+    return look.level
+
+
+def _judge(run: Run, config: Config, level: float | None) -> Verdict:
+    return judge_run(run, config.slo, config.gate, find_baseline(run, config), level=level)
+
+
+def finish(path: Path, config: Config, level: float | None) -> int:
     """Judge a finished run folder, write its reports, print the table; the verdict's exit code."""
     run = read_run(path)
-    verdict = judge_run(run, config.slo, config.gate)
+    verdict = _judge(run, config, level)
     run = store_verdict(run, verdict)
     written = build_reports(run.path)
     with Screen() as screen:

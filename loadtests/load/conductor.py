@@ -72,7 +72,7 @@ class Conductor:
                     open_endpoints(
                         config,
                         backends_of(config),
-                        provision="all" if provision else "none",
+                        provision=provision,
                         on_progress=ProgressLog(),
                     )
                 )

@@ -93,6 +93,7 @@ class LoadRun:
         self.measure_from_ns = self._origin_ns + self._warm_up_ns
         self._probe.watch_gc()
         self._probe.read()
+        self._tell_clock()
         for clocked in self.lanes:
             clocked.lane.start(self._origin_ns)
         self._ticker.start(self._origin_ns)
@@ -105,6 +106,7 @@ class LoadRun:
             return
         self.state = "finishing"
         end_ns = self._clock()
+        self._tell_clock(end_ns)
         for clocked in self.lanes:
             clocked.lane.stop_offering(end_ns)
         with gevent.Timeout(DRAIN_S, False):
@@ -120,6 +122,11 @@ class LoadRun:
         if self._frozen:
             gc.unfreeze()
         self.state = "finished"
+
+    def _tell_clock(self, end_ns: int | None = None) -> None:
+        """Where time 0 and the last arrival lie on this machine's monotonic clock."""
+        facts = {"monotonic_ns": {"origin": self._origin_ns, "end": end_ns}}
+        self._link.send({"kind": "info", "facts": facts})
 
     def _unfinished(self) -> Iterable[bool]:
         for clocked in self.lanes:

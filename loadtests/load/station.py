@@ -13,9 +13,10 @@ import numpy as np
 
 from loadtests.config import Config
 from loadtests.errors import ResponseInvalid, UsageError
-from loadtests.load.arrivals import Segment, Share, arrivals, constant_rate
+from loadtests.load.arrivals import Share, arrivals, constant_rate
 from loadtests.load.lane import Lane
 from loadtests.load.run import Clocked, LoadRun
+from loadtests.load.seeds import lane_seed
 from loadtests.load.workload import Carts, Sessions
 from loadtests.measure.recorder import Series
 from loadtests.patterns import BACKENDS
@@ -132,9 +133,12 @@ class Station:
     ) -> Place:
         load = self._config.load
         driver = load.driver if backend == "dynamodb" else "psycopg"
-        # each backend has its own arrival instants, or both would always be hit at once
-        seed = load.seed * 1_000 + number * 10 + BACKENDS.index(backend)
-        schedule = arrivals(self._profile(load.rate * weight), load.arrivals, seed, self._share)
+        schedule = arrivals(
+            constant_rate(load.rate * weight),
+            load.arrivals,
+            lane_seed(load.seed, number, backend),
+            self._share,
+        )
         recorder = self._run.recorder
         choices: list[Drawn] = [
             (
@@ -159,9 +163,6 @@ class Station:
             Sessions.of(dataset, load.seed, self._share, datetime.now(UTC)),
             weight,
         )
-
-    def _profile(self, rate_per_s: float) -> tuple[Segment, ...]:
-        return constant_rate(rate_per_s)
 
 
 def _ask_capacity(user: OpenLoopUser, *, ask: bool) -> None:

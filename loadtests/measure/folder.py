@@ -32,8 +32,14 @@ class RunFolderWriter:
         self._health = HealthLog(self._health_file)
         point_latest(path)
 
-    def add(self, merged: Merged, series: list[SeriesInfo], signals: list[Signal]) -> None:
-        """Append a closed interval and bring run.json up to date."""
+    def add(
+        self,
+        merged: Merged,
+        series: list[SeriesInfo],
+        signals: list[Signal],
+        validity: Validity | None,
+    ) -> None:
+        """Append a closed interval and bring run.json up to date, so far as is known."""
         for name, lines in (("latency.hlog", merged.measured), ("warm-up.hlog", merged.warm_up)):
             if lines:
                 self._logs[name].write("".join(hlog.format_line(line) for line in lines))
@@ -41,6 +47,7 @@ class RunFolderWriter:
         self.info.duration_s = max(self.info.duration_s, merged.start_s + merged.length_s)
         self.info.series = series
         self.info.health = {"signals": signals_as_data(signals)}
+        self.info.validity = validity
         write_info(self.path, self.info)
 
     def add_health(self, row: HealthRow) -> None:

@@ -139,8 +139,11 @@ class Writer:
     def _write(self, intervals: Iterable[Merged]) -> None:
         for merged in intervals:
             summaries = self._merger.summaries()
-            signals = judge_validity(self._evidence)[0] if self._evidence.rows else []
-            self._folder.add(merged, summaries, signals)
+            signals, validity = judge_validity(self._evidence)
+            warming_up = not self._evidence.rows
+            if warming_up:
+                signals = []
+            self._folder.add(merged, summaries, signals, None if warming_up else validity)
             live = {
                 "kind": "live",
                 "mirror": for_locust(self._own),

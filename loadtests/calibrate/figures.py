@@ -1,0 +1,75 @@
+"""Reported against true: the pure part of the calibration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
+JUDGED: Final = ("p50", "p90", "p99")
+SLACK_MS: Final = 0.25
+SLACK_SHARE: Final = 0.02
+BUSY: Final = 0.5  # of a core: beyond it a generator is not asked to be exact
+
+Nanoseconds = npt.NDArray[np.int64]
+Figures = dict[str, float]
+
+
+def quantiles_ms(values_ns: Nanoseconds) -> Figures:
+    """Percentiles in milliseconds: rank ceil(q n), as HdrHistogram has it. NaN when empty."""
+    if not values_ns.size:
+        return dict.fromkeys(QUANTILES, math.nan)
+    ordered = np.sort(values_ns)
+    return {
+        name: float(ordered[max(0, math.ceil(q * ordered.size - 1e-9) - 1)]) / 1e6
+        for name, q in QUANTILES.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One script at one rate; milliseconds by percentile.
+
+    `floor` is what the bare probe saw beyond the server's own time, `conventional` what a boto3
+    user with constant pacing reported on the same server.
+    """
+
+    script: str
+    rate_per_s: float
+    calls: int
+    generator_cpu: float
+    truth: Figures
+    reported: Figures
+    floor: Figures
+    conventional: Figures
+    valid: bool
+    reason: str = ""
+
+    def tolerance_ms(self, name: str) -> float:
+        """How far the report may be from the truth."""
+        floor = max(0.0, self.floor.get(name, 0.0))
+        return max(floor + SLACK_MS, SLACK_SHARE * self.truth[name])
+
+    def error_ms(self, name: str) -> float:
+        """Reported minus true."""
+        return self.reported[name] - self.truth[name]
+
+    def within(self, name: str) -> bool:
+        """Whether that percentile is right."""
+        return abs(self.error_ms(name)) <= self.tolerance_ms(name)
+
+    @property
+    def judged(self) -> bool:
+        """Whether the cell counts: a generator over half a core, or one that says itself that it
+        distorted the run, has not claimed to be right.
+        """
+        return self.valid and self.generator_cpu <= BUSY
+
+    @property
+    def right(self) -> bool:
+        """Whether every judged percentile is within tolerance."""
+        return all(self.within(name) for name in JUDGED)

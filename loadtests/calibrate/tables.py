@@ -1,0 +1,67 @@
+"""The calibration as a table, for the terminal and for docs/MEASUREMENT.md."""
+
+from __future__ import annotations
+
+import math
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from loadtests.calibrate.figures import JUDGED, Cell
+
+_COLUMNS = ("server", "rate/s", "CPU", "", "truth", "reported", "floor", "usual test")
+
+
+def terminal_table(cells: list[Cell]) -> Table:
+    """All cells, a row a percentile."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title="milliseconds", title_justify="left")
+    for place, name in enumerate(_COLUMNS):
+        table.add_column(name, justify="left" if place == 0 else "right")
+    table.add_column("")
+    for cell in cells:
+        for place, row in enumerate(_rows(cell)):
+            first = (cell.script, f"{cell.rate_per_s:,.0f}", f"{cell.generator_cpu:.0%}")
+            mark = row[-1]
+            style = {"✓": "green", "✗": "bold red"}.get(mark, "dim")
+            table.add_row(*(first if place == 0 else ("", "", "")), *row[:-1], Text(mark, style))
+        table.add_section()
+    return table
+
+
+def markdown_table(cells: list[Cell]) -> str:
+    """The same for a document."""
+    lines = [
+        "| server | rate/s | generator CPU | | truth | reported | floor | usual test | |",
+        "|---|---:|---:|---|---:|---:|---:|---:|---|",
+    ]
+    for cell in cells:
+        for place, row in enumerate(_rows(cell)):
+            first = (cell.script, f"{cell.rate_per_s:,.0f}", f"{cell.generator_cpu:.0%}")
+            lines.append("| " + " | ".join((*(first if place == 0 else ("", "", "")), *row)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _rows(cell: Cell) -> list[tuple[str, ...]]:
+    rows = []
+    for name in cell.reported:
+        mark = ""
+        if name in JUDGED:
+            mark = ("✓" if cell.within(name) else "✗") if cell.judged else "not judged"
+        rows.append(
+            (
+                name,
+                _ms(cell.truth[name]),
+                _ms(cell.reported[name]),
+                _ms(cell.floor.get(name, math.nan)),
+                _ms(cell.conventional.get(name, math.nan)),
+                mark,
+            )
+        )
+    return rows
+
+
+def _ms(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"

@@ -1,0 +1,67 @@
+"""`loadtests calibrate`: prove the reported percentiles against servers of known latency."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from loadtests.calibrate.cells import Plan, measure_cell
+from loadtests.calibrate.chart import draw_chart
+from loadtests.calibrate.figures import Cell
+from loadtests.calibrate.scripts import SCRIPTS
+from loadtests.calibrate.tables import markdown_table, terminal_table
+from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
+
+
+@click.command()
+@click.option("--script", "scripts", multiple=True, type=click.Choice(list(SCRIPTS)),
+              help="Only this server; may be repeated. Default: all.")  # fmt: skip
+@click.option("--rate", "rates", multiple=True, type=click.FloatRange(min=1),
+              help="Only this many arrivals a second; may be repeated. Default: 100, 1,000, 3,000.")  # fmt: skip
+@click.option("--measured", type=click.FloatRange(min=2), default=10.0, show_default=True,
+              help="Measured seconds of each cell (twice that for the frozen server).")  # fmt: skip
+@click.option("--no-usual", is_flag=True, help="Leave out the conventional Locust user.")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results/calibration"),
+              show_default=True, help="Where table, chart and figures go.")  # fmt: skip
+def command(
+    scripts: tuple[str, ...],
+    rates: tuple[float, ...],
+    measured: float,
+    no_usual: bool,
+    results: Path,
+) -> int:
+    """Run the real scenario against scripted servers and compare with what they truly did.
+
+    Exit code 0: every judged percentile is right; 1: one is out of tolerance; 4: no cell could be
+    judged, since the generator itself was disturbed in all.
+    """
+    console = Console()
+    plan = Plan(measured_s=measured, conventional_s=0.0 if no_usual else 8.0)
+    cells: list[Cell] = []
+    chosen = [(s, r) for s in scripts or SCRIPTS for r in rates or (100.0, 1_000.0, 3_000.0)]
+    for number, (script, rate) in enumerate(chosen, 1):
+        console.print(f"[{number}/{len(chosen)}] {script} at {rate:,.0f}/s", highlight=False)
+        cells.append(measure_cell(SCRIPTS[script], rate, plan))
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "calibration.json").write_text(json.dumps([asdict(c) for c in cells], indent=1))
+    (results / "calibration.md").write_text(markdown_table(cells), encoding="utf-8")
+    draw_chart(cells, results / "calibration.png")
+    console.print(terminal_table(cells))
+    for cell in cells:
+        if not cell.judged:
+            why = cell.reason or f"the generator used {cell.generator_cpu:.0%} of a core"
+            console.print(f"Not judged: {cell.script} at {cell.rate_per_s:,.0f}/s: {why}")
+    judged = [cell for cell in cells if cell.judged]
+    wrong = [cell for cell in judged if not cell.right]
+    console.print(
+        f"{len(judged) - len(wrong)} of {len(judged)} judged cells right"
+        f" ({len(cells)} in all). Table and chart: {results}",
+        highlight=False,
+    )
+    if wrong:
+        return EXIT_FAIL
+    return EXIT_PASS if judged else EXIT_INVALID
