@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import settings
 
 from loadtests.config import Config, Data
+from loadtests.targets import download
 from loadtests.targets.dataset import make_dataset
 from loadtests.targets.lifetime import open_endpoints
+from loadtests.targets.progress import ignore
 
 # the same examples each time, and no test fails because a machine is slow
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -29,7 +32,22 @@ def dataset(embedded_config):
 
 
 @pytest.fixture(scope="session")
-def endpoints(embedded_config):
+def own_cache(tmp_path_factory):
+    """A cache folder with DynamoDB Local, apart from the user's: `targets up` is not seen there."""
+    home = download.fetch(download.DYNAMODB_LOCAL, os.environ, ignore)
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / download.DYNAMODB_LOCAL.folder).symlink_to(home)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def endpoints(embedded_config, own_cache):
     """DynamoDB Local and PostgreSQL, set up and seeded; gone when the session ends."""
-    with open_endpoints(embedded_config) as opened:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOADTESTS_CACHE", str(own_cache))
+        opening = open_endpoints(embedded_config)
+        opened = opening.__enter__()
+    try:
         yield opened
+    finally:
+        opening.__exit__(None, None, None)

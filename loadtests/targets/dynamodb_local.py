@@ -7,9 +7,9 @@ Its own main class listens on every interface and has no option against that. So
 
 from __future__ import annotations
 
-import http.client
 import importlib.util
 import os
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,6 +54,7 @@ _SERVER_XML: Final = f"""<?xml version="1.0"?>
   </Set>
 </Configure>
 """
+_LISTENING: Final = re.compile(rf"Started ServerConnector@.*{{{re.escape(LOOPBACK)}:(\d+)}}")
 # A bounded heap (the data itself lives outside it, in SQLite); one collector thread, for two cores.
 _JVM_FLAGS: Final = (
     "-Xms256m",
@@ -66,6 +67,7 @@ _JVM_FLAGS: Final = (
     "-Djava.net.preferIPv4Stack=true",
     "-Djava.awt.headless=true",
     "-Dorg.eclipse.jetty.LEVEL=WARN",
+    "-Dorg.eclipse.jetty.server.AbstractConnector.LEVEL=INFO",  # says the port
     "-Dorg.eclipse.jetty.util.log.announce=false",
 )
 
@@ -94,7 +96,10 @@ def version(environ: Mapping[str, str]) -> str:
 
 
 def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> Server:
-    """Start the server on `port`, its files in `folder`. Raises TargetError without a JRE."""
+    """Start the server on `port` (0: a free one), its files in `folder`.
+
+    Raises TargetError where there is no JRE.
+    """
     configuration = folder / "dynamodb-local.xml"
     configuration.write_text(_SERVER_XML, encoding="utf-8")
     library = home.absolute() / "DynamoDBLocal_lib"
@@ -120,18 +125,13 @@ def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> Se
     )
 
 
-def answers(port: int) -> bool:
-    """Whether an HTTP server answers on `port`, as DynamoDB Local does once it is ready."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
-    try:
-        connection.request("GET", "/")
-        connection.getresponse().read()
-    except (OSError, http.client.HTTPException):
-        return False
-    else:
-        return True
-    finally:
-        connection.close()
+def ready_port(server: Server) -> int | None:
+    """The port it listens on by its own word, or None while it does not yet.
+
+    Its own word, because on a busy machine another server may answer on a port that was free.
+    """
+    found = _LISTENING.search(server.log_text())
+    return int(found[1]) if found else None
 
 
 def failure(server: Server) -> TargetError:

@@ -16,7 +16,7 @@ import psutil
 from loadtests.errors import TargetError
 from loadtests.targets import dynamodb_local, embedded_postgres
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
-from loadtests.targets.process import LOOPBACK, Server, free_port, port_taken
+from loadtests.targets.process import LOOPBACK, Server, free_port, living, port_taken
 from loadtests.targets.progress import OnProgress, Progress
 
 READY_TIMEOUT_S: Final = 60.0
@@ -39,66 +39,84 @@ def start_embedded(
     """
     for backend in backends:
         _refuse_taken(backend, ports.get(backend))
-    starts: dict[str, _Start] = {}
     folder = _temporary_folder(stack)
+    dynamodb = postgres = cluster = None
     if "dynamodb" in backends:
         home = dynamodb_local.locate(environ, on_progress)
         on_progress(Progress(_STEP))
-        starts["dynamodb"] = _Start(
-            "DynamoDB Local",
-            lambda port: dynamodb_local.start(home, port, folder, environ),
-            dynamodb_local.answers,
-            dynamodb_local.failure,
-            ports.get("dynamodb"),
-            stack,
+        dynamodb = _Start(
+            name="DynamoDB Local",
+            start=lambda port: dynamodb_local.start(home, port, folder, environ),
+            ready_port=lambda server, _: dynamodb_local.ready_port(server),
+            failure=dynamodb_local.failure,
+            fixed_port=ports.get("dynamodb"),
+            choose_port=lambda: 0,
+            stack=stack,
         )
     if "postgres" in backends:
         on_progress(Progress(_STEP))
-        # DynamoDB Local's JVM warms up while initdb runs.
+        # Meanwhile DynamoDB Local's JVM comes up.
         cluster = embedded_postgres.initialise(folder, environ)
-        starts["postgres"] = _Start(
-            "PostgreSQL",
-            lambda port: embedded_postgres.start(cluster, port, folder, environ),
-            lambda port: embedded_postgres.answers(cluster.dsn(port)),
-            embedded_postgres.failure,
-            ports.get("postgres"),
-            stack,
-        )
-    _await_all(list(starts.values()))
+        postgres = _start_postgres(cluster, ports.get("postgres"), folder, environ, stack)
+    _await_all([start for start in (dynamodb, postgres) if start])
     on_progress(Progress(_STEP, 1, 1))
-    dynamodb = postgres = None
-    if "dynamodb" in starts:
-        version = dynamodb_local.version(environ)
-        dynamodb = DynamoDBEndpoint(
-            f"http://{LOOPBACK}:{starts['dynamodb'].port}",
-            label=f"DynamoDB Local {version}".rstrip() + " (embedded)",
-        )
-    if "postgres" in starts:
-        dsn = cluster.dsn(starts["postgres"].port)
-        version = embedded_postgres.version(dsn)
-        postgres = PostgresEndpoint(dsn, label=f"PostgreSQL {version} (embedded)")
-    return Endpoints(dynamodb, postgres)
+    return Endpoints(
+        _dynamodb_endpoint(dynamodb.port, environ) if dynamodb else None,
+        _postgres_endpoint(cluster.dsn(postgres.port)) if cluster and postgres else None,
+    )
+
+
+def _start_postgres(
+    cluster: embedded_postgres.Cluster,
+    fixed_port: int | None,
+    folder: Path,
+    environ: Mapping[str, str],
+    stack: ExitStack,
+) -> _Start:
+    return _Start(
+        name="PostgreSQL",
+        start=lambda port: embedded_postgres.start(cluster, port, folder, environ),
+        ready_port=lambda _, port: port if embedded_postgres.answers(cluster.dsn(port)) else None,
+        failure=embedded_postgres.failure,
+        fixed_port=fixed_port,
+        choose_port=free_port,
+        stack=stack,
+    )
+
+
+def _dynamodb_endpoint(port: int, environ: Mapping[str, str]) -> DynamoDBEndpoint:
+    version = dynamodb_local.version(environ)
+    label = " ".join(filter(None, ("DynamoDB Local", version, "(embedded)")))
+    return DynamoDBEndpoint(f"http://{LOOPBACK}:{port}", label=label)
+
+
+def _postgres_endpoint(dsn: str) -> PostgresEndpoint:
+    label = f"PostgreSQL {embedded_postgres.version(dsn)} (embedded)"
+    return PostgresEndpoint(dsn, label=label)
 
 
 class _Start:
-    """One server on its way up; takes another port if someone was quicker."""
+    """One server on its way up; takes another port if someone was quicker to it."""
 
     def __init__(
         self,
+        *,
         name: str,
         start: Callable[[int], Server],
-        answers: Callable[[int], bool],
+        ready_port: Callable[[Server, int], int | None],
         failure: Callable[[Server], TargetError],
         fixed_port: int | None,
+        choose_port: Callable[[], int],
         stack: ExitStack,
     ) -> None:
         self.name = name
-        self.port = fixed_port or free_port()
         self._start = start
-        self._answers = answers
+        self._ready_port = ready_port
         self._failure = failure
-        self._tries = 1 if fixed_port else _PORT_TRIES
+        self._choose_port = choose_port
         self._stack = stack
+        self._tries = 1 if fixed_port else _PORT_TRIES
+        self.port = fixed_port or choose_port()
         self._server = self._run()
 
     def _run(self) -> Server:
@@ -107,13 +125,15 @@ class _Start:
         return server
 
     def ready(self) -> bool:
-        """Whether it answers. Raises TargetError where it has ended instead."""
+        """Whether it serves on `port`. Raises TargetError where it has ended instead."""
         if not self._server.ended():
-            return self._answers(self.port)
+            port = self._ready_port(self._server, self.port)
+            self.port = port or self.port
+            return port is not None
         self._tries -= 1
         if not self._tries or "ddress already in use" not in self._server.log_text():
             raise self._failure(self._server)
-        self.port = free_port()
+        self.port = self._choose_port()
         self._server = self._run()
         return False
 
@@ -160,10 +180,8 @@ def _sweep(temporary: Path) -> None:
         pid, _, rest = folder.name.removeprefix(_PREFIX).partition("-")
         try:
             mine = folder.stat().st_uid == os.geteuid() and not folder.is_symlink()
-            alive = f"{psutil.Process(int(pid)).create_time():.2f}" == rest.partition("-")[0]
-        except psutil.NoSuchProcess:
-            alive = False
-        except (OSError, ValueError, psutil.Error):
-            continue
-        if mine and not alive:
+            holder = living(int(pid), float(rest.partition("-")[0]))
+        except (OSError, ValueError):
+            continue  # not a name of ours, or someone else was quicker
+        if mine and holder is None:
             shutil.rmtree(folder, ignore_errors=True)

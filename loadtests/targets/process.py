@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from loadtests.targets import tether
 
 LOOPBACK: Final = "127.0.0.1"
@@ -111,3 +113,14 @@ def port_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def living(pid: int, created: float) -> psutil.Process | None:
+    """The process of that id, if it runs and is the one created then (ids are used again)."""
+    try:
+        process = psutil.Process(pid)
+        if abs(process.create_time() - created) < 0.02 and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    except psutil.Error:
+        pass
+    return None

@@ -14,6 +14,7 @@ import psutil
 from loadtests.targets.download import cache_folder
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.messages import endpoints_from_json, endpoints_to_json
+from loadtests.targets.process import living
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,7 @@ def find_running(environ: Mapping[str, str]) -> Running | None:
 
 def holder_of(running: Running) -> psutil.Process | None:
     """The holder's process, or None where it has ended."""
-    try:
-        process = psutil.Process(running.pid)
-        if process.create_time() == running.created and process.status() != "zombie":
-            return process
-    except psutil.Error:
-        pass
-    return None
+    return living(running.pid, running.created)
 
 
 def write_running(environ: Mapping[str, str], endpoints: Endpoints) -> None:
