@@ -1,4 +1,4 @@
-"""The calibration as a picture: the truth, what this harness reports, what the usual test reports."""
+"""The calibration as a picture: the truth, this harness's figures, the usual test's figures."""
 
 from __future__ import annotations
 

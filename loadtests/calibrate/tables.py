@@ -43,7 +43,7 @@ def markdown_table(cells: list[Cell]) -> str:
 
 
 def _rows(cell: Cell) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in cell.reported:
         mark = ""
         if name in JUDGED:

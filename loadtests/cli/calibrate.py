@@ -21,7 +21,7 @@ from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
 @click.option("--script", "scripts", multiple=True, type=click.Choice(list(SCRIPTS)),
               help="Only this server; may be repeated. Default: all.")  # fmt: skip
 @click.option("--rate", "rates", multiple=True, type=click.FloatRange(min=1),
-              help="Only this many arrivals a second; may be repeated. Default: 100, 1,000, 3,000.")  # fmt: skip
+              help="Only this arrival rate; may be repeated. Default: 100, 1000, 3000.")  # fmt: skip
 @click.option("--measured", type=click.FloatRange(min=2), default=10.0, show_default=True,
               help="Measured seconds of each cell (twice that for the frozen server).")  # fmt: skip
 @click.option("--no-usual", is_flag=True, help="Leave out the conventional Locust user.")
