@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import click
 
@@ -12,8 +13,13 @@ from loadtests.errors import EXIT_ERROR, LoadtestsError
 
 def main() -> None:
     """Run the command line and exit."""
+    run_command(root)
+
+
+def run_command(command: click.Command) -> NoReturn:
+    """Run a click command and exit with its code, or with that of its error."""
     try:
-        code = root.main(standalone_mode=False)
+        code = command.main(standalone_mode=False)
     except LoadtestsError as error:
         click.echo(f"Error: {error.message}", err=True)
         if error.hint:

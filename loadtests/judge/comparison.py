@@ -24,7 +24,7 @@ from loadtests.judge.family import broken_limits
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
 from loadtests.judge.quantiles import Quantile, estimate
-from loadtests.judge.ratios import Ratio, spread_of
+from loadtests.judge.ratios import PairedRatio, Ratio, spread_of
 from loadtests.measure.results import PERCENTILES, Key, Run, SeriesInfo
 from loadtests.patterns import PATTERNS
 
@@ -98,7 +98,7 @@ class Pair:
     pattern: str
     metric: str
     percentile: str
-    ratio: Ratio
+    ratio: Ratio | PairedRatio
 
 
 def compare_runs(

@@ -29,8 +29,8 @@ ENOUGH_ABOVE: Final = 10  # calls above a threshold from which its clustering ca
 class Quantile:
     """An estimated quantile: `calls` measured, worth `calls / likeness` independent ones.
 
-    `likeness` is the design effect, at least 1, and `transforms` the cosine transforms behind it,
-    kept for correlation with another series.
+    `likeness` is the design effect, at least 1. `transforms`, the cosine transforms behind it, and
+    `within`, the part of the calls' variance that is within units, serve paired comparison.
     """
 
     q: float
@@ -38,6 +38,7 @@ class Quantile:
     estimate_ms: float
     likeness: float
     transforms: Floats
+    within: float = 1.0
 
     @property
     def calls(self) -> int:
@@ -93,9 +94,18 @@ def estimate(samples: Samples, q: float) -> Quantile:
         raise ValueError("no calls")
     n = samples.calls
     rank = max(1, min(n, math.ceil(q * n - 1e-9 * n)))
-    transforms = _transforms(samples, _threshold(samples, q))
+    above = samples.calls_above(_threshold(samples, q)).astype(np.float64)
+    calls = samples.calls_by_unit().astype(np.float64)
+    transforms = _transforms(above, calls)
     likeness = max(1.0, float(np.mean(transforms**2))) if transforms.size else 1.0
-    return Quantile(q, samples, value_ms(samples.at_rank(rank)), likeness, transforms)
+    return Quantile(
+        q,
+        samples,
+        value_ms(samples.at_rank(rank)),
+        likeness,
+        transforms,
+        _within(above, calls),
+    )
 
 
 def transform_count(units: int) -> int:
@@ -106,20 +116,28 @@ def transform_count(units: int) -> int:
 def effective_calls(calls: int, likeness: float, transforms: int, level: float) -> float:
     """Independent calls that `calls` are worth at one-sided `level`.
 
-    Student's t in place of the normal pays for `likeness` being an estimate itself, but only for
-    its excess over 1: the binomial part is known (Satterthwaite's degrees of freedom).
+    Student's t in place of the normal pays for `likeness` being an estimate itself.
     """
     if not transforms:
         return 0.0
     return calls / likeness * _inflation(likeness, transforms, level)
 
 
-def _inflation(likeness: float, transforms: int, level: float) -> float:
-    excess = (likeness - 1.0) / likeness
+def deviations_of(likeness: float, transforms: int, level: float) -> float:
+    """How many standard deviations away a bound is.
+
+    Student's t, whose degrees of freedom are those of the excess of `likeness` over 1: the part
+    beyond it is estimated, the binomial part is known (Satterthwaite, Biometrics Bulletin 1946).
+    """
+    excess = 1.0 - 1.0 / likeness
     if excess * excess * NORMAL_DEGREES <= transforms:
-        return 1.0
-    quantile = t_quantile(1.0 - level, transforms / (excess * excess))
-    return (normal_quantile(1.0 - level) / quantile) ** 2
+        return normal_quantile(1.0 - level)
+    return t_quantile(1.0 - level, transforms / (excess * excess))
+
+
+def _inflation(likeness: float, transforms: int, level: float) -> float:
+    normal = normal_quantile(1.0 - level)
+    return (normal / deviations_of(likeness, transforms, level)) ** 2
 
 
 def least_calls(q: float, level: float) -> int:
@@ -134,23 +152,34 @@ def _threshold(samples: Samples, q: float) -> int:
     return samples.at_rank(max(1, min(n, math.ceil(n - above - 1e-9 * n))))
 
 
-def _transforms(samples: Samples, bucket: int) -> Floats:
+def _transforms(above: Floats, calls: Floats) -> Floats:
     """Cosine transforms of the share above a bucket, in units of an independent call's deviation.
 
     Their mean square is the design effect: 1 when calls are independent.
     """
-    above = samples.calls_above(bucket).astype(np.float64)
-    calls = samples.calls_by_unit().astype(np.float64)
     share = float(above.sum() / calls.sum())
-    count = transform_count(samples.units)
+    count = transform_count(calls.size)
     if not 0.0 < share < 1.0:
         return np.ones(count)
     residual = above - share * calls
     order = np.arange(1, count + 1)[:, None]
-    moment = (np.arange(samples.units) + 0.5) / samples.units
+    moment = (np.arange(calls.size) + 0.5) / calls.size
     waves = np.sqrt(2.0) * np.cos(np.pi * order * moment)
     transforms: Floats = (waves @ residual) / math.sqrt(share * (1.0 - share) * calls.sum())
     return transforms
+
+
+def _within(above: Floats, calls: Floats) -> float:
+    """The part of the binomial variance that remains within units; units of one call show none."""
+    share = float(above.sum() / calls.sum())
+    if not 0.0 < share < 1.0:
+        return 1.0
+    several = calls >= 2
+    x, n = above[several], calls[several]
+    found = float((x * (n - x) / (n - 1)).sum())
+    whole = share * (1.0 - share)
+    single = whole * float(calls[~several].sum())
+    return min(1.0, (found + single) / (whole * float(calls.sum())))
 
 
 def _share(q: float, size: float, level: float) -> float | None:

@@ -1,20 +1,20 @@
 """Ratios of two quantiles with bounds: against baselines, between runs, between two subjects.
 
-Bounds of a difference from the bounds of its two parts (Zou and Donner, "MOVER", Statistics in
-Medicine 2008), on the logarithms of the quantiles, with the parts' correlation where both were
-measured in the same seconds, and the variation between runs where a baseline holds several.
+Apart, the bounds of a difference come from those of its two parts (Zou and Donner, "MOVER",
+Statistics in Medicine 2008), on the logarithms of the quantiles, with the variation between runs
+where there are several. Measured over the same seconds, what both felt is taken out first.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from loadtests.judge.distributions import normal_quantile, t_quantile
-from loadtests.judge.quantiles import Quantile
+from loadtests.judge.quantiles import Quantile, deviations_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,11 @@ class Spread:
 class Ratio:
     """The geometric mean of `subjects` over that of `references`, one quantile a run.
 
-    `correlation` of the two, where a single subject and reference share their seconds; `spread`
-    between runs, where there are several on either side.
+    `spread` is the variation between runs, where there are several on either side.
     """
 
     subjects: tuple[Quantile, ...]
     references: tuple[Quantile, ...]
-    correlation: float = 0.0
     spread: Spread | None = None
 
     @property
@@ -56,7 +54,7 @@ class Ratio:
     def _distance(self, own: float, other: float, level: float) -> float:
         if not (math.isfinite(own) and math.isfinite(other)):
             return math.inf
-        square = own * own + other * other - 2.0 * self.correlation * own * other
+        square = own * own + other * other
         if self.spread is not None:
             deviations = t_quantile(1.0 - level, self.spread.degrees)
             runs = 1.0 / len(self.subjects) + 1.0 / len(self.references)
@@ -64,19 +62,61 @@ class Ratio:
         return math.sqrt(max(0.0, square))
 
 
-def together(subject: Quantile, reference: Quantile) -> Ratio:
-    """The ratio of two series measured over the same units of one run.
+@dataclass(frozen=True, slots=True)
+class PairedRatio:
+    """`subject` over `reference`, measured over the same units of one run.
 
-    What both felt alike cancels: the correlation is that of their cosine transforms. Where a
-    series is taken to be noisier than it looked (likeness below 1), it weakens.
+    What both felt alike cancels: the variance is that of the difference of their cosine
+    transforms, each in steps of its own log quantile; never below the variance within units.
     """
-    a, b = subject.transforms, reference.transforms
-    if a.size != b.size:
+
+    subject: Quantile
+    reference: Quantile
+
+    @property
+    def subjects(self) -> tuple[Quantile, ...]:
+        """The subject alone."""
+        return (self.subject,)
+
+    @property
+    def references(self) -> tuple[Quantile, ...]:
+        """The reference alone."""
+        return (self.reference,)
+
+    @property
+    def estimate(self) -> float:
+        """The ratio itself."""
+        return math.exp(_log(self.subject.estimate_ms) - _log(self.reference.estimate_ms))
+
+    def high(self, level: float) -> float:
+        """Upper bound that is too low with probability `level`; inf when not carried."""
+        up, down = _up(_alone(self.subject), level), _down(_alone(self.reference), level)
+        return self.estimate * math.exp(self._distance(up, down, level))
+
+    def low(self, level: float) -> float:
+        """Lower bound that is too high with probability `level`; 0 when there is none."""
+        down, up = _down(_alone(self.subject), level), _up(_alone(self.reference), level)
+        return self.estimate * math.exp(-self._distance(down, up, level))
+
+    def _distance(self, own: float, other: float, level: float) -> float:
+        if not (math.isfinite(own) and math.isfinite(other)):
+            return math.inf
+        deviations = normal_quantile(1.0 - level)
+        step, other_step = own / deviations, other / deviations
+        difference = step * self.subject.transforms - other_step * self.reference.transforms
+        alone = step * step * self.subject.within + other_step * other_step * self.reference.within
+        variance = max(float(np.mean(difference**2)), alone)
+        if not variance:
+            return 0.0
+        likeness = variance / alone if alone else math.inf
+        return math.sqrt(variance) * deviations_of(likeness, difference.size, level)
+
+
+def together(subject: Quantile, reference: Quantile) -> PairedRatio:
+    """The ratio of two series of one run. Raises ValueError when their units differ."""
+    if subject.transforms.size != reference.transforms.size:
         raise ValueError("the two series have different units of time")
-    if not a.size:
-        return Ratio((subject,), (reference,))
-    noise = subject.likeness * reference.likeness
-    return Ratio((subject,), (reference,), float(a @ b) / a.size / math.sqrt(noise))
+    return PairedRatio(subject, reference)
 
 
 def spread_of(*groups: Sequence[Sequence[Quantile]]) -> Spread | None:
@@ -110,6 +150,11 @@ def log_variance(quantile: Quantile) -> float:
     """The sampling variance of a log quantile, read off its 95% interval; inf when not carried."""
     width = _up(quantile, 0.025) + _down(quantile, 0.025)
     return (width / (2.0 * normal_quantile(0.975))) ** 2
+
+
+def _alone(quantile: Quantile) -> Quantile:
+    """The same as if its calls were independent."""
+    return replace(quantile, likeness=1.0)
 
 
 def _mean_log(runs: Sequence[Quantile]) -> float:

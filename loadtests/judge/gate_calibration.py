@@ -1,0 +1,218 @@
+"""What the gate's statistics are worth, measured on recorded runs.
+
+- Coverage: how often a 95% interval of a drawn run holds the recording's own quantile.
+- False alarms: how often two draws of the same thing are called different, for the whole family of
+  patterns, backends and percentiles at once.
+- Power: how often a slowdown put into one series is found and named, by size.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+
+from loadtests.config import Relative
+from loadtests.judge.comparison import Pair, decide
+from loadtests.judge.family import broken_limits
+from loadtests.judge.quantiles import estimate
+from loadtests.judge.ratios import Ratio, together
+from loadtests.judge.recordings import Recording, split
+from loadtests.judge.samples import Samples
+from loadtests.measure.results import PERCENTILES, Key
+
+Place = Literal["all", "tail"]
+GROWTHS: Final = (0.05, 0.10, 0.20, 0.50)
+JUDGED: Final = {"p50": 0.10, "p99": 0.20}  # the default growth allowed
+PLACES: Final[tuple[Place, ...]] = ("all", "tail")
+TAIL_FROM: Final = 0.95  # "the tail only" slows the calls above this quantile
+Rule = Callable[[Sequence[Pair], float], list[str]]
+Injection = tuple[Place, float] | None
+Twins = dict[Key, tuple[Samples, Samples]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is drawn: runs for coverage, comparisons, seconds a run and a block."""
+
+    runs: int = 300
+    comparisons: int = 300
+    seconds: int = 180
+    block: int = 15
+    confidence: float = 0.95
+
+
+@dataclass(slots=True)
+class Coverage:
+    """One percentile: intervals that held the truth, and those the sample could not carry."""
+
+    intervals: int = 0
+    held: int = 0
+    not_carried: int = 0
+    by_series: Counter[Key] = field(default_factory=Counter)
+
+    @property
+    def share(self) -> float:
+        """Share of carried intervals that held the truth."""
+        return self.held / self.intervals if self.intervals else float("nan")
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """How comparisons ended: PASS, FAIL, INCONCLUSIVE; `named` those that named what was slowed."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    named: int = 0
+
+    def share(self, status: str) -> float:
+        """Share of comparisons that ended so."""
+        total = sum(self.statuses.values())
+        return self.statuses[status] / total if total else float("nan")
+
+    @property
+    def power(self) -> float:
+        """Share of comparisons that named what was slowed."""
+        total = sum(self.statuses.values())
+        return self.named / total if total else float("nan")
+
+
+Progress = Callable[[int, int], None]
+
+
+def measure_coverage(
+    recordings: Sequence[Recording], plan: Plan, rng: np.random.Generator
+) -> dict[str, Coverage]:
+    """Coverage of two-sided intervals by percentile."""
+    found = {name: Coverage() for name in PERCENTILES}
+    truths = [_truths(one) for one in recordings]
+    level = (1.0 - plan.confidence) / 2.0
+    for number in range(plan.runs):
+        which = number % len(recordings)
+        recording = recordings[which]
+        drawn = recording.draw(recording.draw_seconds(rng, plan.seconds, plan.block))
+        for key, samples in drawn.items():
+            for name, q in PERCENTILES.items() if samples.calls else ():
+                quantile = estimate(samples, q)
+                high = quantile.high_ms(level)
+                coverage = found[name]
+                if not np.isfinite(high):
+                    coverage.not_carried += 1
+                    continue
+                coverage.intervals += 1
+                if quantile.low_ms(level) <= truths[which][key, name] <= high:
+                    coverage.held += 1
+                    coverage.by_series[key] += 1
+    return found
+
+
+def _truths(recording: Recording) -> dict[tuple[Key, str], float]:
+    return {
+        (key, name): estimate(samples, q).estimate_ms
+        for key, samples in recording.whole.items()
+        for name, q in PERCENTILES.items()
+    }
+
+
+def interleaved_twins(recording: Recording, plan: Plan, rng: np.random.Generator) -> Twins:
+    """Two equal subjects of one drawn run: every recorded call is dealt to one or the other."""
+    drawn = recording.draw(recording.draw_seconds(rng, plan.seconds, plan.block))
+    return {key: split(samples, rng) for key, samples in drawn.items()}
+
+
+def separate_twins(recordings: Sequence[Recording], plan: Plan, rng: np.random.Generator) -> Twins:
+    """Two runs, drawn apart: from two recordings where there are several."""
+    count = len(recordings)
+    chosen = rng.choice(count, 2, replace=False) if count > 1 else [0, 0]
+    a, b = (
+        recordings[i].draw(recordings[i].draw_seconds(rng, plan.seconds, plan.block))
+        for i in chosen
+    )
+    return {key: (a[key], b[key]) for key in a.keys() & b.keys()}
+
+
+def slowed(samples: Samples, growth: float, place: Place) -> Samples:
+    """The same calls, all or only those beyond p95 taking `growth` longer."""
+    if place == "all":
+        return samples.scaled(1.0 + growth)
+    rank = max(1, int(TAIL_FROM * samples.calls))
+    return samples.scaled(1.0 + growth, above=samples.at_rank(rank))
+
+
+def _pairs_of(key: Key, a: Samples, b: Samples, interleaved: bool) -> list[Pair]:
+    """The ratios judged of one series: second twin over first, p50 and p99."""
+    found = []
+    for name in JUDGED if a.calls and b.calls else ():
+        old, new = estimate(a, PERCENTILES[name]), estimate(b, PERCENTILES[name])
+        ratio = together(new, old) if interleaved else Ratio((new,), (old,))
+        side = f"{key.backend}/{key.driver}"
+        found.append(Pair(side, side, key.pattern, key.metric, name, ratio))
+    return found
+
+
+def compare_rule(pairs: Sequence[Pair], confidence: float) -> list[str]:
+    """What `loadtests compare` says of each pair: PASS, FAIL or INCONCLUSIVE."""
+    words = {"WITHIN": "PASS", "SLOWER": "FAIL", "UNDECIDED": "INCONCLUSIVE"}
+    return [words[row.outcome] for row in decide(pairs, Relative(), confidence)]
+
+
+def gate_rule(pairs: Sequence[Pair], confidence: float) -> list[str]:
+    """What the gate says of each pair, held against the allowed growth."""
+    limits = [1.0 + JUDGED[one.percentile] for one in pairs]
+    level = 1.0 - confidence
+    decisions = broken_limits([one.ratio.low for one in pairs], limits, level)
+    return [
+        "FAIL" if d.broken else "PASS" if one.ratio.high(level) <= limit else "INCONCLUSIVE"
+        for one, limit, d in zip(pairs, limits, decisions, strict=True)
+    ]
+
+
+def measure_outcomes(
+    draw: Callable[[], Twins],
+    rule: Rule,
+    plan: Plan,
+    rng: np.random.Generator,
+    *,
+    interleaved: bool,
+    progress: Progress,
+) -> dict[Injection, Outcomes]:
+    """Outcomes without change (None) and with each slowdown in one series, chosen anew each time.
+
+    A slowdown of all calls is found when p50 or p99 of its series fails, one of the tail when p99
+    does.
+    """
+    injections: list[Injection] = [None, *((p, g) for p in PLACES for g in GROWTHS)]
+    found = {injection: Outcomes() for injection in injections}
+    for number in range(plan.comparisons):
+        progress(number, plan.comparisons)
+        twins = draw()
+        same = {key: _pairs_of(key, *twins[key], interleaved) for key in sorted(twins)}
+        slow = sorted(twins)[int(rng.integers(len(twins)))]
+        for injection in injections:
+            pairs = same
+            if injection is not None:
+                a, b = twins[slow]
+                changed = slowed(b, injection[1], injection[0])
+                pairs = same | {slow: _pairs_of(slow, a, changed, interleaved)}
+            flat = [(key, one) for key, held in pairs.items() for one in held]
+            statuses = rule([one for _, one in flat], plan.confidence)
+            _note(found[injection], flat, statuses, slow, injection)
+    return found
+
+
+def _note(
+    outcomes: Outcomes,
+    pairs: Sequence[tuple[Key, Pair]],
+    statuses: Sequence[str],
+    slow: Key,
+    injection: Injection,
+) -> None:
+    overall = next((s for s in ("FAIL", "INCONCLUSIVE") if s in statuses), "PASS")
+    outcomes.statuses[overall] += 1
+    wanted = ("p50", "p99") if injection and injection[0] == "all" else ("p99",)
+    outcomes.named += any(
+        status == "FAIL" and key == slow and pair.percentile in wanted
+        for (key, pair), status in zip(pairs, statuses, strict=True)
+    )

@@ -1,0 +1,156 @@
+from dataclasses import replace
+
+import pytest
+
+from loadtests.config import Relative
+from loadtests.errors import ResultsError
+from loadtests.judge.comparison import Subject, compare_runs
+from loadtests.judge.interleaved import compare_backends, compare_interleaved, subjects_of
+from tests.run_folders import MadeSeries, made_series, write_run
+
+STEADY = {"drift": 0.02, "rate_per_s": 200.0, "tail_share": 0.0}
+PATTERNS = ["cart.get", "cart.add", "session.get"]
+ALLOWED = Relative()
+
+
+def steady(path, *, seed, slower=None, by=1.0, **settings):
+    series = made_series(PATTERNS, **STEADY)
+    if slower is not None:
+        series[slower] = replace(series[slower], median_ms=series[slower].median_ms * by)
+    return write_run(path, series=series, seconds=40, seed=seed, **settings)
+
+
+def test_the_same_twice_is_within_what_is_allowed(tmp_path):
+    a, b = steady(tmp_path / "a", seed=1), steady(tmp_path / "b", seed=2)
+    found = compare_runs([a], [b], ALLOWED, 0.95)
+    assert (found.status, found.exit_code) == ("PASS", 0)
+    assert len(found.rows) == 3 * 2 * 4
+    for row in found.rows:
+        if row.percentile == "p50":
+            assert row.low < 1 < row.high
+            assert row.outcome == "WITHIN"
+        if row.percentile in {"p90", "p99.9"}:
+            assert row.outcome == ""
+
+
+def test_what_got_slower_is_found_and_named(tmp_path):
+    a = steady(tmp_path / "a", seed=1)
+    b = steady(tmp_path / "b", seed=2, slower=1, by=1.15)
+    found = compare_runs([a], [b], ALLOWED, 0.95)
+    assert (found.status, found.exit_code) == ("FAIL", 1)
+    slower = [row for row in found.rows if row.outcome == "SLOWER"]
+    assert {(row.subject, row.pattern) for row in slower} == {("dynamodb/wire", "cart.add")}
+    assert slower[0].ratio == pytest.approx(1.15, abs=0.05)
+    assert slower[0].low <= slower[0].ratio <= slower[0].high
+
+
+def test_certainly_slower_but_within_what_is_allowed_passes(tmp_path):
+    a = steady(tmp_path / "a", seed=1)
+    b = steady(tmp_path / "b", seed=2, slower=0, by=1.05)
+    found = compare_runs([a], [b], Relative(p50=0.3, p99=0.5), 0.95)
+    row = found.rows[0]
+    assert (row.pattern, row.percentile, row.outcome) == ("cart.get", "p50", "WITHIN")
+    assert row.low > 1
+    assert found.status == "PASS"
+
+
+def test_too_few_calls_cannot_tell(tmp_path):
+    series = [MadeSeries(rate_per_s=10.0)]
+    a = write_run(tmp_path / "a", series=series, seconds=12, seed=1)
+    b = write_run(tmp_path / "b", series=series, seconds=12, seed=2)
+    found = compare_runs([a], [b], ALLOWED, 0.95)
+    assert (found.status, found.exit_code) == ("INCONCLUSIVE", 3)
+    assert next(row for row in found.rows if row.percentile == "p99").high is None
+
+
+def test_runs_made_otherwise_are_refused_unless_allowed(tmp_path):
+    a = steady(tmp_path / "a", seed=1)
+    b = steady(tmp_path / "b", seed=2, environment={"kernel": "other"})
+    with pytest.raises(ResultsError, match=r"environment\.kernel"):
+        compare_runs([a], [b], ALLOWED, 0.95)
+    assert compare_runs([a], [b], ALLOWED, 0.95, allow_differences=True).status == "PASS"
+
+
+def test_a_run_that_does_not_count_makes_the_comparison_invalid(tmp_path):
+    a, b = steady(tmp_path / "a", seed=1), steady(tmp_path / "b", seed=2, valid=False)
+    found = compare_runs([a], [b], ALLOWED, 0.95)
+    assert (found.status, found.exit_code) == ("INVALID", 4)
+    assert "b: the run does not count." in found.reasons
+
+
+def test_nothing_in_common_is_refused(tmp_path):
+    a = write_run(tmp_path / "a", series=[MadeSeries(pattern="cart.get")], seconds=12)
+    b = write_run(tmp_path / "b", series=[MadeSeries(pattern="cart.add")], seconds=12)
+    with pytest.raises(ResultsError, match="no access pattern"):
+        compare_runs([a], [b], ALLOWED, 0.95, allow_differences=True)
+
+
+def test_several_runs_let_the_variation_between_runs_in(tmp_path):
+    olds = [steady(tmp_path / f"a{i}", seed=i, slower=0, by=by) for i, by in
+            enumerate((0.8, 1.0, 1.25))]  # fmt: skip
+    new = steady(tmp_path / "b", seed=9)
+    one = compare_runs([olds[1]], [new], ALLOWED, 0.95).rows[0]
+    three = compare_runs(olds, [new], ALLOWED, 0.95).rows[0]
+    assert three.high / three.low > 1.3 * one.high / one.low
+
+
+def test_the_headline_is_dynamodb_over_postgres(tmp_path):
+    series = made_series(["cart.get"], **STEADY)
+    series = [replace(series[0], median_ms=3.0), replace(series[1], median_ms=2.0)]
+    rows = compare_backends(write_run(tmp_path / "run", series=series, seconds=40))
+    assert [row.percentile for row in rows] == ["p50", "p90", "p99", "p99.9"]
+    assert (rows[0].subject, rows[0].reference) == ("dynamodb/wire", "postgres/psycopg")
+    assert rows[0].low < 1.48 < rows[0].high
+    assert rows[0].high / rows[0].low < 1.1
+    assert compare_backends(write_run(tmp_path / "one", series=series[:1], seconds=12)) == []
+
+
+def test_two_drivers_side_by_side(tmp_path):
+    series = [
+        MadeSeries(driver="wire", **STEADY),
+        MadeSeries(driver="boto3", median_ms=2.6, **STEADY),
+    ]
+    run = write_run(tmp_path / "run", series=series, seconds=40)
+    boto3, wire = subjects_of(run)
+    found = compare_interleaved(run, boto3, wire, ALLOWED, 0.95)
+    assert found.status == "FAIL"
+    with pytest.raises(ResultsError, match="no access pattern"):
+        compare_interleaved(run, boto3, Subject("postgres", "psycopg"), ALLOWED, 0.95)
+
+
+def in_turns(seconds, subjects, start=3):
+    return [
+        {"subject": subjects[second % 2], "start_s": start + second, "end_s": start + second + 1}
+        for second in range(seconds)
+    ]
+
+
+def test_blocks_in_turns_are_paired(tmp_path):
+    drifting = {"drift": 0.1, "memory": 0.97, "rate_per_s": 100.0}
+    series = [
+        MadeSeries(driver="wire", **drifting),
+        MadeSeries(driver="boto3", median_ms=2.6, **drifting),
+    ]
+    config = {"blocks": in_turns(80, ("dynamodb/wire", "dynamodb/boto3"))}
+    run = write_run(tmp_path / "run", series=series, seconds=80, config=config)
+    boto3, wire = subjects_of(run)
+    row = compare_interleaved(run, boto3, wire, ALLOWED, 0.95).rows[0]
+    assert row.subject_calls == pytest.approx(40 * 100, rel=0.1)
+    assert row.low < 1.3 < row.high
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        "all",
+        [{"subject": "dynamodb/wire", "start_s": 3}],
+        [{"subject": "dynamodb/wire", "start_s": 9, "end_s": 3}],
+        [{"subject": "dynamodb/wire", "start_s": float("inf"), "end_s": 3}],
+        [7],
+    ],
+)
+def test_a_block_map_that_cannot_be_meant_is_refused(tmp_path, blocks):
+    run = write_run(tmp_path / "run", series=made_series(["cart.get"]), seconds=12)
+    info = run.info.model_copy(update={"config": {"blocks": blocks}})
+    with pytest.raises(ResultsError, match=r"run\.json: field config\.blocks\.0"):
+        compare_backends(replace(run, info=info))

@@ -1,0 +1,63 @@
+import pytest
+
+from loadtests.errors import ResultsError
+from loadtests.judge.fingerprint import differences, fingerprint, refuse_differences
+from loadtests.measure.results import RunInfo, SeriesInfo
+
+INFO = RunInfo(
+    id="a",
+    scenario="cart",
+    state="complete",
+    started_at="2026-03-02T09:30:00Z",
+    config={"load": {"rate": 500.0, "seed": 1, "run_time": 80.0, "driver": "wire"}, "workers": 1},
+    environment={"cpu": "X", "kernel": "6.1", "packages": {"locust": "2.47"}},
+    targets={"dynamodb": {"label": "DynamoDB Local", "emulator": True, "url": "http://x:1"}},
+    series=[SeriesInfo(backend="dynamodb", driver="wire", pattern="cart.get", count=1)],
+)
+
+
+def changed(**parts):
+    return INFO.model_copy(update={"id": "b", **parts})
+
+
+def test_seed_length_and_an_emulators_port_do_not_matter():
+    other = changed(
+        config=INFO.config
+        | {"load": {"rate": 500.0, "seed": 2, "run_time": 9.0, "driver": "wire"}},
+        targets={"dynamodb": {"label": "DynamoDB Local", "emulator": True, "url": "http://x:2"}},
+    )
+    assert differences(INFO, other) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        ({"scenario": "session"}, "scenario: cart, session"),
+        (
+            {"environment": {"cpu": "Y", "kernel": "6.1", "packages": {"locust": "2.47"}}},
+            "environment.cpu: X, Y",
+        ),
+        (
+            {"environment": {"cpu": "X", "kernel": "6.1"}},
+            "environment.packages.locust: 2.47, absent",
+        ),
+        ({"series": []}, "drivers: dynamodb/wire, "),
+    ],
+)
+def test_what_differs_is_named(parts, line):
+    assert line in differences(INFO, changed(**parts))
+    with pytest.raises(ResultsError) as caught:
+        refuse_differences(INFO, changed(**parts), "baseline main")
+    assert line in caught.value.message
+    assert "baseline main" in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_real_databases_address_matters():
+    a = changed(targets={"dynamodb": {"label": "DynamoDB", "emulator": False, "url": "aws"}})
+    b = changed(targets={"dynamodb": {"label": "DynamoDB", "emulator": False, "url": "http://y"}})
+    assert differences(a, b) == ["targets.dynamodb.url: aws, http://y"]
+
+
+def test_all_fields_have_text():
+    assert all(isinstance(value, str) for value in fingerprint(INFO).values())
