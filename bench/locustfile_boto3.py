@@ -1,0 +1,46 @@
+"""The usual load test of a DynamoDB table: a boto3 client a user, whole milliseconds, no schedule.
+
+What the harness is compared with; not how to test. DYNAMODB_URL and KEYS come from bench_drivers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import time
+
+import boto3
+from locust import User, constant, task
+
+KEYS = itertools.cycle(json.loads(os.environ["KEYS"]))
+
+
+class CartUser(User):
+    wait_time = constant(0)
+
+    def on_start(self) -> None:
+        self.user_id, self.book_id = next(KEYS)
+        self.client = boto3.session.Session().client(
+            "dynamodb", region_name="us-east-1", endpoint_url=os.environ["DYNAMODB_URL"],
+            aws_access_key_id="AKID", aws_secret_access_key="secret",
+        )  # fmt: skip
+
+    @task
+    def get_item(self) -> None:
+        begun = time.perf_counter()
+        error = None
+        try:
+            self.client.get_item(
+                TableName="cloudshelf-carts",
+                Key={"user_id": {"S": self.user_id}, "book_id": {"S": self.book_id}},
+            )
+        except Exception as caught:  # noqa: BLE001 - as such tests do it
+            error = caught
+        self.environment.events.request.fire(
+            request_type="dynamodb",
+            name="get_item",
+            response_time=(time.perf_counter() - begun) * 1000,
+            response_length=0,
+            exception=error,
+        )
