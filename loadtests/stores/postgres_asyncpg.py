@@ -11,7 +11,13 @@ from psycopg.conninfo import conninfo_to_dict
 
 from loadtests.errors import BackendError, CallError, CallTimeout
 from loadtests.stores import TIMEOUT_S
-from loadtests.stores.postgres_rows import CONNECTION_FAILED, CONNECTION_LOST, Rows, call_error
+from loadtests.stores.postgres_rows import (
+    CONNECTION_FAILED,
+    CONNECTION_LOST,
+    GRACE_S,
+    Rows,
+    call_error,
+)
 from loadtests.stores.postgres_sql import Query
 from loadtests.stores.postgres_stores import (
     AsyncPostgresCartStore,
@@ -41,7 +47,7 @@ class AsyncpgQueries(AsyncQueries):
             statement = self._statements.get(query.statement)
             if statement is None:
                 statement = await self._prepare(query.statement)
-            rows: Rows = await statement.fetch(*query.parameters, timeout=self._timeout_s)
+            rows: Rows = await statement.fetch(*query.parameters, timeout=self._timeout_s + GRACE_S)
         except TimeoutError as error:
             self._drop()
             raise CallTimeout(f"PostgreSQL gave no answer within {self._timeout_s:g} s.") from error

@@ -10,7 +10,13 @@ from psycopg.types.json import set_json_loads
 
 from loadtests.errors import BackendError, CallError, CallTimeout
 from loadtests.stores import TIMEOUT_S
-from loadtests.stores.postgres_rows import CONNECTION_FAILED, CONNECTION_LOST, Rows, call_error
+from loadtests.stores.postgres_rows import (
+    CONNECTION_FAILED,
+    CONNECTION_LOST,
+    GRACE_S,
+    Rows,
+    call_error,
+)
 from loadtests.stores.postgres_sql import Query
 from loadtests.stores.postgres_stores import PostgresCartStore, PostgresSessionStore, SyncQueries
 from loadtests.stores.psycopg_connection import TimedConnection, TimedCursor
@@ -97,7 +103,7 @@ def _connect(endpoint: PostgresEndpoint, timeout_s: float) -> TimedConnection:
         options=f"{given.get('options') or ''} {options}".strip(),
     )
     connection = TimedConnection.connect(conninfo, autocommit=True, prepare_threshold=0)
-    connection.timeout_s = timeout_s
+    connection.timeout_s = timeout_s + GRACE_S
     set_json_loads(_unread, connection)
     return connection
 

@@ -24,6 +24,9 @@ from loadtests.model import (
     to_iso,
 )
 
+# At the timeout the server cancels the statement, which leaves a sound connection and a known
+# outcome; a driver gives up by itself only when the server has not even managed that.
+GRACE_S: Final = 0.5
 QUERY_CANCELED: Final = "57014"
 CHECK_VIOLATION: Final = "23514"
 CONNECTION_CLASS: Final = "08"

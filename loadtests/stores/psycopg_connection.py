@@ -33,9 +33,9 @@ class TimedConnection(Connection[tuple[Any, ...]]):
 
     def wait(self, gen: PQGen[RV], *_: Any, **__: Any) -> RV:
         """See psycopg's Connection.wait; how long to wait is settled here alone."""
-        if _gevent_patched():
-            if self._watchers is None:
-                self._watchers = _Watchers(self.pgconn.socket, self.timeout_s)
+        if self._watchers is None and _gevent_patched():
+            self._watchers = _Watchers(self.pgconn.socket, self.timeout_s)
+        if self._watchers is not None:
             return self._watchers.drive(gen)
         return super().wait(_until(monotonic() + self.timeout_s, gen, self.timeout_s))
 
@@ -93,7 +93,9 @@ class _Watchers:
 
     def __init__(self, descriptor: int, timeout_s: float) -> None:
         from gevent import get_hub
+        from gevent.hub import Waiter
 
+        self._new_waiter = Waiter
         self._hub = get_hub()
         self._timeout_s = timeout_s
         self._timer = self._hub.loop.timer(timeout_s)
@@ -112,9 +114,7 @@ class _Watchers:
             return result
 
     def _sleep(self, watcher: Any) -> None:
-        from gevent.hub import Waiter
-
-        waiter = Waiter(self._hub)
+        waiter = self._new_waiter(self._hub)
         self._timer.start(waiter.switch, True)
         watcher.start(waiter.switch, False)
         try:

@@ -158,8 +158,10 @@ def test_a_lock_held_too_long_is_a_timeout_and_the_next_call_works(driver, endpo
             shop.postgres.execute("update carts set quantity = 5 where user_id = %s", (user,))
             with pytest.raises(CallTimeout):
                 store.add(user, book, 1, NOW)
-        assert store.get_item(user, book.book_id).quantity == 5
-        assert store.add(user, book, 1, NOW) == 6
+        # Cancelled, as a rule; a server too slow to cancel in time may still have added one.
+        found = store.get_item(user, book.book_id).quantity
+        assert found in {5, 6}
+        assert store.add(user, book, 1, NOW) == found + 1
 
 
 @pytest.mark.embedded

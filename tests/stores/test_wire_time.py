@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import socket
 
+import pytest
+
 from loadtests.stores.wire_time import TimedConnectionSocket, TimedSocket, WireTime
+from tests.stores.shop import ALL_DRIVERS, opened
 
 
 class Clock:
@@ -96,3 +99,16 @@ def test_asyncio_sockets_stamp_what_passes_through_them():
         assert here.wire.elapsed_ns() == 70
     here.close()
     there.close()
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    "driver", sorted(set(ALL_DRIVERS) - {"wire"})
+)  # which keeps its own stamps
+def test_every_driver_stamps_both_ends(driver, endpoints):
+    """Without a stamp for the answer, parsing it would count as time on the wire."""
+    with opened(driver, "carts", endpoints) as store:
+        for _ in range(2):  # the first call connects and prepares
+            store.get("nobody")
+            wire = store.store._wire
+            assert 0 < wire._sent_ns < wire._received_ns
