@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from gevent.lock import Semaphore
+
 from loadtests.config import Config
 from loadtests.errors import EXIT_INVALID, LoadtestsError
 from loadtests.load.arrivals import Share
@@ -52,6 +54,7 @@ class Conductor:
         self._opened_for: Config | None = None
         self._link: ScribeLink | None = None
         self._run: LoadRun | None = None
+        self._ending = Semaphore(1)
         self.exit_code: int | None = None
 
     # --- targets
@@ -142,19 +145,20 @@ class Conductor:
             self._run.begin()
 
     def finish(self) -> None:
-        """End the run, wait for its folder, judge it. Safe to call again."""
-        run, self._run = self._run, None
-        link, self._link = self._link, None
-        if run:
-            run.finish()
-        if link is None:
-            return
-        complete = run is None or run.state == "finished"
-        try:
-            link.finish({"kind": "end", "state": "complete" if complete else "interrupted"})
-        except LoadtestsError as error:
-            _log.error("%s %s", error.message, error.hint)
-            self.exit_code = EXIT_INVALID
+        """End the run and wait for its folder. Whoever calls again waits for the first."""
+        with self._ending:
+            run, self._run = self._run, None
+            link, self._link = self._link, None
+            if link is None:
+                return
+            if run:
+                run.finish()
+            complete = run is None or run.state == "finished"
+            try:
+                link.finish({"kind": "end", "state": "complete" if complete else "interrupted"})
+            except LoadtestsError as error:
+                _log.error("%s %s", error.message, error.hint)
+                self.exit_code = EXIT_INVALID
 
     def forward(self, header: dict[str, Any]) -> None:
         """Pass a worker's frame on to the scribe (master)."""
