@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,8 +27,14 @@ _STEP: Final = "Seeding DynamoDB"
 Write = tuple[str, dict[str, Any]]
 
 
-def seed_dynamodb(client: DynamoDBClient, dataset: Dataset, on_progress: OnProgress) -> None:
-    """Bring every seeded cart and session to its seeded state.
+def seed_dynamodb(
+    client: DynamoDBClient,
+    dataset: Dataset,
+    on_progress: OnProgress,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Bring every seeded cart and session to its seeded state; `pause` waits so many seconds.
 
     Lines that a seeded user's cart has beyond the seed are removed; other users' are left alone.
     Raises ProvisionError.
@@ -40,7 +46,7 @@ def seed_dynamodb(client: DynamoDBClient, dataset: Dataset, on_progress: OnProgr
     try:
         extras = list(_extra_lines(client, dataset, pool))
         writes = itertools.chain(map(_delete, extras), _puts(dataset))
-        for written in pool.map(lambda batch: _write(client, batch), _batches(writes)):
+        for written in pool.map(lambda batch: _write(client, batch, pause), _batches(writes)):
             done += written
             on_progress(Progress(_STEP, min(done, total - 1), total))
     except (ClientError, BotoCoreError) as error:
@@ -71,13 +77,13 @@ def _batches(writes: Iterable[Write]) -> Iterator[list[Write]]:
         yield batch
 
 
-def _write(client: DynamoDBClient, batch: list[Write]) -> int:
+def _write(client: DynamoDBClient, batch: list[Write], pause: Callable[[float], None]) -> int:
     requests: Any = {}
     for table, request in batch:
         requests.setdefault(table, []).append(request)
     for attempt in range(_TRIES):
         if attempt:  # DynamoDB took a part only: it asks for patience
-            time.sleep(0.05 * 2**attempt)
+            pause(0.05 * 2**attempt)
         requests = client.batch_write_item(RequestItems=requests).get("UnprocessedItems")
         if not requests:
             return len(batch)

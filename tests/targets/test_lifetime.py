@@ -23,7 +23,9 @@ import signal, sys
 from loadtests.config import Config, Data
 from loadtests.targets.lifetime import open_endpoints
 config = Config(data=Data(users=20, books=20))
-with open_endpoints(config, provision={provision}, on_progress=lambda p: print(p.step, flush=True)) as endpoints:
+def show(progress):
+    print(progress.step, flush=True)
+with open_endpoints(config, provision={provision}, on_progress=show) as endpoints:
     print("ready", endpoints.dynamodb.url, flush=True)
     {then}
 print("down", flush=True)
