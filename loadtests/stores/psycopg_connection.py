@@ -98,7 +98,7 @@ class _Watchers:
         self._new_waiter = Waiter
         self._hub = get_hub()
         self._timeout_s = timeout_s
-        self._timer = self._hub.loop.timer(timeout_s)
+        self._timer = self._hub.loop.timer(timeout_s, timeout_s)
         self._of = {wait: self._hub.loop.io(descriptor, events) for wait, events in _EVENTS.items()}
 
     def drive(self, gen: PQGen[RV]) -> RV:
@@ -115,7 +115,8 @@ class _Watchers:
 
     def _sleep(self, watcher: Any) -> None:
         waiter = self._new_waiter(self._hub)
-        self._timer.start(waiter.switch, True)
+        # Not `start`: a libev timer that was stopped starts with the time it had left.
+        self._timer.again(waiter.switch, True)
         watcher.start(waiter.switch, False)
         try:
             if waiter.get():

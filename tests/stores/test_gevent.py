@@ -24,6 +24,7 @@ import psycopg
 from loadtests.errors import CallTimeout
 from loadtests.model import Book
 from loadtests.stores.postgres_psycopg import PsycopgCartStore
+from loadtests.stores.postgres_sql import Query
 from loadtests.targets.endpoints import PostgresEndpoint
 
 dsn, user_id, book_id = sys.argv[1:]
@@ -52,6 +53,12 @@ try:
 except CallTimeout:
     holder.commit()
 assert short.add(user_id, book, 1, now) in {10, 11}
+
+# Each call has the whole timeout, however long the calls before it waited.
+patient = PsycopgCartStore(PostgresEndpoint(dsn), timeout_s=1.5)
+for _ in range(5):
+    patient._run(Query("select true from pg_sleep(0.5)", ()))
+patient.close()
 
 # A greenlet that is killed in a call leaves a store that works on.
 holder.execute("update carts set quantity = 11 where user_id = %s", (user_id,))
