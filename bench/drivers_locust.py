@@ -60,7 +60,7 @@ def conventional(
     """boto3 users as most load tests write them, as fast as they go."""
     arguments = (
         "-f", str(HERE / "locustfile_boto3.py"), "--users", str(len(keys)),
-        "--spawn-rate", "100", "--run-time", f"{SETTLE_S + seconds + 3:g}s",
+        "--spawn-rate", "100", "--run-time", f"{SETTLE_S + seconds + 10:g}s",
     )  # fmt: skip
     return _run(arguments, seconds, cpus, environment={"KEYS": json.dumps(keys)})
 
