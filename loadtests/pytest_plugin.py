@@ -1,8 +1,53 @@
-"""The pytest plugin: ``pytest --benchmark`` runs the micro-benchmarks in ``bench/``."""
+"""The pytest plugin: ``pytest --benchmark`` runs the micro-benchmarks in ``bench/``.
+
+It collects ``bench/bench_*.py`` instead of the tests, opens a `microbench.session.Session` when the
+first benchmark needs it, and hands each benchmark's rounds to pytest-benchmark, whose own options
+go on working. Without the flag it does nothing at all; every pytest run loads it, so what it needs
+is imported late. docs/decisions/micro-benchmarks.md has the reasons.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
 import pytest
+
+if TYPE_CHECKING:
+    from loadtests.cli.benchmark_screen import BenchmarkScreen
+    from loadtests.microbench.cases import Spec
+
+FOLDER: Final = "bench"
+FILES: Final = "bench_*.py"
+JSON_NAME: Final = "benchmark.json"
+
+_on = pytest.StashKey[bool]()
+_replay = pytest.StashKey["Replay"]()
+_run = pytest.StashKey["BenchmarkRun"]()
+
+
+class Replay:
+    """A timer that gives measured rounds back: from the start of each to its end.
+
+    pytest-benchmark makes and times the rounds of one benchmark after the other; ours were made
+    with the drivers taking turns. With this as its timer (an option of its `benchmark` marker) it
+    reads the times that were measured, and everything it does with times works.
+    """
+
+    __name__ = "perf_counter"
+
+    def __init__(self) -> None:
+        self.rounds_ns: list[int] = []  # the next one last
+        self._running = False
+
+    def __call__(self) -> float:
+        """Time at the start (0) or end of a round, in seconds, by turns."""
+        self._running = not self._running
+        return 0.0 if self._running else self.rounds_ns.pop() / 1e9
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,3 +59,165 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="loadtests_benchmark",
         help="run the micro-benchmarks in bench/ instead of the tests",
     )
+    group.addoption(
+        "--quick",
+        action="store_true",
+        dest="loadtests_quick",
+        help="with --benchmark: fewer rounds, for a look within a minute",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look into bench/ when nothing else was named."""
+    config.stash[_on] = bool(config.getoption("loadtests_benchmark"))
+    if not config.stash[_on]:
+        if config.getoption("loadtests_quick"):
+            raise pytest.UsageError("--quick goes with --benchmark.")
+        return
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise pytest.UsageError("--benchmark needs pytest-benchmark, which is switched off.")
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = [str(config.rootpath / FOLDER)]
+    config.pluginmanager.register(BenchmarkRun(config), "loadtests-benchmark")
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Spec], None]:
+    """Measure a spec, in turns with the others of its part, and hand its rounds on."""
+    run = request.config.stash.get(_run, None)
+    if run is None:
+        pytest.skip("a benchmark: run it with pytest --benchmark")
+    return lambda spec: run.report(spec, benchmark, request.node.stash[_replay])
+
+
+class BenchmarkRun:
+    """The hooks of a run with --benchmark."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._screen: BenchmarkScreen | None = None
+        self._specs: list[Spec] = []
+        self._interrupted = False
+        config.stash[_run] = self
+
+    # --- collection
+
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
+        """Collect bench files, which pytest's own patterns leave out."""
+        if not file_path.match(FILES) or parent.session.isinitpath(file_path):
+            return None  # not ours, or named by the user, and then pytest takes it
+        module: pytest.Module = pytest.Module.from_parent(parent, path=file_path)
+        return module
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Give every benchmark its group and timer, and all the time it takes."""
+        for item in items:
+            spec = _spec_of(item)
+            if spec is not None:
+                item.stash[_replay] = Replay()
+                item.add_marker(pytest.mark.benchmark(group=spec.group, timer=item.stash[_replay]))
+            if self._config.pluginmanager.hasplugin("timeout"):
+                item.add_marker(pytest.mark.timeout(0))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what -k and the like have left."""
+        self._specs = [spec for item in session.items if (spec := _spec_of(item)) is not None]
+        if not self._specs or self._theirs.skip or self._config.getoption("collectonly"):
+            return
+        from loadtests.cli.benchmark_screen import BenchmarkScreen
+
+        with _as_exit():
+            self._screen = BenchmarkScreen(
+                self._specs,
+                quick=self._config.getoption("loadtests_quick"),
+                once=self._theirs.disabled,
+                capture=self._config.pluginmanager.getplugin("capturemanager"),
+            )
+
+    # --- running
+
+    def report(self, spec: Spec, benchmark: Any, replay: Replay) -> None:
+        """Give pytest-benchmark the rounds of `spec`; fails when a call of it did."""
+        screen = self._screen
+        assert screen is not None
+        with _as_exit():
+            found = screen.measure(spec)
+        replay.rounds_ns = list(reversed(found.columns.service))
+        benchmark.extra_info.update(found.row.as_data())
+        if found.row.rounds:
+            # once the rounds are told, only a profiler calls again
+            benchmark.pedantic(
+                lambda: None if replay.rounds_ns else screen.call_once(spec),
+                rounds=found.row.rounds,
+            )
+        if found.row.errors:
+            named = ", ".join(f"{name} {count:,}" for name, count in found.row.errors.items())
+            pytest.fail(f"{spec}: calls failed: {named}", pytrace=False)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember that the run was cut short."""
+        self._interrupted = True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Close run folder and databases, before pytest-benchmark writes its JSON beside."""
+        screen = self._screen
+        if screen is not None:
+            for other in self._theirs.benchmarks:
+                if "part" not in other.extra_info and other.stats.data:
+                    screen.add_other(other.group or "others", other.name, other.stats.data)
+            with _as_exit():
+                screen.finish("interrupted" if self._interrupted else "complete")
+            if screen.path is not None and not self._theirs.json:
+                self._theirs.json = screen.path / JSON_NAME
+            self._theirs.quiet = self._theirs.quiet or not self._named_theirs()
+        return (yield)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
+        """Results travel: leave the machine's name out."""
+        machine_info.pop("node", None)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Judge, write the reports, show the tables."""
+        screen = self._screen
+        if screen is None:
+            return
+        written = self._config.getoption("benchmark_json")
+        if written and screen.path is not None and Path(written).exists():
+            shutil.copyfile(written, screen.path / JSON_NAME)
+        terminalreporter.ensure_newline()
+        terminalreporter.flush()
+        screen.show(details=self._config.get_verbosity() >= 0)
+
+    @property
+    def _theirs(self) -> Any:
+        """pytest-benchmark's session; it is configured last."""
+        return self._config._benchmarksession  # type: ignore[attr-defined]
+
+    def _named_theirs(self) -> bool:
+        """Whether an option of pytest-benchmark was given; then its own table is wanted too."""
+        arguments = (*self._config.invocation_params.args, os.environ.get("PYTEST_ADDOPTS", ""))
+        return any(str(one).startswith("--benchmark-") for one in arguments)
+
+
+@contextmanager
+def _as_exit() -> Iterator[None]:
+    """End the run on a LoadtestsError: a sentence, a hint and exit code 2."""
+    from loadtests.errors import LoadtestsError
+
+    try:
+        yield
+    except LoadtestsError as error:
+        hint = f"\nHint: {error.hint}" if error.hint else ""
+        pytest.exit(f"{error.message}{hint}", returncode=error.exit_code)
+
+
+def _spec_of(item: pytest.Item) -> Spec | None:
+    callspec = getattr(item, "callspec", None)
+    found: Spec | None = callspec.params.get("spec") if callspec is not None else None
+    return found

@@ -1,0 +1,15 @@
+"""Client configurations that decide latency in Lambda, warm and cold."""
+
+import pytest
+
+from loadtests.microbench.client_specs import cold_clients, warm_clients
+
+
+@pytest.mark.parametrize("spec", warm_clients(), ids=str)
+def test_warm(measured, spec):
+    measured(spec)
+
+
+@pytest.mark.parametrize("spec", cold_clients(), ids=str)
+def test_cold(measured, spec):
+    measured(spec)

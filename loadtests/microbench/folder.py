@@ -1,0 +1,180 @@
+"""Writes the run folder as the session goes: the same schema as a load run's, scenario `micro`.
+
+Access patterns become the run's series, and are judged. What else was measured (fan-outs, client
+configurations, cart sizes) stands in `variants.hlog`, and every benchmark's figures in run.json
+under `micro.rows`. One call is made at a time and nothing queues, so response time is service time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from loadtests.load.environment import describe_environment
+from loadtests.measure import hlog
+from loadtests.measure.folder import RunFolderWriter
+from loadtests.measure.health import HealthRow, HostProbe, ProcessProbe
+from loadtests.measure.histogram import Counts, Sparse
+from loadtests.measure.merger import Merged, Merger, Part
+from loadtests.measure.results import Key, RunInfo, SeriesInfo
+from loadtests.microbench.cases import Subject
+from loadtests.microbench.rounds import Seconds
+from loadtests.microbench.rows import Row
+from loadtests.microbench.trust import Evidence, clock_step_ns, judge_trust
+from loadtests.targets.endpoints import Endpoints
+
+WORKER: Final = "benchmark"
+SCENARIO: Final = "micro"
+
+
+class MicroFolder:
+    """An open run folder and what has been put into it so far."""
+
+    def __init__(
+        self, path: Path, config: Mapping[str, Any], endpoints: Endpoints, *, tells_cpu_wait: bool
+    ) -> None:
+        now = datetime.now(UTC)
+        info = RunInfo(
+            id=path.name,
+            scenario=SCENARIO,
+            state="running",
+            started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            config=dict(config),
+            environment=describe_environment(),
+            targets=describe_targets(endpoints),
+        )
+        self._writer = RunFolderWriter(path, info, now.timestamp())
+        self._variants = (path / "variants.hlog").open("w", encoding="ascii")
+        self._variants.write(hlog.header(now.timestamp()))
+        self._merger = Merger([WORKER])
+        self._probe = ProcessProbe()
+        self._probe.watch_gc()
+        self._host = HostProbe()
+        self._written: dict[tuple[int, bool], tuple[int, dict[str, int]]] = {}
+        self._health: list[HealthRow] = []
+        self._waits: list[Counts] | None = [] if tells_cpu_wait else None
+        self._clock_step_ns = clock_step_ns()
+        self._rows: list[Row] = []
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self._writer.path
+
+    def close_second(self, subjects: Sequence[Subject], seconds: Seconds, *, warm_up: bool) -> None:
+        """Write what was measured since the last second ended, and begin the next."""
+        index = seconds.index
+        start_s, length_s = seconds.next()
+        calls = 0
+        lines: list[hlog.Line] = []
+        for subject in subjects:
+            values, part = self._take(subject, warm_up=warm_up)
+            calls += len(values)
+            if subject.spec.pattern:
+                self._merger.add(index, part)
+            elif not warm_up:
+                lines += [
+                    hlog.Line(Key(*part.name, metric).tag, start_s, length_s, counts)
+                    for metric, counts in part.counts.items()
+                    if counts.index.size
+                ]
+        self._variants.write("".join(hlog.format_line(line) for line in lines))
+        self._variants.flush()
+        self._add_health(start_s, length_s, calls, warm_up=warm_up)
+        self._add(self._merger.close(index, WORKER, start_s, length_s))
+
+    def add_rows(self, rows: Iterable[Row]) -> None:
+        """Put benchmarks' figures into run.json."""
+        self._rows += rows
+        self._writer.update({"micro": {"rows": [row.as_data() for row in self._rows]}})
+
+    def update(self, facts: dict[str, Any]) -> None:
+        """Replace fields of run.json's configuration."""
+        self._writer.update({"config": {**self._writer.info.config, **facts}})
+
+    def finish(self, state: str) -> None:
+        """Write the final run.json and close the files."""
+        self._add(self._merger.finish())
+        self._probe.close()
+        signals, validity = judge_trust(self._evidence())
+        self._writer.finish(state, self._series(), signals, validity)
+        self._variants.close()
+
+    def _take(self, subject: Subject, *, warm_up: bool) -> tuple[array[int], Part]:
+        """The calls of a subject since it was last asked; both times of each."""
+        columns = subject.warm_up if warm_up else subject.measured
+        begun, errors = self._written.get((id(subject), warm_up), (0, {}))
+        self._written[id(subject), warm_up] = (len(columns.service), dict(columns.errors))
+        service, wire = columns.service[begun:], columns.wire[begun:]
+        if subject.spec.pattern and not warm_up and self._waits is not None:
+            self._waits.append(_values(columns.cpu_wait[begun:]))
+        times = Sparse.of(_values(service))
+        counts = {"response_time": times, "service_time": times}
+        if wire:
+            counts["wire_time"] = Sparse.of(_values(wire))
+        fresh = {n: c - errors.get(n, 0) for n, c in columns.errors.items() if c > errors.get(n, 0)}
+        return service, Part(subject.spec.series, warm_up, counts, fresh)
+
+    def _add(self, merged: Iterable[Merged]) -> None:
+        for interval in merged:
+            self._writer.add(interval, self._series(), *judge_trust(self._evidence()))
+
+    def _series(self) -> list[SeriesInfo]:
+        """Summaries, with the client CPU a call beside the three times."""
+        rows = {(r.backend, r.driver, r.pattern): r for r in self._rows if r.pattern}
+        found = []
+        for one in self._merger.summaries():
+            row = rows.get((one.backend, one.driver, one.pattern))
+            extra = {"client_cpu_ms": row.cpu_ms, "sdk_share": row.sdk_share} if row else {}
+            found.append(one.model_copy(update=extra))
+        return found
+
+    def _evidence(self) -> Evidence:
+        waits = None
+        if self._waits is not None:
+            waits = np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)
+        return Evidence(waits, self._health, self._clock_step_ns)
+
+    def _add_health(self, start_s: float, length_s: float, calls: int, *, warm_up: bool) -> None:
+        figures: dict[str, Any] = {**self._probe.read(), **self._host.read()}
+        row = HealthRow(
+            worker=WORKER,
+            time_s=start_s,
+            length_s=length_s,
+            warm_up=warm_up,
+            offered=calls,
+            queued=0,
+            behind_ms=0.0,
+            users=1,
+            free_users_min=0,
+            in_flight=0,
+            invalid_responses=0,
+            lateness_p50_ms=None,
+            lateness_p99_ms=None,
+            lateness_max_ms=None,
+            **figures,
+        )
+        self._writer.add_health(row)
+        if not warm_up:
+            self._health.append(row)
+
+
+def describe_targets(endpoints: Endpoints) -> dict[str, dict[str, Any]]:
+    """Where each backend ran, without its DSN."""
+    found: dict[str, dict[str, Any]] = {}
+    if endpoints.dynamodb:
+        where = endpoints.dynamodb
+        found["dynamodb"] = {"label": where.label, "emulator": where.emulator,
+                             "region": where.region, "url": where.url or "aws"}  # fmt: skip
+    if endpoints.postgres:
+        found["postgres"] = {"label": endpoints.postgres.label}
+    return found
+
+
+def _values(column: array[int]) -> Counts:
+    return np.array(column, np.int64)

@@ -1,0 +1,113 @@
+"""A benchmark's figures: p50, p99 with its interval, client CPU a call, the SDK's share.
+
+Percentiles and the p99's interval are those of `judge.quantiles` (order statistics on the calls'
+effective number, by second), so a row says what the report says. Means add up, percentiles do not:
+the SDK's share is mean(service − wire) / mean(service).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from loadtests.judge.quantiles import estimate, least_calls
+from loadtests.judge.samples import Samples
+from loadtests.measure.histogram import Sparse
+from loadtests.microbench.cases import Columns, Spec
+
+LEVEL: Final = 0.025  # of each bound of a two-sided 95% interval
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One benchmark's figures; times in milliseconds, None where the sample does not carry one.
+
+    `cpu_ms` is the mean CPU time of the client a call, `sdk_share` 0-1.
+    """
+
+    part: str
+    group: str
+    name: str
+    backend: str
+    driver: str
+    pattern: str
+    rounds: int
+    errors: dict[str, int]
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    p99_low_ms: float | None = None
+    p99_high_ms: float | None = None
+    mean_ms: float | None = None
+    cpu_ms: float | None = None
+    wire_ms: float | None = None
+    sdk_share: float | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """For run.json and pytest-benchmark's extra_info."""
+        return asdict(self)
+
+
+def row_of(spec: Spec, columns: Columns) -> Row:
+    """Work the figures out."""
+    samples = samples_of(columns)
+    place = (spec.part, spec.group, spec.name, spec.backend, spec.driver, spec.pattern)
+    if not samples.calls:
+        return Row(*place, 0, dict(columns.errors))
+    p99 = estimate(samples, 0.99)
+    low, high = p99.low_ms(LEVEL), p99.high_ms(LEVEL)
+    service = _mean_ms(columns.service)
+    wire = _mean_ms(columns.wire) if len(columns.wire) == len(columns.service) else None
+    return Row(
+        *place,
+        rounds=samples.calls,
+        errors=dict(columns.errors),
+        p50_ms=estimate(samples, 0.5).estimate_ms,
+        p99_ms=p99.estimate_ms if samples.calls >= least_calls(0.99, 0.05) else None,
+        p99_low_ms=low or None,
+        p99_high_ms=high if math.isfinite(high) else None,
+        mean_ms=service,
+        cpu_ms=_mean_ms(columns.cpu),
+        wire_ms=wire,
+        sdk_share=max(0.0, 1.0 - wire / service) if wire is not None else None,
+    )
+
+
+def row_of_rounds(group: str, name: str, rounds_s: Sequence[float]) -> Row:
+    """The figures of a benchmark without a database, from the seconds of its rounds."""
+    values = np.sort(np.array(rounds_s, np.float64)) * 1e3
+    p99 = float(np.quantile(values, 0.99, method="inverted_cdf"))
+    return Row(
+        part=group,
+        group="",
+        name=name,
+        backend="",
+        driver="",
+        pattern="",
+        rounds=values.size,
+        errors={},
+        p50_ms=float(np.quantile(values, 0.5, method="inverted_cdf")),
+        p99_ms=p99 if values.size >= least_calls(0.99, 0.05) else None,
+        mean_ms=float(values.mean()),
+    )
+
+
+def samples_of(columns: Columns) -> Samples:
+    """Service times by second."""
+    if not columns.service:
+        return Samples.of([])
+    seconds = np.frombuffer(columns.second, np.int64)
+    values = np.frombuffer(columns.service, np.int64)
+    first = int(seconds.min())
+    parts = [
+        (second - first, Sparse.of(values[seconds == second]))
+        for second in np.unique(seconds).tolist()
+    ]
+    return Samples.of(parts)
+
+
+def _mean_ms(column: Any) -> float:
+    return float(np.frombuffer(column, np.int64).mean()) / 1e6

@@ -1,0 +1,230 @@
+"""A session of benchmarks: databases, passes, the run folder; opened late, closed whatever comes.
+
+A part's pass runs when the first of its benchmarks is asked for, and measures all of the part that
+were selected, so that they take turns; the others then find their figures ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from loadtests.config import Config
+from loadtests.errors import LoadtestsError
+from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
+from loadtests.microbench.bench import Bench
+from loadtests.microbench.cases import Columns, Plan, Spec, Subject
+from loadtests.microbench.clocks import open_clocks
+from loadtests.microbench.folder import SCENARIO, MicroFolder
+from loadtests.microbench.rounds import Pass, Seconds, timed
+from loadtests.microbench.rows import Row, row_of
+from loadtests.patterns import BACKENDS, PATTERNS
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.lifetime import open_endpoints
+from loadtests.targets.messages import endpoints_from_json
+from loadtests.targets.progress import OnProgress, Progress
+
+FULL: Final = {
+    "access patterns": Plan(2_000, 300),
+    "fan-outs": Plan(500, 50),
+    "cart sizes": Plan(600, 50),
+    "clients": Plan(1_000, 100),
+    "threads": Plan(200, 25),
+    "first calls": Plan(300, 25),
+    "cold starts": Plan(50, 3),
+}
+QUICK: Final = {
+    "access patterns": Plan(400, 75),
+    "fan-outs": Plan(50, 10),
+    "cart sizes": Plan(75, 10),
+    "clients": Plan(100, 25),
+    "threads": Plan(25, 5),
+    "first calls": Plan(25, 5),
+    "cold starts": Plan(5, 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One benchmark's rounds and figures."""
+
+    columns: Columns
+    row: Row
+
+
+class Session:
+    """`measure` may be asked for each of `selected`, in any order; `finish` closes everything.
+
+    `plans` gives each part's rounds. Nothing is open before the first is asked for.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        selected: Sequence[Spec],
+        plans: dict[str, Plan],
+        *,
+        on_progress: OnProgress,
+        environ: dict[str, str] | None = None,
+    ) -> None:
+        self.path: Path | None = None
+        self.state = "running"
+        self._config = config
+        self._selected = selected
+        self._plans = plans
+        self._on_progress = on_progress
+        self._environ = dict(os.environ) if environ is None else environ
+        self._stack = ExitStack()
+        self._bench: Bench | None = None
+        self._folder: MicroFolder | None = None
+        self._measured: dict[Spec, Measured] = {}
+        self._subjects: dict[Spec, Subject] = {}
+        self._failed: dict[str, BaseException] = {}
+        self._clocks = open_clocks()
+        self._seconds = Seconds(self._clocks, 0)
+        self._rng = Random(config.load.seed)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every benchmark's figures so far, in the order of selection."""
+        return [self._measured[s].row for s in self._selected if s in self._measured]
+
+    def has(self, spec: Spec) -> bool:
+        """Whether it has been measured, or will not be any more."""
+        return spec in self._measured or spec.part in self._failed
+
+    def measure(self, spec: Spec) -> Measured:
+        """The benchmark's rounds; runs the pass of its part if that has not been.
+
+        Raises what ends the pass; LoadtestsError for those that come after.
+        """
+        if not self.has(spec):
+            try:
+                self._run_part(spec.part)
+            except Exception as error:
+                self._failed[spec.part] = error
+                raise
+        if spec.part in self._failed:
+            raise LoadtestsError(
+                f"The pass over {spec.part} did not end: {self._failed[spec.part]}"
+            )
+        return self._measured[spec]
+
+    def call_once(self, spec: Spec) -> None:
+        """One more call of a measured benchmark, noted nowhere."""
+        self._runner.run(timed(self._subjects[spec], Columns(), self._clocks, 0))
+
+    def finish(self, state: str, others: Sequence[Row] = ()) -> None:
+        """Close stores, run folder and databases; `state` is `complete` or `interrupted`.
+
+        `others` are figures that belong into the run folder too.
+        """
+        self.state = state
+        folder, self._folder = self._folder, None
+        try:
+            if folder is not None:
+                folder.add_rows(others)
+                folder.finish(state)
+        finally:
+            self._stack.close()
+
+    def _run_part(self, part: str) -> None:
+        specs = [spec for spec in self._selected if spec.part == part]
+        bench, folder = self._open()
+        subjects = [Subject(spec, spec.open(bench)) for spec in specs]
+        self._seconds.next()
+        gc.collect()
+        gc.freeze()
+        try:
+            self._runner.run(
+                Pass(
+                    subjects,
+                    self._plans[part],
+                    clocks=self._clocks,
+                    seconds=self._seconds,
+                    rng=self._rng,
+                    on_second=lambda warm_up: folder.close_second(
+                        subjects, self._seconds, warm_up=warm_up
+                    ),
+                    on_burst=partial(self._tell, f"Measuring {part}"),
+                ).run()
+            )
+        finally:
+            gc.unfreeze()
+        for subject in subjects:
+            row = row_of(subject.spec, subject.measured)
+            self._measured[subject.spec] = Measured(subject.measured, row)
+            self._subjects[subject.spec] = subject
+        folder.add_rows(self._measured[spec].row for spec in specs)
+
+    def _tell(self, step: str, done: int, total: int) -> None:
+        self._on_progress(Progress(step, done, total))
+
+    def _open(self) -> tuple[Bench, MicroFolder]:
+        if self._bench is None or self._folder is None:
+            endpoints = self._endpoints()
+            self._runner = self._stack.enter_context(asyncio.Runner())
+            self._bench = Bench(self._config, endpoints)
+            self._stack.callback(lambda: self._runner.run(self._close_bench()))
+            self._folder = self._open_folder(endpoints)
+            self._seconds = Seconds(self._clocks, self._clocks.now())
+        return self._bench, self._folder
+
+    async def _close_bench(self) -> None:
+        if self._bench is not None:
+            await self._bench.close()
+
+    def _endpoints(self) -> Endpoints:
+        given = self._environ.get(ENDPOINTS_VARIABLE)
+        if given:
+            return endpoints_from_json(json.loads(given))
+        needed = {spec.backend for spec in self._selected}
+        backends = [backend for backend in BACKENDS if backend in needed]
+        return self._stack.enter_context(
+            open_endpoints(self._config, backends, on_progress=self._on_progress)
+        )
+
+    def _open_folder(self, endpoints: Endpoints) -> MicroFolder:
+        made_up = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{SCENARIO}-{uuid.uuid4().hex[:6]}"
+        name = self._environ.get(RUN_ID_VARIABLE) or made_up
+        self.path = Path(self._config.results).absolute() / name
+        return MicroFolder(
+            self.path,
+            describe_settings(self._config, self._selected, self._plans),
+            endpoints,
+            tells_cpu_wait=self._clocks.tells_cpu_wait,
+        )
+
+
+def describe_settings(
+    config: Config, selected: Sequence[Spec], plans: dict[str, Plan]
+) -> dict[str, Any]:
+    """What run.json says of the run's settings; no DSN among them.
+
+    `patterns` are those that every backend of the run owes, so that the judge misses what failed.
+    """
+    owed = {(spec.backend, spec.pattern) for spec in selected if spec.pattern}
+    backends = {backend for backend, _ in owed}
+    patterns = [p for p in PATTERNS if backends and all((b, p) in owed for b in backends)]
+    return {
+        "load": {"seed": config.load.seed},
+        "data": config.data.model_dump(mode="json"),
+        "slo": config.slo.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "patterns": patterns,
+        "rounds": {
+            part: {"measured": plan.rounds, "warm_up": plan.warm_up}
+            for part, plan in plans.items()
+            if part in {spec.part for spec in selected}
+        },
+    }

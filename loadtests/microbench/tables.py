@@ -1,0 +1,115 @@
+"""What a session ends with in the terminal: figures of every benchmark, then the one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from loadtests.measure.results import Run, SeriesInfo
+from loadtests.microbench.rows import Row
+from loadtests.patterns import DRIVERS, PATTERNS
+from loadtests.report.rounding import digits, milliseconds, span
+
+STYLES: Final = {
+    "PASS": "green",
+    "FAIL": "bold red",
+    "INCONCLUSIVE": "yellow",
+    "INVALID": "magenta",
+}
+_MISSING: Final = Text("–", style="dim")
+
+
+def summary_table(run: Run) -> Table:
+    """Access pattern by driver: p50 / p99 in ms, coloured by the verdict on the SLO."""
+    verdict = run.info.verdict or {}
+    drivers = [d for found in DRIVERS.values() for d in found if _drives(run, d)]
+    series = {(one.driver, one.pattern): one for one in run.info.series}
+    table = _table(f"p50 / p99 of one call in ms{_target(verdict)}")
+    table.caption = Text(f"{verdict.get('status', 'NOT JUDGED')}: {verdict.get('sentence', '')}")
+    table.add_column("access pattern", no_wrap=True)
+    for driver in drivers:
+        backend = next(b for b, found in DRIVERS.items() if driver in found)
+        table.add_column(f"{driver}\n{backend}", justify="right", no_wrap=True)
+    for pattern in PATTERNS:
+        found = [series.get((driver, pattern)) for driver in drivers]
+        if any(found):
+            table.add_row(Text(pattern), *(_cell(one, verdict) for one in found))
+    return table
+
+
+def detail_tables(rows: Sequence[Row]) -> Iterator[Table]:
+    """One table a part: every benchmark with its interval, client CPU and SDK share."""
+    for part in dict.fromkeys(row.part for row in rows):
+        table = _table(f"{part}, ms a call")
+        for name in ("benchmark", "rounds", "p50", "p99", "95% interval", "client CPU", "SDK"):
+            table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
+        group = ""
+        for row in (r for r in rows if r.part == part):
+            if row.group != group:
+                group = row.group
+                table.add_row(Text(group, style="bold"))
+            table.add_row(*_figures(row))
+        yield table
+
+
+def _figures(row: Row) -> Iterator[Text]:
+    yield Text(f"  {row.name}")
+    failed = sum(row.errors.values())
+    said = f"{row.rounds:,}" + (f" ({failed:,} failed)" if failed else "")
+    yield Text(said, style="red" if failed else "")
+    yield _ms(row.p50_ms)
+    yield _ms(row.p99_ms)
+    both = row.p99_ms is not None
+    yield Text(span(row.p99_low_ms, row.p99_high_ms).removesuffix(" ms") if both else "–")
+    yield _ms(row.cpu_ms)
+    yield Text(f"{row.sdk_share:.0%}") if row.sdk_share is not None else _MISSING
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        caption_justify="left",
+        caption_style="",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _drives(run: Run, driver: str) -> bool:
+    return any(one.driver == driver and one.count for one in run.info.series)
+
+
+def _cell(one: SeriesInfo | None, verdict: Mapping[str, Any]) -> Text:
+    times = one.response_time_ms if one is not None else None
+    if one is None or times is None:
+        return _MISSING
+    enough = one.count >= 299  # what carries an upper bound of p99
+    p99 = milliseconds(times.p99).text.removesuffix(" ms") if enough else "too few"
+    p50 = milliseconds(times.p50).text.removesuffix(" ms")
+    return Text.assemble(
+        (p50, _style(one, "p50", verdict)), " / ", (p99, _style(one, "p99", verdict))
+    )
+
+
+def _style(one: SeriesInfo, statistic: str, verdict: Mapping[str, Any]) -> str:
+    for limit in verdict.get("limits", ()):
+        place = (limit["backend"], limit["driver"], limit["pattern"], limit["statistic"])
+        if place == (one.backend, one.driver, one.pattern, statistic):
+            return STYLES.get(limit["status"], "")
+    return ""
+
+
+def _target(verdict: Mapping[str, Any]) -> str:
+    limits = {x["limit"] for x in verdict.get("limits", ()) if x["statistic"] == "p99"}
+    return f", target p99 {limits.pop():g} ms" if len(limits) == 1 else ""
+
+
+def _ms(value: float | None) -> Text:
+    return Text(digits(value)) if value is not None else _MISSING
