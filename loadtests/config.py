@@ -98,6 +98,22 @@ class Slo(Limits):
     backends: dict[BackendName, BackendLimits] = Field(default_factory=dict)
     relative: Relative = Relative()
 
+    def limits_for(self, backend: str, pattern: str) -> Limits:
+        """The limits of one access pattern on one backend: of each, the narrowest named."""
+        layers: list[Limits] = [self]
+        layers += [self.patterns[pattern]] if pattern in self.patterns else []
+        if backend in self.backends:
+            of_backend = self.backends[backend]
+            layers.append(of_backend)
+            layers += [of_backend.patterns[pattern]] if pattern in of_backend.patterns else []
+        named = {
+            name: value
+            for layer in layers
+            for name in Limits.model_fields
+            if (value := getattr(layer, name)) is not None
+        }
+        return Limits.model_construct(None, **named)
+
 
 class Gate(_Section):
     """How the gate decides: longest extension of an inconclusive run, in seconds, and the level.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from loadtests.config import Limits, Slo
 from loadtests.measure.results import PERCENTILES, RunInfo, SeriesInfo
@@ -50,20 +50,7 @@ class Limit:
 
 def resolve(slo: Slo, backend: str, pattern: str) -> Limits:
     """The limits of one access pattern on one backend: for each, the narrowest that names it."""
-    layers: list[Limits] = [slo]
-    layers += [slo.patterns[pattern]] if pattern in slo.patterns else []
-    if backend in slo.backends:
-        of_backend = slo.backends[backend]
-        layers.append(of_backend)
-        layers += [of_backend.patterns[pattern]] if pattern in of_backend.patterns else []
-    named: dict[str, Any] = {}
-    for layer in layers:
-        named |= {
-            field: value
-            for field in (*_FIELDS.values(), ERROR_RATE, "metric")
-            if (value := getattr(layer, field)) is not None
-        }
-    return Limits.model_construct(None, **named)
+    return slo.limits_for(backend, pattern)
 
 
 def limits_of(series: Iterable[SeriesInfo], slo: Slo, *, relative: bool) -> list[Limit]:

@@ -47,6 +47,7 @@ class Conductor:
         self.environment = environment
         self.scenario = scenario
         self.path: Path | None = None
+        self.last_path: Path | None = None
         self.live: dict[str, Any] = {}
         self.on_interval: Callable[[dict[str, Any]], None] | None = None  # set on workers
         self._stack = ExitStack()
@@ -94,7 +95,8 @@ class Conductor:
         now = datetime.now(UTC)
         made_up = f"{now:%Y%m%dT%H%M%SZ}-{self.scenario}-{uuid.uuid4().hex[:6]}"
         run_id = os.environ.get(RUN_ID_VARIABLE) or made_up
-        self.path = Path(config.results).absolute() / run_id
+        self.path = self.last_path = Path(config.results).absolute() / run_id
+        self.live = {}
         info = RunInfo(
             id=run_id,
             scenario=self.scenario,

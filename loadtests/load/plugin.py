@@ -21,6 +21,7 @@ from loadtests.errors import LoadtestsError, UsageError
 from loadtests.load.arrivals import Share
 from loadtests.load.cluster import Master, Worker
 from loadtests.load.conductor import SINGLE, Conductor, judge
+from loadtests.load.live import add_live_view
 from loadtests.load.options import add_arguments, config_of, default_users
 from loadtests.load.station import backends_of
 from loadtests.load.users import OpenLoopUser, access_pattern
@@ -118,6 +119,8 @@ class OwnerRole:
         if self._options.spawn_rate is None:
             self._options.spawn_rate = min(100, self._options.num_users)
         self._open_targets(config)
+        if self._environment.web_ui:
+            add_live_view(self._environment.web_ui, conductor, config.slo)
 
     def on_start(self, **_: Any) -> None:
         """A test starts; the web form may have changed the settings."""
