@@ -64,7 +64,7 @@ def initialise(folder: Path, environ: Mapping[str, str]) -> Cluster:
                 hint="Point TMPDIR at a folder that all users can enter, such as /tmp.",
             )
         if not _reachable(binaries, owner):
-            binaries = _copy(binaries, folder / "postgres-binaries")
+            binaries = _copy(binaries, folder / "site-packages")
     home = folder / "postgres"
     home.mkdir(mode=0o700)
     password = secrets.token_urlsafe(24)
@@ -81,20 +81,10 @@ def initialise(folder: Path, environ: Mapping[str, str]) -> Cluster:
     return Cluster(home / "data", binaries, password, owner)
 
 
-def start(
-    cluster: Cluster,
-    port: int,
-    folder: Path,
-    environ: Mapping[str, str],
-    *,
-    statements: bool = False,
-) -> Server:
-    """Start serving on `port`; `statements` loads pg_stat_statements, which costs a little."""
-    settings = _SETTINGS | {"port": str(port)}
-    if statements:
-        settings |= {"shared_preload_libraries": "pg_stat_statements"}
+def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str]) -> Server:
+    """Start serving on `port`, the log in `folder`."""
     command: list[str | Path] = [cluster.binaries / "bin/postgres", "-D", cluster.data]
-    for name, value in settings.items():
+    for name, value in {**_SETTINGS, "port": port}.items():
         command += ["-c", f"{name}={value}"]
     return Server(
         command,
@@ -175,10 +165,13 @@ def _reachable(path: Path, owner: Owner) -> bool:
 
 
 def _copy(binaries: Path, to: Path) -> Path:
-    shutil.copytree(
-        binaries, to, symlinks=True, ignore=shutil.ignore_patterns("*.a", "pgxs", "include", "doc")
-    )
-    return to
+    """Copy them with their libraries beside the package, where they look for them."""
+    package = binaries.parent
+    unneeded = shutil.ignore_patterns("*.a", "pgxs", "include", "doc", "__pycache__")
+    for source in (package, package.with_name(f"{package.name}.libs")):
+        if source.is_dir():
+            shutil.copytree(source, to / source.name, symlinks=True, ignore=unneeded)
+    return to / package.name / binaries.name
 
 
 def _initdb(

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import BinaryIO, Final, NoReturn
 
-from loadtests.errors import LoadtestsError
+from loadtests.errors import LoadtestsError, UsageError
 from loadtests.targets.embedded import start_embedded
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.messages import KEEP, Message, Request, write_message
@@ -40,7 +40,7 @@ def hold(source: BinaryIO, sink: BinaryIO, environ: Mapping[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     messages = _Messages(sink)
     try:
-        request = Request.parse(source.readline())
+        request = _read_request(source)
         threading.Thread(target=_watch, args=(source,), daemon=True).start()
         with held(request, environ, messages.progress) as endpoints:
             messages.send(endpoints)
@@ -51,6 +51,16 @@ def hold(source: BinaryIO, sink: BinaryIO, environ: Mapping[str, str]) -> None:
         messages.send(error)
     except Stopped:
         pass
+
+
+def _read_request(source: BinaryIO) -> Request:
+    try:
+        return Request.parse(source.readline())
+    except (ValueError, TypeError, KeyError):
+        raise UsageError(
+            "`loadtests targets hold` is for runs to start, which speak to it by pipe.",
+            hint="For databases that stay, use `loadtests targets up`.",
+        ) from None
 
 
 @contextmanager

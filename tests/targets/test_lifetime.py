@@ -153,6 +153,31 @@ def test_an_error_in_the_holder_is_raised_in_the_run(run):
     assert "/nowhere, which has no DynamoDBLocal.jar" in line
 
 
+def test_the_databases_listen_on_loopback_only(run):
+    process = run()
+    await_line(process, "ready")
+    _, servers = family(process)
+    listening = [
+        (server.name(), connection.laddr.ip)
+        for server in servers
+        for connection in server.net_connections("all")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert sorted(set(listening)) == [("java", "127.0.0.1"), ("postgres", "127.0.0.1")]
+
+
+def test_hold_started_by_hand_says_what_it_is_for():
+    held = subprocess.run(
+        [sys.executable, "-m", "loadtests", "targets", "hold"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "is for runs to start" in held.stdout
+    assert held.stderr == ""
+
+
 def test_only_what_no_living_holder_owns_is_swept(tmp_path):
     created = psutil.Process().create_time()
     mine = tmp_path / f"loadtests-targets-{os.getpid()}-{created:.2f}-abc"
