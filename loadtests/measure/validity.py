@@ -189,7 +189,7 @@ def _users(worker: str, evidence: Evidence) -> Signal:
     queued = sum(row.queued for row in rows) / offered
     users = min(row.users for row in rows)
     needed = math.ceil(2 * evidence.rate_per_s.get(worker, 0.0) * PROMISE_S)
-    waited = queued > QUEUED_LIMIT or rows[-1].behind_ms > 1_000
+    waited = queued > QUEUED_LIMIT or max(row.behind_ms for row in rows) > 1_000
     return Signal(
         "free users",
         f"{queued:.2%} of {worker}'s arrivals found all {users} users busy"
