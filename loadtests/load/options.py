@@ -22,6 +22,8 @@ BUSY_S: Final = 0.1  # users for a database that takes 100 ms, ten times the pro
 def add_arguments(parser: Any) -> None:
     """Add the flags to Locust's parser; defaults come from loadtests.toml and the environment."""
     config = load_config()
+    # Locust's own defaults listen on every interface; `*` or an address asks for that
+    parser.set_defaults(web_host="127.0.0.1", master_bind_host="127.0.0.1")
     load, targets = config.load, config.targets
     group = parser.add_argument_group(
         "CloudShelf load tests",
