@@ -81,6 +81,7 @@ def _draw(
     limit_ms: float | None,
 ) -> None:
     xs = range(1, len(past.started) + 1)
+    marks = 0
     for role, key in keys:
         for name, width in (("p50", 1), ("p99", 2)):
             values = past.values.get((key, name))
@@ -88,7 +89,9 @@ def _draw(
                 continue
             ax.plot(xs, gaps(values), "-o", color=LIGHT[role], linewidth=width, markersize=2.5)
             for point in past.changes.get((key, name), ()):
-                _mark(ax, point.index + 1, f"{name} {change(point.change).text}", LIGHT[role])
+                text = f"{name} {change(point.change).text}"
+                _mark(ax, point.index + 1, text, LIGHT[role], 3 + 10 * marks)
+                marks += 1
     log_ms(ax, *reach)
     ax.set_xlim(0.5, len(past.started) + 0.5)
     ax.set_ylabel("ms")
@@ -102,13 +105,13 @@ def _draw(
     limit_line(ax, limit_ms, left=True)
 
 
-def _mark(ax: Axes, x: float, text: str, colour: str) -> None:
+def _mark(ax: Axes, x: float, text: str, colour: str, rise: float) -> None:
     ax.axvline(x - 0.5, color=colour, linewidth=1.2)
     ax.annotate(
         text,
         (x - 0.5, 0),
         xycoords=("data", "axes fraction"),
-        xytext=(2, 3),
+        xytext=(2, rise),
         textcoords="offset points",
         color=colour,
         fontsize=8,

@@ -12,11 +12,11 @@ from loadtests.judge.comparison import Compared, compare_runs
 from loadtests.judge.fingerprint import differences
 from loadtests.measure.results import Run
 from loadtests.report.page import Page, build_page
+from loadtests.report.ratios import SHOWN, carried
 from loadtests.report.rounding import clean
 from loadtests.report.series import Series
 
 LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-SHOWN: Final = ("p50", "p99")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +80,5 @@ def _rows(first: Run, run: Run, metric: str) -> tuple[dict[tuple[str, str, str],
     return {
         (row.subject.split("/")[0], clean(row.pattern), row.percentile): row
         for row in compared.rows
-        if row.percentile in SHOWN and (row.low or row.high)
+        if row.percentile in SHOWN and carried(row)
     }, ""

@@ -13,12 +13,13 @@ from loadtests.report.build import pictures, write_files
 from loadtests.report.chart_bars import Bar, BarGroup, bars_chart
 from loadtests.report.chart_forest import Ratio, RatioGroup, forest_chart
 from loadtests.report.charts import Chart, Entry, Table
-from loadtests.report.comparing import SHOWN, Side, compare_pages
+from loadtests.report.comparing import Side, compare_pages
 from loadtests.report.drawing import draw
 from loadtests.report.html import render_comparison
 from loadtests.report.markdown import comparison_summary
 from loadtests.report.page import Row
 from loadtests.report.palette import SUBJECTS
+from loadtests.report.ratios import SHOWN
 from loadtests.report.rounding import MISSING, change, change_span, seconds
 from loadtests.report.sections import Part, Section
 from loadtests.report.series import Series, Subject
@@ -34,7 +35,7 @@ def build_comparison(runs: Sequence[Run], folder: Path) -> list[Path]:
     sides = compare_pages(runs)
     sections = list(_sections(sides))
     drawings = {chart.name: draw(chart) for section in sections for chart in section.charts}
-    figures = next(s.parts[0].table for s in sections if s.anchor == "figures")
+    figures = [p.table for s in sections if s.anchor == "figures" for p in s.parts]
     files = {
         "comparison.html": render_comparison(sides, sections, drawings).encode(),
         "comparison.md": comparison_summary(sides, figures).encode(),
@@ -58,7 +59,8 @@ def _sections(sides: Sequence[Side]) -> Iterator[Section]:
                 for side, texts in differing
             ),
         )
-    yield Section("figures", "Figures", parts=(Part("", _figures(sides)),))
+    parts = tuple(Part(f"{name} and its growth", _figures(sides, name)) for name in SHOWN)
+    yield Section("figures", "Figures", parts=parts)
     ratios = _forest(sides)
     if ratios:
         yield Section("ratios", "Ratios to run A", charts=(ratios,))
@@ -86,25 +88,23 @@ def _runs(sides: Sequence[Side]) -> Table:
     return Table(("", "Run", "Started", "Verdict", "Measured", "Calls"), rows, figures_from=5)
 
 
-def _figures(sides: Sequence[Side]) -> Table:
-    head = ["Access pattern", "Backend"]
-    for name in SHOWN:
-        head += [f"{name} {side.letter}" for side in sides]
-        head += [f"{name} {side.letter} ÷ A" for side in sides[1:]]
+def _figures(sides: Sequence[Side], name: str) -> Table:
+    head = ["Access pattern", "Backend", *(f"{name} {side.letter}" for side in sides)]
+    head += [f"{side.letter} against A" for side in sides[1:]]
     places = list(dict.fromkeys((r.pattern, r.subject.backend) for s in sides for r in s.page.rows))
-    return Table(tuple(head), tuple(_figure_row(sides, *p) for p in places), figures_from=2)
+    return Table(tuple(head), tuple(_figure_row(sides, *p, name) for p in places), figures_from=2)
 
 
-def _figure_row(sides: Sequence[Side], pattern: str, backend: str) -> tuple[str, ...]:
+def _figure_row(sides: Sequence[Side], pattern: str, backend: str, name: str) -> tuple[str, ...]:
     found = [_found(side, pattern, backend) for side in sides]
     label = next((row.subject.label for row in found if row), backend)
-    cells = [pattern, label]
-    for name in SHOWN:
-        for row in found:
-            cell = (row.p50 if name == "p50" else row.p99) if row else None
-            cells.append(cell.value.text if cell else MISSING)
-        cells += [_growth(side.rows.get((backend, pattern, name))) for side in sides[1:]]
-    return tuple(cells)
+    cells = [(row.p50 if name == "p50" else row.p99) if row else None for row in found]
+    return (
+        pattern,
+        label,
+        *(cell.value.text if cell else MISSING for cell in cells),
+        *(_growth(side.rows.get((backend, pattern, name))) for side in sides[1:]),
+    )
 
 
 def _growth(row: Compared | None) -> str:

@@ -117,6 +117,7 @@ def read_judged(run: Run) -> Judged:
 def _split(text: str, status: str) -> tuple[str, str]:
     """One sentence for the headline, and what follows it: `3 of 36 limits broken.` and which."""
     text = text.removeprefix(f"{status}: ")
+    text = text[:1].upper() + text[1:]
     if len(text) > _HEADLINE and 0 < text.find(": ") < _HEADLINE:
         first, _, rest = text.partition(": ")
         return f"{first}.", rest

@@ -31,20 +31,23 @@ def render_summary(page: Page) -> str:
     return _cut(text)
 
 
-def comparison_summary(sides: Sequence[Side], figures: Table) -> str:
+def comparison_summary(sides: Sequence[Side], figures: Sequence[Table]) -> str:
     """`comparison.md`: each run against the first, and the figures."""
     runs = [f"- {side.letter}: {name(side.page.run.info.id[:80])}" for side in sides]
     cautions = dict.fromkeys(side.page.setting.caution for side in sides)
-    table = [_line([words(cell) for cell in figures.head]), _line(["---"] * len(figures.head))]
-    table += [_line([words(cell) for cell in row]) for row in figures.rows]
     parts = [
         f"### {len(sides)} runs compared",
         "\n\n".join(f"**{words(side.sentence)}**" for side in sides[1:]),
         "\n".join(runs),
         *cautions,
-        "\n".join(table),
+        *(_plain_table(table) for table in figures),
     ]
     return _cut("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _plain_table(table: Table) -> str:
+    lines = [_line([words(cell) for cell in table.head]), _line(["---"] * len(table.head))]
+    return "\n".join(lines + [_line([words(cell) for cell in row]) for row in table.rows])
 
 
 def words(text: str) -> str:

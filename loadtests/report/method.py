@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from loadtests.report.page import Page
-from loadtests.report.rounding import calls_needed, digits
+from loadtests.report.rounding import calls_needed, plain
 
 MEASUREMENT: Final = "docs/MEASUREMENT.md"
 
@@ -32,7 +32,7 @@ def _terms(page: Page) -> Iterator[tuple[str, str]]:
         f"from {calls_needed(0.999):,}, below which no 95% upper bound exists.",
     )
     if page.judged.estimates or page.judged.limits:
-        level = digits(100 * page.judged.confidence)
+        level = plain(100 * page.judged.confidence)
         yield (
             "Intervals",
             f"{level}% confidence intervals, from order statistics with the effective number of "

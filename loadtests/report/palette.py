@@ -20,6 +20,7 @@ LIGHT: Final = {
     "second": "#c75a00",
     "third": "#00785a",
     "fourth": "#a8508a",
+    "fifth": "#7a6a00",
     "limit": "#b0123f",
     "wire": "#2f6f8f",
     "sdk": "#d18f00",
@@ -46,6 +47,7 @@ DARK: Final = {
     "second": "#ff9a45",
     "third": "#3ccf9f",
     "fourth": "#e08cc4",
+    "fifth": "#d9cf4a",
     "limit": "#ff6f8f",
     "wire": "#6db3d6",
     "sdk": "#f2bd4a",
@@ -62,7 +64,7 @@ DARK: Final = {
     "heat6": "#d2ecfb",
 }
 
-SUBJECTS: Final = ("first", "second", "third", "fourth")
+SUBJECTS: Final = ("first", "second", "third", "fourth", "fifth")
 HEAT: Final = ("heat1", "heat2", "heat3", "heat4", "heat5", "heat6")
 
 

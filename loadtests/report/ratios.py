@@ -13,7 +13,7 @@ from loadtests.judge.interleaved import compare_backends
 from loadtests.measure.results import Run
 from loadtests.report.chart_forest import Ratio, RatioGroup
 from loadtests.report.judged import RATIO, Judged
-from loadtests.report.rounding import clean, times
+from loadtests.report.rounding import calls_needed, clean, times
 from loadtests.report.series import Subject
 
 SHOWN: Final = ("p50", "p99")
@@ -33,8 +33,7 @@ def head_to_head(run: Run, metric: str, confidence: float) -> HeadToHead:
         compared = compare_backends(run, metric=metric, confidence=confidence)
     except ResultsError as error:
         return HeadToHead(f"DynamoDB and PostgreSQL cannot be compared: {clean(error.message)}")
-    # a ratio without any interval comes from too few calls to be shown
-    shown = [c for c in compared if c.percentile in SHOWN and (c.low or c.high)]
+    shown = [c for c in compared if c.percentile in SHOWN and carried(c)]
     if not shown:
         return HeadToHead("")
     groups = tuple(
@@ -51,6 +50,12 @@ def head_to_head(run: Run, metric: str, confidence: float) -> HeadToHead:
     return HeadToHead(_sentence(shown), groups)
 
 
+def carried(row: Compared) -> bool:
+    """Whether both sides have the calls that the percentile takes."""
+    needed = calls_needed(float(row.percentile.removeprefix("p")) / 100)
+    return min(row.subject_calls, row.reference_calls) >= needed
+
+
 def _sentence(shown: Sequence[Compared]) -> str:
     means = {}
     for name in SHOWN:
@@ -65,13 +70,13 @@ def _sentence(shown: Sequence[Compared]) -> str:
     name = tails[0].percentile
     return (
         f"DynamoDB takes {average} as long as PostgreSQL (geometric mean over access patterns); "
-        f"its {name} is longer for {_of(longer, len(tails))}, shorter for "
-        f"{_of(shorter, len(tails))}, undecided for {_of(undecided, len(tails))}."
+        f"of {len(tails)} {name}s, {_many(longer)} longer, {_many(shorter)} shorter and "
+        f"{_many(undecided)} undecided."
     )
 
 
-def _of(part: int, whole: int) -> str:
-    return f"all {whole}" if part == whole else str(part or "none")
+def _many(part: int) -> str:
+    return f"{part or 'none'} {'is' if part == 1 else 'are'}"
 
 
 def against_baseline(judged: Judged, subjects: Sequence[Subject]) -> tuple[RatioGroup, ...]:

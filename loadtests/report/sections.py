@@ -196,7 +196,7 @@ def _health(page: Page) -> Section:
     if validity is None:
         said = "This run's health was not judged."
     elif validity.valid:
-        said = "Every signal was within its limit: the generator did not distort the figures."
+        said = "No signal was beyond its limit: the generator did not distort the figures."
     else:
         said = "The generator distorted this run: its figures say nothing of the databases."
     mark = {True: "✓ within", False: "✗ beyond", None: "no limit"}

@@ -1,0 +1,180 @@
+"""The report in a real browser: Debian's Chromium, driven by Selenium, judged by axe-core."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import axe_core_python
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from loadtests.report.build import build_reports
+from loadtests.report.comparison import build_comparison
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",  # tests may run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+AXE = Path(axe_core_python.__file__).parent / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not (CHROMIUM and DRIVER):
+        if os.environ.get("CI") == "true":
+            pytest.fail("chromium and chromedriver are missing; .ci/run installs them")
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def report(failed):
+    """A FAIL with errors: every kind of cell is in its table."""
+    return build_reports(failed.path)[0]
+
+
+@pytest.fixture(scope="module")
+def comparison(passed, failed, tmp_path_factory):
+    return build_comparison([passed, failed], tmp_path_factory.mktemp("comparison"))[0]
+
+
+def show(browser, page, *, width=1280, dark=False, media=""):
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get_log("browser")
+    browser.get(page.as_uri())
+
+
+def open_details(browser):
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; });")
+
+
+@pytest.fixture(params=["report", "comparison"])
+def page(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_no_console_message_and_nothing_fetched(browser, page):
+    show(browser, page)
+    assert browser.get_log("browser") == []
+    fetched = browser.execute_script(
+        "return performance.getEntriesByType('resource').map(e => e.name)"
+        ".filter(name => !name.startsWith('data:'));"
+    )
+    assert fetched == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_no_horizontal_scroll(browser, page, width):
+    show(browser, page, width=width)
+    open_details(browser)
+    reach = browser.execute_script(
+        "return [document.documentElement.scrollWidth, document.documentElement.clientWidth];"
+    )
+    assert reach[0] <= reach[1] <= width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing(browser, page, dark, width):
+    show(browser, page, dark=dark, width=width)
+    open_details(browser)
+    browser.execute_script(AXE.read_text(encoding="utf-8"))
+    found = browser.execute_async_script(
+        "const done = arguments[arguments.length - 1]; axe.run().then(r => done(r.violations));"
+    )
+    assert [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in found] == []
+
+
+def test_landmarks_and_the_first_tab_stop(browser, report):
+    show(browser, report)
+    for landmark in ("header", "nav", "main", "footer"):
+        assert len(browser.find_elements(By.CSS_SELECTOR, landmark)) == 1
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys(Keys.TAB)
+    focused = browser.switch_to.active_element
+    assert focused.get_attribute("class") == "skip"
+    assert focused.is_displayed()
+    focused.send_keys(Keys.ENTER)
+    assert browser.switch_to.active_element.get_attribute("id") == "main"
+
+
+def test_a_dark_page_is_dark_and_so_are_its_charts(browser, report):
+    colours = {}
+    for dark in (False, True):
+        show(browser, report, dark=dark)
+        colours[dark] = browser.execute_script(
+            "const of = (e, name) => getComputedStyle(e)[name];"
+            "return [of(document.body, 'backgroundColor'), of(document.querySelector("
+            "'#chart-p50_p99 .panel svg text'), 'fill')];"
+        )
+    assert colours[False][0] == "rgb(255, 255, 255)"
+    assert colours[True][0] != colours[False][0]
+    assert colours[True][1] != colours[False][1]
+
+
+def test_paper_is_light_even_where_the_screen_is_dark(browser, report):
+    show(browser, report, dark=True, media="print")
+    style = "return getComputedStyle(document.body).backgroundColor;"
+    assert browser.execute_script(style) == "rgb(255, 255, 255)"
+
+
+def test_the_table_sorts_by_keyboard_and_says_so(browser, report):
+    show(browser, report)
+    heads = browser.find_elements(By.CSS_SELECTOR, "table.sortable thead th")
+    place = [head.text.split()[0] for head in heads].index("p99")
+    button = heads[place].find_element(By.TAG_NAME, "button")
+    button.send_keys(Keys.ENTER)
+    button.send_keys(Keys.ENTER)
+    assert heads[place].get_attribute("aria-sort") == "descending"
+    values = browser.execute_script(
+        "return [...document.querySelectorAll('table.sortable tbody tr')]"
+        f".map(row => Number(row.cells[{place}].dataset.sort));"
+    )
+    assert values == sorted(values, reverse=True)
+    first = browser.find_element(By.CSS_SELECTOR, "table.sortable tbody tr")
+    assert first.text.startswith("cart.add PostgreSQL")
+
+
+def test_without_script_every_figure_is_there(browser, report):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        show(browser, report)
+        rows = browser.find_elements(By.CSS_SELECTOR, "table.sortable tbody tr")
+        assert len(rows) == 18
+        assert not browser.find_elements(By.CSS_SELECTOR, "th button")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_hostile_names_run_nothing(browser, hostile, tmp_path):
+    from loadtests.report.build import render
+    from loadtests.report.page import build_page
+
+    file = tmp_path / "report.html"
+    file.write_bytes(render(build_page(hostile))["report.html"])
+    show(browser, file)
+    assert browser.get_log("browser") == []
+    assert "<b>`x`" in browser.find_element(By.TAG_NAME, "main").text

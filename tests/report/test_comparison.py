@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from loadtests.cli.report import command
+from loadtests.errors import ResultsError, UsageError
+from loadtests.report import past as past_module
+from loadtests.report.comparing import compare_pages
+from loadtests.report.comparison import build_comparison
+from loadtests.report.past import read_past
+from loadtests.report.terminal import terminal_table
+from tests.report.conftest import judge
+from tests.run_folders import made_series, write_run
+
+PATTERNS = ["cart.get", "cart.add"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Three runs of a results folder: two alike, and one whose DynamoDB takes twice as long."""
+    folder = tmp_path_factory.mktemp("results")
+    runs = []
+    for number, factor in enumerate((1.0, 1.0, 2.0)):
+        series = [
+            replace(s, median_ms=s.median_ms * (factor if s.backend == "dynamodb" else 1.0))
+            for s in made_series(PATTERNS, drift=0.03, tail_share=0.0)
+        ]
+        path = folder / f"20260302T09300{number}Z-storefront-{number}"
+        started = f"2026-03-02T09:30:0{number}Z"
+        write_run(path, series=series, seconds=30, seed=number, started_at=started)
+        runs.append(judge(path))
+    return runs
+
+
+def test_runs_are_held_against_the_first(results):
+    a, b, c = compare_pages(results)
+    assert [s.letter for s in (a, b, c)] == ["A", "B", "C"]
+    assert c.sentence == (
+        "C against A: p50 slower for 2, faster for none, undecided for 2 of 4; "
+        "p99 slower for 2, faster for none, undecided for 2 of 4."
+    )
+    one = c.page.series[0]
+    assert c.row(one, "p50").ratio == pytest.approx(2.0, rel=0.1)
+    assert b.counts("p50")[0] + b.counts("p50")[1] <= 1
+    assert not b.differs
+
+
+def test_a_comparison_report_is_written(results, tmp_path):
+    folder = tmp_path / "out"
+    written = build_comparison(results, folder)
+    assert written[0] == folder / "comparison.html"
+    html = written[0].read_text()
+    assert "3 runs of storefront compared" in html
+    assert "What differed" not in html
+    assert (folder / "charts/ratios.png").exists()
+    text = (folder / "comparison.md").read_text()
+    assert "| cart.get | DynamoDB |" in text
+
+
+def test_differing_conditions_are_named(results, tmp_path):
+    info = results[1].info.model_copy(update={"environment": {"kernel": "Linux 7"}})
+    other = replace(results[1], info=info)
+    build_comparison([results[0], other], tmp_path)
+    html = (tmp_path / "comparison.html").read_text()
+    assert "What differed" in html
+    assert "environment.kernel: Linux 6.1.0 x86_64, Linux 7" in html
+
+
+def test_runs_with_nothing_in_common_are_said_to_be(results, tmp_path):
+    other = write_run(tmp_path / "s", series=made_series(["session.get"]), seconds=10)
+    (_, side) = compare_pages([results[0], other])
+    assert side.sentence.startswith("B cannot be compared with A: ")
+    build_comparison([results[0], other], tmp_path / "out")
+
+
+def test_one_run_is_no_comparison(results, tmp_path):
+    with pytest.raises(UsageError, match="two different runs"):
+        build_comparison([results[0], results[0]], tmp_path)
+
+
+def test_the_verb_rebuilds_one_and_compares_several(results, tmp_path):
+    run = results[0].path
+    done = CliRunner().invoke(command, [str(run)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert f"Report: {run / 'report.html'}" in done.output.replace("\n", "")
+    assert (run / "series.csv").exists()
+    out = tmp_path / "c"
+    names = [str(r.path) for r in results[:2]]
+    done = CliRunner().invoke(command, [*names, "--output", str(out)], catch_exceptions=False)
+    assert (out / "comparison.html").exists()
+    done = CliRunner().invoke(command, [str(run), "--output", str(out)])
+    assert done.exit_code == 2
+    with pytest.raises(ResultsError, match="is not a run folder"):
+        CliRunner().invoke(command, [str(tmp_path)], catch_exceptions=False)
+
+
+def test_history_is_the_valid_runs_up_to_this_one(results):
+    found = read_past(results[1], "response_time")
+    assert found.started == ("2026-03-02T09:30:00Z", "2026-03-02T09:30:01Z")
+    assert "at least 8 runs" in found.note
+    key = next(k for k, name in found.values if (k.backend, k.pattern) == ("dynamodb", "cart.get"))
+    p99 = results[1].info.series[0].response_time_ms.p99
+    assert found.values[key, "p99"][-1] == p99
+    assert read_past(results[0], "response_time") is None
+
+
+def test_history_leaves_out_what_cannot_be_read_or_does_not_count(results, tmp_path):
+    folder = tmp_path / "results"
+    for number, one in enumerate(("valid", "invalid", "other", "this")):
+        write_run(
+            folder / f"2026030{number + 1}T000000Z-{one}",
+            series=made_series(PATTERNS),
+            seconds=5,
+            started_at=f"2026-03-0{number + 1}T00:00:00Z",
+            valid=one != "invalid",
+            scenario="cart" if one == "other" else "storefront",
+        )
+    (folder / "20260301T000001Z-broken").mkdir()
+    (folder / "20260301T000001Z-broken/run.json").write_text("{")
+    (folder / "latest").symlink_to("20260304T000000Z-this")
+    run = judge(folder / "20260304T000000Z-this")
+    found = read_past(run, "response_time")
+    assert found.started == ("2026-03-01T00:00:00Z", "2026-03-04T00:00:00Z")
+
+
+def test_change_points_are_marked_where_they_can_be_found(results, monkeypatch, tmp_path):
+    folder = tmp_path / "results"
+    for number in range(9):
+        path = folder / f"2026030{number + 1}T000000Z-x"
+        started = f"2026-03-0{number + 1}T00:00:00Z"
+        write_run(path, series=made_series(PATTERNS), seconds=4, started_at=started)
+    run = judge(path)
+    point = past_module.ChangePoint(4, 0.21)
+    monkeypatch.setattr(past_module, "can_find_change_points", lambda: True)
+    monkeypatch.setattr(past_module, "change_points", lambda values: [point])
+    found = read_past(run, "response_time")
+    assert set(found.changes.values()) == {(point,)}
+    done = CliRunner().invoke(command, [str(run.path)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "p99 +21%" in (run.path / "charts/history.svg").read_text()
+
+
+def shown(run, width=80):
+    console = Console(width=width, no_color=True, file=io.StringIO())
+    console.print(terminal_table(run))
+    return console.file.getvalue()
+
+
+def test_the_terminal_table_fits_80_columns(failed):
+    text = shown(failed)
+    lines = [line for line in text.splitlines() if line.startswith((" cart.", " session."))]
+    assert len(lines) == 9
+    assert "…" not in "\n".join(lines)
+    add = next(line for line in lines if "cart.add" in line)
+    assert add.split()[3] == "PASS"
+    assert add.split()[6] == "FAIL"
+    assert "target p99 10 ms" in text
+    assert "FAIL: " in text
+
+
+def test_the_terminal_table_of_an_unjudged_run(tmp_path):
+    run = write_run(tmp_path / "r", series=made_series(PATTERNS, rate_per_s=20.0), seconds=5)
+    text = shown(run)
+    assert "too few" in text
+    assert "This run has not been judged." in text
