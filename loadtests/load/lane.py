@@ -122,8 +122,9 @@ class Lane:
 
     def read_tally(self) -> Tally:
         """What has happened since the last reading."""
-        tally, self.tally = self.tally, Tally()
-        tally.least_free = min(tally.least_free, len(self._parked))
+        free = len(self._parked)
+        tally, self.tally = self.tally, Tally(least_free=free)
+        tally.least_free = min(tally.least_free, free)
         return tally
 
     def _wake(self) -> None:
