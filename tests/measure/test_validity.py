@@ -113,11 +113,13 @@ def check_broken(evidence: Evidence, rule: str, found: str, remedy: str) -> None
     assert signal.value > signal.limit
 
 
-def test_arrivals_still_waiting_at_the_end_count_as_having_waited():
+def test_arrivals_that_nobody_ever_took_count_as_having_waited():
+    """The last row is read after what waited has been counted, so it shows none."""
     evidence = healthy("worker 2")
     evidence.rows["worker 2"] = [
-        *rows("worker 2", SECONDS - 1, users=1),
+        *rows("worker 2", SECONDS - 2, users=1),
         *rows("worker 2", 1, users=1, behind_ms=2_000.0),
+        *rows("worker 2", 1, users=1),
     ]
     assert [r.rule for r in judge_validity(evidence)[1].reasons] == ["free users"]
 
