@@ -5,13 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
-from loadtests.judge.gate_calibration import GROWTHS, Coverage, Injection, Outcomes, Place, Plan
+from loadtests.judge.gate_calibration import (
+    GROWTHS,
+    Coverage,
+    Injection,
+    Outcomes,
+    Place,
+    Plan,
+    Scope,
+)
 from loadtests.judge.recordings import Recording
 from loadtests.judge.shares import Share
 from loadtests.measure.results import Run
 
 _PLACES: Mapping[Place, str] = {"all": "all calls (p50 and p99)", "tail": "beyond p95 only (p99)"}
+_SCOPES: Mapping[Scope, str] = {"series": "one pattern", "backend": "every pattern of a backend"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +95,13 @@ def _alarms(
 
 
 def _power(title: str, outcomes: Mapping[Injection, Outcomes]) -> Iterator[str]:
-    yield f"**Power**: one series slowed. {title}"
+    yield f"**Power**: what was slowed is named. {title}"
     yield ""
-    yield "| slowed | " + " | ".join(f"+{growth:.0%}" for growth in GROWTHS) + " |"
-    yield "|---|" + "---:|" * len(GROWTHS)
-    for place, words in _PLACES.items():
-        found = " | ".join(f"{outcomes[place, growth].power:.1%}" for growth in GROWTHS)
-        yield f"| {words} | {found} |"
+    yield "| slowed | where | " + " | ".join(f"+{growth:.0%}" for growth in GROWTHS) + " |"
+    yield "|---|---|" + "---:|" * len(GROWTHS)
+    for place, scope in product(_PLACES, _SCOPES):
+        found = " | ".join(f"{outcomes[place, scope, growth].power:.1%}" for growth in GROWTHS)
+        yield f"| {_PLACES[place]} | {_SCOPES[scope]} | {found} |"
     yield ""
 
 

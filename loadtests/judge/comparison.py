@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from loadtests.config import Relative
 from loadtests.errors import (
@@ -24,7 +24,7 @@ from loadtests.judge.family import broken_limits
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
 from loadtests.judge.quantiles import Quantile, estimate
-from loadtests.judge.ratios import PairedRatio, Ratio, spread_of
+from loadtests.judge.ratios import Ratio, spread_of
 from loadtests.measure.results import PERCENTILES, Key, Run, SeriesInfo
 from loadtests.patterns import PATTERNS
 
@@ -89,6 +89,28 @@ class Comparison:
         return codes.get(self.status, EXIT_INCONCLUSIVE)
 
 
+class Bounds(Protocol):
+    """A ratio with bounds at any one-sided level, and the quantiles it is made of."""
+
+    @property
+    def estimate(self) -> float:
+        """The ratio itself."""
+
+    @property
+    def subjects(self) -> tuple[Quantile, ...]:
+        """The subject's quantile in each of its runs."""
+
+    @property
+    def references(self) -> tuple[Quantile, ...]:
+        """The reference's quantiles."""
+
+    def low(self, level: float, /) -> float:
+        """Lower bound, too high with probability `level`."""
+
+    def high(self, level: float, /) -> float:
+        """Upper bound, too low with probability `level`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A ratio and what it is of."""
@@ -98,7 +120,7 @@ class Pair:
     pattern: str
     metric: str
     percentile: str
-    ratio: Ratio | PairedRatio
+    ratio: Bounds
 
 
 def compare_runs(

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, Literal
 
 import numpy as np
 
 from loadtests.config import Relative
-from loadtests.judge.comparison import Pair, decide
+from loadtests.judge.comparison import Bounds, Pair, decide
 from loadtests.judge.family import broken_limits
 from loadtests.judge.quantiles import estimate
 from loadtests.judge.ratios import Ratio, together
@@ -28,9 +29,11 @@ Place = Literal["all", "tail"]
 GROWTHS: Final = (0.05, 0.10, 0.20, 0.50)
 JUDGED: Final = {"p50": 0.10, "p99": 0.20}  # the default growth allowed
 PLACES: Final[tuple[Place, ...]] = ("all", "tail")
+SCOPES: Final[tuple[Scope, ...]] = ("series", "backend")
 TAIL_FROM: Final = 0.95  # "the tail only" slows the calls above this quantile
 Rule = Callable[[Sequence[Pair], float], list[str]]
-Injection = tuple[Place, float] | None
+Scope = Literal["series", "backend"]
+Injection = tuple[Place, Scope, float] | None
 Twins = dict[Key, tuple[Samples, Samples]]
 
 
@@ -141,12 +144,22 @@ def slowed(samples: Samples, growth: float, place: Place) -> Samples:
     return samples.scaled(1.0 + growth, above=samples.at_rank(rank))
 
 
+class _Remembered:
+    """A ratio whose bounds are worked out once: most are asked for again with each slowdown."""
+
+    def __init__(self, ratio: Bounds) -> None:
+        self.estimate = ratio.estimate
+        self.subjects, self.references = ratio.subjects, ratio.references
+        self.low = cache(ratio.low)
+        self.high = cache(ratio.high)
+
+
 def _pairs_of(key: Key, a: Samples, b: Samples, interleaved: bool) -> list[Pair]:
     """The ratios judged of one series: second twin over first, p50 and p99."""
     found = []
     for name in JUDGED if a.calls and b.calls else ():
         old, new = estimate(a, PERCENTILES[name]), estimate(b, PERCENTILES[name])
-        ratio = together(new, old) if interleaved else Ratio((new,), (old,))
+        ratio = _Remembered(together(new, old) if interleaved else Ratio((new,), (old,)))
         side = f"{key.backend}/{key.driver}"
         found.append(Pair(side, side, key.pattern, key.metric, name, ratio))
     return found
@@ -178,41 +191,53 @@ def measure_outcomes(
     interleaved: bool,
     progress: Progress,
 ) -> dict[Injection, Outcomes]:
-    """Outcomes without change (None) and with each slowdown in one series, chosen anew each time.
+    """Outcomes without change (None) and with each slowdown, in a series chosen anew each time.
 
-    A slowdown of all calls is found when p50 or p99 of its series fails, one of the tail when p99
-    does.
+    A slowdown hits one series or its whole backend. One of all calls is found when p50 or p99 of
+    something slowed fails, one of the tail when p99 does.
     """
-    injections: list[Injection] = [None, *((p, g) for p in PLACES for g in GROWTHS)]
+    injections: list[Injection] = [None]
+    injections += [(p, s, g) for p in PLACES for s in SCOPES for g in GROWTHS]
     found = {injection: Outcomes() for injection in injections}
     for number in range(plan.comparisons):
         progress(number, plan.comparisons)
         twins = draw()
-        same = {key: _pairs_of(key, *twins[key], interleaved) for key in sorted(twins)}
-        slow = sorted(twins)[int(rng.integers(len(twins)))]
+        keys = sorted(twins)
+        same = {key: _pairs_of(key, *twins[key], interleaved) for key in keys}
+        chosen = keys[int(rng.integers(len(keys)))]
         for injection in injections:
-            pairs = same
-            if injection is not None:
-                a, b = twins[slow]
-                changed = slowed(b, injection[1], injection[0])
-                pairs = same | {slow: _pairs_of(slow, a, changed, interleaved)}
+            slow = [] if injection is None else _hit(keys, chosen, injection[1])
+            pairs = same | {
+                key: _pairs_of(key, twins[key][0], _slowed(twins[key][1], injection), interleaved)
+                for key in slow
+            }
             flat = [(key, one) for key, held in pairs.items() for one in held]
             statuses = rule([one for _, one in flat], plan.confidence)
             _note(found[injection], flat, statuses, slow, injection)
     return found
 
 
+def _hit(keys: Sequence[Key], chosen: Key, scope: Scope) -> list[Key]:
+    if scope == "series":
+        return [chosen]
+    return [key for key in keys if key.backend == chosen.backend]
+
+
+def _slowed(samples: Samples, injection: Injection) -> Samples:
+    return samples if injection is None else slowed(samples, injection[2], injection[0])
+
+
 def _note(
     outcomes: Outcomes,
     pairs: Sequence[tuple[Key, Pair]],
     statuses: Sequence[str],
-    slow: Key,
+    slow: Sequence[Key],
     injection: Injection,
 ) -> None:
     overall = next((s for s in ("FAIL", "INCONCLUSIVE") if s in statuses), "PASS")
     outcomes.statuses[overall] += 1
     wanted = ("p50", "p99") if injection and injection[0] == "all" else ("p99",)
     outcomes.named += any(
-        status == "FAIL" and key == slow and pair.percentile in wanted
+        status == "FAIL" and key in slow and pair.percentile in wanted
         for (key, pair), status in zip(pairs, statuses, strict=True)
     )

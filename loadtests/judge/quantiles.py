@@ -1,11 +1,10 @@
 """Confidence bounds of a quantile that respect the likeness of neighbouring calls.
 
 Order statistics with an effective sample size. How much less than independent the calls are is
-measured on the share of calls above the quantile, second by second, by its long-run variance (the
-mean of the lowest squared cosine transforms: Lazarus, Lewis, Stock and Watson, "HAR Inference",
-JBES 2018). The share then gets exact binomial bounds at the effective size (Korn and Graubard,
-Survey Methodology 1998), which are read back as times (Woodruff, JASA 1952). Nothing is random.
-docs/decisions/verdict.md has the choice and its measured coverage.
+measured on the share of calls above the quantile, second by second (`likeness.py`). The share then
+gets exact binomial bounds at the effective size (Korn and Graubard, Survey Methodology 1998), which
+are read back as times (Woodruff, JASA 1952). Nothing is random. docs/decisions/verdict.md has the
+choice and its measured coverage.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ from typing import Final
 
 import numpy as np
 
-from loadtests.judge.distributions import beta_cdf, normal_quantile, t_quantile
+from loadtests.judge.distributions import beta_cdf, normal_quantile
+from loadtests.judge.likeness import degrees_of, deviations_of, long_run_variance
 from loadtests.judge.samples import Floats, Samples, value_ms
 
-LEAST_UNITS: Final = 10  # fewer seconds than this do not show how alike neighbours are
 MOST_UNITS: Final = 10_000_000
-NORMAL_DEGREES: Final = 10_000.0  # from here on Student's t is the normal
 ENOUGH_ABOVE: Final = 10  # calls above a threshold from which its clustering can be seen
 
 
@@ -29,16 +27,22 @@ ENOUGH_ABOVE: Final = 10  # calls above a threshold from which its clustering ca
 class Quantile:
     """An estimated quantile: `calls` measured, worth `calls / likeness` independent ones.
 
-    `likeness` is the design effect, at least 1. `transforms`, the cosine transforms behind it, and
-    `within`, the part of the calls' variance that is within units, serve paired comparison.
+    `likeness` is the design effect, at least 1. For paired comparison: `residuals`, how many more
+    calls of each unit than expected lie above, in standard deviations of the whole, and `within`,
+    the part of the calls' variance that is within units.
     """
 
     q: float
     samples: Samples
     estimate_ms: float
     likeness: float
-    transforms: Floats
+    residuals: Floats
     within: float = 1.0
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom of `likeness`."""
+        return degrees_of(self.samples.units)
 
     @property
     def calls(self) -> int:
@@ -66,23 +70,23 @@ class Quantile:
 
     def calls_to_carry(self, level: float) -> int | None:
         """Calls of this likeness that give a finite upper bound; None when there are enough."""
-        units, known = self.samples.units, transform_count(self.samples.units)
+        units, known = self.samples.units, self.degrees
         wanted = least_calls(self.q, level) * self.likeness
         held = float(self.calls)
         while units < MOST_UNITS:
-            transforms = transform_count(units)
+            degrees = degrees_of(units)
             calls = self.calls * units / self.samples.units
-            needed = wanted / _inflation(self.likeness, transforms, level) if transforms else calls
-            if transforms and needed <= calls:
+            needed = wanted / _inflation(self.likeness, degrees, level) if degrees else calls
+            if degrees and needed <= calls:
                 if units == self.samples.units:
                     return None
-                return math.ceil(max(needed, held if transforms == known else calls))
-            held, known = calls, transforms
+                return math.ceil(max(needed, held if degrees == known else calls))
+            held, known = calls, degrees
             units = max(units + 1, math.ceil(units * 1.02))
         return math.ceil(wanted)
 
     def _effective(self, level: float) -> float:
-        return effective_calls(self.calls, self.likeness, self.transforms.size, level)
+        return effective_calls(self.calls, self.likeness, self.degrees, level)
 
 
 def estimate(samples: Samples, q: float) -> Quantile:
@@ -96,48 +100,30 @@ def estimate(samples: Samples, q: float) -> Quantile:
     rank = max(1, min(n, math.ceil(q * n - 1e-9 * n)))
     above = samples.calls_above(_threshold(samples, q)).astype(np.float64)
     calls = samples.calls_by_unit().astype(np.float64)
-    transforms = _transforms(above, calls)
-    likeness = max(1.0, float(np.mean(transforms**2))) if transforms.size else 1.0
+    residuals = _residuals(above, calls)
     return Quantile(
         q,
         samples,
         value_ms(samples.at_rank(rank)),
-        likeness,
-        transforms,
+        max(1.0, long_run_variance(residuals)),
+        residuals,
         _within(above, calls),
     )
 
 
-def transform_count(units: int) -> int:
-    """How many cosine transforms `units` units carry: 0.4 × units^(2/3); none for under ten."""
-    return round(0.4 * units ** (2 / 3)) if units >= LEAST_UNITS else 0
-
-
-def effective_calls(calls: int, likeness: float, transforms: int, level: float) -> float:
+def effective_calls(calls: int, likeness: float, degrees: int, level: float) -> float:
     """Independent calls that `calls` are worth at one-sided `level`.
 
     Student's t in place of the normal pays for `likeness` being an estimate itself.
     """
-    if not transforms:
+    if not degrees:
         return 0.0
-    return calls / likeness * _inflation(likeness, transforms, level)
+    return calls / likeness * _inflation(likeness, degrees, level)
 
 
-def deviations_of(likeness: float, transforms: int, level: float) -> float:
-    """How many standard deviations away a bound is.
-
-    Student's t, whose degrees of freedom are those of the excess of `likeness` over 1: the part
-    beyond it is estimated, the binomial part is known (Satterthwaite, Biometrics Bulletin 1946).
-    """
-    excess = 1.0 - 1.0 / likeness
-    if excess * excess * NORMAL_DEGREES <= transforms:
-        return normal_quantile(1.0 - level)
-    return t_quantile(1.0 - level, transforms / (excess * excess))
-
-
-def _inflation(likeness: float, transforms: int, level: float) -> float:
+def _inflation(likeness: float, degrees: int, level: float) -> float:
     normal = normal_quantile(1.0 - level)
-    return (normal / deviations_of(likeness, transforms, level)) ** 2
+    return (normal / deviations_of(likeness, degrees, level)) ** 2
 
 
 def least_calls(q: float, level: float) -> int:
@@ -152,21 +138,13 @@ def _threshold(samples: Samples, q: float) -> int:
     return samples.at_rank(max(1, min(n, math.ceil(n - above - 1e-9 * n))))
 
 
-def _transforms(above: Floats, calls: Floats) -> Floats:
-    """Cosine transforms of the share above a bucket, in units of an independent call's deviation.
-
-    Their mean square is the design effect: 1 when calls are independent.
-    """
+def _residuals(above: Floats, calls: Floats) -> Floats:
+    """By unit, calls above beyond their expected share; their sum has variance 1 if independent."""
     share = float(above.sum() / calls.sum())
-    count = transform_count(calls.size)
     if not 0.0 < share < 1.0:
-        return np.ones(count)
-    residual = above - share * calls
-    order = np.arange(1, count + 1)[:, None]
-    moment = (np.arange(calls.size) + 0.5) / calls.size
-    waves = np.sqrt(2.0) * np.cos(np.pi * order * moment)
-    transforms: Floats = (waves @ residual) / math.sqrt(share * (1.0 - share) * calls.sum())
-    return transforms
+        return np.zeros(calls.size)
+    residuals: Floats = (above - share * calls) / math.sqrt(share * (1.0 - share) * calls.sum())
+    return residuals
 
 
 def _within(above: Floats, calls: Floats) -> float:

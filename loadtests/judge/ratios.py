@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loadtests.judge.distributions import normal_quantile, t_quantile
-from loadtests.judge.quantiles import Quantile, deviations_of
+from loadtests.judge.likeness import deviations_of, long_run_variance
+from loadtests.judge.quantiles import Quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ class Ratio:
 class PairedRatio:
     """`subject` over `reference`, measured over the same units of one run.
 
-    What both felt alike cancels: the variance is that of the difference of their cosine
-    transforms, each in steps of its own log quantile; never below the variance within units.
+    What both felt alike cancels: the variance is that of the difference of their residuals, each
+    in steps of its own log quantile, and never below the variance within units.
     """
 
     subject: Quantile
@@ -103,18 +104,18 @@ class PairedRatio:
             return math.inf
         deviations = normal_quantile(1.0 - level)
         step, other_step = own / deviations, other / deviations
-        difference = step * self.subject.transforms - other_step * self.reference.transforms
+        difference = step * self.subject.residuals - other_step * self.reference.residuals
         alone = step * step * self.subject.within + other_step * other_step * self.reference.within
-        variance = max(float(np.mean(difference**2)), alone)
+        variance = max(long_run_variance(difference), alone)
         if not variance:
             return 0.0
         likeness = variance / alone if alone else math.inf
-        return math.sqrt(variance) * deviations_of(likeness, difference.size, level)
+        return math.sqrt(variance) * deviations_of(likeness, self.subject.degrees, level)
 
 
 def together(subject: Quantile, reference: Quantile) -> PairedRatio:
     """The ratio of two series of one run. Raises ValueError when their units differ."""
-    if subject.transforms.size != reference.transforms.size:
+    if subject.residuals.size != reference.residuals.size:
         raise ValueError("the two series have different units of time")
     return PairedRatio(subject, reference)
 

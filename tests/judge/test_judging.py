@@ -21,7 +21,7 @@ def one_series(path, *, seconds=60, series=CART_GET, **settings):
 
 def test_a_healthy_run_passes_with_intervals_inside_their_limits(tmp_path):
     verdict = judge_run(
-        write_run(tmp_path / "run", series=made_series(rate_per_s=110.0), seconds=40),
+        write_run(tmp_path / "run", series=made_series(rate_per_s=110.0, drift=0.05), seconds=40),
         Slo(),
         Gate(),
     )

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.judge.quantiles import effective_calls, estimate, least_calls, transform_count
+from loadtests.judge.likeness import long_run_variance
+from loadtests.judge.quantiles import effective_calls, estimate, least_calls
 from loadtests.judge.samples import Samples, by_block
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.results import Interval
@@ -105,32 +106,27 @@ def test_bounds_enclose_the_estimate_and_widen_as_the_level_falls(seed, q):
     assert lows[0] <= found.estimate_ms <= highs[0]
 
 
-def slow_likeness(values_by_second, q):
-    """The design effect by the definition: one loop a transform, one a second."""
-    everything = sorted(v for second in values_by_second for v in second)
-    n, seconds = len(everything), len(values_by_second)
-    threshold = everything[math.ceil(q * n - 1e-9) - 1]
-    share = sum(v > threshold for v in everything) / n
-    squares = []
-    for j in range(1, transform_count(seconds) + 1):
-        total = 0.0
-        for t, second in enumerate(values_by_second):
-            residual = sum(v > threshold for v in second) - share * len(second)
-            total += math.sqrt(2) * math.cos(math.pi * j * (t + 0.5) / seconds) * residual
-        squares.append(total**2 / (share * (1 - share) * n))
-    return max(1.0, sum(squares) / len(squares))
-
-
-@pytest.mark.parametrize("q", [0.5, 0.9, 0.95])
-def test_likeness_against_its_definition(q):
+def test_likeness_is_the_long_run_variance_over_that_of_independent_calls():
     rng = np.random.default_rng(5)
     values = [
         (rng.integers(1, 1_000, 20) * (2 if second % 16 < 8 else 1)).tolist()
         for second in range(40)
     ]
-    found = estimate(seconds_of(values), q)
-    assert found.likeness == pytest.approx(slow_likeness(values, q))
+    everything = sorted(v for second in values for v in second)
+    threshold = everything[math.ceil(0.9 * 800 - 1e-9) - 1]
+    share = sum(v > threshold for v in everything) / 800
+    residuals = [sum(v > threshold for v in second) - share * 20 for second in values]
+    expected = long_run_variance(np.array(residuals)) / (800 * share * (1 - share))
+    found = estimate(seconds_of(values), 0.9)
+    assert found.likeness == pytest.approx(max(1.0, expected))
     assert found.likeness > 1.2
+
+
+def test_variance_within_units_by_its_definition():
+    values = [[1, 1, 1, 1], [1, 9, 9, 9], [9, 9]]
+    found = estimate(seconds_of(values), 0.5)  # the 5th of 10 is 1: five lie above
+    by_unit = [n * (k / n) * (1 - k / n) * n / (n - 1) for n, k in ((4, 0), (4, 3), (2, 2))]
+    assert found.within == pytest.approx(sum(by_unit) / (10 * 0.25))
 
 
 def test_slow_stretches_widen_the_interval():
