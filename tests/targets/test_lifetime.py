@@ -166,6 +166,16 @@ def test_the_databases_listen_on_loopback_only(run):
     assert sorted(set(listening)) == [("java", "127.0.0.1"), ("postgres", "127.0.0.1")]
 
 
+def test_a_ctrl_c_for_the_run_does_not_reach_the_databases(run):
+    """A run may want them still, to finish what it began."""
+    process = run()
+    await_line(process, "ready")
+    holder, servers = family(process)
+    assert os.getpgid(process.pid) == process.pid
+    assert process.pid not in {os.getpgid(p.pid) for p in [holder, *servers]}
+    assert process.pid not in {os.getsid(p.pid) for p in [holder, *servers]}
+
+
 def test_hold_started_by_hand_says_what_it_is_for():
     held = subprocess.run(
         [sys.executable, "-m", "loadtests", "targets", "hold"],
