@@ -1,0 +1,162 @@
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from loadtests.config import Config, Gate, Slo
+from loadtests.errors import ResultsError, UsageError
+from loadtests.judge.baseline import (
+    baseline_names,
+    find_baseline,
+    promote,
+    read_baseline,
+    read_promotion,
+)
+from loadtests.judge.judging import judge_run
+from loadtests.measure.results import read_run
+from tests.run_folders import made_series, write_run
+
+WHEN = "2026-03-02T10:00:00Z"
+PASSED = {"status": "PASS"}
+
+
+def a_run(path, *, seed=1, verdict=PASSED, **settings):
+    series = made_series(["cart.get"], rate_per_s=30.0)
+    return write_run(path, series=series, seconds=12, seed=seed, verdict=verdict, **settings)
+
+
+def promoted(tmp_path, *runs, **settings):
+    settings = {"name": None, "promoted_at": WHEN} | settings
+    return promote([run.path for run in runs], tmp_path / "results", **settings)
+
+
+def test_promoted_runs_come_back_whole(tmp_path):
+    runs = [a_run(tmp_path / f"r{i}", seed=i) for i in range(3)]
+    assert promoted(tmp_path, *runs) == "storefront"
+    shutil.rmtree(tmp_path / "r0")
+    found = read_baseline("storefront", tmp_path / "results")
+    assert [run.info.id for run in found.runs] == ["r0", "r1", "r2"]
+    assert found.runs[0].intervals == runs[0].intervals
+    record = read_promotion("storefront", tmp_path / "results")
+    assert (record.promoted_at, record.forced) == (WHEN, {})
+
+
+def test_promoting_again_replaces(tmp_path):
+    promoted(tmp_path, a_run(tmp_path / "r0"), a_run(tmp_path / "r1"), name="main")
+    promoted(tmp_path, a_run(tmp_path / "r2"), name="main")
+    assert [r.info.id for r in read_baseline("main", tmp_path / "results").runs] == ["r2"]
+    assert baseline_names(tmp_path / "results") == ["main"]
+    assert [p.name for p in (tmp_path / "results" / "baseline").iterdir()] == ["main"]
+
+
+@pytest.mark.parametrize("status", ["FAIL", "INVALID", None])
+def test_what_did_not_pass_is_promoted_only_by_force_with_a_reason_on_record(tmp_path, status):
+    run = a_run(tmp_path / "r0", verdict={"status": status} if status else None)
+    for settings in ({}, {"force": True}, {"reason": "because"}):
+        with pytest.raises(ResultsError, match=f"r0 .{status or 'not judged'}"):
+            promoted(tmp_path, run, **settings)
+    assert baseline_names(tmp_path / "results") == []
+    promoted(tmp_path, run, force=True, reason="new hardware")
+    record = read_promotion("storefront", tmp_path / "results")
+    assert record.forced == {"r0": status or "not judged"}
+    assert record.reason == "new hardware"
+
+
+def test_runs_made_otherwise_do_not_make_one_baseline(tmp_path):
+    runs = [a_run(tmp_path / "r0"), a_run(tmp_path / "r1", environment={"kernel": "other"})]
+    with pytest.raises(ResultsError, match=r"environment\.kernel"):
+        promoted(tmp_path, *runs)
+
+
+@pytest.mark.parametrize("name", ["../up", ".hidden", "a/b", "", "x" * 200])
+def test_a_name_is_a_folders(tmp_path, name):
+    run = a_run(tmp_path / "r0")
+    with pytest.raises(UsageError):
+        promoted(tmp_path, replace(run), name=name or " ")
+
+
+def test_the_same_run_twice_is_refused(tmp_path):
+    run = a_run(tmp_path / "r0")
+    with pytest.raises(UsageError, match="named twice"):
+        promoted(tmp_path, run, run)
+
+
+def test_a_failed_promotion_leaves_the_old_baseline(tmp_path):
+    promoted(tmp_path, a_run(tmp_path / "r0"), name="main")
+    broken = a_run(tmp_path / "r1")
+    (broken.path / "latency.hlog").unlink()
+    with pytest.raises(ResultsError, match=r"latency\.hlog is missing"):
+        promoted(tmp_path, broken, name="main")
+    assert [r.info.id for r in read_baseline("main", tmp_path / "results").runs] == ["r0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"schema_version": 9}', "schema_version 9"),
+        ('{"promoted_at": ', "cut short"),
+        ('{"promoted_at": "x", "runs": 3}', "field runs"),
+        ("[]", "the whole file"),
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path, text, message):
+    promoted(tmp_path, a_run(tmp_path / "r0"), name="main")
+    (tmp_path / "results" / "baseline" / "main" / "baseline.json").write_text(text)
+    with pytest.raises(ResultsError, match=message) as caught:
+        read_baseline("main", tmp_path / "results")
+    assert "baseline.json" in caught.value.message
+
+
+def test_an_unknown_baseline_names_those_known(tmp_path):
+    promoted(tmp_path, a_run(tmp_path / "r0"), name="main")
+    with pytest.raises(ResultsError) as caught:
+        read_baseline("mian", tmp_path / "results")
+    assert "main" in caught.value.hint
+
+
+def config(tmp_path, baseline="auto"):
+    return Config(results=str(tmp_path / "results"), gate=Gate(baseline=baseline))
+
+
+def test_the_baseline_made_alike_is_found_by_itself(tmp_path):
+    run = a_run(tmp_path / "new", seed=9)
+    assert find_baseline(run, config(tmp_path)) is None
+    promoted(tmp_path, a_run(tmp_path / "r0", environment={"kernel": "other"}), name="elsewhere")
+    promoted(tmp_path, a_run(tmp_path / "r1"), name="here")
+    assert find_baseline(run, config(tmp_path)).name == "here"
+    assert find_baseline(run, config(tmp_path, "none")) is None
+    named = find_baseline(run, config(tmp_path, "elsewhere"))
+    with pytest.raises(ResultsError, match=r"environment\.kernel"):
+        judge_run(run, Slo(), Gate(), named)
+
+
+def test_where_only_unlike_ones_are_the_verdict_says_so(tmp_path):
+    run = a_run(tmp_path / "new", seed=9, config={"patterns": ["cart.get"]})
+    promoted(
+        tmp_path,
+        a_run(tmp_path / "r0", environment={"kernel": "old"}, config={"patterns": ["cart.get"]}),
+        name="elsewhere",
+    )
+    found = find_baseline(run, config(tmp_path))
+    assert found.runs == ()
+    verdict = judge_run(run, Slo(), Gate(), found)
+    assert "Not held against baseline elsewhere" in verdict.sentence
+    assert verdict.baseline["refused"] == ["environment.kernel: Linux 6.1.0 x86_64, old"]
+    assert not any(one.unit == "ratio" for one in verdict.limits)
+
+
+def test_a_baseline_of_another_scenario_is_no_candidate(tmp_path):
+    promoted(tmp_path, a_run(tmp_path / "r0", scenario="mine"))
+    assert find_baseline(a_run(tmp_path / "new"), config(tmp_path)) is None
+
+
+def test_a_baseline_that_lacks_a_series_is_named(tmp_path):
+    promoted(tmp_path, a_run(tmp_path / "r0"), name="main")
+    file = tmp_path / "results" / "baseline" / "main" / "r0" / "run.json"
+    raw = json.loads(file.read_text())
+    raw["series"] = [one for one in raw["series"] if one["backend"] == "dynamodb"]
+    file.write_text(json.dumps(raw))
+    run = read_run(a_run(tmp_path / "new").path)
+    with pytest.raises(ResultsError, match="drivers"):
+        judge_run(run, Slo(), Gate(), read_baseline("main", tmp_path / "results"))
