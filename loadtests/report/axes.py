@@ -72,9 +72,9 @@ def limit_line(
     )
 
 
-def seconds_axis(ax: Axes, start_s: float, end_s: float, warm_up_end_s: float | None) -> None:
+def seconds_axis(ax: Axes, start_s: float, end_s: float, warm_up_end_s: float) -> None:
     """Time along the run, in seconds or minutes, with the warm-up shaded."""
-    if warm_up_end_s is not None and warm_up_end_s > start_s:
+    if warm_up_end_s > start_s:
         ax.axvspan(start_s, warm_up_end_s, color=LIGHT["warm"], linewidth=0, zorder=0)
         ax.annotate(
             "warm-up",

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from loadtests.report.axes import PLATE, limit_line
 from loadtests.report.charts import Chart, Entry, Margins, Panel, Table, nice_limit
 from loadtests.report.palette import LIGHT
-from loadtests.report.rounding import Number
+from loadtests.report.rounding import Number, plain
 from loadtests.report.series import Subject
 
 _BAR: float = 0.19  # inches
@@ -128,6 +129,7 @@ def _draw(
     ax.tick_params(axis="y", labelcolor=LIGHT["ink"])
     ax.set_xlim(0, top)
     ax.set_xlabel("milliseconds")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
     ax.grid(axis="y", visible=False)
     ax.spines["left"].set_visible(False)
     limit_line(ax, group.limit_ms, vertical=True)

@@ -71,7 +71,7 @@ def _draw(
         if path is not None:
             ax.add_patch(PathPatch(path, facecolor=LIGHT[role], linewidth=0, antialiased=False))
     columns = made.levels.shape[1]
-    seconds_axis(ax, made.start_s, made.start_s + columns * made.column_s, None)
+    seconds_axis(ax, made.start_s, made.start_s + columns * made.column_s, 0)
     if warm > made.start_s:
         ax.axvline(warm, color=LIGHT["muted"], linewidth=1, linestyle=DASH)
         ax.annotate(

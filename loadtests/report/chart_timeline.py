@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from matplotlib.axes import Axes
@@ -12,13 +12,13 @@ from loadtests.report.charts import Chart, Entry, Margins, Panel, nice_limit
 from loadtests.report.palette import LIGHT
 from loadtests.report.rounding import digits, milliseconds, seconds
 from loadtests.report.series import Series, Subject, patterns_of, subjects_of
-from loadtests.report.windows import MOST_WINDOWS, Window, window_length_s, windows
+from loadtests.report.windows import Window, rates, window_length_s, windows
 
 _Lines = Sequence[tuple[str, Sequence[Window]]]
 
 
 def timeline_chart(
-    series: Sequence[Series], metric: str, limit_ms: float | None, words: str
+    series: Sequence[Series], metric: str, limit_ms: float | None, words: str, warm_up_s: float
 ) -> Chart | None:
     """None when nothing was recorded."""
     length_s = window_length_s(series)
@@ -40,7 +40,7 @@ def timeline_chart(
             draw=partial(
                 _draw,
                 lines=[(s.role, cut[pattern, s]) for s in subjects if (pattern, s) in cut],
-                extent=_extent(every),
+                extent=_extent(every, warm_up_s),
                 reach=reach,
                 limit_ms=limit_ms,
             ),
@@ -61,11 +61,10 @@ def timeline_chart(
     )
 
 
-def _extent(every: Sequence[Window]) -> tuple[float, float, float | None]:
+def _extent(every: Sequence[Window], warm_up_s: float) -> tuple[float, float, float]:
     """First and last second, and where the warm-up ends."""
-    warm = [w.start_s + w.length_s for w in every if w.warm_up]
     end = max(w.start_s + w.length_s for w in every)
-    return min(w.start_s for w in every), end, max(warm) if warm else None
+    return min(w.start_s for w in every), end, warm_up_s
 
 
 def _said(subject: Subject, found: Sequence[Window]) -> str:
@@ -82,7 +81,7 @@ def _draw(
     ax: Axes,
     *,
     lines: _Lines,
-    extent: tuple[float, float, float | None],
+    extent: tuple[float, float, float],
     reach: tuple[float, float],
     limit_ms: float | None,
 ) -> None:
@@ -98,11 +97,13 @@ def _draw(
     limit_line(ax, limit_ms)
 
 
-def throughput_chart(series: Sequence[Series], offered_per_s: float | None) -> Chart | None:
+def throughput_chart(
+    series: Sequence[Series], offered_per_s: float | None, warm_up_s: float
+) -> Chart | None:
     """Calls begun each second on each subject, beside the rate the schedule asked for."""
     subjects = subjects_of(series)
-    rates = {s: _rates([one for one in series if one.subject == s]) for s in subjects}
-    every = [w for found in rates.values() for w in found]
+    found_rates = {s: rates([one for one in series if one.subject == s]) for s in subjects}
+    every = [w for found in found_rates.values() for w in found]
     if not every:
         return None
     top = nice_limit([w.calls / w.length_s for w in every if w.length_s], offered_per_s or 0)
@@ -117,14 +118,14 @@ def throughput_chart(series: Sequence[Series], offered_per_s: float | None) -> C
                 _draw_rate,
                 role=subject.role,
                 found=found,
-                extent=_extent(every),
+                extent=_extent(every, warm_up_s),
                 top=top,
                 offered=offered_per_s,
             ),
             height_in=1.9,
             width_in=4.6,
         )
-        for subject, found in rates.items()
+        for subject, found in found_rates.items()
         if found
     )
     return Chart(
@@ -135,36 +136,6 @@ def throughput_chart(series: Sequence[Series], offered_per_s: float | None) -> C
         panels=panels,
         legend=tuple(legend),
     )
-
-
-def _rates(series: Sequence[Series]) -> list[Window]:
-    total: dict[tuple[float, float, bool], int] = {}
-    length_s = 1
-    ends = [i.start_s for s in series for i in s.intervals.get("response_time", ())]
-    if ends:
-        length_s = max(1, round((max(ends) - min(ends)) / MOST_WINDOWS))
-    for one in series:
-        for w in windows(one, "response_time", length_s):
-            place = (w.start_s, w.length_s, w.warm_up)
-            total[place] = total.get(place, 0) + w.calls
-    merged = _joined(total)
-    return [Window(*place, calls, None, None) for place, calls in sorted(merged.items())]
-
-
-def _joined(total: Mapping[tuple[float, float, bool], int]) -> dict[tuple[float, float, bool], int]:
-    """Windows that overlap (a series silent for a second starts late) counted as one."""
-    joined: dict[tuple[float, float, bool], int] = {}
-    last: tuple[float, float, bool] | None = None
-    for place in sorted(total):
-        if last is not None and place[2] == last[2] and place[0] < last[0] + last[1] - 0.001:
-            start, end = last[0], max(last[0] + last[1], place[0] + place[1])
-            calls = joined.pop(last) + total[place]
-            last = (start, end - start, last[2])
-            joined[last] = calls
-        else:
-            last = place
-            joined[place] = total[place]
-    return joined
 
 
 def _spread(found: Sequence[Window]) -> str:
@@ -179,7 +150,7 @@ def _draw_rate(
     *,
     role: str,
     found: Sequence[Window],
-    extent: tuple[float, float, float | None],
+    extent: tuple[float, float, float],
     top: float,
     offered: float | None,
 ) -> None:

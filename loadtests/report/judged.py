@@ -7,6 +7,7 @@ from elsewhere, from another version, or half-written.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ VERDICTS: Final = ("PASS", "FAIL", "INCONCLUSIVE", "INVALID")
 _WORST: Final = ("INVALID", "FAIL", "INCONCLUSIVE", "PASS")
 RATIO: Final = "_ratio"
 _HEADLINE: Final = 120
+_COUNTED: Final = re.compile(r"(\d+ of \d+ limits \w+): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +120,12 @@ def _split(text: str, status: str) -> tuple[str, str]:
     """One sentence for the headline, and what follows it: `3 of 36 limits broken.` and which."""
     text = text.removeprefix(f"{status}: ")
     text = text[:1].upper() + text[1:]
-    if len(text) > _HEADLINE and 0 < text.find(": ") < _HEADLINE:
-        first, _, rest = text.partition(": ")
-        return f"{first}.", rest
+    if len(text) <= _HEADLINE:
+        return text, ""
+    if counted := _COUNTED.match(text):
+        return f"{counted[1]}.", text[counted.end() :]
     first, dot, rest = text.partition(". ")
-    return (first + dot.strip(), rest) if len(text) > _HEADLINE else (text, "")
+    return first + dot.strip(), rest
 
 
 def _limit(one: Mapping[str, Any]) -> Limit:

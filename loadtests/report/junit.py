@@ -36,9 +36,9 @@ def _suites(page: Page) -> Iterator[TestSuite]:
     for signal in signals_of(page.run):
         if signal.ok is None:
             continue
-        case = TestCase(f"{signal.text} {signal.limit}".strip(), f"{scenario}.generator")
+        case = TestCase(f"{signal.name} {signal.limit}".strip(), f"{scenario}.generator")
         if not signal.ok:
-            case.result = [Error(f"{signal.text}: {signal.value}", "INVALID")]
+            case.result = [Error(signal.words or f"{signal.name}: {signal.value}", "INVALID")]
         run.add_testcase(case)
     yield run
     for subject in page.subjects:
@@ -51,7 +51,7 @@ def _suites(page: Page) -> Iterator[TestSuite]:
 
 
 def _verdict(page: Page) -> TestCase:
-    case = TestCase("verdict", f"{page.setting.scenario}.run", page.run.info.duration_s)
+    case = TestCase("verdict", f"{page.setting.scenario}.run", page.measured_s)
     status, sentence = page.judged.status, page.judged.sentence
     if status == "FAIL":
         case.result = [Failure(sentence, status)]

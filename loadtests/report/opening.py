@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.measure.results import Run
+from loadtests.measure.results import Run, Validity
 from loadtests.report.judged import NOT_JUDGED
 from loadtests.report.page import Page, Row
 from loadtests.report.rounding import clean, percent, plain, seconds
@@ -38,14 +38,24 @@ def notes_of(page: Page) -> list[str]:
     if info.validity is None:
         notes.append("The generator's health was not judged, so the figures may be its own doing.")
     else:
-        notes += [
-            f"{clean(r.found, longest=400).rstrip('.')}. Remedy: {clean(r.remedy, longest=400)}."
-            for r in info.validity.reasons
-        ]
+        notes += _reasons(info.validity)
     quiet = [f"{s.pattern} on {s.subject.label}" for s in page.series if not s.calls]
     if quiet:
         notes.append(f"No call was made for {', '.join(quiet)}.")
     return notes
+
+
+def _reasons(validity: Validity) -> list[str]:
+    """Why the run does not count; reasons with one remedy share a line."""
+    found: dict[str, list[str]] = {}
+    for reason in validity.reasons:
+        remedy = clean(reason.remedy, longest=400)
+        found.setdefault(remedy, []).append(_sentence(clean(reason.found, longest=400)))
+    return [f"{' '.join(texts)} Remedy: {_sentence(remedy)}" for remedy, texts in found.items()]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def facts_of(page: Page) -> list[Fact]:
@@ -53,7 +63,7 @@ def facts_of(page: Page) -> list[Fact]:
     info, rows = page.run.info, page.rows
     calls = int(sum(r.calls.value or 0 for r in rows))
     failed = int(sum(r.errors.value or 0 for r in rows))
-    measured = seconds(info.duration_s) if info.duration_s else "an unknown time"
+    measured = seconds(page.measured_s) if page.measured_s else "no time at all"
     warm_up = f", after {seconds(info.warm_up_s)} of warm-up" if info.warm_up_s else ""
     share = f"{percent(failed / calls).text} of calls" if failed and calls else "no call failed"
     return [

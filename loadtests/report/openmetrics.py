@@ -37,7 +37,7 @@ def _run(page: Page) -> Iterator[str]:
         yield _sample(name, {name: status}, int(status == page.judged.status))
     name = f"{PREFIX}_duration_seconds"
     yield from _head(name, "gauge", "Length of the measured part.", "seconds")
-    yield _sample(name, {}, info.duration_s)
+    yield _sample(name, {}, page.measured_s)
 
 
 def _times(page: Page) -> Iterator[str]:

@@ -24,7 +24,7 @@ from loadtests.report.rounding import (
     span,
 )
 from loadtests.report.series import Series, Subject, patterns_of, read_series, subjects_of
-from loadtests.report.setting import Setting, read_setting
+from loadtests.report.setting import Setting, measured_of, read_setting
 
 PERCENTILES: Final = {"p50": 0.5, "p99": 0.99}
 METRIC_WORDS: Final = {
@@ -75,6 +75,7 @@ class Page:
 
     run: Run
     setting: Setting
+    measured_s: float
     metric: str
     judged: Judged
     rows: tuple[Row, ...]
@@ -121,10 +122,13 @@ def build_page(run: Run) -> Page:
     setting = read_setting(run)
     metric = _metric(run)
     rows = tuple(_row(one, judged, metric) for one in series)
-    versus = head_to_head(run, metric, judged.confidence)
+    # a distorted run says nothing of the databases, so nothing of one against the other
+    invalid = judged.status == "INVALID"
+    versus = HeadToHead("") if invalid else head_to_head(run, metric, judged.confidence)
     return Page(
         run=run,
         setting=setting,
+        measured_s=measured_of(run),
         metric=metric,
         judged=judged,
         rows=rows,

@@ -134,7 +134,7 @@ def dollars(amount: float | None) -> Number:
 def seconds(value_s: float) -> str:
     """`42 s`, `2.5 s` or `10 min 30 s`."""
     if value_s < 120:
-        return f"{digits(value_s)} s" if value_s % 1 else f"{value_s:,.0f} s"
+        return f"{plain(value_s)} s"
     whole = round(value_s)
     return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
 

@@ -112,6 +112,7 @@ def _ratios(page: Page) -> Iterator[Section]:
 
 def _times(page: Page) -> Iterator[Section]:
     series, metric, limit, words = page.series, page.metric, page.line_ms, page.metric_words
+    warm_up_s = page.run.info.warm_up_s
     yield Section(
         "spectrum",
         "Percentile spectrum",
@@ -121,11 +122,11 @@ def _times(page: Page) -> Iterator[Section]:
         "over-time",
         "Over time",
         charts=_some(
-            timeline_chart(series, metric, limit, words),
-            throughput_chart(series, page.setting.offered_per_s),
+            timeline_chart(series, metric, limit, words, warm_up_s),
+            throughput_chart(series, page.setting.offered_per_s, warm_up_s),
         ),
     )
-    heat = heat_chart(series, metric, limit, page.run.info.warm_up_s)
+    heat = heat_chart(series, metric, limit, warm_up_s)
     yield Section("heatmap", "Latency heatmap", charts=_some(heat))
     parts = parts_of(series)
     notes = [f"{p.pattern} on {p.subject.label}: {p.note}." for p in parts if p.note]
@@ -138,7 +139,7 @@ def _times(page: Page) -> Iterator[Section]:
 
 
 def _money(page: Page) -> Iterator[Section]:
-    costs = costs_of(page.series, page.run.info.duration_s)
+    costs = costs_of(page.series, page.measured_s)
     if not costs:
         return
     total = total_of(costs)
@@ -200,8 +201,8 @@ def _health(page: Page) -> Section:
     else:
         said = "The generator distorted this run: its figures say nothing of the databases."
     mark = {True: "✓ within", False: "✗ beyond", None: "no limit"}
-    rows = tuple((s.text, s.value, s.limit or "–", mark[s.ok]) for s in signals)
-    table = Part("", Table(("Signal", "Found", "Limit", "State"), rows))
+    rows = tuple((s.name, s.value, s.limit or "–", mark[s.ok], s.words) for s in signals)
+    table = Part("", Table(("Signal", "Found", "Limit", "State", "In words"), rows))
     return Section(
         "validity",
         "Can the generator be trusted?",

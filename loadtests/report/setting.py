@@ -75,8 +75,9 @@ def _ran_on(places: Sequence[Place]) -> str:
     if not places:
         return "What it ran on was not recorded."
     named = [f"{p.name}, {p.where}" if p.where else p.name for p in places]
-    if len({p.where for p in places}) == 1 and places[0].where and len(places) > 1:
-        return f"Ran on {' and '.join(p.name for p in places)}, {places[0].where}."
+    if len({p.where for p in places}) == 1:
+        where = f", {places[0].where}" if places[0].where else ""
+        return f"Ran on {' and '.join(p.name for p in places)}{where}."
     return f"Ran on {'; '.join(named)}."
 
 
@@ -130,10 +131,19 @@ def _load(run: Run) -> str:
     if isinstance(load, Mapping) and rate:
         law = {"poisson": "Poisson ", "constant": "evenly spaced "}.get(str(load.get("arrivals")))
         parts.append(f"{rate:,g} {law or ''}arrivals/s on each backend")
-    if run.info.duration_s:
+    measured_s = measured_of(run)
+    if measured_s:
         after = f" after {seconds(run.info.warm_up_s)} of warm-up" if run.info.warm_up_s else ""
-        parts.append(f"for {seconds(run.info.duration_s)}{after}")
+        parts.append(f"for {seconds(measured_s)}{after}")
     return f"Load: {', '.join(parts)}." if parts else ""
+
+
+def measured_of(run: Run) -> float:
+    """Length of the measured part in seconds, from its log; 0 when nothing was measured."""
+    found = [i for intervals in run.intervals.values() for i in intervals]
+    if not found:
+        return 0.0
+    return max(i.start_s + i.length_s for i in found) - min(i.start_s for i in found)
 
 
 def _rate(run: Run) -> float | None:

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtests.measure.results import Run
-from loadtests.report.rounding import clean, digits
+from loadtests.report.rounding import clean, digits, plain
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One figure of the generator's health; `ok` None where no limit applies to it."""
 
-    text: str
+    name: str
     value: str
     limit: str
     ok: bool | None
+    words: str = ""
 
 
 def signals_of(run: Run) -> list[Signal]:
@@ -50,14 +51,15 @@ def _signal(one: Mapping[str, Any], name: str) -> Signal:
     limit = one.get("limit")
     ok = one.get("ok")
     return Signal(
-        text=clean(one.get("text") or name.replace("_", " ")),
+        name=clean(name.replace("_", " ")),
         value=_value(one.get("value"), unit),
-        limit=f"≤ {_value(limit, unit)}" if limit is not None else "",
-        ok=ok if isinstance(ok, bool) else None,
+        limit=f"≤ {_value(limit, unit, exact=True)}" if limit is not None else "",
+        ok=ok if isinstance(ok, bool) and (limit is not None or not ok) else None,
+        words=clean(one.get("text") or "", longest=400),
     )
 
 
-def _value(value: Any, unit: str) -> str:
+def _value(value: Any, unit: str, *, exact: bool = False) -> str:
     if value is None:
         return "not measured"
     if isinstance(value, bool):
@@ -65,8 +67,9 @@ def _value(value: Any, unit: str) -> str:
     if isinstance(value, int | float):
         if not math.isfinite(value):
             return "not measured"
+        shown = plain if exact else digits
         if unit == "share":
-            return f"{digits(100 * value)}%"
-        shown = f"{value:,}" if isinstance(value, int) else digits(value)
-        return f"{shown} {unit}".rstrip()
+            return f"{shown(100 * value)}%"
+        number = f"{value:,}" if isinstance(value, int) else shown(value)
+        return f"{number}{unit}" if unit.startswith("%") else f"{number} {unit}".rstrip()
     return clean(f"{value} {unit}".rstrip())

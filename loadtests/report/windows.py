@@ -71,6 +71,44 @@ def merged(parts: Sequence[Sparse]) -> Sparse:
     return Sparse(places, np.bincount(inverse, weights=counts).astype(np.int64))
 
 
+def middle_s(interval: Interval) -> float:
+    """Where an interval lies: seconds begin and end some milliseconds early or late."""
+    return interval.start_s + interval.length_s / 2
+
+
+def rates(series: Sequence[Series]) -> list[Window]:
+    """Calls of several series together in equal bins of whole seconds, warm-up calls too."""
+    every = [
+        (i, warm)
+        for one in series
+        for warm, found in ((True, one.warm_up), (False, one.intervals))
+        for i in found.get("response_time", ())
+    ]
+    if not every:
+        return []
+    start = math.floor(min(i.start_s for i, _ in every))
+    end = max(i.start_s + i.length_s for i, _ in every)
+    bin_s = max(1, math.ceil((end - start) / MOST_WINDOWS))
+    calls: dict[int, int] = {}
+    for interval, _ in every:
+        place = math.floor((middle_s(interval) - start) / bin_s)
+        calls[place] = calls.get(place, 0) + interval.counts.total
+    measured = min((i.start_s for i, warm in every if not warm), default=end)
+    # the end's broken bin would show as a drop in the rate
+    whole = max(1, math.floor((end - start) / bin_s + 0.1))
+    return [
+        Window(
+            start + place * bin_s,
+            float(bin_s),
+            start + (place + 0.5) * bin_s < measured,
+            calls.get(place, 0),
+            None,
+            None,
+        )
+        for place in range(whole)
+    ]
+
+
 def window_length_s(series: Iterable[Series]) -> int:
     """The shortest whole number of seconds in which most windows of each series carry a p99."""
     longest = 1
@@ -88,10 +126,10 @@ def windows(one: Series, metric: str, length_s: int) -> list[Window]:
     """The series cut into windows of `length_s`, aligned on the end of the warm-up."""
     measured, warm_up = one.intervals.get(metric, ()), one.warm_up.get(metric, ())
     origin = _origin(measured, warm_up)
-    return [
-        *_cut(warm_up, origin, length_s, warm=True),
-        *_cut(measured, origin, length_s, warm=False),
-    ]
+    found = _cut(warm_up, origin, length_s, warm=True) + _cut(
+        measured, origin, length_s, warm=False
+    )
+    return sorted(found, key=lambda window: window.middle_s)
 
 
 def _origin(measured: Sequence[Interval], warm_up: Sequence[Interval]) -> float:
@@ -105,8 +143,7 @@ def _cut(
 ) -> list[Window]:
     parts: dict[int, list[Interval]] = {}
     for interval in intervals:
-        # a millisecond of grace: starts are written to the millisecond
-        place = math.floor((interval.start_s - origin + 0.001) / length_s)
+        place = math.floor((middle_s(interval) - origin) / length_s)
         parts.setdefault(place, []).append(interval)
     return [_window(parts[place], warm=warm) for place in sorted(parts)]
 
@@ -129,7 +166,7 @@ def heat(series: Sequence[Series], metric: str = "response_time") -> Heat | None
     everything = merged([i.counts for i in intervals])
     if not everything.total:
         return None
-    start = min(i.start_s for i in intervals)
+    start = float(math.floor(min(i.start_s for i in intervals)))
     end = max(i.start_s + i.length_s for i in intervals)
     column_s = max(1.0, math.ceil((end - start) / HEAT_COLUMNS))
     columns = max(1, math.ceil((end - start) / column_s - 1e-6))
@@ -139,7 +176,7 @@ def heat(series: Sequence[Series], metric: str = "response_time") -> Heat | None
     edges = bucket_index(edges_ns.astype(np.int64))
     cells = np.zeros((len(edges) + 1, columns), np.int64)
     for interval in intervals:
-        column = min(int((interval.start_s - start + 0.001) / column_s), columns - 1)
+        column = min(int((middle_s(interval) - start) / column_s), columns - 1)
         rows = np.searchsorted(edges, interval.counts.index, side="right")
         np.add.at(cells[:, column], rows, interval.counts.counts)
     lowest_ms = 10 ** (low / HEAT_ROWS_A_DECADE) / 1e6

@@ -59,7 +59,11 @@ def hostile(tmp_path_factory):
             },
             "config": {HOSTILE: {"dsn": "postgresql://u:hunter2@h/x", "password": "hunter2"}},
             "environment": {"cpu": HOSTILE, "conninfo": "host=h password=hunter2 user=u"},
-            "health": {"signals": [{"text": HOSTILE, "value": 1, "unit": HOSTILE, "ok": False}]},
+            "health": {
+                "signals": [
+                    {"name": HOSTILE, "text": HOSTILE, "value": 1, "unit": HOSTILE, "ok": False}
+                ]
+            },
             "verdict": {
                 "status": "FAIL",
                 "sentence": HOSTILE,

@@ -75,20 +75,20 @@ def test_spectrum_and_timeline_describe_every_pattern(passed):
     series = read_series(passed)
     for chart in (
         spectrum_chart(series, "response_time", 10.0, "response time"),
-        timeline_chart(series, "response_time", None, "response time"),
+        timeline_chart(series, "response_time", None, "response time", 4.0),
     ):
         assert [panel.title for panel in chart.panels] == list(
             dict.fromkeys(one.pattern for one in series)
         )
         assert all("DynamoDB" in p.alt and "PostgreSQL" in p.alt for p in chart.panels)
     assert spectrum_chart([], "response_time", 10.0, "response time") is None
-    assert timeline_chart([], "response_time", 10.0, "response time") is None
+    assert timeline_chart([], "response_time", 10.0, "response time", 0.0) is None
 
 
 def test_throughput_is_every_call_of_the_subject(passed):
     series = read_series(passed)
     axes = Figure().add_subplot()
-    throughput_chart(series, 900.0).panels[0].draw(axes)
+    throughput_chart(series, 900.0, 4.0).panels[0].draw(axes)
     rates = axes.lines[0].get_ydata()
     info = [s for s in passed.info.series if s.backend == "dynamodb"]
     # windows are of one second in so short a run, the four of the warm-up first

@@ -62,7 +62,7 @@ def test_junit_states(passed, status, limit, run):
 
 
 def test_junit_of_a_signal_beyond_its_limit(passed):
-    signal = {"text": "Loop lag p99", "value": 9, "unit": "ms", "limit": 1, "ok": False}
+    signal = {"name": "Loop lag p99", "value": 9, "unit": "ms", "limit": 1, "ok": False}
     info = passed.info.model_copy(update={"health": {"signals": [signal]}})
     cases = cases_of(render_junit(build_page(replace(passed, info=info))))
     case = cases["storefront.generator", "Loop lag p99 ≤ 1 ms"]

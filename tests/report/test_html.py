@@ -258,5 +258,5 @@ def test_a_run_that_is_not_valid_says_why(tmp_path):
     info = run.info.model_copy(update={"verdict": {"status": "INVALID", "sentence": "Late."}})
     page = build_page(replace(run, info=info))
     document = Document(render(page)["report.html"].decode())
-    assert "p99 of lateness was 14.2 ms" in document.text
+    assert "P99 of lateness was 14.2 ms" in document.text
     assert ("header", {"class": "top INVALID"}) in document.tags

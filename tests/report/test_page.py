@@ -121,18 +121,27 @@ def test_signals_with_limits_come_first_and_the_broken_one_before_all(passed):
     health = {
         "late_p99_ms": 0.8,
         "signals": [
-            {"text": "CPU", "value": 0.5, "unit": "cores", "limit": 0.85, "ok": True},
-            {"text": "Loop lag p99", "value": 31.5, "unit": "ms", "limit": 1, "ok": False},
+            {"name": "CPU", "value": 50.0, "unit": "% of a core", "limit": 85.0, "ok": True},
+            {
+                "name": "loop_lag",
+                "text": "Lag!",
+                "value": 31.5,
+                "unit": "ms",
+                "limit": 1,
+                "ok": False,
+            },
+            {"name": "GC pause", "value": 3.0, "unit": "ms", "limit": None, "ok": True},
         ],
         "steal": {"value": 0.02, "unit": "share", "limit": 0.05, "ok": True},
         "nested": {"no": "value"},
         "odd": float("inf"),
     }
-    found = [(s.text, s.value, s.limit, s.ok) for s in signals_of(with_info(passed, health=health))]
+    found = [(s.name, s.value, s.limit, s.ok) for s in signals_of(with_info(passed, health=health))]
     assert found == [
-        ("Loop lag p99", "31.5 ms", "≤ 1 ms", False),
-        ("CPU", "0.500 cores", "≤ 0.850 cores", True),
-        ("steal", "2.00%", "≤ 5.00%", True),
+        ("loop lag", "31.5 ms", "≤ 1 ms", False),
+        ("CPU", "50.0% of a core", "≤ 85% of a core", True),
+        ("steal", "2.00%", "≤ 5%", True),
+        ("GC pause", "3.00 ms", "", None),
         ("late p99 ms", "0.800", "", None),
         ("odd", "not measured", "", None),
     ]
