@@ -9,7 +9,6 @@ from loadtests.cli import root
 from loadtests.errors import LoadtestsError, ResultsError, UsageError
 from tests.run_folders import made_series, write_run
 
-
 PASSED = {"status": "PASS"}
 
 
