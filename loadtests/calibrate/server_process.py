@@ -17,50 +17,23 @@ import heapq
 import json
 import os
 import select
+import shutil
 import socket
 import sys
 import time
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import orjson
-
-from loadtests.calibrate.control import Control
-from loadtests.calibrate.framing import BadRequest, Framed, frame_response, take_request
-from loadtests.calibrate.memory import OTHER, Memory, Refusal
+from loadtests.calibrate.answers import Answers
+from loadtests.calibrate.framing import BadRequest, Framed, take_request
+from loadtests.calibrate.records import Recorder
 from loadtests.calibrate.scripts import Script
 
 SPIN_NS: Final = 80_000
-_RECORDS_PER_FLUSH: Final = 1_024  # 32 KB: some 15 µs of writing
 _RECEIVE: Final = 64 * 1024
 _TIMER_SLACK: Final = 29  # PR_SET_TIMERSLACK in linux/prctl.h
 _GONE: Final = (ConnectionError, BrokenPipeError)
-
-
-class Recorder:
-    """Every scripted call as four int64: code, arrival, due, done (CLOCK_MONOTONIC, ns)."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
-        self._pending = array("q")
-
-    def record(self, code: int, arrival_ns: int, due_ns: int, done_ns: int) -> None:
-        """Note one call."""
-        self._pending.extend((code, arrival_ns, due_ns, done_ns))
-        if len(self._pending) >= 4 * _RECORDS_PER_FLUSH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Put what is pending into the file."""
-        self._file.write(self._pending)
-        del self._pending[:]
-
-    def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        self._file.close()
 
 
 class Connection:
@@ -85,8 +58,7 @@ class Server:
         self._script = script
         self._delays: Iterator[int] = script.delays_ns(seed)
         self._recorder = recorder
-        self._memory = Memory()
-        self._control = Control(self._memory)
+        self._answers = Answers()
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         # (due, order, connection, response, code, arrival): earliest first, then oldest
@@ -171,7 +143,7 @@ class Server:
             self._close(connection)
 
     def _serve(self, connection: Connection, framed: Framed, arrival_ns: int) -> None:
-        code, response = self._answer(framed)
+        code, response = self._answers.answer(framed)
         if code < 0:
             self._send(connection, response)
             return
@@ -184,27 +156,6 @@ class Server:
         self._order += 1
         entry = (due_ns, self._order, connection, response, code, arrival_ns)
         heapq.heappush(self._waiting, entry)
-
-    def _answer(self, framed: Framed) -> tuple[int, bytes]:
-        """The call's code (negative: not scripted) and the response's bytes."""
-        code = -1
-        try:
-            request = orjson.loads(framed.body)
-            operation = self._memory.operations.get(framed.operation)
-            if operation is not None:
-                code = OTHER
-                code, body = operation(request)
-                return code, frame_response(200, body)
-            controlled = self._control.answer(framed.operation, request)
-            if controlled is not None:
-                return -1, frame_response(200, controlled)
-            name, message = "UnknownOperationException", framed.operation
-        except Refusal as refusal:
-            code, name, message = refusal.code, refusal.name, str(refusal)
-        except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
-            name, message = "SerializationException", f"{type(error).__name__}: {error}"
-        told = {"__type": f"com.amazonaws.dynamodb.v20120810#{name}", "message": message}
-        return code, frame_response(400, orjson.dumps(told))
 
     def _release(self) -> None:
         """Send what is due; note where a freeze truly began and ended."""
@@ -273,7 +224,10 @@ def main(arguments: list[str]) -> None:
         server.run(sys.stdin.fileno())
     finally:
         recorder.close()
-        Path(settings["windows"]).write_text(json.dumps(server.windows), encoding="utf-8")
+        windows = Path(settings["windows"])
+        windows.write_text(json.dumps(server.windows), encoding="utf-8")
+        if os.getppid() != settings["parent"]:  # killed: nobody is left to read and tidy up
+            shutil.rmtree(windows.parent, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -51,11 +52,16 @@ class ScriptedServer:
             "cpu": self._cpu,
             "records": str(Path(self._folder.name, "records")),
             "windows": str(Path(self._folder.name, "windows.json")),
+            "parent": os.getpid(),
         }
         command = [sys.executable, "-m", "loadtests.calibrate.server_process", json.dumps(settings)]
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C in the terminal is the run's business
             )
             self.url = f"http://127.0.0.1:{self._read_port(self._process)}"
         except BaseException:

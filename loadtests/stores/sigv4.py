@@ -136,7 +136,7 @@ class Signer:
             ("X-Amz-Target", f"{self._version}.{operation}"),
         ]
         names = ";".join(name.lower() for name, _ in headers)
-        values = "".join(f"{name.lower()}:{' '.join(value.split())}\n" for name, value in headers)
+        values = "".join(f"{name.lower()}:{value}\n" for name, value in headers)
         sent = "".join(f"{name}: {value}\r\n" for name, value in headers)
         prepared = _Operation(
             f"POST\n/\n\n{values}\n{names}\n".encode(),

@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -224,6 +226,27 @@ def test_it_ends_with_its_parents_pipe_and_leaves_nothing():
     assert not os.path.exists(folder)
     with pytest.raises(BackendError, match="127"):
         WireSessionStore(server.endpoint).get("absent", NOW)
+
+
+ORPHAN = """
+import os, signal
+from loadtests.calibrate.scripts import SCRIPTS
+from loadtests.calibrate.servers import ScriptedServer
+server = ScriptedServer(SCRIPTS["null"]).__enter__()
+print(server.pid, server._folder.name, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_it_ends_and_tidies_up_when_its_parent_is_killed():
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHAN], capture_output=True, text=True, timeout=60, check=False
+    )
+    pid, folder = done.stdout.split()
+    until = time.monotonic() + 30
+    while psutil.pid_exists(int(pid)) or os.path.exists(folder):
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_server_that_died_is_a_target_error():

@@ -16,25 +16,31 @@ class Peer:
     def __init__(self, sock: socket.socket, ended: threading.Event) -> None:
         self.sock = sock
         self.ended = ended
-        self._read = b""
+        self._read = bytearray()
 
     def read_request(self) -> bytes:
         """One whole request; b"" when the client is gone."""
-        while True:
-            head, found, rest = self._read.partition(b"\r\n\r\n")
-            if found:
-                lengths = [
-                    int(line.partition(b":")[2])
-                    for line in head.split(b"\r\n")
-                    if line.lower().startswith(b"content-length:")
-                ]
-                if len(rest) >= lengths[0]:
-                    self._read = rest[lengths[0] :]
-                    return head + found + rest[: lengths[0]]
-            data = self.sock.recv(65536)
-            if not data:
+        while b"\r\n\r\n" not in self._read:
+            if not self._receive():
                 return b""
-            self._read += data
+        head_end = self._read.index(b"\r\n\r\n") + 4
+        lengths = [
+            int(line.partition(b":")[2])
+            for line in bytes(self._read[:head_end]).split(b"\r\n")
+            if line.lower().startswith(b"content-length:")
+        ]
+        end = head_end + lengths[0]
+        while len(self._read) < end:
+            if not self._receive():
+                return b""
+        request = bytes(self._read[:end])
+        del self._read[:end]
+        return request
+
+    def _receive(self) -> bool:
+        data = self.sock.recv(1 << 20)
+        self._read += data
+        return bool(data)
 
     def say(self, data: bytes) -> None:
         self.sock.sendall(data)

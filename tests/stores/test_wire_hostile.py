@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import orjson
@@ -434,6 +435,34 @@ def test_capacity_is_told_when_asked_for(carts):
         store = carts(server, ask_capacity=True)
         assert get(store) is None
         assert store.capacity == (0.5, 0.0)
+
+
+BIG = replace(SESSION, user_agent="x" * 20_000_000)  # more than any socket buffers
+
+
+def test_a_request_larger_than_the_socket_takes_is_sent_whole():
+    received = []
+
+    def act(peer: Peer) -> None:
+        peer.ended.wait(0.1)  # let the client run into the full buffer
+        received.append(len(peer.read_request().partition(b"\r\n\r\n")[2]))
+        peer.say(ok(b"{}"))
+        peer.hang()
+
+    with hostile(act) as server:
+        store = WireSessionStore(DynamoDBEndpoint(server.url))
+        store.create(BIG)
+        store.close()
+    assert received[0] > 20_000_000
+
+
+def test_a_server_that_does_not_read_ends_at_the_deadline():
+    with hostile(lambda peer: peer.ended.wait()) as server:
+        store = WireSessionStore(DynamoDBEndpoint(server.url), timeout_s=0.3)
+        with pytest.raises(CallTimeout):
+            store.create(BIG)
+        assert store.wire_ns > 0
+        store.close()
 
 
 def test_what_is_sent_is_awss_json_protocol(carts):
