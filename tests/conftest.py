@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 
+# Locust patches the whole process when imported; here its classes are wanted, not that
+os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
+import locust  # noqa: F401
+
+del os.environ["LOCUST_SKIP_MONKEY_PATCH"]
+
 import pytest
 from hypothesis import settings
 
