@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from loadtests.errors import LoadtestsError
+
 if TYPE_CHECKING:
     from loadtests.cli.benchmark_screen import BenchmarkScreen
     from loadtests.microbench.cases import Spec
@@ -134,6 +136,7 @@ class BenchmarkRun:
                 self._specs,
                 quick=self._config.getoption("loadtests_quick"),
                 once=self._theirs.disabled,
+                at_least=self._config.getoption("benchmark_min_rounds"),
                 capture=self._config.pluginmanager.getplugin("capturemanager"),
             )
 
@@ -144,7 +147,11 @@ class BenchmarkRun:
         screen = self._screen
         assert screen is not None
         with _as_exit():
+            screen.open()
+        try:
             found = screen.measure(spec)
+        except LoadtestsError as error:
+            pytest.fail(_in_words(error), pytrace=False)
         replay.rounds_ns = list(reversed(found.columns.service))
         benchmark.extra_info.update(found.row.as_data())
         if found.row.rounds:
@@ -208,13 +215,14 @@ class BenchmarkRun:
 @contextmanager
 def _as_exit() -> Iterator[None]:
     """End the run on a LoadtestsError: a sentence, a hint and exit code 2."""
-    from loadtests.errors import LoadtestsError
-
     try:
         yield
     except LoadtestsError as error:
-        hint = f"\nHint: {error.hint}" if error.hint else ""
-        pytest.exit(f"{error.message}{hint}", returncode=error.exit_code)
+        pytest.exit(_in_words(error), returncode=error.exit_code)
+
+
+def _in_words(error: LoadtestsError) -> str:
+    return error.message + (f"\nHint: {error.hint}" if error.hint else "")
 
 
 def _spec_of(item: pytest.Item) -> Spec | None:

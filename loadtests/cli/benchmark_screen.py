@@ -26,7 +26,8 @@ from loadtests.microbench.cases import Plan, Spec
 from loadtests.microbench.conclude import conclude
 from loadtests.microbench.rows import Row, row_of_rounds
 from loadtests.microbench.session import FULL, QUICK, Measured, Session
-from loadtests.microbench.tables import detail_tables, summary_table
+from loadtests.microbench.tables import details as figures
+from loadtests.microbench.tables import summary
 from loadtests.targets.progress import OnProgress, Progress
 
 _PLAIN_WIDTH: Final = 120
@@ -35,15 +36,23 @@ _PLAIN_EVERY_S: Final = 10.0
 
 
 class BenchmarkScreen:
-    """A session of benchmarks as the terminal sees it. `once` makes each call a single time."""
+    """A session of benchmarks as the terminal sees it.
 
-    def __init__(self, specs: Sequence[Spec], *, quick: bool, once: bool, capture: Any) -> None:
+    `once` makes each call a single time; `at_least` asks for more rounds than a part's plan has.
+    """
+
+    def __init__(
+        self, specs: Sequence[Spec], *, quick: bool, once: bool, at_least: int, capture: Any
+    ) -> None:
         self._config = load_config()
         self._capture = capture
         self._once = once
         self._scratch = TemporaryDirectory() if once else None
         self._others: list[Row] = []
-        plans = QUICK if quick else FULL
+        plans = {
+            part: plan._replace(rounds=max(plan.rounds, at_least))
+            for part, plan in (QUICK if quick else FULL).items()
+        }
         if self._scratch is not None:  # nothing of it is a result
             plans = dict.fromkeys(plans, Plan(1, 0))
             self._config = self._config.model_copy(update={"results": self._scratch.name})
@@ -55,14 +64,25 @@ class BenchmarkScreen:
         """The run folder, once there is one that counts."""
         return None if self._once else self._session.path
 
+    def open(self) -> None:
+        """Start or reach the databases, once. Raises LoadtestsError."""
+        if not self._session.is_open:
+            with self._shown_progress():
+                self._session.open()
+
     def measure(self, spec: Spec) -> Measured:
         """The benchmark's rounds. Raises LoadtestsError."""
         if self._session.has(spec):
             return self._session.measure(spec)
+        with self._shown_progress():
+            return self._session.measure(spec)
+
+    @contextmanager
+    def _shown_progress(self) -> Iterator[None]:
         with self._uncaptured():
             click.echo("", err=True)
             with _progress() as self._on_progress:
-                return self._session.measure(spec)
+                yield
 
     def call_once(self, spec: Spec) -> None:
         """Make one more call, for a profiler."""
@@ -92,7 +112,7 @@ class BenchmarkScreen:
 
     def _shown(self, *, details: bool) -> Iterator[RenderableType]:
         if details:
-            yield from detail_tables([*self._session.rows, *self._others])
+            yield from figures([*self._session.rows, *self._others])
         if self.path is None:
             return
         if self._session.state == "interrupted":
@@ -102,7 +122,7 @@ class BenchmarkScreen:
         if run is None:
             yield f"No access pattern was measured, so nothing is judged: {_shown(self.path)}"
             return
-        yield summary_table(run)
+        yield from summary(run)
         yield f"Report: {_shown(self.path / 'report.html')}"
 
     def _tell(self, step: Progress) -> None:

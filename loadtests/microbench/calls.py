@@ -79,7 +79,12 @@ def restock(store: Any, work: Carts) -> Iterator[Call]:
 
 def missing_lines(work: Carts) -> int:
     """Lines that were removed and are not back."""
-    return sum(cart.known and book_id not in cart.lines for cart, book_id in work.removed)
+    gone = {
+        (cart.user_id, book_id)
+        for cart, book_id in work.removed
+        if cart.known and book_id not in cart.lines
+    }
+    return len(gone)
 
 
 def create(store: Any, work: Sessions) -> Call:

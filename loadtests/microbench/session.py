@@ -21,7 +21,7 @@ from random import Random
 from typing import Any, Final
 
 from loadtests.config import Config
-from loadtests.errors import LoadtestsError
+from loadtests.errors import LoadtestsError, UsageError
 from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
 from loadtests.microbench.bench import Bench
 from loadtests.microbench.cases import Columns, Plan, Spec, Subject
@@ -30,6 +30,7 @@ from loadtests.microbench.folder import SCENARIO, MicroFolder
 from loadtests.microbench.rounds import Pass, Seconds, timed
 from loadtests.microbench.rows import Row, row_of
 from loadtests.patterns import BACKENDS, PATTERNS
+from loadtests.stores.transports import gevent_has_patched
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.lifetime import open_endpoints
 from loadtests.targets.messages import endpoints_from_json
@@ -66,7 +67,7 @@ class Measured:
 class Session:
     """`measure` may be asked for each of `selected`, in any order; `finish` closes everything.
 
-    `plans` gives each part's rounds. Nothing is open before the first is asked for.
+    `plans` gives each part's rounds.
     """
 
     def __init__(
@@ -100,12 +101,27 @@ class Session:
         """Every benchmark's figures so far, in the order of selection."""
         return [self._measured[s].row for s in self._selected if s in self._measured]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the databases are there."""
+        return self._folder is not None
+
+    def open(self) -> None:
+        """Start or reach the databases and begin the run folder. Raises LoadtestsError."""
+        refuse_patched_sockets()
+        endpoints = self._endpoints()
+        self._runner = self._stack.enter_context(asyncio.Runner())
+        self._bench = Bench(self._config, endpoints)
+        self._stack.callback(lambda: self._runner.run(self._close_bench()))
+        self._folder = self._open_folder(endpoints)
+        self._seconds = Seconds(self._clocks, self._clocks.now())
+
     def has(self, spec: Spec) -> bool:
         """Whether it has been measured, or will not be any more."""
         return spec in self._measured or spec.part in self._failed
 
     def measure(self, spec: Spec) -> Measured:
-        """The benchmark's rounds; runs the pass of its part if that has not been.
+        """The benchmark's rounds; runs the pass of its part if it has not run. Call `open` first.
 
         Raises what ends the pass; LoadtestsError for those that come after.
         """
@@ -141,7 +157,9 @@ class Session:
 
     def _run_part(self, part: str) -> None:
         specs = [spec for spec in self._selected if spec.part == part]
-        bench, folder = self._open()
+        bench, folder = self._bench, self._folder
+        assert bench is not None
+        assert folder is not None
         subjects = [Subject(spec, spec.open(bench)) for spec in specs]
         self._seconds.next()
         gc.collect()
@@ -171,16 +189,6 @@ class Session:
     def _tell(self, step: str, done: int, total: int) -> None:
         self._on_progress(Progress(step, done, total))
 
-    def _open(self) -> tuple[Bench, MicroFolder]:
-        if self._bench is None or self._folder is None:
-            endpoints = self._endpoints()
-            self._runner = self._stack.enter_context(asyncio.Runner())
-            self._bench = Bench(self._config, endpoints)
-            self._stack.callback(lambda: self._runner.run(self._close_bench()))
-            self._folder = self._open_folder(endpoints)
-            self._seconds = Seconds(self._clocks, self._clocks.now())
-        return self._bench, self._folder
-
     async def _close_bench(self) -> None:
         if self._bench is not None:
             await self._bench.close()
@@ -204,6 +212,15 @@ class Session:
             describe_settings(self._config, self._selected, self._plans),
             endpoints,
             tells_cpu_wait=self._clocks.tells_cpu_wait,
+        )
+
+
+def refuse_patched_sockets() -> None:
+    """Raise UsageError where gevent has replaced the sockets that are to be measured."""
+    if gevent_has_patched():
+        raise UsageError(
+            "gevent has patched this process, so its calls are not those of an app.",
+            hint="Some pytest plugin or conftest imports locust; leave it out with -p no:NAME.",
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -20,16 +21,16 @@ STYLES: Final = {
     "INCONCLUSIVE": "yellow",
     "INVALID": "magenta",
 }
+_SMALL_MS: Final = 0.5  # a part of nothing but such times is shown in microseconds
 _MISSING: Final = Text("–", style="dim")
 
 
-def summary_table(run: Run) -> Table:
+def summary(run: Run) -> Iterator[RenderableType]:
     """Access pattern by driver: p50 / p99 in ms, coloured by the verdict on the SLO."""
     verdict = run.info.verdict or {}
     drivers = [d for found in DRIVERS.values() for d in found if _drives(run, d)]
     series = {(one.driver, one.pattern): one for one in run.info.series}
-    table = _table(f"p50 / p99 of one call in ms{_target(verdict)}")
-    table.caption = Text(f"{verdict.get('status', 'NOT JUDGED')}: {verdict.get('sentence', '')}")
+    table = _table()
     table.add_column("access pattern", no_wrap=True)
     for driver in drivers:
         backend = next(b for b, found in DRIVERS.items() if driver in found)
@@ -38,48 +39,46 @@ def summary_table(run: Run) -> Table:
         found = [series.get((driver, pattern)) for driver in drivers]
         if any(found):
             table.add_row(Text(pattern), *(_cell(one, verdict) for one in found))
-    return table
+    yield Text(f"p50 / p99 of one call in ms{_target(verdict)}", style="italic")
+    yield table
+    status = str(verdict.get("status", ""))
+    yield Text(str(verdict.get("sentence", "")), style=STYLES.get(status, ""))
 
 
-def detail_tables(rows: Sequence[Row]) -> Iterator[Table]:
+def details(rows: Sequence[Row]) -> Iterator[RenderableType]:
     """One table a part: every benchmark with its interval, client CPU and SDK share."""
     for part in dict.fromkeys(row.part for row in rows):
-        table = _table(f"{part}, ms a call")
+        mine = [row for row in rows if row.part == part]
+        small = max(row.p50_ms or 0.0 for row in mine) < _SMALL_MS
+        unit, factor = ("µs", 1e3) if small else ("ms", 1.0)
+        yield Text(f"{part[:1].upper()}{part[1:]}, {unit} a call", style="italic")
+        table = _table()
         for name in ("benchmark", "rounds", "p50", "p99", "95% interval", "client CPU", "SDK"):
             table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
         group = ""
-        for row in (r for r in rows if r.part == part):
+        for row in mine:
             if row.group != group:
                 group = row.group
                 table.add_row(Text(group, style="bold"))
-            table.add_row(*_figures(row))
+            table.add_row(*_figures(row, factor))
         yield table
 
 
-def _figures(row: Row) -> Iterator[Text]:
+def _figures(row: Row, factor: float) -> Iterator[Text]:
     yield Text(f"  {row.name}")
     failed = sum(row.errors.values())
     said = f"{row.rounds:,}" + (f" ({failed:,} failed)" if failed else "")
     yield Text(said, style="red" if failed else "")
-    yield _ms(row.p50_ms)
-    yield _ms(row.p99_ms)
+    yield _time(row.p50_ms, factor)
+    yield _time(row.p99_ms, factor)
     both = row.p99_ms is not None
-    yield Text(span(row.p99_low_ms, row.p99_high_ms).removesuffix(" ms") if both else "–")
-    yield _ms(row.cpu_ms)
+    yield Text(span(row.p99_low_ms, row.p99_high_ms).removesuffix(" ms") if both else "")
+    yield _time(row.cpu_ms, factor)
     yield Text(f"{row.sdk_share:.0%}") if row.sdk_share is not None else _MISSING
 
 
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        caption_justify="left",
-        caption_style="",
-        header_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+def _table() -> Table:
+    return Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def _drives(run: Run, driver: str) -> bool:
@@ -111,5 +110,5 @@ def _target(verdict: Mapping[str, Any]) -> str:
     return f", target p99 {limits.pop():g} ms" if len(limits) == 1 else ""
 
 
-def _ms(value: float | None) -> Text:
-    return Text(digits(value)) if value is not None else _MISSING
+def _time(value_ms: float | None, factor: float) -> Text:
+    return Text(digits(value_ms * factor)) if value_ms is not None else _MISSING

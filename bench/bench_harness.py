@@ -1,0 +1,95 @@
+"""The harness's own parts: what it costs to draw, record, sign, bucket and write.
+
+No database takes part, so pytest-benchmark runs these by itself, with its own calibration.
+"""
+
+import numpy as np
+import pytest
+
+from loadtests.load.arrivals import arrivals, constant_rate
+from loadtests.load.workload import Zipf
+from loadtests.measure import hlog
+from loadtests.measure.histogram import Histogram, Sparse
+from loadtests.measure.merger import Merger, Part
+from loadtests.measure.recorder import Recorder
+from loadtests.microbench.clocks import open_clocks
+from loadtests.patterns import METRICS, PATTERNS
+from loadtests.stores.sigv4 import Keys, Signer
+
+pytestmark = pytest.mark.benchmark(group="harness")
+BODY = b'{"TableName":"cloudshelf-carts","Key":{"user_id":{"S":"u"},"book_id":{"S":"b"}}}'
+
+
+def _times(count):
+    return np.random.default_rng(1).lognormal(13.8, 0.5, count).astype(np.int64)
+
+
+def test_record_a_call(benchmark):
+    series = Recorder().series("dynamodb", "wire", "cart.get", warm_up=False)
+    benchmark(series.record, 1_000_000, 1_000_500, 3_000_000, 1_900_000)
+
+
+def test_draw_512_arrivals(benchmark):
+    drawn = arrivals(constant_rate(1_000.0), "poisson", 1)
+    benchmark(next, drawn)
+
+
+def test_draw_a_key(benchmark):
+    benchmark(Zipf(2_000, (1, 2)).draw)
+
+
+def test_sign_a_request(benchmark):
+    keys = Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+    signer = Signer(lambda: keys, region="us-east-1", host="127.0.0.1", version="DynamoDB_20120810")
+    benchmark(signer.request, "GetItem", BODY)
+
+
+def test_flush_100_calls_of_9_series(benchmark):
+    """What the load process does ten times a second at about 1,000 calls/s."""
+    recorder = Recorder()
+    every = [recorder.series("dynamodb", "wire", pattern, warm_up=False) for pattern in PATTERNS]
+
+    def filled():
+        for number in range(99):
+            every[number % 9].record(0, 1_000, 2_000_000 + number, 1_500_000)
+
+    benchmark.pedantic(recorder.drain, setup=filled, rounds=2_000)
+
+
+def test_bucket_1000_times(benchmark):
+    benchmark(Sparse.of, _times(1_000))
+
+
+def test_encode_a_second_of_1000_times(benchmark):
+    benchmark(hlog.encode, Sparse.of(_times(1_000)))
+
+
+def test_merge_a_second_of_9_series(benchmark):
+    counts = Sparse.of(_times(100))
+
+    def merge():
+        merger = Merger(["one"])
+        for pattern in PATTERNS:
+            merger.add(
+                0, Part(("dynamodb", "wire", pattern), False, dict.fromkeys(METRICS, counts))
+            )
+        return list(merger.close(0, "one", 0.0, 1.0))
+
+    benchmark(merge)
+
+
+def test_quantiles_of_a_run(benchmark):
+    histogram = Histogram()
+    histogram.add(Sparse.of(_times(100_000)))
+    benchmark(histogram.quantiles_ns, [0.5, 0.9, 0.99, 0.999, 1.0])
+
+
+def test_read_the_clocks_of_a_round(benchmark):
+    clocks = open_clocks()
+
+    def read():
+        clocks.cpu_wait()
+        clocks.cpu()
+        clocks.now()
+
+    benchmark(read)

@@ -1,0 +1,169 @@
+"""A session: one pass a part, figures for all of it, everything closed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+
+from loadtests.config import Config, Data
+from loadtests.errors import BackendError, LoadtestsError, ResultsError, UsageError
+from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
+from loadtests.measure.results import read_run
+from loadtests.microbench import session as sessions
+from loadtests.microbench.cases import Call, Case, Plan, Spec
+from loadtests.microbench.process import run_micro
+from loadtests.microbench.session import FULL, QUICK, Session, describe_settings
+from loadtests.microbench.specs import access_patterns, cart_sizes, fan_outs
+from loadtests.patterns import DRIVERS, PATTERNS
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.messages import endpoints_to_json
+
+NOWHERE = json.dumps(endpoints_to_json(Endpoints()))
+PLANS = dict.fromkeys(FULL, Plan(30, 5))
+
+
+class Counting:
+    wire_ns = 1
+
+    def __init__(self):
+        self.calls = 0
+        self.closed = 0
+
+    def call(self):
+        self.calls += 1
+
+    async def close(self):
+        self.closed += 1
+
+
+def counted(store, bench):
+    bench.keep(store)
+    return Case(lambda: Call(store.call, store=store))
+
+
+def made(name, store, part="access patterns", backend="dynamodb"):
+    return Spec(part, "cart.get", name, backend, name, partial(counted, store), "cart.get")
+
+
+@pytest.fixture
+def begin(tmp_path):
+    def begin(*specs, plans=PLANS):
+        config = Config(data=Data(users=20, books=20), results=str(tmp_path))
+        environ = {ENDPOINTS_VARIABLE: NOWHERE, RUN_ID_VARIABLE: "named"}
+        opened.append(Session(config, specs, plans, on_progress=lambda _: None, environ=environ))
+        opened[-1].open()
+        return opened[-1]
+
+    opened = []
+    yield begin
+    for one in opened:
+        one.finish("complete")
+
+
+def test_the_first_asked_for_brings_the_figures_of_its_part(begin, tmp_path):
+    stores = [Counting(), Counting(), Counting()]
+    specs = [made("wire", stores[0]), made("boto3", stores[1]), made("x", stores[2], "clients")]
+    session = begin(*specs)
+    assert len(session.measure(specs[0]).columns.service) == 30
+    assert [store.calls for store in stores] == [35, 35, 0]
+    session.measure(specs[1])
+    assert stores[1].calls == 35
+    session.measure(specs[2])
+    assert [row.name for row in session.rows] == ["wire", "boto3", "x"]
+    session.finish("complete")
+    assert [store.closed for store in stores] == [1, 1, 1]
+    assert read_run(tmp_path / "named").info.state == "complete"
+
+
+def test_one_more_call_is_noted_nowhere(begin):
+    store = Counting()
+    one = made("wire", store)
+    session = begin(one)
+    session.measure(one)
+    session.call_once(one)
+    assert store.calls == 36
+    assert len(session.measure(one).columns.service) == 30
+
+
+def test_what_ends_a_pass_is_told_to_each_of_its_part_and_not_repeated(begin):
+    tries = []
+
+    def broken(bench):
+        tries.append(1)
+        raise BackendError("no such table")
+
+    specs = [Spec("clients", "g", name, "dynamodb", "boto3", broken) for name in "ab"]
+    fine = made("wire", Counting())
+    session = begin(*specs, fine)
+    with pytest.raises(BackendError, match="no such table"):
+        session.measure(specs[0])
+    with pytest.raises(LoadtestsError, match="no such table"):
+        session.measure(specs[1])
+    assert len(tries) == 1
+    assert session.measure(fine).row.rounds == 30
+
+
+def test_patched_sockets_are_refused(begin, monkeypatch):
+    monkeypatch.setattr(sessions, "gevent_has_patched", lambda: True)
+    with pytest.raises(UsageError, match="gevent"):
+        begin(made("wire", Counting()))
+
+
+def test_settings_owe_what_every_backend_was_asked_for():
+    specs = access_patterns()
+    every = describe_settings(Config(), specs, FULL)
+    assert every["patterns"] == list(PATTERNS)
+    assert every["rounds"] == {"access patterns": {"measured": 2_000, "warm_up": 300}}
+    some = [s for s in specs if (s.backend, s.pattern) != ("postgres", "cart.add")]
+    assert "cart.add" not in describe_settings(Config(), some, FULL)["patterns"]
+    assert describe_settings(Config(), fan_outs(), FULL)["patterns"] == []
+
+
+def test_families_cover_every_driver():
+    drivers = {driver for found in DRIVERS.values() for driver in found}
+    assert {(s.pattern, s.driver) for s in access_patterns()} == {
+        (pattern, driver) for pattern in PATTERNS for driver in drivers
+    }
+    for family in (fan_outs(), cart_sizes()):
+        assert {spec.driver for spec in family} == drivers
+    names = [str(s) for s in (*access_patterns(), *fan_outs(), *cart_sizes())]
+    assert len(set(names)) == len(names)
+
+
+def test_plans_carry_a_p99_with_its_interval():
+    assert set(FULL) == set(QUICK)
+    assert FULL["access patterns"].rounds >= 2_000
+    assert QUICK["access patterns"].rounds >= 368  # the least for a two-sided 95% interval
+
+
+def test_run_micro_hands_over_databases_and_names_the_folder(tmp_path):
+    asked = {}
+
+    def fake(command, env, **_):
+        asked.update(command=command, env=env)
+        folder = tmp_path / env[RUN_ID_VARIABLE]
+        folder.mkdir()
+        (folder / "run.json").write_text("{}")
+        return subprocess.CompletedProcess(command, 1, b"")
+
+    config = Config(results=str(tmp_path))
+    path = run_micro(config, Endpoints(), quick=True, run=fake)
+    assert path.parent == tmp_path
+    assert asked["command"][:4] == [sys.executable, "-m", "pytest", "--benchmark"]
+    assert "--quick" in asked["command"]
+    assert asked["env"][ENDPOINTS_VARIABLE] == NOWHERE
+    assert asked["env"]["LOADTESTS_RESULTS"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(("code", "said"), [(2, b"Error: x\nno such thing\n"), (0, None)])
+def test_run_micro_without_results_is_an_error(tmp_path, code, said):
+    def fake(command, env, **_):
+        return subprocess.CompletedProcess(command, code, said)
+
+    with pytest.raises(ResultsError) as caught:
+        run_micro(Config(results=str(tmp_path)), Endpoints(), run=fake)
+    assert (said is None) or "no such thing" in caught.value.hint

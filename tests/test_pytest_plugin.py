@@ -1,0 +1,276 @@
+"""`pytest --benchmark` from the outside, on made-up benchmarks that need no database."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from loadtests.load.handover import ENDPOINTS_VARIABLE
+from loadtests.measure.results import read_run
+from loadtests.pytest_plugin import Replay
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.messages import endpoints_to_json
+
+TEST = "def test_plain():\n    pass\n"
+BENCH = """
+from functools import partial
+
+import pytest
+
+from loadtests.errors import BackendError, TargetError
+from loadtests.microbench.cases import Call, Case, Spec
+
+
+class Store:
+    wire_ns = 1
+    calls = 0
+
+    def call(self):
+        self.calls += 1
+        if FAILING and self.calls % 7 == 0:
+            raise BackendError(name="Throttled")
+
+
+FAILING = False
+STORES = {name: Store() for name in ("wire", "boto3", "psycopg")}
+
+
+def opened(name, bench):
+    return Case(lambda: Call(STORES[name].call, store=STORES[name]))
+
+
+def spec(pattern, name):
+    backend = "postgres" if name == "psycopg" else "dynamodb"
+    return Spec(
+        "access patterns", pattern, name, backend, name, partial(opened, name), pattern
+    )
+
+
+@pytest.mark.parametrize(
+    "spec", [spec(p, n) for p in ("cart.get", "session.get") for n in STORES], ids=str
+)
+def test_call(measured, spec):
+    measured(spec)
+
+
+def test_own_part(benchmark):
+    benchmark(int)
+"""
+
+
+class Project:
+    """A made-up project folder, and pytest run in it as a user would."""
+
+    def __init__(self, path) -> None:
+        self.path = path
+        self.bench = path / "bench" / "bench_made.py"
+        self.bench.parent.mkdir()
+        self.bench.write_text(BENCH)
+        (path / "tests").mkdir()
+        (path / "tests" / "test_made.py").write_text(TEST)
+        (path / "pytest.ini").write_text(
+            "[pytest]\ntestpaths = tests\naddopts = --strict-markers --timeout=60\n"
+            "filterwarnings =\n    error\n"
+            "    ignore::pytest_benchmark.logger.PytestBenchmarkWarning\n"
+        )
+
+    def pytest(self, *arguments, **environ):
+        given = {ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(Endpoints()))} | environ
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+            cwd=self.path, env={**os.environ, "NO_COLOR": "1", **given}, text=True,
+            capture_output=True, timeout=120, check=False,
+        )  # fmt: skip
+        self.said = done.stdout + done.stderr
+        return done.returncode
+
+    @property
+    def run(self):
+        return read_run(self.path / "results" / "latest")
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+def test_plain_pytest_runs_the_tests_and_no_benchmark(project):
+    assert project.pytest() == 0
+    assert "1 passed" in project.said
+    assert "test_made.py" in project.said
+    assert not (project.path / "results").exists()
+
+
+def test_benchmark_runs_the_benchmarks_and_no_test(project):
+    assert project.pytest("--benchmark", "--quick") == 0, project.said
+    assert "7 passed" in project.said
+    assert "test_made.py" not in project.said
+    assert "access pattern" in project.said
+    assert "cart.get" in project.said
+    assert "target p99 10 ms" in project.said
+    assert "results/latest/report.html" in project.said
+    run = project.run
+    assert {(s.driver, s.pattern, s.count) for s in run.info.series} == {
+        (driver, pattern, 400)
+        for driver in ("wire", "boto3", "psycopg")
+        for pattern in ("cart.get", "session.get")
+    }
+    assert run.info.verdict["status"] in {"PASS", "INVALID", "INCONCLUSIVE"}
+    charts = {path.name for path in (run.path / "charts").iterdir()}
+    assert {"p50_p99.png", "breakdown.png"} <= charts
+    names = [row["name"] for row in run.info.model_extra["micro"]["rows"]]
+    assert "test_own_part" in names
+
+
+def test_pytest_benchmarks_json_lies_beside_with_all_rounds_and_our_figures(project):
+    project.pytest("--benchmark", "--quick", "-k", "wire")
+    told = json.loads((project.run.path / "benchmark.json").read_text())
+    assert "node" not in told["machine_info"]
+    assert len(told["benchmarks"]) == 2
+    for one in told["benchmarks"]:
+        assert one["stats"]["rounds"] == len(one["stats"]["data"]) == 400
+        assert one["extra_info"]["p99_ms"] is not None
+        assert one["stats"]["median"] * 1e3 == pytest.approx(one["extra_info"]["p50_ms"], rel=0.05)
+
+
+def test_filters_and_exports(project):
+    code = project.pytest(
+        "--benchmark", "--quick", "-k", "cart and boto3", "--benchmark-json=out.json"
+    )
+    assert code == 0, project.said
+    assert "1 passed, 6 deselected" in project.said
+    told = json.loads((project.path / "out.json").read_text())
+    assert [one["name"] for one in told["benchmarks"]] == ["test_call[cart.get-boto3]"]
+    assert (project.run.path / "benchmark.json").read_bytes() == (
+        project.path / "out.json"
+    ).read_bytes()
+    assert [(s.driver, s.pattern) for s in project.run.info.series] == [("boto3", "cart.get")]
+
+
+def test_saving_comparing_and_histograms_go_on_working(project):
+    only = ("--benchmark", "--quick", "-k", "cart.get and wire")
+    assert project.pytest(*only, "--benchmark-save=one") == 0, project.said
+    assert project.pytest(*only, "--benchmark-compare", "--benchmark-columns=median") == 0
+    assert "(NOW)" in project.said
+
+
+def test_more_rounds_can_be_asked_for(project):
+    project.pytest(
+        "--benchmark", "--quick", "-k", "cart.get and wire", "--benchmark-min-rounds=450"
+    )
+    assert project.run.info.series[0].count == 450
+
+
+def test_disabled_benchmarks_make_each_call_once_and_leave_no_results(project):
+    assert project.pytest("--benchmark", "--benchmark-disable") == 0, project.said
+    assert "7 passed" in project.said
+    assert not (project.path / "results").exists()
+
+
+def test_skipped_benchmarks_open_nothing(project):
+    code = project.pytest("--benchmark", "--benchmark-skip", **{ENDPOINTS_VARIABLE: "not JSON"})
+    assert code == 0, project.said
+    assert "7 skipped" in project.said
+
+
+def test_collecting_alone_opens_nothing(project):
+    assert project.pytest("--benchmark", "--collect-only", **{ENDPOINTS_VARIABLE: "not JSON"}) == 0
+    assert "7 tests collected" in project.said
+
+
+def test_a_file_can_be_named(project):
+    assert project.pytest("--benchmark", "--quick", "bench/bench_made.py", "-k", "own") == 0
+    assert "1 passed" in project.said
+
+
+def test_a_benchmark_named_without_the_flag_is_skipped(project):
+    assert project.pytest("bench/bench_made.py", "-rs") == 0
+    assert "run it with pytest --benchmark" in project.said
+
+
+def test_failed_calls_fail_their_benchmark_in_words(project):
+    project.bench.write_text(BENCH.replace("FAILING = False", "FAILING = True"))
+    assert project.pytest("--benchmark", "--quick", "-k", "cart.get and wire") == 1
+    assert "calls failed: Throttled" in project.said
+    assert "Traceback" not in project.said
+    assert project.run.info.series[0].errors["Throttled"] > 0
+
+
+def test_a_part_that_cannot_be_opened_fails_in_words(project):
+    project.bench.write_text(
+        BENCH.replace(
+            "    return Case(",
+            "    raise TargetError('It is not there.', hint='Look.')\n    return Case(",
+        )
+    )
+    assert project.pytest("--benchmark", "--quick", "-k", "cart.get") == 1
+    assert "It is not there.\nHint: Look." in project.said
+    assert "Traceback" not in project.said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "said"),
+    [
+        (["--benchmark"], {"LOADTESTS_RATE": "many"}, "LOADTESTS_RATE"),
+        (
+            ["--benchmark"],
+            {ENDPOINTS_VARIABLE: "", "LOADTESTS_DYNAMODB_ENDPOINT": "http://203.0.113.9:1"},
+            "--allow-remote",
+        ),
+    ],
+)
+def test_bad_settings_are_a_sentence_and_exit_code_2(project, arguments, environ, said):
+    assert project.pytest(*arguments, **environ) == 2, project.said
+    assert said in project.said
+    assert "Traceback" not in project.said
+    assert not (project.path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--quick"], "--quick goes with --benchmark"),
+        (["--benchmark", "-p", "no:benchmark"], "needs pytest-benchmark"),
+    ],
+)
+def test_flags_that_make_no_sense(project, arguments, said):
+    assert project.pytest(*arguments) == 4
+    assert said in project.said
+
+
+def test_a_replay_gives_each_round_its_measured_time():
+    replay = Replay()
+    replay.rounds_ns = [3_000_000, 1_500]
+    times = []
+    for _ in range(2):
+        begun = replay()
+        times.append(replay() - begun)
+    assert times == [1.5e-6, 3e-3]
+    assert not replay.rounds_ns
+
+
+@pytest.mark.embedded
+def test_every_benchmark_of_the_project_works_on_real_databases(
+    endpoints, embedded_config, tmp_path
+):
+    given = {
+        ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(endpoints)),
+        "LOADTESTS_CONFIG": str(tmp_path / "loadtests.toml"),
+        "LOADTESTS_RESULTS": str(tmp_path),
+    }
+    data = embedded_config.data
+    (tmp_path / "loadtests.toml").write_text(
+        f"[data]\nusers = {data.users}\nbooks = {data.books}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--benchmark", "--benchmark-disable", "-q",
+         "-p", "no:cacheprovider", "-k", "not 100_lines"],
+        env={**os.environ, **given}, text=True, capture_output=True, timeout=170, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3_000:]
+    assert " passed" in done.stdout
+    assert not list(tmp_path.glob("2*"))
