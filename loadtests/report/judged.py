@@ -129,13 +129,16 @@ def _split(text: str, status: str) -> tuple[str, str]:
 
 
 def _limit(one: Mapping[str, Any]) -> Limit:
+    low = _number(one.get("low"))
+    if one.get("unit") == "ratio" and low is not None and low <= 0:
+        low = None  # nothing rules out that it became infinitely faster: there is no bound
     return Limit(
         **_series(one),
         statistic=clean(one.get("statistic", "")),
         unit=clean(one.get("unit", "")),
         limit=_number(one.get("limit")),
         estimate=_number(one.get("estimate")),
-        low=_number(one.get("low")),
+        low=low,
         high=_number(one.get("high")),
         needed_calls=_whole(one.get("needed_calls")),
         status=_status(one.get("status")),

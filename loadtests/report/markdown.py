@@ -10,6 +10,7 @@ from loadtests.report.charts import Table
 from loadtests.report.comparing import Side
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import Cell, Page, Row
+from loadtests.report.rounding import plain
 
 MARKS: Final = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "INVALID": "⛔"}
 LONGEST: Final = 60_000  # GitHub refuses comments above 65,536 characters
@@ -102,7 +103,8 @@ def _cells(row: Row | None) -> list[str]:
 
 def _cell(cell: Cell) -> str:
     value = f"**{cell.value.text}**" if cell.over else cell.value.text
-    return f"{value}<br><sub>{cell.span}</sub>" if cell.span else value
+    small = ", ".join(filter(None, [cell.span, cell.change.text if cell.change.known else ""]))
+    return f"{value}<br><sub>{small}</sub>" if small else value
 
 
 def _line(cells: list[str]) -> str:
@@ -111,7 +113,8 @@ def _line(cells: list[str]) -> str:
 
 def _missed(page: Page) -> str:
     missed = [x for x in page.judged.limits if x.status != "PASS" and x.sentence]
-    missed.sort(key=lambda x: x.status != "FAIL")
+    # what is certain first, and a broken promise before a slower release
+    missed.sort(key=lambda x: (x.status != "FAIL", x.unit == "ratio"))
     lines = [f"- {x.status}: {words(x.sentence)}" for x in missed[:_MOST_SENTENCES]]
     if len(missed) > _MOST_SENTENCES:
         lines.append(f"- and {len(missed) - _MOST_SENTENCES} more in the report")
@@ -119,7 +122,9 @@ def _missed(page: Page) -> str:
 
 
 def _facts(page: Page) -> str:
+    change = f" and the change against {words(page.judged.baseline)}" if page.has_changes else ""
     facts = "; ".join(f"{f.name.lower()} {f.value} ({f.context})" for f in facts_of(page))
     return f"<sub>{name(page.run.info.id[:80])} · {words(facts)} · {page.metric_words}; " + (
-        "small figures are 95% confidence intervals</sub>"
+        f"small figures are {plain(100 * page.judged.confidence)}% confidence intervals{change}"
+        "</sub>"
     )

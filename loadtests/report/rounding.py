@@ -95,11 +95,13 @@ def change(share: float | None) -> Number:
 
 def change_span(low: float | None, high: float | None) -> str:
     """An interval of growth, `+1.0% to +7.2%`."""
-    if low is None and high is None:
-        return ""
-    return f"{change(low).text if low is not None else 'open'} to " + (
-        change(high).text if high is not None and math.isfinite(high) else "open"
-    )
+    if high is not None and not math.isfinite(high):
+        high = None
+    if low is None:
+        return "" if high is None else f"≤ {change(high).text}"
+    if high is None:
+        return f"≥ {change(low).text}"
+    return f"{change(low).text} to {change(high).text}"
 
 
 def times(ratio: float | None) -> Number:

@@ -79,7 +79,7 @@ def _explained(page: Page) -> tuple[str, ...]:
             "carry no upper bound."
         )
     if page.judged.baseline:
-        said += f" Growth is against {page.judged.baseline}."
+        said += f" Change is against {page.judged.baseline}."
     return (said,)
 
 
@@ -200,7 +200,7 @@ def _health(page: Page) -> Section:
         said = "No signal was beyond its limit: the generator did not distort the figures."
     else:
         said = "The generator distorted this run: its figures say nothing of the databases."
-    mark = {True: "✓ within", False: "✗ beyond", None: "no limit"}
+    mark = {True: "✓\u00a0within", False: "✗\u00a0beyond", None: "no limit"}
     rows = tuple((s.name, s.value, s.limit or "–", mark[s.ok], s.words) for s in signals)
     table = Part("", Table(("Signal", "Found", "Limit", "State", "In words"), rows))
     return Section(

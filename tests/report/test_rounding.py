@@ -81,7 +81,9 @@ def test_growth():
     assert change(-0.0412).text == "−4.1%"
     assert change(0.4).text == "+40%"
     assert change(0.0001).text == "±0%"
-    assert change_span(0.01, None) == "+1.0% to open"
+    assert change_span(0.01, None) == "≥ +1.0%"
+    assert change_span(None, 0.01) == "≤ +1.0%"
+    assert change_span(0.01, 0.2) == "+1.0% to +20%"
     assert change_span(None, None) == ""
 
 
