@@ -52,7 +52,10 @@ def loadtests(environ):
 
 def gone(process):
     psutil.wait_procs([process], timeout=30)
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.mark.embedded
