@@ -155,7 +155,7 @@ def _lateness(quantile: float, limit_ms: float) -> Rule:
         name = f"lateness p{quantile * 100:g}"
         return Signal(
             name,
-            f"{worker}'s {name} was {value:.2f} ms: arrivals waited for it, though users were free.",
+            f"{worker}'s {name} was {value:.2f} ms: arrivals waited, though users were free.",
             value,
             "ms",
             limit_ms,
