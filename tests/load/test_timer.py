@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from loadtests.load import timer as timer_module
 from loadtests.load.timer import LoopTimer, TimerFd, open_timer
 
 MS = 1_000_000
@@ -113,16 +113,24 @@ def test_a_timerfd_never_rings_early_and_rings_again_and_again():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
-def test_the_most_precise_timer_is_a_timerfd_and_its_descriptor_is_released():
-    gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
+def test_the_most_precise_timer_is_a_timerfd_and_its_descriptor_is_closed_once(monkeypatch):
+    closed: list[int] = []
+    really_close = os.close
+
+    def close(descriptor: int) -> None:
+        closed.append(descriptor)
+        really_close(descriptor)
+
     timers = [open_timer(lambda: None) for _ in range(20)]
     assert all(isinstance(timer, TimerFd) for timer in timers)
-    assert len(os.listdir("/proc/self/fd")) == before + 20
+    held = [timer._fd for timer in timers]
+    assert all("timerfd" in os.readlink(f"/proc/self/fd/{fd}") for fd in held)
+    monkeypatch.setattr(timer_module.os, "close", close)
     for timer in timers:
         timer.arm(time.monotonic_ns() + LONG)
         timer.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+        timer.close()
+    assert closed == held
 
 
 def test_elsewhere_it_is_the_loops_own(monkeypatch):
