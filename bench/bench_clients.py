@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.microbench.client_specs import cold_clients, warm_clients
+from loadtests.microbench.client_specs import between_others, cold_clients, warm_clients
 
 
 @pytest.mark.parametrize("spec", warm_clients(), ids=str)
@@ -12,4 +12,9 @@ def test_warm(measured, spec):
 
 @pytest.mark.parametrize("spec", cold_clients(), ids=str)
 def test_cold(measured, spec):
+    measured(spec)
+
+
+@pytest.mark.parametrize("spec", between_others(), ids=str)
+def test_between(measured, spec):
     measured(spec)

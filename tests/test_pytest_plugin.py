@@ -62,6 +62,20 @@ def test_own_part(benchmark):
 """
 
 
+BROKEN = """
+
+def broken(bench):
+    raise TargetError("It is not there.", hint="Look.")
+
+
+@pytest.mark.parametrize(
+    "spec", [Spec("clients", "g", "broken", "dynamodb", "boto3", broken)], ids=str
+)
+def test_broken(measured, spec):
+    measured(spec)
+"""
+
+
 class Project:
     """A made-up project folder, and pytest run in it as a user would."""
 
@@ -98,6 +112,27 @@ def project(tmp_path):
     return Project(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """Everything, quick, once."""
+    project = Project(tmp_path_factory.mktemp("quick"))
+    project.code = project.pytest("--benchmark", "--quick")
+    return project
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory):
+    """Some of it, with options of pytest-benchmark's own."""
+    project = Project(tmp_path_factory.mktemp("chosen"))
+    only = ("--benchmark", "--quick", "-k", "cart and boto3")
+    project.saved = project.pytest(*only, "--benchmark-save=one")
+    project.code = project.pytest(
+        *only, "--benchmark-json=out.json", "--benchmark-compare", "--benchmark-columns=median",
+        "--benchmark-min-rounds=450",
+    )  # fmt: skip
+    return project
+
+
 def test_plain_pytest_runs_the_tests_and_no_benchmark(project):
     assert project.pytest() == 0
     assert "1 passed" in project.said
@@ -105,15 +140,13 @@ def test_plain_pytest_runs_the_tests_and_no_benchmark(project):
     assert not (project.path / "results").exists()
 
 
-def test_benchmark_runs_the_benchmarks_and_no_test(project):
-    assert project.pytest("--benchmark", "--quick") == 0, project.said
-    assert "7 passed" in project.said
-    assert "test_made.py" not in project.said
-    assert "access pattern" in project.said
-    assert "cart.get" in project.said
-    assert "target p99 10 ms" in project.said
-    assert "results/latest/report.html" in project.said
-    run = project.run
+def test_benchmark_runs_the_benchmarks_and_no_test(quick):
+    assert quick.code == 0, quick.said
+    assert "7 passed" in quick.said
+    assert "test_made.py" not in quick.said
+    assert "target p99 10 ms" in quick.said
+    assert "results/latest/report.html" in quick.said
+    run = quick.run
     assert {(s.driver, s.pattern, s.count) for s in run.info.series} == {
         (driver, pattern, 400)
         for driver in ("wire", "boto3", "psycopg")
@@ -126,43 +159,41 @@ def test_benchmark_runs_the_benchmarks_and_no_test(project):
     assert "test_own_part" in names
 
 
-def test_pytest_benchmarks_json_lies_beside_with_all_rounds_and_our_figures(project):
-    project.pytest("--benchmark", "--quick", "-k", "wire")
-    told = json.loads((project.run.path / "benchmark.json").read_text())
+def test_pytest_benchmarks_own_table_waits_to_be_asked_for(quick, chosen):
+    assert "Legend:" not in quick.said
+    assert "Legend:" in chosen.said
+
+
+def test_pytest_benchmarks_json_lies_beside_with_all_rounds_and_our_figures(quick):
+    told = json.loads((quick.run.path / "benchmark.json").read_text())
     assert "node" not in told["machine_info"]
-    assert len(told["benchmarks"]) == 2
-    for one in told["benchmarks"]:
+    ours = [one for one in told["benchmarks"] if "p99_ms" in one["extra_info"]]
+    assert (len(told["benchmarks"]), len(ours)) == (7, 6)
+    for one in ours:
         assert one["stats"]["rounds"] == len(one["stats"]["data"]) == 400
+        assert one["group"] in {"cart.get", "session.get"}
         assert one["extra_info"]["p99_ms"] is not None
         assert one["stats"]["median"] * 1e3 == pytest.approx(one["extra_info"]["p50_ms"], rel=0.05)
 
 
-def test_filters_and_exports(project):
-    code = project.pytest(
-        "--benchmark", "--quick", "-k", "cart and boto3", "--benchmark-json=out.json"
-    )
-    assert code == 0, project.said
-    assert "1 passed, 6 deselected" in project.said
-    told = json.loads((project.path / "out.json").read_text())
+def test_filters_and_exports(chosen):
+    assert chosen.code == 0, chosen.said
+    assert "1 passed, 6 deselected" in chosen.said
+    told = json.loads((chosen.path / "out.json").read_text())
     assert [one["name"] for one in told["benchmarks"]] == ["test_call[cart.get-boto3]"]
-    assert (project.run.path / "benchmark.json").read_bytes() == (
-        project.path / "out.json"
+    assert (chosen.run.path / "benchmark.json").read_bytes() == (
+        chosen.path / "out.json"
     ).read_bytes()
-    assert [(s.driver, s.pattern) for s in project.run.info.series] == [("boto3", "cart.get")]
+    assert [(s.driver, s.pattern) for s in chosen.run.info.series] == [("boto3", "cart.get")]
 
 
-def test_saving_comparing_and_histograms_go_on_working(project):
-    only = ("--benchmark", "--quick", "-k", "cart.get and wire")
-    assert project.pytest(*only, "--benchmark-save=one") == 0, project.said
-    assert project.pytest(*only, "--benchmark-compare", "--benchmark-columns=median") == 0
-    assert "(NOW)" in project.said
+def test_saving_and_comparing_go_on_working(chosen):
+    assert chosen.saved == 0
+    assert "(NOW)" in chosen.said
 
 
-def test_more_rounds_can_be_asked_for(project):
-    project.pytest(
-        "--benchmark", "--quick", "-k", "cart.get and wire", "--benchmark-min-rounds=450"
-    )
-    assert project.run.info.series[0].count == 450
+def test_more_rounds_can_be_asked_for(chosen):
+    assert chosen.run.info.series[0].count == 450
 
 
 def test_disabled_benchmarks_make_each_call_once_and_leave_no_results(project):
@@ -192,24 +223,16 @@ def test_a_benchmark_named_without_the_flag_is_skipped(project):
     assert "run it with pytest --benchmark" in project.said
 
 
-def test_failed_calls_fail_their_benchmark_in_words(project):
-    project.bench.write_text(BENCH.replace("FAILING = False", "FAILING = True"))
-    assert project.pytest("--benchmark", "--quick", "-k", "cart.get and wire") == 1
+def test_failures_are_told_in_words(project):
+    failing = BENCH.replace("FAILING = False", "FAILING = True")
+    broken = failing + BROKEN
+    project.bench.write_text(broken)
+    assert project.pytest("--benchmark", "--quick", "-k", "cart.get-wire or broken") == 1
+    assert "2 failed" in project.said
     assert "calls failed: Throttled" in project.said
-    assert "Traceback" not in project.said
-    assert project.run.info.series[0].errors["Throttled"] > 0
-
-
-def test_a_part_that_cannot_be_opened_fails_in_words(project):
-    project.bench.write_text(
-        BENCH.replace(
-            "    return Case(",
-            "    raise TargetError('It is not there.', hint='Look.')\n    return Case(",
-        )
-    )
-    assert project.pytest("--benchmark", "--quick", "-k", "cart.get") == 1
     assert "It is not there.\nHint: Look." in project.said
     assert "Traceback" not in project.said
+    assert project.run.info.series[0].errors["Throttled"] > 0
 
 
 @pytest.mark.parametrize(

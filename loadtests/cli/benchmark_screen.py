@@ -1,7 +1,7 @@
 """What `pytest --benchmark` shows: set-up, progress, figures, the table, the verdict.
 
 pytest captures what tests print, so all of it is shown with its capture lifted. Progress is drawn
-between bursts of calls and never from a thread of its own, which would run within them.
+between turns of calls and never from a thread of its own, which would run within them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from loadtests.cli.steps import show_steps
 from loadtests.config import load_config
 from loadtests.errors import LoadtestsError
 from loadtests.microbench.cases import Plan, Spec
-from loadtests.microbench.conclude import conclude
 from loadtests.microbench.rows import Row, row_of_rounds
 from loadtests.microbench.session import FULL, QUICK, Measured, Session
 from loadtests.microbench.tables import details as figures
@@ -54,7 +53,7 @@ class BenchmarkScreen:
             for part, plan in (QUICK if quick else FULL).items()
         }
         if self._scratch is not None:  # nothing of it is a result
-            plans = dict.fromkeys(plans, Plan(1, 0))
+            plans = dict.fromkeys(plans, Plan(1, 0, turn=1))
             self._config = self._config.model_copy(update={"results": self._scratch.name})
         self._on_progress: OnProgress = lambda _: None
         self._session = Session(self._config, specs, plans, on_progress=self._tell)
@@ -118,6 +117,8 @@ class BenchmarkScreen:
         if self._session.state == "interrupted":
             yield f"Interrupted and not judged; what was measured is in {_shown(self.path)}"
             return
+        from loadtests.microbench.conclude import conclude  # with matplotlib: not before it is due
+
         run = conclude(self.path, self._config)
         if run is None:
             yield f"No access pattern was measured, so nothing is judged: {_shown(self.path)}"

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from loadtests.errors import ResponseInvalid
 from loadtests.load.workload import Carts, Sessions
-from loadtests.microbench.cases import Call
-from loadtests.microbench.rounds import BURST
+from loadtests.microbench.cases import TURN, Call
+from loadtests.microbench.rounds import SETTLING
 from loadtests.model import Session
 
 
@@ -68,12 +68,12 @@ def remove(store: Any, work: Carts) -> Call:
 
 
 def restock(store: Any, work: Carts) -> Iterator[Call]:
-    """Add what removals took, but for one burst's worth, which the next burst of adds puts back.
+    """Add what removals took, but for one turn's worth, which the next turn of adds puts back.
 
     Where adds are measured too this gives nothing; where removals are measured alone it keeps the
     carts' size.
     """
-    for _ in range(missing_lines(work) - BURST):
+    for _ in range(missing_lines(work) - TURN - SETTLING):
         yield add(store, work)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from loadtests.microbench.bench import Bench
 
+TURN: Final = 25
 UNGUARDED: Final[AbstractContextManager[Any]] = nullcontext()
 
 
@@ -41,7 +42,7 @@ def nothing_to_tidy() -> Iterable[Call]:
 
 @dataclass(slots=True, eq=False)
 class Case:
-    """An open spec. `tidy` gives calls that are made after a burst, untimed.
+    """An open spec. `tidy` gives calls that are made after a turn, untimed.
 
     `next_call` makes the next call ready, untimed; it may have to be awaited for that.
     """
@@ -79,10 +80,11 @@ class Spec:
 
 
 class Plan(NamedTuple):
-    """Rounds of each case of a part: measured, and before that warm-up."""
+    """Rounds of each case of a part: measured, before that warm-up, and calls in one turn."""
 
     rounds: int
     warm_up: int
+    turn: int = TURN
 
 
 def _column() -> array[int]:

@@ -72,6 +72,16 @@ def cold_clients() -> list[Spec]:
     return [*calls, *making]
 
 
+def between_others() -> list[Spec]:
+    """One call at a time with the other drivers' calls between: what cold caches add."""
+    return [
+        Spec("between others", "cart.get_item between others", driver, backend, driver,
+             partial(clients.open_warm_call, driver=driver))
+        for backend, drivers in DRIVERS.items()
+        for driver in drivers
+    ]  # fmt: skip
+
+
 def _spec(part: str, group: str, name: str, driver: str, opening: Callable[[Bench], Case]) -> Spec:
     backend = next(found for found, drivers in DRIVERS.items() if driver in drivers)
     return Spec(part, group, name, backend, driver, opening)

@@ -1,10 +1,11 @@
-"""Makes the calls: subjects of a group in turns, groups in short bursts, over the whole pass.
+"""Makes the calls: subjects in turns of 25 calls each, over and over through the whole pass.
 
-Each round calls every subject of a group once, in an order drawn anew, so that whatever disturbs
-the machine disturbs all alike. Groups take turns in bursts of 25 rounds, so that every group is
-measured over the whole length of the pass and not in a lucky or unlucky stretch of it. Choosing
-keys, checking answers and writing results happen between the timed calls.
-docs/decisions/micro-benchmarks.md has the reasons.
+The subjects of a group follow one another in an order drawn anew each time, so that whatever
+disturbs the machine disturbs all alike; groups follow one another, so that every group is measured
+over the whole length of the pass and not in a lucky or unlucky stretch of it. A turn begins with
+two calls that do not count: the subject before has left its code and data in the CPU's caches, and
+what a driver costs must not depend on who else is measured. Choosing keys, checking answers and
+writing results happen between the timed calls. docs/decisions/micro-benchmarks.md has the reasons.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from loadtests.errors import CallError
 from loadtests.microbench.cases import Call, Columns, Plan, Subject
 from loadtests.microbench.clocks import Clocks
 
-BURST: Final = 25
+SETTLING: Final = 2  # calls of a turn that do not count
 _NS: Final = 1_000_000_000
 
 
@@ -55,8 +56,8 @@ class Seconds:
 class Pass:
     """One pass over subjects that belong together.
 
-    `on_second` is told when a second is over (and whether it was warm-up), `on_burst` how many
-    calls of how many are done.
+    `on_second` is told when a second is over (and whether it was warm-up), `on_turns` how many
+    calls of how many are done each time a group has had its turns.
     """
 
     def __init__(
@@ -68,14 +69,14 @@ class Pass:
         seconds: Seconds,
         rng: Random,
         on_second: Callable[[bool], None],
-        on_burst: Callable[[int, int], None],
+        on_turns: Callable[[int, int], None],
     ) -> None:
         self._plan = plan
         self._clocks = clocks
         self._seconds = seconds
         self._rng = rng
         self._on_second = on_second
-        self._on_burst = on_burst
+        self._on_turns = on_turns
         self._groups: dict[str, list[Subject]] = {}
         for subject in subjects:
             self._groups.setdefault(subject.spec.group, []).append(subject)
@@ -90,35 +91,38 @@ class Pass:
         self._on_second(False)
 
     async def _phase(self, rounds: int, *, warm_up: bool) -> None:
-        for begun in range(0, rounds, BURST):
+        for begun in range(0, rounds, self._plan.turn):
             for group in self._groups.values():
-                for _ in range(min(BURST, rounds - begun)):
-                    await self._round(group, warm_up=warm_up)
-                await self._tidy(group)
-                self._on_burst(self._done, self._total)
+                self._rng.shuffle(group)
+                for subject in group:
+                    await self._turn(subject, min(self._plan.turn, rounds - begun), warm_up=warm_up)
+                self._on_turns(self._done, self._total)
                 await asyncio.sleep(0)  # where Ctrl-C is heard among calls that never wait
 
-    async def _round(self, group: list[Subject], *, warm_up: bool) -> None:
-        self._rng.shuffle(group)
-        for subject in group:
-            columns = subject.warm_up if warm_up else subject.measured
+    async def _turn(self, subject: Subject, rounds: int, *, warm_up: bool) -> None:
+        columns = subject.warm_up if warm_up else subject.measured
+        if self._plan.turn > SETTLING:
+            unmeasured = Columns(errors=columns.errors)
+            for _ in range(SETTLING):
+                await timed(subject, unmeasured, self._clocks, 0)
+        for _ in range(rounds):
             await timed(subject, columns, self._clocks, self._seconds.index)
-        self._done += len(group)
-        if self._seconds.over():
-            self._on_second(warm_up)
+            self._done += 1
+            if self._seconds.over():
+                self._on_second(warm_up)
+        await self._tidy(subject, columns)
 
-    async def _tidy(self, group: list[Subject]) -> None:
-        for subject in group:
-            for call in subject.case.tidy():
-                try:
-                    with call.guard:
-                        answer = call.function(*call.args)
-                        if inspect.isawaitable(answer):
-                            answer = await answer
-                    call.settle(answer)
-                except CallError as error:
-                    subject.measured.errors[error.name] += 1
-                    break
+    async def _tidy(self, subject: Subject, columns: Columns) -> None:
+        for call in subject.case.tidy():
+            try:
+                with call.guard:
+                    answer = call.function(*call.args)
+                    if inspect.isawaitable(answer):
+                        answer = await answer
+                call.settle(answer)
+            except CallError as error:
+                columns.errors[error.name] += 1
+                break
 
 
 async def timed(subject: Subject, columns: Columns, clocks: Clocks, second: int) -> None:

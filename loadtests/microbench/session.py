@@ -42,8 +42,9 @@ FULL: Final = {
     "cart sizes": Plan(600, 50),
     "clients": Plan(1_000, 100),
     "threads": Plan(200, 25),
+    "between others": Plan(600, 50, turn=1),
     "first calls": Plan(300, 25),
-    "cold starts": Plan(50, 3),
+    "cold starts": Plan(50, 5, turn=5),
 }
 QUICK: Final = {
     "access patterns": Plan(400, 75),
@@ -51,8 +52,9 @@ QUICK: Final = {
     "cart sizes": Plan(75, 10),
     "clients": Plan(100, 25),
     "threads": Plan(25, 5),
+    "between others": Plan(75, 10, turn=1),
     "first calls": Plan(25, 5),
-    "cold starts": Plan(5, 1),
+    "cold starts": Plan(5, 1, turn=5),
 }
 
 
@@ -175,7 +177,7 @@ class Session:
                     on_second=lambda warm_up: folder.close_second(
                         subjects, self._seconds, warm_up=warm_up
                     ),
-                    on_burst=partial(self._tell, f"Measuring {part}"),
+                    on_turns=partial(self._tell, f"Measuring {part}"),
                 ).run()
             )
         finally:

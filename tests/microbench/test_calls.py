@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from loadtests.errors import CallError, ResponseInvalid
 from loadtests.microbench.calls import CALLS, add, missing_lines, remove, restock
-from loadtests.microbench.rounds import BURST
+from loadtests.microbench.cases import TURN
+from loadtests.microbench.rounds import SETTLING
 from loadtests.patterns import CART_PATTERNS, PATTERNS
 from tests.microbench.made import MemoryShop, carts, sessions
+
+BURST = TURN + SETTLING
 
 
 def make(call):

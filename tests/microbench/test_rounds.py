@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from itertools import groupby
 
 import pytest
 
 from loadtests.errors import BackendError, CallTimeout, ResponseInvalid
-from loadtests.microbench.cases import Call, Case, Columns, Plan, Subject
-from loadtests.microbench.rounds import BURST, Pass, Seconds, timed
+from loadtests.microbench.cases import TURN, Call, Case, Columns, Plan, Subject
+from loadtests.microbench.rounds import SETTLING, Pass, Seconds, timed
 from tests.microbench.made import MS, Answering, Time, rng, spec, subject
 
 
-def run(subjects, plan, time, *, on_second=lambda warm_up: None, on_burst=lambda done, total: None,
+def run(subjects, plan, time, *, on_second=lambda warm_up: None, on_turns=lambda done, total: None,
         seconds=None, seed=1):  # fmt: skip
     seconds = seconds or Seconds(time.clocks, time.now_ns)
     asyncio.run(
         Pass(subjects, plan, clocks=time.clocks, seconds=seconds, rng=rng(seed),
-             on_second=on_second, on_burst=on_burst).run()
+             on_second=on_second, on_turns=on_turns).run()
     )  # fmt: skip
     return seconds
 
@@ -29,22 +30,55 @@ def timed_once(case, time, *, awaited=False):
     return columns
 
 
-def test_each_round_calls_every_subject_once_in_an_order_of_its_own():
+def turns(order):
+    """Who called, and how often at a stretch."""
+    return [(name, len(list(calls))) for name, calls in groupby(order)]
+
+
+def test_subjects_take_turns_in_an_order_drawn_anew():
     time, order = Time(), []
     names = ["wire", "boto3", "psycopg"]
-    run([subject(time, order, name) for name in names], Plan(60, 0), time)
-    rounds = [tuple(name for _, name in order[i : i + 3]) for i in range(0, 180, 3)]
+    run([subject(time, order, name) for name in names], Plan(60 * TURN, 0), time)
+    taken = [order[i][1] for i in range(0, len(order), TURN + SETTLING)]
+    rounds = [tuple(taken[i : i + 3]) for i in range(0, 180, 3)]
     assert all(sorted(one) == sorted(names) for one in rounds)
     assert len(set(rounds)) == 6  # all orders come up
 
 
-def test_groups_take_turns_in_bursts_over_the_whole_pass():
+def test_groups_take_turns_over_the_whole_pass():
     time, order = Time(), []
     groups = ["cart.get", "cart.add"]
-    run([subject(time, order, group=group) for group in groups], Plan(2 * BURST + 5, 0), time)
-    bursts = [BURST, BURST, BURST, BURST, 5, 5]
-    expected = [groups[i % 2] for i, length in enumerate(bursts) for _ in range(length)]
-    assert [group for group, _ in order] == expected
+    run([subject(time, order, group=group) for group in groups], Plan(2 * TURN + 5, 0), time)
+    lengths = [TURN, TURN, TURN, TURN, 5, 5]
+    assert [(group, n - SETTLING) for (group, _), n in turns(order)] == list(
+        zip(groups * 3, lengths, strict=True)
+    )
+
+
+def test_the_first_calls_of_a_turn_do_not_count():
+    time, order = Time(), []
+    slow_first = iter(([9 * MS] * SETTLING + [MS] * TURN) * 2)
+    one = subject(time, order, takes=lambda: (next(slow_first), 0, 0))
+    run([one], Plan(2 * TURN, 0), time)
+    assert one.measured.service.tolist() == [MS] * 2 * TURN
+    assert not one.warm_up.service
+
+
+def test_calls_of_single_turns_all_count():
+    time, order = Time(), []
+    subjects = [subject(time, order, name) for name in ("wire", "boto3")]
+    run(subjects, Plan(40, 0, turn=1), time)
+    assert len(order) == 80
+    assert all(len(one.measured.service) == 40 for one in subjects)
+    assert all({order[i], order[i + 1]} == set(order) for i in range(0, 80, 2))
+
+
+def test_an_error_of_a_call_that_does_not_count_is_an_error():
+    calls = iter([BackendError(name="Throttled"), *[None] * (TURN + SETTLING)])
+    store = Answering(Time(), "x", [])
+    one = Subject(spec(), Case(lambda: Call(store.call, (next(calls),), store=store)))
+    run([one], Plan(TURN, 0), Time())
+    assert one.measured.errors == {"Throttled": 1}
 
 
 def test_warm_up_rounds_are_kept_apart():
@@ -149,12 +183,12 @@ def test_tidying_is_not_timed_and_may_be_awaited():
         yield Call(tidy_awaited)
 
     one = Subject(spec(), Case(lambda: Call(store.call, store=store), tidy=tidy))
-    run([one], Plan(2 * BURST, 0), time)
+    run([one], Plan(2 * TURN, 0), time)
     assert tidied == ["plain", "awaited"] * 2
     assert set(one.measured.service) == {MS}
 
 
-def test_seconds_end_between_rounds_and_at_the_end_of_each_phase():
+def test_seconds_end_between_calls_and_at_the_end_of_each_phase():
     time = Time()
     one = subject(time, [], takes=lambda: (400 * MS, 0, 0))
     told = []
@@ -163,7 +197,7 @@ def test_seconds_end_between_rounds_and_at_the_end_of_each_phase():
     def on_second(warm_up):
         told.append((warm_up, seconds.index, *seconds.next()))
 
-    run([one], Plan(6, 4), time, on_second=on_second, seconds=seconds)
+    run([one], Plan(6, 4, turn=1), time, on_second=on_second, seconds=seconds)
     assert told == [
         (True, 0, 0.0, 1.2), (True, 1, 1.2, pytest.approx(0.4)),
         (False, 2, 1.6, pytest.approx(1.2)), (False, 3, 2.8, pytest.approx(1.2)),
@@ -172,9 +206,9 @@ def test_seconds_end_between_rounds_and_at_the_end_of_each_phase():
     assert one.measured.second.tolist() == [2, 2, 2, 3, 3, 3]
 
 
-def test_progress_counts_every_call():
+def test_progress_counts_every_call_that_does():
     time = Time()
     told = []
     subjects = [subject(time, [], name) for name in ("wire", "boto3")]
-    run(subjects, Plan(30, 20), time, on_burst=lambda done, total: told.append((done, total)))
+    run(subjects, Plan(30, 20), time, on_turns=lambda done, total: told.append((done, total)))
     assert told == [(40, 100), (90, 100), (100, 100)]

@@ -23,7 +23,7 @@ from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.messages import endpoints_to_json
 
 NOWHERE = json.dumps(endpoints_to_json(Endpoints()))
-PLANS = dict.fromkeys(FULL, Plan(30, 5))
+PLANS = dict.fromkeys(FULL, Plan(30, 5, turn=1))
 
 
 class Counting:
