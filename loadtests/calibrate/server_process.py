@@ -202,7 +202,7 @@ class Server:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve as the JSON object in the first argument says, until standard input ends."""
+    """Serve as the JSON object in the first argument says, until standard input speaks or ends."""
     settings = json.loads(arguments[0])
     if settings["cpu"] is not None:
         os.sched_setaffinity(0, {settings["cpu"]})
@@ -226,8 +226,8 @@ def main(arguments: list[str]) -> None:
         recorder.close()
         windows = Path(settings["windows"])
         windows.write_text(json.dumps(server.windows), encoding="utf-8")
-        if os.getppid() != settings["parent"]:  # killed: nobody is left to read and tidy up
-            shutil.rmtree(windows.parent, ignore_errors=True)
+    if not os.read(sys.stdin.fileno(), 1):  # no word: nobody is left to read and tidy up
+        shutil.rmtree(windows.parent, ignore_errors=True)
 
 
 if __name__ == "__main__":

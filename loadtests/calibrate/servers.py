@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import subprocess
 import sys
@@ -52,7 +51,6 @@ class ScriptedServer:
             "cpu": self._cpu,
             "records": str(Path(self._folder.name, "records")),
             "windows": str(Path(self._folder.name, "windows.json")),
-            "parent": os.getpid(),
         }
         command = [sys.executable, "-m", "loadtests.calibrate.server_process", json.dumps(settings)]
         try:
@@ -121,7 +119,8 @@ class ScriptedServer:
         if process is None:
             return ""
         try:
-            _, complaint = process.communicate(timeout=_STOP_S)  # closes its standard input
+            # a word, so that it can tell this from our sudden death, and the end of its input
+            _, complaint = process.communicate(b"end", timeout=_STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
