@@ -246,6 +246,14 @@ def test_the_hdrhistogram_package_reads_the_log(tmp_path):
         reader.input_file.close()
 
 
+def test_the_log_begins_as_the_format_says():
+    assert hlog.header(STARTED_AT_S) == (
+        "#[Histogram log format version 1.3]\n"
+        "#[StartTime: 1772443800.250 (seconds since epoch)]\n"
+        '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
+    )
+
+
 def test_interval_max_is_in_milliseconds():
     line = hlog.format_line(hlog.Line("a/b/c/d", 0.0, 1.0, sparse([1_500, 2_000_000])))
     assert line.split(",")[:4] == ["Tag=a/b/c/d", "0.000", "1.000", "2.001"]
