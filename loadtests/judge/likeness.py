@@ -27,6 +27,19 @@ def degrees_of(units: int) -> int:
     return round(0.4 * units ** (2 / 3)) if units >= LEAST_UNITS else 0
 
 
+def degrees_in(residuals: Floats) -> float:
+    """`degrees_of`, or fewer where a handful of units holds most of the deviation.
+
+    n equal deviations count as n (Kish's effective size of the squares), less one.
+    """
+    squares = residuals * residuals
+    fourth = float(squares @ squares)
+    if not fourth:
+        return degrees_of(residuals.size)
+    holding = float(squares.sum()) ** 2 / fourth
+    return min(degrees_of(residuals.size), max(1.0, holding - 1.0))
+
+
 def long_run_variance(residuals: Floats) -> float:
     """The variance of the sum of `residuals` (one a unit, mean 0), likeness included."""
     centred = residuals - residuals.mean()
@@ -64,7 +77,7 @@ def memory_of(centred: Floats) -> float:
     return min(MOST_MEMORY, 1.0 - 10.0 / units, memory + bias) if memory > 0.0 else 0.0
 
 
-def deviations_of(likeness: float, degrees: int, level: float) -> float:
+def deviations_of(likeness: float, degrees: float, level: float) -> float:
     """How many standard deviations away a bound is.
 
     Student's t, whose degrees of freedom are those of the excess of `likeness` over 1: the part

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from loadtests.judge.distributions import beta_cdf, normal_quantile
-from loadtests.judge.likeness import degrees_of, deviations_of, long_run_variance
+from loadtests.judge.likeness import degrees_in, degrees_of, deviations_of, long_run_variance
 from loadtests.judge.samples import Floats, Samples, value_ms
 
 MOST_UNITS: Final = 10_000_000
@@ -27,9 +27,8 @@ ENOUGH_ABOVE: Final = 10  # calls above a threshold from which its clustering ca
 class Quantile:
     """An estimated quantile: `calls` measured, worth `calls / likeness` independent ones.
 
-    `likeness` is the design effect, at least 1. For paired comparison: `residuals`, how many more
-    calls of each unit than expected lie above, in standard deviations of the whole, and `within`,
-    the part of the calls' variance that is within units.
+    `likeness` is the design effect, at least 1. `residuals`, for paired comparison: how many more
+    calls of each unit than expected lie above, in standard deviations of the whole.
     """
 
     q: float
@@ -37,12 +36,11 @@ class Quantile:
     estimate_ms: float
     likeness: float
     residuals: Floats
-    within: float = 1.0
 
     @property
-    def degrees(self) -> int:
+    def degrees(self) -> float:
         """Degrees of freedom of `likeness`."""
-        return degrees_of(self.samples.units)
+        return degrees_in(self.residuals)
 
     @property
     def calls(self) -> int:
@@ -70,7 +68,7 @@ class Quantile:
 
     def calls_to_carry(self, level: float) -> int | None:
         """Calls of this likeness that give a finite upper bound; None when there are enough."""
-        units, known = self.samples.units, self.degrees
+        units, known = self.samples.units, degrees_of(self.samples.units)
         wanted = least_calls(self.q, level) * self.likeness
         held = float(self.calls)
         while units < MOST_UNITS:
@@ -101,17 +99,11 @@ def estimate(samples: Samples, q: float) -> Quantile:
     above = samples.calls_above(_threshold(samples, q)).astype(np.float64)
     calls = samples.calls_by_unit().astype(np.float64)
     residuals = _residuals(above, calls)
-    return Quantile(
-        q,
-        samples,
-        value_ms(samples.at_rank(rank)),
-        max(1.0, long_run_variance(residuals)),
-        residuals,
-        _within(above, calls),
-    )
+    likeness = max(1.0, long_run_variance(residuals))
+    return Quantile(q, samples, value_ms(samples.at_rank(rank)), likeness, residuals)
 
 
-def effective_calls(calls: int, likeness: float, degrees: int, level: float) -> float:
+def effective_calls(calls: int, likeness: float, degrees: float, level: float) -> float:
     """Independent calls that `calls` are worth at one-sided `level`.
 
     Student's t in place of the normal pays for `likeness` being an estimate itself.
@@ -121,7 +113,7 @@ def effective_calls(calls: int, likeness: float, degrees: int, level: float) -> 
     return calls / likeness * _inflation(likeness, degrees, level)
 
 
-def _inflation(likeness: float, degrees: int, level: float) -> float:
+def _inflation(likeness: float, degrees: float, level: float) -> float:
     normal = normal_quantile(1.0 - level)
     return (normal / deviations_of(likeness, degrees, level)) ** 2
 
@@ -145,19 +137,6 @@ def _residuals(above: Floats, calls: Floats) -> Floats:
         return np.zeros(calls.size)
     residuals: Floats = (above - share * calls) / math.sqrt(share * (1.0 - share) * calls.sum())
     return residuals
-
-
-def _within(above: Floats, calls: Floats) -> float:
-    """The part of the binomial variance that remains within units; units of one call show none."""
-    share = float(above.sum() / calls.sum())
-    if not 0.0 < share < 1.0:
-        return 1.0
-    several = calls >= 2
-    x, n = above[several], calls[several]
-    found = float((x * (n - x) / (n - 1)).sum())
-    whole = share * (1.0 - share)
-    single = whole * float(calls[~several].sum())
-    return min(1.0, (found + single) / (whole * float(calls.sum())))
 
 
 def _share(q: float, size: float, level: float) -> float | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loadtests.judge.distributions import normal_quantile, t_quantile
-from loadtests.judge.likeness import deviations_of, long_run_variance
+from loadtests.judge.likeness import degrees_in, deviations_of, long_run_variance
 from loadtests.judge.quantiles import Quantile
 
 
@@ -68,7 +68,7 @@ class PairedRatio:
     """`subject` over `reference`, measured over the same units of one run.
 
     What both felt alike cancels: the variance is that of the difference of their residuals, each
-    in steps of its own log quantile, and never below the variance within units.
+    in steps of its own log quantile, and never below that of independent calls at random moments.
     """
 
     subject: Quantile
@@ -105,12 +105,12 @@ class PairedRatio:
         deviations = normal_quantile(1.0 - level)
         step, other_step = own / deviations, other / deviations
         difference = step * self.subject.residuals - other_step * self.reference.residuals
-        alone = step * step * self.subject.within + other_step * other_step * self.reference.within
+        alone = step * step + other_step * other_step
         variance = max(long_run_variance(difference), alone)
         if not variance:
             return 0.0
         likeness = variance / alone if alone else math.inf
-        return math.sqrt(variance) * deviations_of(likeness, self.subject.degrees, level)
+        return math.sqrt(variance) * deviations_of(likeness, degrees_in(difference), level)
 
 
 def together(subject: Quantile, reference: Quantile) -> PairedRatio:

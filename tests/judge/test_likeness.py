@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.judge.likeness import degrees_of, deviations_of, long_run_variance, memory_of
+from loadtests.judge.likeness import (
+    degrees_in,
+    degrees_of,
+    deviations_of,
+    long_run_variance,
+    memory_of,
+)
 
 
 def autoregression(rng, units, memory, noise=0.0):
@@ -94,3 +100,14 @@ def test_what_is_known_needs_no_students_t():
 
 def test_degrees():
     assert [degrees_of(units) for units in (9, 10, 60, 180, 600)] == [0, 2, 6, 13, 28]
+
+
+def test_deviations_held_by_a_handful_of_units_have_few_degrees():
+    even = np.ones(180) * np.where(np.arange(180) % 2, 1.0, -1.0)
+    assert degrees_in(even) == degrees_of(180)
+    spiky = np.zeros(180)
+    spiky[[3, 50, 90, 91]] = 5.0, -5.0, 5.0, -5.0
+    assert degrees_in(spiky) == pytest.approx(3.0)
+    spiky[[50, 90, 91]] = 0.0
+    assert degrees_in(spiky) == 1.0
+    assert degrees_in(np.zeros(9)) == 0

@@ -122,13 +122,6 @@ def test_likeness_is_the_long_run_variance_over_that_of_independent_calls():
     assert found.likeness > 1.2
 
 
-def test_variance_within_units_by_its_definition():
-    values = [[1, 1, 1, 1], [1, 9, 9, 9], [9, 9]]
-    found = estimate(seconds_of(values), 0.5)  # the 5th of 10 is 1: five lie above
-    by_unit = [n * (k / n) * (1 - k / n) * n / (n - 1) for n, k in ((4, 0), (4, 3), (2, 2))]
-    assert found.within == pytest.approx(sum(by_unit) / (10 * 0.25))
-
-
 def test_slow_stretches_widen_the_interval():
     rng = np.random.default_rng(2)
     alike = [rng.integers(1_000, 2_000, 50) + (900 if 10 <= s < 20 else 0) for s in range(40)]

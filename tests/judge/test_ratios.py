@@ -16,8 +16,10 @@ MS = 1_000_000
 def series(rng, *, factor=1.0, seconds=40, calls=100, drift=0.0, path=None):
     """Lognormal calls of 2 ms; `path` is the log factor of each second."""
     path = rng.normal(size=seconds) * drift if path is None else path
-    times = factor * 2 * MS * np.exp(path[:, None] + 0.3 * rng.normal(size=(seconds, calls)))
-    return Samples.of((s, Sparse.of(times[s].astype(np.int64))) for s in range(seconds))
+    second = np.repeat(np.arange(seconds), rng.poisson(calls, seconds))
+    times = factor * 2 * MS * np.exp(path[second] + 0.3 * rng.normal(size=second.size))
+    times = times.astype(np.int64)
+    return Samples.of((s, Sparse.of(times[second == s])) for s in range(seconds))
 
 
 def median_of(rng, **settings):
