@@ -142,6 +142,7 @@ def test_the_summary_survives_hostile_names(hostile):
     assert not re.search(r"@all", re.sub(r"`[^`]*`", "", text))
     table = [line for line in text.splitlines() if line.startswith("| ")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {8}
+    assert "FAIL: &lt;b&gt;\\`x\\`\\|\\*y\\* " in text
     assert "hunter2" not in text
 
 

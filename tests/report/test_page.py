@@ -92,6 +92,12 @@ def test_an_invalid_run_passes_nothing(passed):
     assert judged.status_of(page.subjects[0], "cart.get") == "INVALID"
 
 
+def test_an_invalid_run_compares_nothing(passed):
+    page = build_page(with_info(passed, verdict={"status": "INVALID", "sentence": "Late."}))
+    assert page.versus.sentence == ""
+    assert page.versus.groups == ()
+
+
 def test_the_headline_is_one_sentence(passed):
     long = "FAIL: 3 of 36 limits broken: " + "dynamodb cart.get p99 is 12 ms. " * 9
     judged = read_judged(with_info(passed, verdict={"status": "FAIL", "sentence": long}))
