@@ -199,7 +199,7 @@ def _users(worker: str, evidence: Evidence) -> Signal:
         QUEUED_LIMIT * 100 if users < needed else None,
         users >= needed or not waited,
         worker,
-        f"Raise --users to {needed} or more a worker, or lower --rate.",
+        f"Raise --users to {needed * len(evidence.rows)} or more, or lower --rate.",
     )
 
 
