@@ -65,6 +65,14 @@ def test_against_the_definition(units, memory):
     assert long_run_variance(values) == pytest.approx(slow_variance(values.tolist()))
 
 
+def test_prewhitening_adds_threefold_at_most():
+    """A draw whose memory, misread under heavy noise, would multiply the variance by more."""
+    values = autoregression(np.random.default_rng(2), 180, 0.95, noise=6.0)
+    plain = slow_transforms(values.tolist(), degrees_of(180)) * 180
+    assert long_run_variance(values) == pytest.approx(3 * plain)
+    assert long_run_variance(values) == pytest.approx(slow_variance(values.tolist()))
+
+
 @pytest.mark.parametrize(("memory", "noise"), [(0.0, 0.0), (0.5, 0.0), (0.8, 0.0), (0.8, 2.0)])
 def test_on_average_it_is_the_variance_of_the_sum(memory, noise):
     rng = np.random.default_rng(3)
