@@ -2,10 +2,16 @@
 
 ::
 
-    measured ──► bounded ──► family ──► judging ──► verdict, sentences
-    (checked     (an interval (all limits  (a status     (stored in run.json)
-     series)      per limit)   at once)     for each)
+    measured ──► bounded ──────► family ──────► judging ──► verdict, sentences
+    (checked     (an interval    (all limits    (a status   (stored in run.json)
+     series)      for each limit) at once)       for each)
 
-    samples, quantiles, ratios, shares, distributions: the statistics, pure
-    slo, fingerprint, baseline: what a run is held against
+    samples, likeness, quantiles, ratios, shares, distributions   the statistics, pure
+    slo, fingerprint, baseline                                    what a run is held against
+    comparison, interleaved                                       is one slower than the other?
+    extension                                                     when to measure for longer
+    history                                                       figures over time
+    recordings, gate_calibration, calibration_table               what all this is worth
+
+docs/decisions/verdict.md has the reasons.
 """
