@@ -128,7 +128,7 @@ def chosen(tmp_path_factory):
     project.saved = project.pytest(*only, "--benchmark-save=one")
     project.code = project.pytest(
         *only, "--benchmark-json=out.json", "--benchmark-compare", "--benchmark-columns=median",
-        "--benchmark-min-rounds=450",
+        "--benchmark-min-rounds=450", "--benchmark-histogram=drawn/",
     )  # fmt: skip
     return project
 
@@ -187,9 +187,10 @@ def test_filters_and_exports(chosen):
     assert [(s.driver, s.pattern) for s in chosen.run.info.series] == [("boto3", "cart.get")]
 
 
-def test_saving_and_comparing_go_on_working(chosen):
+def test_saving_comparing_and_histograms_go_on_working(chosen):
     assert chosen.saved == 0
     assert "(NOW)" in chosen.said
+    assert [path.suffix for path in (chosen.path / "drawn").iterdir()] == [".svg"]
 
 
 def test_more_rounds_can_be_asked_for(chosen):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from loadtests.microbench.bench import Bench
 
-TURN: Final = 25
+TURN: Final = 10
 UNGUARDED: Final[AbstractContextManager[Any]] = nullcontext()
 
 

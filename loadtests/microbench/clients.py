@@ -7,6 +7,7 @@ benchmarks include TLS, which is most of a first call.
 from __future__ import annotations
 
 import asyncio
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
@@ -38,6 +39,8 @@ from loadtests.stores.postgres_asyncpg import to_uri
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
 
 AT_ONCE: Final = 10
+# Clients leave much garbage behind: none of it is to be collected during somebody else's call.
+COLLECT: Final = Call(gc.collect)
 
 
 class NoKeepAliveStore(Boto3CartStore):
@@ -152,7 +155,7 @@ def open_first_call(bench: Bench, driver: str) -> Case:
     def tidy() -> list[Call]:
         closing = [Call(store.close) for store in opened]
         opened.clear()
-        return closing
+        return [*closing, COLLECT]
 
     return Case(ready if driver == "aioboto3" else next_call, driver in ASYNC_DRIVERS, tidy)
 
@@ -173,7 +176,7 @@ def open_creation(bench: Bench, what: str) -> Case:
     def tidy() -> list[Call]:
         closing = [Call(one.close) for one in made]
         made.clear()
-        return closing
+        return [*closing, COLLECT]
 
     return Case(lambda: Call(function, (endpoint,), made.append), awaited, tidy)
 

@@ -66,6 +66,12 @@ class MicroFolder:
         """The run folder."""
         return self._writer.path
 
+    def begin_part(self, seconds: Seconds) -> None:
+        """Count from here on: what was done between two parts belongs to neither."""
+        seconds.next()
+        self._probe.read()
+        self._host.read()
+
     def close_second(self, subjects: Sequence[Subject], seconds: Seconds, *, warm_up: bool) -> None:
         """Write what was measured since the last second ended, and begin the next."""
         index = seconds.index
@@ -85,7 +91,9 @@ class MicroFolder:
                 ]
         self._variants.write("".join(hlog.format_line(line) for line in lines))
         self._variants.flush()
-        self._add_health(start_s, length_s, calls, warm_up=warm_up)
+        row = self._add_health(start_s, length_s, calls, warm_up=warm_up)
+        if not warm_up and any(subject.spec.pattern for subject in subjects):
+            self._health.append(row)
         self._add(self._merger.close(index, WORKER, start_s, length_s))
 
     def add_rows(self, rows: Iterable[Row]) -> None:
@@ -140,7 +148,9 @@ class MicroFolder:
             waits = np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)
         return Evidence(waits, self._health, self._clock_step_ns)
 
-    def _add_health(self, start_s: float, length_s: float, calls: int, *, warm_up: bool) -> None:
+    def _add_health(
+        self, start_s: float, length_s: float, calls: int, *, warm_up: bool
+    ) -> HealthRow:
         figures: dict[str, Any] = {**self._probe.read(), **self._host.read()}
         row = HealthRow(
             worker=WORKER,
@@ -160,8 +170,7 @@ class MicroFolder:
             **figures,
         )
         self._writer.add_health(row)
-        if not warm_up:
-            self._health.append(row)
+        return row
 
 
 def describe_targets(endpoints: Endpoints) -> dict[str, dict[str, Any]]:

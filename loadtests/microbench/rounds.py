@@ -1,4 +1,4 @@
-"""Makes the calls: subjects in turns of 25 calls each, over and over through the whole pass.
+"""Makes the calls: subjects in turns of 10 calls each, over and over through the whole pass.
 
 The subjects of a group follow one another in an order drawn anew each time, so that whatever
 disturbs the machine disturbs all alike; groups follow one another, so that every group is measured

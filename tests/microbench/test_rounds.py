@@ -210,5 +210,10 @@ def test_progress_counts_every_call_that_does():
     time = Time()
     told = []
     subjects = [subject(time, [], name) for name in ("wire", "boto3")]
-    run(subjects, Plan(30, 20), time, on_turns=lambda done, total: told.append((done, total)))
+    run(
+        subjects,
+        Plan(30, 20, turn=25),
+        time,
+        on_turns=lambda done, total: told.append((done, total)),
+    )
     assert told == [(40, 100), (90, 100), (100, 100)]

@@ -117,7 +117,7 @@ def test_settings_owe_what_every_backend_was_asked_for():
     specs = access_patterns()
     every = describe_settings(Config(), specs, FULL)
     assert every["patterns"] == list(PATTERNS)
-    assert every["rounds"] == {"access patterns": {"measured": 2_000, "warm_up": 300}}
+    assert every["rounds"] == {"access patterns": {"measured": 3_000, "warm_up": 200}}
     some = [s for s in specs if (s.backend, s.pattern) != ("postgres", "cart.add")]
     assert "cart.add" not in describe_settings(Config(), some, FULL)["patterns"]
     assert describe_settings(Config(), fan_outs(), FULL)["patterns"] == []
@@ -136,7 +136,7 @@ def test_families_cover_every_driver():
 
 def test_plans_carry_a_p99_with_its_interval():
     assert set(FULL) == set(QUICK)
-    assert FULL["access patterns"].rounds >= 2_000
+    assert FULL["access patterns"].rounds >= 2_995  # none failed: under 0.1% with 95% confidence
     assert QUICK["access patterns"].rounds >= 368  # the least for a two-sided 95% interval
 
 
