@@ -37,22 +37,21 @@ def beta_cdf(x: float, a: float, b: float) -> float:
 
 def _beta_fraction(x: float, a: float, b: float) -> float:
     c = 1.0
-    d = 1.0 / _nonzero(1.0 - (a + b) * x / (a + 1.0))
+    d = 1.0 / ((1.0 - (a + b) * x / (a + 1.0)) or _TINY)
     result = d
     for m in range(1, _STEPS):
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
-            d = 1.0 / _nonzero(1.0 + term * d)
-            c = _nonzero(1.0 + term / c)
-            result *= c * d
-        if abs(c * d - 1.0) < _TOLERANCE:
+        d, c = 1.0 + even * d, 1.0 + even / c
+        d, c = 1.0 / (d or _TINY), c or _TINY
+        result *= c * d
+        d, c = 1.0 + odd * d, 1.0 + odd / c
+        d, c = 1.0 / (d or _TINY), c or _TINY
+        step = c * d
+        result *= step
+        if abs(step - 1.0) < _TOLERANCE:
             break
     return result
-
-
-def _nonzero(value: float) -> float:
-    return value if abs(value) > _TINY else _TINY
 
 
 def t_cdf(t: float, degrees: float) -> float:

@@ -20,6 +20,7 @@ from loadtests.judge.likeness import degrees_in, degrees_of, deviations_of, long
 from loadtests.judge.samples import Floats, Samples, value_ms
 
 MOST_UNITS: Final = 10_000_000
+RANK_TOLERANCE: Final = 1e-4  # ranks are whole numbers
 ENOUGH_ABOVE: Final = 10  # calls above a threshold from which its clustering can be seen
 
 
@@ -147,13 +148,26 @@ def _share(q: float, size: float, level: float) -> float | None:
     """
     if size <= 0 or beta_cdf(q, size, 1.0) > level:
         return None
+
+    def excess(rank: float) -> float:
+        return math.log(max(beta_cdf(q, rank, size - rank + 1.0), 1e-300) / level)
+
+    # regula falsi (Illinois): the logarithm is smooth and falls with the rank
     low, high = 0.0, size
-    for _ in range(80):
-        middle = (low + high) / 2.0
-        if high - low < 1e-9 * size:
+    at_low, at_high = math.log(1.0 / level), min(excess(size), -1e-12)
+    side = 0
+    for _ in range(100):
+        if high - low < RANK_TOLERANCE:
             break
-        if middle > 0 and beta_cdf(q, middle, size - middle + 1.0) <= level:
-            high = middle
+        rank = (low * at_high - high * at_low) / (at_high - at_low)
+        rank = min(max(rank, low + RANK_TOLERANCE / 3), high - RANK_TOLERANCE / 3)
+        value = excess(rank)
+        if value > 0.0:
+            low, at_low = rank, value
+            at_high = at_high / 2.0 if side == 1 else at_high
+            side = 1
         else:
-            low = middle
+            high, at_high = rank, min(value, -1e-12)
+            at_low = at_low / 2.0 if side == -1 else at_low
+            side = -1
     return high / size
