@@ -21,6 +21,7 @@ from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEnd
 
 _log: Final = logging.getLogger("loadtests")
 FINISH_S: Final = 15.0
+WATCH_S: Final = 1.0
 
 
 class Master:
@@ -45,20 +46,34 @@ class Master:
             "endpoints": asdict(endpoints),
             "workers": self._names,
         }
+        gevent.spawn(self.watch)
 
     def finish(self) -> None:
         """Have every worker end and wait for its last interval; name those that stay silent."""
         self._runner.send_message("loadtests_finish", {})
         with gevent.Timeout(FINISH_S, False):
-            while self._waiting and self._still_connected():
+            while self._waiting:
                 gevent.sleep(0.05)
-        for client in self._waiting:
-            _log.error("%s was lost; the run is not valid.", self._names.get(client, client))
-            self._conductor.forward({"kind": "lose", "worker": self._names.get(client, client)})
-        self._waiting = set()
+                self._lose(self._gone())
+        self._lose(set(self._waiting))
 
-    def _still_connected(self) -> bool:
-        return any(client.id in self._waiting for client in self._runner.clients.all)
+    def watch(self) -> None:
+        """Notice workers that die in the middle of a run; the others' seconds go on."""
+        while self._waiting:
+            gevent.sleep(WATCH_S)
+            self._lose(self._gone())
+
+    def _gone(self) -> set[str]:
+        clients = self._runner.clients
+        there = {client.id for client in clients.all} - {client.id for client in clients.missing}
+        return self._waiting - there
+
+    def _lose(self, clients: set[str]) -> None:
+        for client in clients:
+            worker = self._names.get(client, client)
+            _log.error("%s was lost; the run is not valid.", worker)
+            self._conductor.forward({"kind": "lose", "worker": worker})
+        self._waiting -= clients
 
     def _on_interval(self, msg: Any, **_: Any) -> None:
         self._conductor.forward(msg.data)

@@ -27,6 +27,7 @@ from loadtests.load.environment import describe_environment
 from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
 from loadtests.load.link import ScribeLink
 from loadtests.load.locust_copy import copy_to_locust
+from loadtests.load.priority import raise_priority
 from loadtests.load.progress_log import ProgressLog
 from loadtests.load.run import LoadRun
 from loadtests.load.station import Station, backends_of
@@ -66,7 +67,11 @@ class Conductor:
         Raises LoadtestsError.
         """
         wanted = config.model_copy(update={"load": config.load.model_copy(update={"rate": 1.0})})
-        if self._endpoints is None or wanted != self._opened_for:
+        if self._endpoints is not None and wanted == self._opened_for:
+            if self.last_path and provision:  # a run has changed the carts: as seeded again
+                with open_endpoints(_named(config, self._endpoints), backends_of(config)):
+                    pass
+        else:
             self.close_targets()
             given = os.environ.get(ENDPOINTS_VARIABLE)
             if given:
@@ -93,6 +98,8 @@ class Conductor:
     def open_folder(self, config: Config, endpoints: Endpoints, workers: list[str]) -> None:
         """Start the scribe that owns a new run folder."""
         now = datetime.now(UTC)
+        makes_load = workers == [SINGLE]
+        scheduling = raise_priority() if makes_load else "each worker's own"
         made_up = f"{now:%Y%m%dT%H%M%SZ}-{self.scenario}-{uuid.uuid4().hex[:6]}"
         run_id = os.environ.get(RUN_ID_VARIABLE) or made_up
         self.path = self.last_path = Path(config.results).absolute() / run_id
@@ -104,7 +111,7 @@ class Conductor:
             started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
             warm_up_s=config.load.warm_up,
             config=_public(config, self.environment, workers),
-            environment=describe_environment(),
+            environment=describe_environment() | {"generator_scheduling": scheduling},
             targets=_targets(endpoints),
         )
         backends = len(backends_of(config))
@@ -126,6 +133,7 @@ class Conductor:
 
     def open_relay(self, worker: str) -> None:
         """Start the scribe of a cluster's worker."""
+        raise_priority()
         self._link = ScribeLink(self._hear)
         self._link.send({"kind": "open", "mode": "relay", "worker": worker})
 
@@ -174,6 +182,16 @@ class Conductor:
             self.live = line
         elif line["kind"] == "interval" and self.on_interval:
             self.on_interval(line)
+
+
+def _named(config: Config, endpoints: Endpoints) -> Config:
+    """The settings with the endpoints by name, so that they are reached and not started again."""
+    named: dict[str, Any] = {}
+    if endpoints.dynamodb:
+        named["dynamodb_endpoint"] = endpoints.dynamodb.url or "aws"
+    if endpoints.postgres:
+        named["postgres_dsn"] = endpoints.postgres.dsn
+    return config.model_copy(update={"targets": config.targets.model_copy(update=named)})
 
 
 def _targets(endpoints: Endpoints) -> dict[str, dict[str, Any]]:

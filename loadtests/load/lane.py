@@ -108,12 +108,20 @@ class Lane:
             self.next_ns = NEVER
             self._arm()
 
-    def abandon(self, limit: int = 5_000_000) -> Nanoseconds:
-        """Close, and return the intended starts still waiting for a user (at most `limit`)."""
-        waiting: list[int] = []
-        while self.next_ns < NEVER and self.next_ns <= self._clock() and len(waiting) < limit:
-            waiting.append(self.next_ns)
-            self._advance()
+    def abandon(self) -> Nanoseconds:
+        """Close, and return the intended starts still waiting for a user."""
+        until = min(self._clock(), self._end_ns)
+        waiting = np.zeros(0, np.int64)
+        if self.next_ns <= until:
+            rest = np.fromiter(self._chunk, np.int64) + self._origin_ns
+            held = [np.array([self.next_ns], np.int64), rest]
+            while not held[-1].size or held[-1][-1] <= until:  # by the chunk: there may be millions
+                chunk = next(self._schedule, None)
+                if chunk is None:
+                    break
+                held.append(chunk + self._origin_ns)
+            waiting = np.concatenate(held)
+            waiting = waiting[waiting <= until]
         self.next_ns = NEVER
         if self._timer:
             self._timer.close()

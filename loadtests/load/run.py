@@ -33,6 +33,7 @@ class Caller(Protocol):
 
     intended_ns: int
     series: Series
+    recorded: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -135,7 +136,7 @@ class LoadRun:
 
     def _censor(self, clocked: Clocked, now_ns: int) -> None:
         for user in clocked.users:
-            if user.intended_ns:
+            if user.intended_ns and not user.recorded:
                 user.series.record_unfinished(np.array([now_ns - user.intended_ns], np.int64))
         waiting = clocked.lane.abandon()
         # nobody drew these calls' patterns, so they are shared out evenly

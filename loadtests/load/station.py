@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from loadtests.config import Config
-from loadtests.errors import ResponseInvalid, UsageError
+from loadtests.errors import CallError, ResponseInvalid, UsageError
 from loadtests.load.arrivals import Share, arrivals, constant_rate
 from loadtests.load.lane import Lane
 from loadtests.load.run import Clocked, LoadRun
@@ -46,7 +46,6 @@ class Place:
     rng: np.random.Generator
     carts: Carts
     sessions: Sessions
-    weight: float
     reported: set[str] = field(default_factory=set)
     drawn: list[Drawn] = field(default_factory=list)
 
@@ -69,7 +68,7 @@ class Place:
 
     def failed(self, user: OpenLoopUser, error: Exception) -> None:
         """Count an error by its name; one that made no call counts as a call of its age."""
-        name = getattr(error, "name", "") or type(error).__name__
+        name = error.name if isinstance(error, CallError) else type(error).__name__
         series = user.series
         series.errors[name] += 1
         if not user.recorded:  # it never came to the call
@@ -99,12 +98,19 @@ class Station:
         self._share = share
         self._places: dict[str, list[Place]] = {}
         backends = backends_of(config)
+        # one belief of the carts a backend, whatever number of classes writes to them
+        self._work = {
+            backend: (
+                Carts.of(dataset, config.load.seed, share),
+                Sessions.of(dataset, config.load.seed, share, datetime.now(UTC)),
+            )
+            for backend in backends
+        }
         total = sum(_weight(cls) for cls in classes)
         for number, cls in enumerate(classes):
             check_mix(cls)
             self._places[cls.__name__] = [
-                self._place(cls, backend, number, _weight(cls) / total, dataset)
-                for backend in backends
+                self._place(cls, backend, number, _weight(cls) / total) for backend in backends
             ]
 
     def join(self, user: OpenLoopUser) -> None:
@@ -128,9 +134,7 @@ class Station:
         user.carts.close()
         user.sessions.close()
 
-    def _place(
-        self, cls: type[OpenLoopUser], backend: str, number: int, weight: float, dataset: Dataset
-    ) -> Place:
+    def _place(self, cls: type[OpenLoopUser], backend: str, number: int, weight: float) -> Place:
         load = self._config.load
         driver = load.driver if backend == "dynamodb" else "psycopg"
         schedule = arrivals(
@@ -159,9 +163,7 @@ class Station:
             choices,
             np.cumsum(shares / shares.sum())[:-1],
             np.random.default_rng([load.seed, number, self._share.index]),
-            Carts.of(dataset, load.seed, self._share),
-            Sessions.of(dataset, load.seed, self._share, datetime.now(UTC)),
-            weight,
+            *self._work[backend],
         )
 
 

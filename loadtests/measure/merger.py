@@ -78,7 +78,9 @@ class Merger:
         for place, value in enumerate(part.capacity):
             total[place] += value
         if not part.warm_up:
-            totals = self.totals.setdefault(part.name, Totals())
+            totals = self.totals.get(part.name)
+            if totals is None:
+                totals = self.totals[part.name] = Totals()
             totals.errors.update(part.errors)
             totals.unfinished += part.unfinished
             for metric, counts in part.counts.items():
@@ -157,18 +159,6 @@ def add(pieces: list[Sparse]) -> Sparse:
     counts = np.zeros(index.size, np.int64)
     np.add.at(counts, inverse, np.concatenate([p.counts for p in pieces]))
     return Sparse(index, counts)
-
-
-def parts_from_values(header: dict[str, Any], payload: bytes) -> Iterator[Part]:
-    """Bucket a recorder's frame."""
-    values = np.frombuffer(payload, np.int64)
-    position = 0
-    for series in header["series"]:
-        counts = {}
-        for metric, size in zip(METRICS, series["sizes"], strict=True):
-            counts[metric] = Sparse.of(values[position : position + size])
-            position += size
-        yield _part(series, counts)
 
 
 def part_to_message(part: Part) -> dict[str, Any]:

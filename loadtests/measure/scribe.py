@@ -19,6 +19,7 @@ import numpy as np
 import orjson
 
 from loadtests.measure import hlog
+from loadtests.measure.columns import Columns
 from loadtests.measure.folder import RunFolderWriter
 from loadtests.measure.frames import unpack
 from loadtests.measure.health import HealthRow, HostProbe
@@ -30,7 +31,6 @@ from loadtests.measure.merger import (
     Part,
     part_from_message,
     part_to_message,
-    parts_from_values,
 )
 from loadtests.measure.results import Key, RunInfo, summarise
 from loadtests.measure.validity import Evidence, Signal, judge_validity
@@ -42,24 +42,24 @@ class Relay:
     def __init__(self, out: TextIO, host: HostProbe) -> None:
         self._out = out
         self._host = host
-        self._parts: list[Part] = []
+        self._columns = Columns()
 
     def values(self, header: dict[str, Any], payload: bytes) -> None:
-        """Bucket what the recorder drained."""
-        self._parts.extend(parts_from_values(header, payload))
+        """Keep what the recorder drained."""
+        self._columns.take(header, payload)
 
     def close(self, header: dict[str, Any], payload: bytes) -> None:
         """The interval is over."""
         lateness = Sparse.of(np.frombuffer(payload, np.int64))
+        parts = self._columns.parts()
         message = {
             **header,
             "kind": "interval",
-            "parts": [part_to_message(part) for part in self._parts],
+            "parts": [part_to_message(part) for part in parts],
             "row": _with_lateness(header["row"], lateness, self._host),
             "lateness": hlog.encode(lateness),
-            "mirror": for_locust(self._parts),
+            "mirror": for_locust(parts),
         }
-        self._parts = []
         _say(self._out, message)
 
 
@@ -74,13 +74,13 @@ class Writer:
         info = RunInfo.model_validate(header["info"])
         self._folder = RunFolderWriter(Path(header["path"]), info, header["started_at_s"])
         self._index = 0
-        self._pending: list[Part] = []  # of the second that is not over yet
+        self._columns = Columns()  # of the second that is not over yet
         self._own: list[Part] = []
         self._last_row: dict[str, Any] = {}
 
     def values(self, header: dict[str, Any], payload: bytes) -> None:
-        """Bucket what the recorder drained."""
-        self._pending.extend(parts_from_values(header, payload))
+        """Keep what the recorder drained."""
+        self._columns.take(header, payload)
 
     def close(self, header: dict[str, Any], payload: bytes) -> None:
         """An interval of this process is over."""
@@ -90,10 +90,16 @@ class Writer:
         self._take(header, HealthRow(**row), lateness)
 
     def interval(self, header: dict[str, Any]) -> None:
-        """A worker's interval, by way of the master."""
-        for message in header["parts"]:
-            self._merger.add(header["index"], part_from_message(message))
-        self._take(header, HealthRow(**header["row"]), hlog.decode(header["lateness"]))
+        """A worker's interval, by way of the master; one that makes no sense loses the worker."""
+        try:
+            parts = [part_from_message(message) for message in header["parts"]]
+            row, lateness = HealthRow(**header["row"]), hlog.decode(header["lateness"])
+        except (KeyError, TypeError, ValueError):
+            self.lose(str(header.get("source", "a worker")))
+            return
+        for part in parts:
+            self._merger.add(header["index"], part)
+        self._take(header, row, lateness)
 
     def lose(self, worker: str) -> None:
         """A worker is gone; its calls stay, and the run says so."""
@@ -113,10 +119,10 @@ class Writer:
 
     def _add_pending(self, index: int) -> None:
         # only the close tells the number: a process that stood still skips some
-        for part in self._pending:
+        parts = self._columns.parts()
+        for part in parts:
             self._merger.add(index, part)
-        self._own += self._pending
-        self._pending = []
+        self._own += parts
         self._index = index + 1
 
     def _take(self, header: dict[str, Any], row: HealthRow, lateness: Sparse) -> None:

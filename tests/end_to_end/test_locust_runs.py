@@ -234,7 +234,7 @@ def test_too_few_users_are_the_generators_fault(start, tmp_path):
     reasons = read_run(tmp_path / "run").info.validity.reasons
     found = {reason.rule: reason for reason in reasons}
     assert "free users" in found, said
-    assert "--users 20" in found["free users"].remedy
+    assert "--users to 20" in found["free users"].remedy
 
 
 def test_a_frozen_database_is_not_the_generators_fault(start, tmp_path):

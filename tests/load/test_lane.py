@@ -72,8 +72,8 @@ class Stage:
     def stall_to(self, at_ms: float) -> None:
         self.world.stall_to(int((ORIGIN_MS + at_ms) * MS))
 
-    def abandoned(self, **limit) -> list[float]:
-        return [ms(at) for at in self.lane.abandon(**limit).tolist()]
+    def abandoned(self) -> list[float]:
+        return [ms(at) for at in self.lane.abandon().tolist()]
 
 
 @pytest.fixture
@@ -212,12 +212,6 @@ def test_abandoning_returns_what_waits_and_closes_the_lane(stage):
     assert here.abandoned() == []
     [timer] = [t for t in here.world.timers if t.callback == here.lane._wake]
     assert timer.closed == 1
-
-
-def test_abandoning_stops_at_its_limit(stage):
-    here = stage([list(range(10, 30))], users=0)
-    here.run_to(100)
-    assert here.abandoned(limit=5) == [10, 11, 12, 13, 14]
 
 
 def test_empty_chunks_are_skipped(stage):

@@ -55,6 +55,7 @@ class User:
 
     intended_ns: int = 0
     series: Series | None = None
+    recorded: bool = False
 
 
 class Passed(BaseException):

@@ -68,7 +68,7 @@ BREAKS = {
         {"users": 1, "queued": 1},
         "1.00% of worker 2's arrivals found all 1 users busy"
         " (2 are enough while calls take 10 ms).",
-        "Raise --users to 2 or more",
+        "Raise --users to 4 or more",
     ),
     "stolen CPU": (
         {"host_steal": 0.15},
