@@ -23,6 +23,8 @@ from loadtests.measure.histogram import HIGHEST_NS
 from loadtests.measure.results import Key, Run, read_run
 from loadtests.patterns import CART_PATTERNS, PATTERNS
 from loadtests.targets.messages import endpoints_to_json
+from loadtests.targets.progress import ignore
+from loadtests.targets.provision import provision
 
 ROOT = Path(__file__).parents[2]
 CART = "scenarios/cart.py"
@@ -57,6 +59,13 @@ def config_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "loadtests.toml"
     path.write_text("[data]\nusers = 200\nbooks = 60\n")
     return path
+
+
+@pytest.fixture
+def seeded(endpoints, dataset):
+    """The session's databases, as seeded: each run changes the carts."""
+    provision(endpoints, dataset, ignore)
+    return endpoints
 
 
 @pytest.fixture
@@ -123,10 +132,10 @@ def every_call_is_there(run: Run) -> None:
     assert offered <= recorded <= offered + unfinished
 
 
-def test_a_headless_run_leaves_a_whole_run_folder(start, endpoints, tmp_path):
+def test_a_headless_run_leaves_a_whole_run_folder(start, seeded, tmp_path):
     said = ended(
         start("--run-time", "10s", "--warm-up", "2", "--rate", "100", "--no-report",
-              file=f"{CART},scenarios/session.py", endpoints=endpoints)
+              file=f"{CART},scenarios/session.py", endpoints=seeded)
     )  # fmt: skip
     run = read_run(tmp_path / "run")
     assert run.info.state == "complete", said
@@ -147,10 +156,10 @@ def test_a_headless_run_leaves_a_whole_run_folder(start, endpoints, tmp_path):
     assert "postgresql://" not in (tmp_path / "run" / "run.json").read_text()
 
 
-def test_any_hdrhistogram_reader_opens_the_log(start, endpoints, tmp_path):
+def test_any_hdrhistogram_reader_opens_the_log(start, seeded, tmp_path):
     said = ended(
         start("--run-time", "5s", "--warm-up", "1", "--rate", "60", "--no-report",
-              "--backend", "dynamodb", endpoints=endpoints)
+              "--backend", "dynamodb", endpoints=seeded)
     )  # fmt: skip
     run = read_run(tmp_path / "run")
     assert run.info.state == "complete", said
@@ -165,10 +174,10 @@ def test_any_hdrhistogram_reader_opens_the_log(start, endpoints, tmp_path):
     assert total == sum(series.count for series in run.info.series)
 
 
-def test_a_cluster_of_two_workers_merges_to_the_last_call(start, endpoints, tmp_path):
+def test_a_cluster_of_two_workers_merges_to_the_last_call(start, seeded, tmp_path):
     said = ended(
         start("--run-time", "7s", "--warm-up", "2", "--rate", "80", "--no-report",
-              "--processes", "2", endpoints=endpoints)
+              "--processes", "2", endpoints=seeded)
     )  # fmt: skip
     run = read_run(tmp_path / "run")
     assert run.info.state == "complete", said
@@ -178,9 +187,9 @@ def test_a_cluster_of_two_workers_merges_to_the_last_call(start, endpoints, tmp_
     assert {s.pattern for s in run.info.series} == set(CART_PATTERNS)
 
 
-def test_a_killed_run_keeps_what_was_seen(start, endpoints, tmp_path):
+def test_a_killed_run_keeps_what_was_seen(start, seeded, tmp_path):
     process = start("--run-time", "60s", "--warm-up", "0", "--rate", "60", "--no-report",
-                    endpoints=endpoints)  # fmt: skip
+                    endpoints=seeded)  # fmt: skip
     path = tmp_path / "run"
     until = time.monotonic() + 60
     while not (path / "run.json").exists() or not read_run(path).info.series:
@@ -199,20 +208,20 @@ def broken(path: Path) -> set[str]:
     return {reason.rule for reason in read_run(path).info.validity.reasons}
 
 
-def test_a_generator_that_burns_its_cpu_is_invalid_with_exit_code_4(start, endpoints, tmp_path):
+def test_a_generator_that_burns_its_cpu_is_invalid_with_exit_code_4(start, seeded, tmp_path):
     file = tmp_path / "burning.py"
     file.write_text(BURNING)
     process = start("--run-time", "6s", "--warm-up", "1", "--rate", "100", file=str(file),
-                    endpoints=endpoints)  # fmt: skip
+                    endpoints=seeded)  # fmt: skip
     said = ended(process)
     assert "late arrivals" in broken(tmp_path / "run"), said
     assert process.returncode == 4, said
     assert "INVALID" in said
 
 
-def test_a_generator_stopped_for_200_ms_is_invalid(start, endpoints, tmp_path):
+def test_a_generator_stopped_for_200_ms_is_invalid(start, seeded, tmp_path):
     process = start("--run-time", "8s", "--warm-up", "1", "--rate", "100", "--no-report",
-                    endpoints=endpoints)  # fmt: skip
+                    endpoints=seeded)  # fmt: skip
     path = tmp_path / "run"
     until = time.monotonic() + 60
     while not (path / "run.json").exists() or read_run(path).info.duration_s < 3:
