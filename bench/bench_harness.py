@@ -16,7 +16,7 @@ from loadtests.microbench.clocks import open_clocks
 from loadtests.patterns import METRICS, PATTERNS
 from loadtests.stores.sigv4 import Keys, Signer
 
-pytestmark = pytest.mark.benchmark(group="harness")
+pytestmark = pytest.mark.benchmark(group="harness", max_time=0.25)
 BODY = b'{"TableName":"cloudshelf-carts","Key":{"user_id":{"S":"u"},"book_id":{"S":"b"}}}'
 
 

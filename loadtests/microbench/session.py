@@ -48,14 +48,14 @@ FULL: Final = {
     "cold starts": Plan(25, 5, turn=5),
 }
 QUICK: Final = {
-    "access patterns": Plan(400, 75),
-    "fan-outs": Plan(50, 10),
-    "cart sizes": Plan(75, 10),
-    "clients": Plan(100, 25),
-    "threads": Plan(25, 5),
+    "access patterns": Plan(370, 40),
+    "fan-outs": Plan(40, 10),
+    "cart sizes": Plan(60, 10),
+    "clients": Plan(100, 20),
+    "threads": Plan(20, 5),
     "between others": Plan(75, 10, turn=1),
-    "first calls": Plan(25, 5),
-    "cold starts": Plan(5, 1, turn=5),
+    "first calls": Plan(15, 5, turn=5),
+    "cold starts": Plan(4, 1, turn=5),
 }
 
 
