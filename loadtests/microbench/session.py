@@ -48,14 +48,14 @@ FULL: Final = {
     "cold starts": Plan(25, 5, turn=5),
 }
 QUICK: Final = {
-    "access patterns": Plan(370, 40),
-    "fan-outs": Plan(40, 10),
-    "cart sizes": Plan(60, 10),
-    "clients": Plan(100, 20),
+    "access patterns": Plan(370, 30),
+    "fan-outs": Plan(30, 10),
+    "cart sizes": Plan(40, 10),
+    "clients": Plan(50, 10),
     "threads": Plan(20, 5),
     "between others": Plan(75, 10, turn=1),
     "first calls": Plan(15, 5, turn=5),
-    "cold starts": Plan(4, 1, turn=5),
+    "cold starts": Plan(3, 0, turn=5),
 }
 
 
