@@ -56,7 +56,9 @@ def measure_cell(script: Script, rate_per_s: float, plan: Plan) -> Cell:
             if plan.conventional_s
             else {}
         )
-    clock = run.info.model_extra["monotonic_ns"] if run.info.model_extra else {}
+    clock = (run.info.model_extra or {}).get("monotonic_ns")
+    if not clock:
+        raise LoadtestsError(f"{script.name} at {rate_per_s:,.0f}/s never came to its first call.")
     since = clock["origin"] + int(run.info.warm_up_s * 1e9)
     truth = server.truth.between(since, clock["end"])
     if frozen:

@@ -21,7 +21,7 @@ from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
 @click.option("--script", "scripts", multiple=True, type=click.Choice(list(SCRIPTS)),
               help="Only this server; may be repeated. Default: all.")  # fmt: skip
 @click.option("--rate", "rates", multiple=True, type=click.FloatRange(min=1),
-              help="Only this arrival rate; may be repeated. Default: 100, 1000, 3000.")  # fmt: skip
+              help="Only this arrival rate; may be repeated. Default: 100, 1000, 3000")  # fmt: skip
 @click.option("--measured", type=click.FloatRange(min=2), default=10.0, show_default=True,
               help="Measured seconds of each cell (twice that for the frozen server).")  # fmt: skip
 @click.option("--no-usual", is_flag=True, help="Leave out the conventional Locust user.")
@@ -42,12 +42,13 @@ def command(
     console = Console()
     plan = Plan(measured_s=measured, conventional_s=0.0 if no_usual else 8.0)
     cells: list[Cell] = []
+    results.mkdir(parents=True, exist_ok=True)
     chosen = [(s, r) for s in scripts or SCRIPTS for r in rates or (100.0, 1_000.0, 3_000.0)]
     for number, (script, rate) in enumerate(chosen, 1):
         console.print(f"[{number}/{len(chosen)}] {script} at {rate:,.0f}/s", highlight=False)
         cells.append(measure_cell(SCRIPTS[script], rate, plan))
-    results.mkdir(parents=True, exist_ok=True)
-    (results / "calibration.json").write_text(json.dumps([asdict(c) for c in cells], indent=1))
+        # kept cell by cell: the whole takes minutes
+        (results / "calibration.json").write_text(json.dumps([asdict(c) for c in cells], indent=1))
     (results / "calibration.md").write_text(markdown_table(cells), encoding="utf-8")
     draw_chart(cells, results / "calibration.png")
     console.print(terminal_table(cells))

@@ -10,14 +10,13 @@ from typing import Any, Final
 import click
 
 from loadtests.cli.locust_process import LocustProcess
+from loadtests.cli.look import judge, look_at
 from loadtests.cli.screen import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, ResultsError
-from loadtests.judge.baseline import find_baseline
 from loadtests.judge.extension import next_look, planned_looks
-from loadtests.judge.judging import judge_run, store_verdict
-from loadtests.judge.verdict import Verdict
-from loadtests.measure.results import Run, read_info, read_run
+from loadtests.judge.judging import store_verdict
+from loadtests.measure.results import read_info, read_run
 from loadtests.patterns import BACKENDS
 from loadtests.report.build import build_reports
 from loadtests.report.terminal import terminal_table
@@ -107,25 +106,21 @@ def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) ->
         screen.show(info)
         if info.duration_s < warm_up_s + look.measured_s:
             continue
-        verdict = _judge(read_run(path), config, look.level)
+        status, needed_s, sentence = look_at(path, config, look.level)
         seen += 1
-        further = next_look(verdict, looks, seen)
+        further = next_look(status, needed_s, looks, seen)
         if further is None:
             break
-        screen.notice(f"{verdict.sentence} Extending the run to {further.measured_s:.0f} s.")
+        screen.notice(f"{sentence} Extending the run to {further.measured_s:.0f} s.")
         look = further
         screen.plan(warm_up_s + look.measured_s, warm_up_s)
     return look.level
 
 
-def _judge(run: Run, config: Config, level: float | None) -> Verdict:
-    return judge_run(run, config.slo, config.gate, find_baseline(run, config), level=level)
-
-
 def finish(path: Path, config: Config, level: float | None) -> int:
     """Judge a finished run folder, write its reports, print the table; the verdict's exit code."""
     run = read_run(path)
-    verdict = _judge(run, config, level)
+    verdict = judge(run, config, level)
     run = store_verdict(run, verdict)
     written = build_reports(run.path)
     with Screen() as screen:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from loadtests.errors import ResultsError
 from loadtests.judge.baseline import Baseline
+from loadtests.judge.exceedance import shown_within
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
 from loadtests.judge.quantiles import Quantile, estimate
@@ -87,11 +88,18 @@ def bound(limit: Limit, measured: Measured, references: References | None) -> Bo
     q = PERCENTILES[limit.percentile]
     quantile = estimate(samples, q)
     if limit.unit == "ms":
+
+        def high(level: float) -> float:
+            bound_ms = quantile.high_ms(level)
+            if bound_ms > limit.limit and shown_within(samples, q, limit.limit, level):
+                return limit.limit  # the quantile is below it, wherever exactly
+            return bound_ms
+
         return Bounded(
             limit,
             quantile.estimate_ms,
             quantile.low_ms,
-            quantile.high_ms,
+            high,
             quantile.calls,
             quantile.calls_to_carry,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from loadtests.config import Relative
 from loadtests.errors import (
@@ -27,6 +27,10 @@ from loadtests.judge.quantiles import Quantile, estimate
 from loadtests.judge.ratios import Ratio, spread_of
 from loadtests.measure.results import PERCENTILES, Key, Run, SeriesInfo
 from loadtests.patterns import PATTERNS
+
+# Of the error, what SLOWER may spend over the whole family: 1% at 95% confidence. An alarm without
+# cause costs more trust than a slowdown found one run later.
+ALARM_SHARE: Final = 0.2
 
 Outcome = Literal["WITHIN", "SLOWER", "UNDECIDED", ""]
 
@@ -162,7 +166,7 @@ def decide(pairs: Sequence[Pair], allowed: Relative, confidence: float) -> tuple
     level = 1.0 - confidence
     judged = [one for one in pairs if growth.get(one.percentile) is not None]
     lows: list[Callable[[float], float]] = [one.ratio.low for one in judged]
-    slower = broken_limits(lows, [1.0] * len(judged), level)
+    slower = broken_limits(lows, [1.0] * len(judged), level * ALARM_SHARE)
     outcomes: dict[int, Outcome] = {}
     for one, decision in zip(judged, slower, strict=True):
         within = one.ratio.high(level) <= 1.0 + (growth[one.percentile] or 0.0)

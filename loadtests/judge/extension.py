@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.config import Gate
-from loadtests.judge.verdict import Verdict
 
 SHARES: Final = (0.5, 0.25, 0.25)  # of the error, by look
 TIMES: Final = (0.0, 1 / 3, 1.0)  # of the extension, by look
@@ -39,13 +38,15 @@ def planned_looks(gate: Gate, measured_s: float) -> tuple[Look, ...]:
     )
 
 
-def next_look(verdict: Verdict, looks: tuple[Look, ...], seen: int) -> Look | None:
+def next_look(
+    status: str, needed_s: float | None, looks: tuple[Look, ...], seen: int
+) -> Look | None:
     """The look to extend the run to after `seen` of them; None to stop here.
 
     Only an inconclusive run is extended, and not when it would need far more than the last look.
     """
-    if verdict.status != "INCONCLUSIVE" or seen >= len(looks):
+    if status != "INCONCLUSIVE" or seen >= len(looks):
         return None
-    if verdict.needed_s is not None and verdict.needed_s > HOPELESS * looks[-1].measured_s:
+    if needed_s is not None and needed_s > HOPELESS * looks[-1].measured_s:
         return None
     return looks[seen]

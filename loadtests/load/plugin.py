@@ -117,7 +117,7 @@ class OwnerRole:
         if self._options.num_users is None:
             self._options.num_users = default_users(config, lanes)
         if self._options.spawn_rate is None:
-            self._options.spawn_rate = min(100, self._options.num_users)
+            self._options.spawn_rate = max(100, self._options.num_users // 2)
         self._open_targets(config)
         if self._environment.web_ui:
             add_live_view(self._environment.web_ui, conductor, config.slo)

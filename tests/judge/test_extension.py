@@ -1,5 +1,4 @@
 import random
-from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
@@ -8,19 +7,6 @@ from hypothesis import strategies as st
 
 from loadtests.config import Gate
 from loadtests.judge.extension import next_look, planned_looks
-from loadtests.judge.verdict import Verdict
-
-UNDECIDED = Verdict(
-    status="INCONCLUSIVE",
-    sentence="",
-    confidence=0.95,
-    level=0.025,
-    needed_s=100.0,
-    reasons=(),
-    baseline=None,
-    limits=(),
-    estimates=(),
-)
 
 
 @given(st.floats(0.6, 0.999), st.floats(1, 1_000), st.floats(10, 1_000))
@@ -39,18 +25,18 @@ def test_a_run_that_may_not_be_extended_spends_all_at_once():
 
 def test_only_an_inconclusive_run_is_extended_and_only_to_the_planned_looks():
     looks = planned_looks(Gate(max_extension=120), 60.0)
-    assert next_look(UNDECIDED, looks, 1) == looks[1]
-    assert next_look(UNDECIDED, looks, 2) == looks[2]
-    assert next_look(UNDECIDED, looks, 3) is None
+    assert next_look("INCONCLUSIVE", None, looks, 1) == looks[1]
+    assert next_look("INCONCLUSIVE", None, looks, 2) == looks[2]
+    assert next_look("INCONCLUSIVE", None, looks, 3) is None
     for status in ("PASS", "FAIL", "INVALID"):
-        assert next_look(replace(UNDECIDED, status=status), looks, 1) is None
+        assert next_look(status, None, looks, 1) is None
 
 
 def test_a_hopeless_run_is_not_extended_and_an_unknown_need_is():
     looks = planned_looks(Gate(max_extension=120), 60.0)
-    assert next_look(replace(UNDECIDED, needed_s=541.0), looks, 1) is None
-    assert next_look(replace(UNDECIDED, needed_s=539.0), looks, 1) == looks[1]
-    assert next_look(replace(UNDECIDED, needed_s=None), looks, 1) == looks[1]
+    assert next_look("INCONCLUSIVE", 541.0, looks, 1) is None
+    assert next_look("INCONCLUSIVE", 539.0, looks, 1) == looks[1]
+    assert next_look("INCONCLUSIVE", None, looks, 1) == looks[1]
 
 
 def alarms(levels, fractions, runs, seed):
