@@ -50,6 +50,9 @@ bench-drivers: $(READY)  ## CPU per call and calls per second and core, driver b
 calibrate: $(READY)  ## Prove the reported percentiles against servers of known latency
 	@$(BIN)/loadtests calibrate
 
+calibrate-gate: $(READY)  ## The gate's own false alarms and power, on recorded runs: RUNS="results/…"
+	@$(BIN)/python -m loadtests.cli.calibrate_gate $(RUNS)
+
 constraints: $(READY)  ## Pin the newest versions that fit pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--upgrade --quiet --no-header --no-annotate --output-file constraints.txt

@@ -19,6 +19,7 @@ from loadtests.targets import download
 from loadtests.targets.dataset import make_dataset
 from loadtests.targets.lifetime import open_endpoints
 from loadtests.targets.progress import ignore
+from loadtests.targets.provision import provision
 
 # the same examples each time, and no test fails because a machine is slow
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -57,3 +58,10 @@ def endpoints(embedded_config, own_cache):
         yield opened
     finally:
         opening.__exit__(None, None, None)
+
+
+@pytest.fixture
+def seeded(endpoints, dataset):
+    """The same databases, as seeded, whatever the tests before have done to them."""
+    provision(endpoints, dataset, ignore)
+    return endpoints

@@ -278,11 +278,9 @@ def test_a_replay_gives_each_round_its_measured_time():
 
 
 @pytest.mark.embedded
-def test_every_benchmark_of_the_project_works_on_real_databases(
-    endpoints, embedded_config, tmp_path
-):
+def test_every_benchmark_of_the_project_works_on_real_databases(seeded, embedded_config, tmp_path):
     given = {
-        ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(endpoints)),
+        ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(seeded)),
         "LOADTESTS_CONFIG": str(tmp_path / "loadtests.toml"),
         "LOADTESTS_RESULTS": str(tmp_path),
     }

@@ -23,8 +23,6 @@ from loadtests.measure.histogram import HIGHEST_NS
 from loadtests.measure.results import Key, Run, read_run
 from loadtests.patterns import CART_PATTERNS, PATTERNS
 from loadtests.targets.messages import endpoints_to_json
-from loadtests.targets.progress import ignore
-from loadtests.targets.provision import provision
 
 ROOT = Path(__file__).parents[2]
 CART = "scenarios/cart.py"
@@ -59,13 +57,6 @@ def config_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "loadtests.toml"
     path.write_text("[data]\nusers = 200\nbooks = 60\n")
     return path
-
-
-@pytest.fixture
-def seeded(endpoints, dataset):
-    """The session's databases, as seeded: each run changes the carts."""
-    provision(endpoints, dataset, ignore)
-    return endpoints
 
 
 @pytest.fixture
