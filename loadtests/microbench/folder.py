@@ -7,6 +7,7 @@ under `micro.rows`. One call is made at a time and nothing queues, so response t
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from loadtests.microbench.cases import Subject
 from loadtests.microbench.rounds import Seconds
 from loadtests.microbench.rows import Row
 from loadtests.microbench.trust import Evidence, clock_step_ns, judge_trust
+from loadtests.microbench.yardstick import Yardstick
 from loadtests.targets.endpoints import Endpoints
 
 WORKER: Final = "benchmark"
@@ -59,6 +61,7 @@ class MicroFolder:
         self._health: list[HealthRow] = []
         self._waits: list[Counts] | None = [] if tells_cpu_wait else None
         self._clock_step_ns = clock_step_ns()
+        self.yardstick = Yardstick(time.perf_counter_ns)
         self._rows: list[Row] = []
 
     @property
@@ -146,7 +149,7 @@ class MicroFolder:
         waits = None
         if self._waits is not None:
             waits = np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)
-        return Evidence(waits, self._health, self._clock_step_ns)
+        return Evidence(waits, self._health, self._clock_step_ns, self.yardstick.times_ns)
 
     def _add_health(
         self, start_s: float, length_s: float, calls: int, *, warm_up: bool

@@ -178,7 +178,7 @@ class Session:
                     on_second=lambda warm_up: folder.close_second(
                         subjects, self._seconds, warm_up=warm_up
                     ),
-                    on_turns=partial(self._tell, f"Measuring {part}"),
+                    on_turns=partial(self._after_turns, folder, part),
                 ).run()
             )
         finally:
@@ -189,8 +189,9 @@ class Session:
             self._subjects[subject.spec] = subject
         folder.add_rows(self._measured[spec].row for spec in specs)
 
-    def _tell(self, step: str, done: int, total: int) -> None:
-        self._on_progress(Progress(step, done, total))
+    def _after_turns(self, folder: MicroFolder, part: str, done: int, total: int) -> None:
+        folder.yardstick.measure()
+        self._on_progress(Progress(f"Measuring {part}", done, total))
 
     async def _close_bench(self) -> None:
         if self._bench is not None:

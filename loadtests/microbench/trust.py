@@ -10,6 +10,7 @@ the same fault.
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +28,7 @@ from loadtests.measure.validity import (
     TAIL_LIMIT,
     Signal,
 )
+from loadtests.microbench.yardstick import speed_signal
 
 CLOCK_LIMIT_NS: Final = 1_000
 _QUIETER: Final = "Stop what else uses this machine, or use a quieter one, and repeat the run."
@@ -34,11 +36,15 @@ _QUIETER: Final = "Stop what else uses this machine, or use a quieter one, and r
 
 @dataclass(slots=True)
 class Evidence:
-    """What validity is judged on: judged calls' wait for a CPU (None: not told), health rows."""
+    """What validity is judged on: judged calls' wait for a CPU (None: not told), health rows.
+
+    `yardstick_ns` are the times of `yardstick.work`.
+    """
 
     cpu_wait_ns: Counts | None
     rows: list[HealthRow] = field(default_factory=list)
     clock_step_ns: int = 1
+    yardstick_ns: array[int] = field(default_factory=lambda: array("q"))
 
 
 def judge_trust(evidence: Evidence) -> tuple[list[Signal], Validity]:
@@ -48,6 +54,7 @@ def judge_trust(evidence: Evidence) -> tuple[list[Signal], Validity]:
         _clock(evidence.clock_step_ns),
         *_steal(evidence.rows),
         *_told(evidence.rows),
+        *speed_signal(evidence.yardstick_ns),
     ]
     reasons = [Reason(rule=s.name, found=s.text, remedy=s.remedy) for s in signals if not s.ok]
     return signals, Validity(valid=not reasons, reasons=reasons)
