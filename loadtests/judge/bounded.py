@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from loadtests.errors import ResultsError
 from loadtests.judge.baseline import Baseline
-from loadtests.judge.exceedance import shown_within
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
 from loadtests.judge.quantiles import Quantile, estimate
@@ -88,19 +87,11 @@ def bound(limit: Limit, measured: Measured, references: References | None) -> Bo
     q = PERCENTILES[limit.percentile]
     quantile = estimate(samples, q)
     if limit.unit == "ms":
-
-        def high(level: float) -> float:
-            # one test decides, the one at the limit: passing by either of two would err too often
-            bound_ms = quantile.high_ms(level)
-            if shown_within(samples, q, limit.limit, level):
-                return min(bound_ms, limit.limit)
-            return bound_ms if bound_ms > limit.limit else math.inf
-
         return Bounded(
             limit,
             quantile.estimate_ms,
             quantile.low_ms,
-            high,
+            quantile.high_ms,
             quantile.calls,
             quantile.calls_to_carry,
         )

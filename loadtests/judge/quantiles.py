@@ -99,7 +99,7 @@ def estimate(samples: Samples, q: float) -> Quantile:
     rank = max(1, min(n, math.ceil(q * n - 1e-9 * n)))
     above = samples.calls_above(_threshold(samples, q)).astype(np.float64)
     calls = samples.calls_by_unit().astype(np.float64)
-    residuals = residuals_of(above, calls)
+    residuals = _residuals(above, calls)
     likeness = max(1.0, long_run_variance(residuals))
     return Quantile(q, samples, value_ms(samples.at_rank(rank)), likeness, residuals)
 
@@ -131,7 +131,7 @@ def _threshold(samples: Samples, q: float) -> int:
     return samples.at_rank(max(1, min(n, math.ceil(n - above - 1e-9 * n))))
 
 
-def residuals_of(above: Floats, calls: Floats) -> Floats:
+def _residuals(above: Floats, calls: Floats) -> Floats:
     """By unit, calls above beyond their expected share; their sum has variance 1 if independent."""
     share = float(above.sum() / calls.sum())
     if not 0.0 < share < 1.0:

@@ -124,6 +124,10 @@ class OwnerRole:
 
     def on_start(self, **_: Any) -> None:
         """A test starts; the web form may have changed the settings."""
+        run_time = self._options.run_time
+        if run_time and self._options.headless and not self._master:
+            # Locust's own stop first inspects the stack, which stands the loop still for 30 ms
+            gevent.spawn_later(max(0.0, run_time - EARLY_END_S), self._conductor.finish)
         config = config_of(self._options)
         endpoints = self._open_targets(config)
         if self._master:
@@ -135,10 +139,6 @@ class OwnerRole:
     def on_spawned(self, **_: Any) -> None:
         """All users are there."""
         self._conductor.begin()
-        run_time = self._options.run_time
-        if run_time and self._options.headless and not self._master:
-            # Locust's own stop first inspects the stack, which stands the loop still for 30 ms
-            gevent.spawn_later(max(0.0, run_time - EARLY_END_S), self._conductor.finish)
 
     def on_stopping(self, **_: Any) -> None:
         """End the run before Locust stops its users."""
