@@ -114,8 +114,8 @@ class Session:
         refuse_patched_sockets()
         endpoints = self._endpoints()
         self._runner = self._stack.enter_context(asyncio.Runner())
-        self._bench = Bench(self._config, endpoints)
-        self._stack.callback(lambda: self._runner.run(self._close_bench()))
+        bench = self._bench = Bench(self._config, endpoints)
+        self._stack.callback(lambda: self._runner.run(bench.close()))
         self._folder = self._open_folder(endpoints)
         self._seconds = Seconds(self._clocks, self._clocks.now())
 
@@ -192,10 +192,6 @@ class Session:
     def _after_turns(self, folder: MicroFolder, part: str, done: int, total: int) -> None:
         folder.yardstick.measure()
         self._on_progress(Progress(f"Measuring {part}", done, total))
-
-    async def _close_bench(self) -> None:
-        if self._bench is not None:
-            await self._bench.close()
 
     def _endpoints(self) -> Endpoints:
         given = self._environ.get(ENDPOINTS_VARIABLE)
