@@ -185,10 +185,16 @@ def test_aws_without_credentials(monkeypatch, tmp_path):
 
 
 def test_what_naming_aws_sets_in_motion_is_said():
-    notice = external.aws_notice(Config(targets={"dynamodb_endpoint": "aws"}))
+    notice = external.aws_notice(
+        Config(
+            targets={"dynamodb_endpoint": "aws"},
+            data={"users": 500, "lines_per_cart": 3},
+            load={"rate": 200, "warm_up": 5, "run_time": 55},
+        )
+    )
     assert "billed" in notice
-    assert "12,000 writes to seed" in notice
-    assert "45,000 calls for each 90 s" in notice
+    assert "2,000 writes to seed" in notice
+    assert "12,000 calls for each 60 s" in notice
 
 
 @pytest.mark.parametrize(
