@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from loadtests.load.arrivals import Share, arrivals, constant_rate
 from loadtests.load.lane import Lane
 from loadtests.load.run import Clocked, LoadRun
 from loadtests.load.seeds import lane_seed
+from loadtests.load.timer import early_ns_of, open_timer
 from loadtests.load.workload import Carts, Sessions
 from loadtests.measure.recorder import Series
 from loadtests.patterns import BACKENDS
@@ -106,6 +108,8 @@ class Station:
             )
             for backend in backends
         }
+        ours_per_s = config.load.rate * len(backends) / share.count
+        self._timer = partial(open_timer, early_ns=early_ns_of(ours_per_s))
         total = sum(_weight(cls) for cls in classes)
         for number, cls in enumerate(classes):
             check_mix(cls)
@@ -159,7 +163,7 @@ class Station:
             backend,
             driver,
             self._run,
-            self._run.add_lane(Lane(schedule), [pair for _, pair in choices]),
+            self._run.add_lane(Lane(schedule, timer=self._timer), [pair for _, pair in choices]),
             choices,
             np.cumsum(shares / shares.sum())[:-1],
             np.random.default_rng([load.seed, number, self._share.index]),

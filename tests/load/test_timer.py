@@ -6,19 +6,25 @@ import os
 import sys
 import time
 from contextlib import closing
+from functools import partial
 
 import gevent
 import pytest
 from gevent.event import Event
 
 from loadtests.load import timer as timer_module
-from loadtests.load.timer import LoopTimer, TimerFd, open_timer
+from loadtests.load.timer import EarlyTimerFd, LoopTimer, TimerFd, early_ns_of, open_timer
 
 MS = 1_000_000
 LONG = 3_600_000 * MS
 KINDS = [
     pytest.param(
         TimerFd, marks=pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
+    ),
+    pytest.param(
+        partial(EarlyTimerFd, early_ns=2 * MS),
+        id="EarlyTimerFd",
+        marks=pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's"),
     ),
     LoopTimer,
 ]
@@ -138,3 +144,26 @@ def test_elsewhere_it_is_the_loops_own(monkeypatch):
     timer = open_timer(lambda: None)
     assert isinstance(timer, LoopTimer)
     timer.close()
+
+
+def test_only_a_little_of_a_core_is_spent_on_waking_early():
+    assert early_ns_of(50) == early_ns_of(100) == 100_000
+    assert early_ns_of(200) == 50_000
+    assert early_ns_of(1_000) == 0
+    assert all(early_ns_of(rate) * rate <= 0.01e9 for rate in range(1, 5_000))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
+def test_others_run_while_a_timer_polls():
+    polled: list[str] = []
+    done = Event()
+    timer = EarlyTimerFd(done.set, early_ns=LONG)  # wakes at once, and polls from then on
+    with closing(timer):
+        timer.arm(time.monotonic_ns() + LONG - MS)
+        for _ in range(100):
+            gevent.sleep(0)
+            polled.append("another's turn")
+        assert not done.is_set()
+        timer.arm(time.monotonic_ns() + 1)  # re-armed while it polls
+        assert done.wait(60)
+    assert len(polled) == 100
