@@ -38,7 +38,7 @@ class Load(_Section):
     rate: Positive = 500.0
     arrivals: Literal["poisson", "constant"] = "poisson"
     warm_up: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
-    run_time: Positive = 86.0
+    run_time: Positive = 100.0
     seed: Annotated[int, Field(ge=0)] = 1
 
 

@@ -151,7 +151,10 @@ def _true_of_frozen(
     intended = _until(clock["end"] - clock["origin"], rate_per_s, lane_seed(SEED, 0, "dynamodb"))
     starts = clock["origin"] + intended
     starts = starts[starts >= since]
-    return open_loop_response_ns(starts, script.delay_ns, truth.windows)
+    seen = open_loop_response_ns(starts, script.delay_ns, truth.windows)
+    lag = truth.lag_ns(script.delay_ns)[: len(seen)]
+    seen[: len(lag)] += lag
+    return seen
 
 
 def _until(end_ns: int, rate_per_s: float, seed: int) -> Nanoseconds:

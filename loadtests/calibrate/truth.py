@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from loadtests.calibrate.memory import OTHER
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.patterns import PATTERNS
 
@@ -54,6 +55,18 @@ class Truth:
     def error_ns(self) -> Nanoseconds:
         """How far each answer was from its scripted moment."""
         return self.done_ns - self.due_ns
+
+    def lag_ns(self, delay_ns: int) -> Nanoseconds:
+        """How long after its moment each scripted call was answered, in the order of arrival.
+
+        After a freeze the server has a whole queue to answer, which takes it time of its own.
+        """
+        scripted = self.code != OTHER
+        order = np.argsort(self.arrival_ns[scripted], kind="stable")
+        arrival, done = self.arrival_ns[scripted][order], self.done_ns[scripted][order]
+        moment = arrival + open_loop_response_ns(arrival, delay_ns, self.windows)
+        lag: Nanoseconds = np.maximum(0, done - moment)
+        return lag
 
     def histogram(self) -> Histogram:
         """`service_ns` in the layout that the harness reports from."""

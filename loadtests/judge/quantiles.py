@@ -1,16 +1,20 @@
 """Confidence bounds of a quantile that respect the likeness of neighbouring calls.
 
 Order statistics with an effective sample size. How much less than independent the calls are is
-measured on the share of calls above the quantile, second by second (`likeness.py`). The share then
-gets exact binomial bounds at the effective size (Korn and Graubard, Survey Methodology 1998), which
-are read back as times (Woodruff, JASA 1952). Nothing is random. docs/decisions/verdict.md has the
-choice and its measured coverage.
+measured on the share of calls above a time, second by second (`likeness.py`). The share gets exact
+binomial bounds at the effective size (Korn and Graubard, Survey Methodology 1998).
+
+The lower bound is read back from the share at the quantile (Woodruff, JASA 1952). The upper bound
+is the least time above which, for certain, no more calls lie than may (test inversion: Francisco
+and Fuller, Annals of Statistics 1991): likeness is measured at that time, for what lies far out
+may be stalls that come in one piece, or single calls, whatever it is like at the quantile.
+Nothing is random. docs/decisions/verdict.md has the choice and its measured coverage.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -30,6 +34,7 @@ class Quantile:
 
     `likeness` is the design effect, at least 1. `residuals`, for paired comparison: how many more
     calls of each unit than expected lie above, in standard deviations of the whole.
+    `independent` takes calls for what they are not, so that the two can be compared.
     """
 
     q: float
@@ -37,6 +42,8 @@ class Quantile:
     estimate_ms: float
     likeness: float
     residuals: Floats
+    independent: bool = False
+    _seen: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def degrees(self) -> float:
@@ -50,12 +57,16 @@ class Quantile:
 
     def high_ms(self, level: float) -> float:
         """Upper bound that is too low with probability `level`; inf when not carried."""
-        size = self._effective(level)
-        share = _share(self.q, size, level)
-        if share is None:
+        first, last = _rank_of(self.q, self.calls), self.calls
+        if not self._few_above(self.samples.at_rank(last), level):
             return math.inf
-        rank = min(self.calls, math.ceil(share * self.calls - 1e-9))
-        return value_ms(self.samples.at_rank(max(1, rank)))
+        while first < last:
+            middle = (first + last) // 2
+            if self._few_above(self.samples.at_rank(middle), level):
+                last = middle
+            else:
+                first = middle + 1
+        return value_ms(self.samples.at_rank(last))
 
     def low_ms(self, level: float) -> float:
         """Lower bound that is too high with probability `level`; 0 when there is none."""
@@ -70,12 +81,13 @@ class Quantile:
     def calls_to_carry(self, level: float) -> int | None:
         """Calls of this likeness that give a finite upper bound; None when there are enough."""
         units, known = self.samples.units, degrees_of(self.samples.units)
-        wanted = least_calls(self.q, level) * self.likeness
+        likeness = self._likeness_above(self.samples.at_rank(self.calls))
+        wanted = least_calls(self.q, level) * likeness
         held = float(self.calls)
         while units < MOST_UNITS:
             degrees = degrees_of(units)
             calls = self.calls * units / self.samples.units
-            needed = wanted / _inflation(self.likeness, degrees, level) if degrees else calls
+            needed = wanted / _inflation(likeness, degrees, level) if degrees else calls
             if degrees and needed <= calls:
                 if units == self.samples.units:
                     return None
@@ -85,7 +97,33 @@ class Quantile:
         return math.ceil(wanted)
 
     def _effective(self, level: float) -> float:
-        return effective_calls(self.calls, self.likeness, self.degrees, level)
+        likeness = 1.0 if self.independent else self.likeness
+        return effective_calls(self.calls, likeness, self.degrees, level)
+
+    def _few_above(self, bucket: int, level: float) -> bool:
+        """Whether at most 1 - q of all calls take longer, wrong with probability `level`."""
+        degrees = degrees_of(self.samples.units)
+        size = effective_calls(self.calls, self._likeness_above(bucket), degrees, level)
+        above = size * self.samples.calls_above(bucket).sum() / self.calls
+        if above >= size:
+            return False
+        return beta_cdf(1.0 - self.q, above + 1.0, size - above) >= 1.0 - level
+
+    def _likeness_above(self, bucket: int) -> float:
+        """The design effect of the calls above a time.
+
+        Of a few calls it is not taken to be less than that of the ten slowest: what those were
+        like, a call not yet seen may be.
+        """
+        if self.independent:
+            return 1.0
+        if bucket not in self._seen:
+            enough = self.samples.at_rank(max(1, self.calls + 1 - ENOUGH_ABOVE)) - 1
+            found = _likeness(self.samples, bucket)
+            if enough < bucket:
+                found = max(found, self._likeness_above(enough))
+            self._seen[bucket] = found
+        return self._seen[bucket]
 
 
 def estimate(samples: Samples, q: float) -> Quantile:
@@ -96,10 +134,8 @@ def estimate(samples: Samples, q: float) -> Quantile:
     if not samples.calls:
         raise ValueError("no calls")
     n = samples.calls
-    rank = max(1, min(n, math.ceil(q * n - 1e-9 * n)))
-    above = samples.calls_above(_threshold(samples, q)).astype(np.float64)
-    calls = samples.calls_by_unit().astype(np.float64)
-    residuals = _residuals(above, calls)
+    rank = _rank_of(q, n)
+    residuals = _residuals(samples, _threshold(samples, q))
     likeness = max(1.0, long_run_variance(residuals))
     return Quantile(q, samples, value_ms(samples.at_rank(rank)), likeness, residuals)
 
@@ -128,11 +164,21 @@ def _threshold(samples: Samples, q: float) -> int:
     """The bucket at the quantile, or at a lower one where more than a few calls lie above."""
     n = samples.calls
     above = min(max((1.0 - q) * n, ENOUGH_ABOVE), n / 2.0)
-    return samples.at_rank(max(1, min(n, math.ceil(n - above - 1e-9 * n))))
+    return samples.at_rank(_rank_of(1.0 - above / n, n))
 
 
-def _residuals(above: Floats, calls: Floats) -> Floats:
+def _rank_of(q: float, calls: int) -> int:
+    return max(1, min(calls, math.ceil(q * calls - 1e-9 * calls)))
+
+
+def _likeness(samples: Samples, bucket: int) -> float:
+    return max(1.0, long_run_variance(_residuals(samples, bucket)))
+
+
+def _residuals(samples: Samples, bucket: int) -> Floats:
     """By unit, calls above beyond their expected share; their sum has variance 1 if independent."""
+    above = samples.calls_above(bucket).astype(np.float64)
+    calls = samples.calls_by_unit().astype(np.float64)
     share = float(above.sum() / calls.sum())
     if not 0.0 < share < 1.0:
         return np.zeros(calls.size)

@@ -155,7 +155,7 @@ def log_variance(quantile: Quantile) -> float:
 
 def _alone(quantile: Quantile) -> Quantile:
     """The same as if its calls were independent."""
-    return replace(quantile, likeness=1.0)
+    return replace(quantile, independent=True, _seen={})
 
 
 def _mean_log(runs: Sequence[Quantile]) -> float:

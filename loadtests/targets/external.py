@@ -50,11 +50,11 @@ def aws_notice(config: Config) -> str:
     """What naming `aws` sets in motion, said before it happens."""
     data, load = config.data, config.load
     writes = data.users * (data.lines_per_cart + 1)
-    calls = load.rate * (load.warm_up + load.run_time)
+    calls = load.rate * load.run_time
     return (
         f"AWS, {config.targets.region}: the tables cloudshelf-carts and cloudshelf-sessions are "
         f"made if missing and written to, billed on demand: about {writes:,} writes to seed, then "
-        f"up to {calls:,.0f} calls for each {load.warm_up + load.run_time:.0f} s of load."
+        f"up to {calls:,.0f} calls for each {load.run_time:.0f} s of load."
     )
 
 

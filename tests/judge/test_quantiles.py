@@ -1,12 +1,13 @@
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.judge.likeness import long_run_variance
+from loadtests.judge.likeness import degrees_of, long_run_variance
 from loadtests.judge.quantiles import effective_calls, estimate, least_calls
 from loadtests.judge.samples import Samples, by_block
 from loadtests.measure.histogram import Histogram, Sparse
@@ -57,7 +58,8 @@ def test_independent_calls_get_the_textbook_order_statistics(q, level, calls):
     assert found.likeness == 1.0
     low, high = order_statistic_bounds(range(1, calls + 1), q, level)
     assert round(found.low_ms(level) * 1e6) == low
-    assert round(found.high_ms(level) * 1e6, 3) == high
+    high_ms = replace(found, independent=True).high_ms(level)
+    assert round(high_ms * 1e6, 3) == high
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,60 @@ def test_likeness_is_the_long_run_variance_over_that_of_independent_calls():
     found = estimate(seconds_of(values), 0.9)
     assert found.likeness == pytest.approx(max(1.0, expected))
     assert found.likeness > 1.2
+
+
+def least_time_with_few_above(values_by_second, q, level):
+    """The upper bound, slowly: try every time; above it, exact binomial at the effective size."""
+    everything = sorted(v for second in values_by_second for v in second)
+    n, units = len(everything), len(values_by_second)
+
+    def likeness(time):
+        above = [sum(v > time for v in second) for second in values_by_second]
+        share = sum(above) / n
+        if not 0 < share < 1:
+            return 1.0
+        scale = math.sqrt(share * (1 - share) * n)
+        off = [(a - share * len(s)) / scale for a, s in zip(above, values_by_second, strict=True)]
+        return max(1.0, long_run_variance(np.array(off)))
+
+    tenth = everything[n - 10] - 1
+
+    def few_above(time):
+        like = max(likeness(time), likeness(tenth) if tenth < time else 1.0)
+        size = effective_calls(n, like, degrees_of(units), level)
+        above = size * sum(v > time for v in everything) / n
+        # Beta(above + 1, size - above), on a grid
+        share = (np.arange(400_000) + 0.5) / 400_000
+        log = above * np.log(share) + (size - above - 1) * np.log1p(-share)
+        density = np.exp(log - log.max())
+        return density[share <= 1 - q].sum() / density.sum() >= 1 - level
+
+    if not few_above(everything[-1]):
+        return math.inf
+    start = everything[math.ceil(q * n - 1e-9) - 1]
+    return next(v for v in everything if v >= start and few_above(v))
+
+
+@pytest.mark.parametrize("stalls", [0, 1, 3])
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
+def test_the_upper_bound_is_the_least_time_with_few_calls_above(q, stalls):
+    rng = np.random.default_rng([7, stalls])
+    values = [rng.integers(500, 1_500, 40).tolist() for _ in range(30)]
+    for second in rng.choice(30, stalls, replace=False):
+        values[second][:4] = rng.integers(1_600, 2_000, 4).tolist()
+    found = estimate(seconds_of(values), q)
+    expected = least_time_with_few_above(values, q, 0.025)
+    assert found.high_ms(0.025) * 1e6 == pytest.approx(expected)
+
+
+def test_one_stall_far_above_the_limit_does_not_hide_that_all_else_is_far_below():
+    rng = np.random.default_rng(3)
+    values = [rng.integers(1_000_000, 4_000_000, 43).tolist() for _ in range(90)]
+    values[50][:4] = [30_000_000] * 4
+    found = estimate(seconds_of(values), 0.99)
+    assert found.high_ms(0.025) < 10
+    values[50][:43] = [30_000_000] * 43  # more than one call in a hundred, in one piece
+    assert estimate(seconds_of(values), 0.99).high_ms(0.025) == math.inf
 
 
 def test_slow_stretches_widen_the_interval():

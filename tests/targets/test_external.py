@@ -189,7 +189,7 @@ def test_what_naming_aws_sets_in_motion_is_said():
         Config(
             targets={"dynamodb_endpoint": "aws"},
             data={"users": 500, "lines_per_cart": 3},
-            load={"rate": 200, "warm_up": 5, "run_time": 55},
+            load={"rate": 200, "warm_up": 5, "run_time": 60},
         )
     )
     assert "billed" in notice
