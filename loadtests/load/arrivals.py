@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -30,15 +30,20 @@ CHUNK: Final = 512  # drawn at a time: about 30 µs, once every 512 arrivals
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a profile: the rate (1/s) moves evenly from `start` to `end` in `seconds`."""
+    """A stretch of a profile: the rate (1/s) moves evenly from `start` to `end` in `seconds`.
+
+    `silent` allows rate 0 throughout, see `pause`.
+    """
 
     seconds: float
     start: float
     end: float
+    silent: bool = False
 
     def __post_init__(self) -> None:
         rates = (self.start, self.end)
-        if not (all(math.isfinite(r) and r >= 0 for r in rates) and max(rates) > 0):
+        loud = max(rates) > 0 or (self.silent and math.isfinite(self.seconds))
+        if not (all(math.isfinite(r) and r >= 0 for r in rates) and loud):
             raise UsageError(f"An arrival rate must be positive and finite, not {rates}.")
         if not self.seconds > 0 or (math.isinf(self.seconds) and self.start != self.end):
             raise UsageError(
@@ -65,6 +70,16 @@ def ramp(from_per_s: float, to_per_s: float, seconds: float) -> tuple[Segment, .
 def steps(rates_per_s: list[float], seconds_each: float) -> tuple[Segment, ...]:
     """One rate after another, each for `seconds_each`."""
     return tuple(Segment(seconds_each, rate, rate) for rate in rates_per_s)
+
+
+def pause(seconds: float) -> tuple[Segment, ...]:
+    """No arrival for so long."""
+    return (Segment(seconds, 0.0, 0.0, silent=True),)
+
+
+def scaled(profile: tuple[Segment, ...], factor: float) -> tuple[Segment, ...]:
+    """The same profile at `factor` times its rates."""
+    return tuple(replace(s, start=s.start * factor, end=s.end * factor) for s in profile)
 
 
 @dataclass(frozen=True, slots=True)

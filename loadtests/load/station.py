@@ -14,7 +14,7 @@ import numpy as np
 
 from loadtests.config import Config
 from loadtests.errors import CallError, ResponseInvalid, UsageError
-from loadtests.load.arrivals import Share, arrivals, constant_rate
+from loadtests.load.arrivals import Share, arrivals, scaled
 from loadtests.load.lane import Lane
 from loadtests.load.run import Clocked, LoadRun
 from loadtests.load.seeds import lane_seed
@@ -142,7 +142,7 @@ class Station:
         load = self._config.load
         driver = load.driver if backend == "dynamodb" else "psycopg"
         schedule = arrivals(
-            constant_rate(load.rate * weight),
+            scaled(cls.profile(self._config, backend), weight),
             load.arrivals,
             lane_seed(load.seed, number, backend),
             self._share,

@@ -17,7 +17,9 @@ from locust import User
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
+from loadtests.config import Config
 from loadtests.errors import CallError, UsageError
+from loadtests.load.arrivals import Segment, constant_rate
 from loadtests.measure.recorder import Series
 from loadtests.patterns import PATTERNS
 
@@ -91,6 +93,12 @@ class OpenLoopUser(User):
                     found[declared.pattern] = declared
         cls.declared = tuple(found.values())
         cls.tasks = [_serve]
+
+    @classmethod
+    def profile(cls, config: Config, backend: str) -> tuple[Segment, ...]:
+        """The rate of arrivals on a backend over the run; a class's weight scales it."""
+        del backend
+        return constant_rate(config.load.rate)
 
     def on_start(self) -> None:
         """Take a place on a backend."""

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.errors import UsageError
-from loadtests.load.arrivals import Segment, Share, arrivals, constant_rate, ramp, steps
+from loadtests.load.arrivals import (
+    Segment,
+    Share,
+    arrivals,
+    constant_rate,
+    pause,
+    ramp,
+    scaled,
+    steps,
+)
 
 KINDS = ("poisson", "constant")
 S = 1_000_000_000
@@ -264,6 +273,8 @@ def test_a_shallow_ramp_is_the_constant_rate_it_almost_is():
         lambda: ramp(0, 0, 5),
         lambda: steps([5, 0], 1),
         lambda: steps([5], 0),
+        lambda: pause(math.inf),
+        lambda: scaled(constant_rate(5), 0),
     ],
 )
 def test_degenerate_rates_and_lengths_are_refused(bad):
@@ -275,3 +286,22 @@ def test_degenerate_rates_and_lengths_are_refused(bad):
 def test_a_share_beyond_its_cluster_is_refused(index, count):
     with pytest.raises(ValueError, match="there is no worker"):
         Share(index, count)
+
+
+@given(profiles, kinds, seeds, st.floats(0.05, 10))
+def test_a_pause_before_a_profile_only_delays_it(profile, kind, seed, seconds):
+    delayed = all_of((*pause(seconds), *profile), kind, seed)
+    plain = all_of(profile, kind, seed)
+    assert delayed.size == plain.size
+    assert np.abs(delayed - plain - seconds * S).max(initial=0) <= 2_000  # rounding of floats
+
+
+def test_a_pause_alone_has_no_arrival():
+    assert all_of(pause(5), "poisson", 1).size == 0
+
+
+@given(profiles, seeds, st.floats(0.25, 4))
+def test_a_scaled_profile_has_so_many_times_the_arrivals(profile, seed, factor):
+    expected = factor * sum(segment.arrivals for segment in profile)
+    found = all_of(scaled(profile, factor), "constant", seed).size
+    assert abs(found - expected) <= 1 + 1e-6 * expected
