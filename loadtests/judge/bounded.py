@@ -10,7 +10,7 @@ from loadtests.errors import ResultsError
 from loadtests.judge.baseline import Baseline
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
-from loadtests.judge.quantiles import Quantile, estimate
+from loadtests.judge.quantiles import Quantile
 from loadtests.judge.ratios import Ratio, Spread, spread_of
 from loadtests.judge.shares import Share
 from loadtests.judge.slo import ERROR_RATE, Limit
@@ -58,7 +58,7 @@ class References:
                         f"has no calls of {key.tag}.",
                         hint="Promote a baseline of this scenario: loadtests baseline promote.",
                     )
-                found.append(estimate(samples, q))
+                found.append(measured.quantile(key, q))
             self._quantiles[key, q] = tuple(found)
         return self._quantiles[key, q]
 
@@ -85,7 +85,7 @@ def bound(limit: Limit, measured: Measured, references: References | None) -> Bo
     if not samples.calls:
         return None
     q = PERCENTILES[limit.percentile]
-    quantile = estimate(samples, q)
+    quantile = measured.quantile(key, q)
     if limit.unit == "ms":
         return Bounded(
             limit,

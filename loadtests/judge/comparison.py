@@ -23,7 +23,7 @@ from loadtests.errors import (
 from loadtests.judge.family import broken_limits
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
-from loadtests.judge.quantiles import Quantile, estimate
+from loadtests.judge.quantiles import Quantile
 from loadtests.judge.ratios import Ratio, spread_of
 from loadtests.measure.results import PERCENTILES, Key, Run, SeriesInfo
 from loadtests.patterns import PATTERNS
@@ -255,8 +255,9 @@ def _subject(one: SeriesInfo) -> Subject:
 
 
 def _quantiles(runs: Sequence[Measured], key: Key, q: float) -> tuple[Quantile, ...]:
-    samples = [one.samples(key) for one in runs]
-    return tuple(estimate(one, q) for one in samples) if all(s.calls for s in samples) else ()
+    if not all(one.samples(key).calls for one in runs):
+        return ()
+    return tuple(one.quantile(key, q) for one in runs)
 
 
 def _names(runs: Sequence[Run]) -> str:

@@ -21,7 +21,7 @@ from loadtests.judge.comparison import Bounds, Pair, decide
 from loadtests.judge.family import broken_limits
 from loadtests.judge.quantiles import estimate
 from loadtests.judge.ratios import Ratio, together
-from loadtests.judge.recordings import Recording, split
+from loadtests.judge.recordings import Recording, companies_of, split
 from loadtests.judge.samples import Samples
 from loadtests.measure.results import PERCENTILES, Key
 
@@ -96,9 +96,10 @@ def measure_coverage(
         which = number % len(recordings)
         recording = recordings[which]
         drawn = recording.draw(recording.draw_seconds(rng, plan.seconds, plan.block))
+        companies = companies_of(drawn)
         for key, samples in drawn.items():
             for name, q in PERCENTILES.items() if samples.calls else ():
-                quantile = estimate(samples, q)
+                quantile = estimate(samples, q, companies[key.backend, key.driver])
                 high = quantile.high_ms(level)
                 coverage = found[name]
                 if not np.isfinite(high):

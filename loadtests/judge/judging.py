@@ -13,7 +13,6 @@ from loadtests.judge.baseline import Baseline
 from loadtests.judge.bounded import Bounded, References, bound
 from loadtests.judge.family import Decision, broken_limits
 from loadtests.judge.measured import Measured
-from loadtests.judge.quantiles import estimate
 from loadtests.judge.sentences import limit_sentence, not_compared, run_sentence
 from loadtests.judge.slo import limits_of, resolve
 from loadtests.judge.verdict import Estimate, LimitVerdict, Status, Verdict
@@ -153,7 +152,7 @@ def interval_estimates(measured: Measured, key: Key, confidence: float) -> Itera
     samples = measured.samples(key)
     level = (1.0 - confidence) / 2.0
     for name, q in PERCENTILES.items() if samples.calls else ():
-        found = estimate(samples, q)
+        found = measured.quantile(key, q)
         high = found.high_ms(level)
         yield Estimate(
             key.backend,

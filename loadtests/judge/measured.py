@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from loadtests.errors import ResultsError
+from loadtests.judge.company import Company
+from loadtests.judge.quantiles import Quantile, estimate
 from loadtests.judge.samples import Samples, by_block
 from loadtests.judge.slo import expected_series
 from loadtests.measure.results import Key, Run, SeriesInfo
+from loadtests.patterns import PATTERNS
 
 RESPONSE_TIME = "response_time"
 
@@ -20,6 +23,7 @@ class Measured:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._samples: dict[Key, Samples] = {}
+        self._companies: dict[tuple[str, str, str], Company] = {}
         starts = [round(one.start_s) for held in run.intervals.values() for one in held]
         seconds = range(min(starts), max(starts) + 1) if starts else range(0)
         self._unit_of_second = {second: unit for unit, second in enumerate(seconds)}
@@ -39,6 +43,15 @@ class Measured:
             intervals = self.run.intervals.get(key, [])
             self._samples[key] = by_block(intervals, self._unit_of_second)
         return self._samples[key]
+
+    def quantile(self, key: Key, q: float) -> Quantile:
+        """A quantile of a series that has calls, seen in the company of its backend's others."""
+        whole = (key.backend, key.driver, key.metric)
+        if whole not in self._companies:
+            keys = [Key(b, d, one, m) for one in PATTERNS for b, d, m in (whole,)]
+            held = [samples for one in keys if (samples := self.samples(one)).calls]
+            self._companies[whole] = Company(held)
+        return estimate(self.samples(key), q, self._companies[whole])
 
     def series(self) -> list[SeriesInfo]:
         """Series with calls."""

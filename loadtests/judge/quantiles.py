@@ -7,7 +7,8 @@ binomial bounds at the effective size (Korn and Graubard, Survey Methodology 199
 The lower bound is read back from the share at the quantile (Woodruff, JASA 1952). The upper bound
 is the least time above which, for certain, no more calls lie than may (test inversion: Francisco
 and Fuller, Annals of Statistics 1991): likeness is measured at that time, for what lies far out
-may be stalls that come in one piece, or single calls, whatever it is like at the quantile.
+may be stalls that come in one piece, or single calls, whatever it is like at the quantile; it is
+seen in all access patterns of a backend together (`company.py`).
 Nothing is random. docs/decisions/verdict.md has the choice and its measured coverage.
 """
 
@@ -17,15 +18,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
+from loadtests.judge.company import ENOUGH_ABOVE, Company, residuals_above
 from loadtests.judge.distributions import beta_cdf, normal_quantile
 from loadtests.judge.likeness import degrees_in, degrees_of, deviations_of, long_run_variance
 from loadtests.judge.samples import Floats, Samples, value_ms
 
 MOST_UNITS: Final = 10_000_000
 RANK_TOLERANCE: Final = 1e-4  # ranks are whole numbers
-ENOUGH_ABOVE: Final = 10  # calls above a threshold from which its clustering can be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,8 @@ class Quantile:
 
     `likeness` is the design effect, at least 1. `residuals`, for paired comparison: how many more
     calls of each unit than expected lie above, in standard deviations of the whole.
-    `independent` takes calls for what they are not, so that the two can be compared.
+    `company` is what likeness far out is seen in. `independent` takes calls for what they are not,
+    so that the two can be compared.
     """
 
     q: float
@@ -42,6 +42,7 @@ class Quantile:
     estimate_ms: float
     likeness: float
     residuals: Floats
+    company: Company
     independent: bool = False
     _seen: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
 
@@ -110,34 +111,33 @@ class Quantile:
         return beta_cdf(1.0 - self.q, above + 1.0, size - above) >= 1.0 - level
 
     def _likeness_above(self, bucket: int) -> float:
-        """The design effect of the calls above a time.
-
-        Of a few calls it is not taken to be less than that of the ten slowest: what those were
-        like, a call not yet seen may be.
-        """
         if self.independent:
             return 1.0
         if bucket not in self._seen:
-            enough = self.samples.at_rank(max(1, self.calls + 1 - ENOUGH_ABOVE)) - 1
-            found = _likeness(self.samples, bucket)
-            if enough < bucket:
-                found = max(found, self._likeness_above(enough))
-            self._seen[bucket] = found
+            self._seen[bucket] = self.company.likeness_above(self.samples, bucket)
         return self._seen[bucket]
 
 
-def estimate(samples: Samples, q: float) -> Quantile:
+def estimate(samples: Samples, q: float, company: Company | None = None) -> Quantile:
     """Estimate a quantile and the likeness of neighbouring calls around it.
 
-    Raises ValueError when there are no calls.
+    `company` is all access patterns of the backend, this one included. Raises ValueError when there
+    are no calls.
     """
     if not samples.calls:
         raise ValueError("no calls")
     n = samples.calls
     rank = _rank_of(q, n)
-    residuals = _residuals(samples, _threshold(samples, q))
+    residuals = residuals_above(samples, _threshold(samples, q))
     likeness = max(1.0, long_run_variance(residuals))
-    return Quantile(q, samples, value_ms(samples.at_rank(rank)), likeness, residuals)
+    return Quantile(
+        q,
+        samples,
+        value_ms(samples.at_rank(rank)),
+        likeness,
+        residuals,
+        company or Company([samples]),
+    )
 
 
 def effective_calls(calls: int, likeness: float, degrees: float, level: float) -> float:
@@ -169,21 +169,6 @@ def _threshold(samples: Samples, q: float) -> int:
 
 def _rank_of(q: float, calls: int) -> int:
     return max(1, min(calls, math.ceil(q * calls - 1e-9 * calls)))
-
-
-def _likeness(samples: Samples, bucket: int) -> float:
-    return max(1.0, long_run_variance(_residuals(samples, bucket)))
-
-
-def _residuals(samples: Samples, bucket: int) -> Floats:
-    """By unit, calls above beyond their expected share; their sum has variance 1 if independent."""
-    above = samples.calls_above(bucket).astype(np.float64)
-    calls = samples.calls_by_unit().astype(np.float64)
-    share = float(above.sum() / calls.sum())
-    if not 0.0 < share < 1.0:
-        return np.zeros(calls.size)
-    residuals: Floats = (above - share * calls) / math.sqrt(share * (1.0 - share) * calls.sum())
-    return residuals
 
 
 def _share(q: float, size: float, level: float) -> float | None:

@@ -8,10 +8,13 @@ own quantiles are the truth about the draws.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from loadtests.judge.company import Company
 from loadtests.judge.measured import Measured
 from loadtests.judge.samples import Samples
 from loadtests.measure.histogram import Counts
@@ -50,6 +53,14 @@ class Recording:
     def draw(self, seconds: Counts) -> dict[Key, Samples]:
         """Every series over the drawn seconds."""
         return {key: _gather(one, seconds) for key, one in self._by_second.items()}
+
+
+def companies_of(drawn: Mapping[Key, Samples]) -> dict[tuple[str, str], Company]:
+    """The company of each backend and driver of a drawn run."""
+    parts: dict[tuple[str, str], list[Samples]] = defaultdict(list)
+    for key, samples in drawn.items():
+        parts[key.backend, key.driver].append(samples)
+    return {side: Company(held) for side, held in parts.items()}
 
 
 def split(samples: Samples, rng: np.random.Generator) -> tuple[Samples, Samples]:

@@ -29,6 +29,7 @@ docs/decisions/verdict.md has the reasons.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
@@ -41,6 +42,14 @@ EXIT_CODES: Final[dict[Status, int]] = {
     "INCONCLUSIVE": EXIT_INCONCLUSIVE,
     "INVALID": EXIT_INVALID,
 }
+
+# A broken limit stays broken whatever another run shows; a run that did not count says nothing.
+_GRAVEST_FIRST: Final[tuple[Status, ...]] = ("FAIL", "INVALID", "INCONCLUSIVE", "PASS")
+
+
+def of_several(statuses: Iterable[Status]) -> Status:
+    """The one status of several runs judged together: the gravest. Raises ValueError for none."""
+    return min(statuses, key=_GRAVEST_FIRST.index)
 
 
 @dataclass(frozen=True, slots=True)

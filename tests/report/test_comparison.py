@@ -32,7 +32,7 @@ def results(tmp_path_factory):
         ]
         path = folder / f"20260302T09300{number}Z-storefront-{number}"
         started = f"2026-03-02T09:30:0{number}Z"
-        write_run(path, series=series, seconds=30, seed=number, started_at=started)
+        write_run(path, series=series, seconds=60, seed=number, started_at=started)
         runs.append(judge(path))
     return runs
 
