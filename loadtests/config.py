@@ -10,9 +10,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loadtests.errors import ConfigError
 from loadtests.patterns import PATTERNS
@@ -127,6 +127,28 @@ class Gate(_Section):
     baseline: Annotated[str, Field(min_length=1)] = "auto"
 
 
+class Capacity(_Section):
+    """How a capacity run climbs: rates a second on each backend, whole seconds a step.
+
+    Each step's rate is the one before times `growth`, the last is `to`. The first `settle` seconds
+    of a step are in none of its figures.
+    """
+
+    from_: Annotated[Positive, Field(alias="from")] = 100.0
+    to: Positive = 10_000.0
+    growth: Annotated[float, Field(ge=1.01, le=100, allow_inf_nan=False)] = 1.25
+    step_time: Annotated[int, Field(ge=3, le=3_600)] = 12
+    settle: Annotated[int, Field(ge=1, le=600)] = 2
+
+    @model_validator(mode="after")
+    def _climbs(self) -> Self:
+        if self.from_ > self.to:
+            raise ValueError(f"the climb begins at {self.from_:g}/s, above its end, {self.to:g}/s")
+        if self.step_time - self.settle < 2:
+            raise ValueError("step_time must leave 2 seconds or more after settle")
+        return self
+
+
 class Config(_Section):
     """Everything the harness can be told."""
 
@@ -135,6 +157,7 @@ class Config(_Section):
     data: Data = Data()
     slo: Slo = Slo()
     gate: Gate = Gate()
+    capacity: Capacity = Capacity()
     results: str = "results"
 
 
@@ -152,6 +175,11 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "region": ("targets", "region"),
     "allow_remote": ("targets", "allow_remote"),
     "results": ("results",),
+    "from": ("capacity", "from"),
+    "to": ("capacity", "to"),
+    "growth": ("capacity", "growth"),
+    "step_time": ("capacity", "step_time"),
+    "settle": ("capacity", "settle"),
 }
 
 
@@ -215,4 +243,5 @@ def _describe(problem: Any, source: Mapping[tuple[str, ...], str], path: Path) -
         return f"{where}: no such setting"
     shown = problem.get("input")
     found = f" (found {shown!r})" if isinstance(shown, str | int | float | bool) else ""
-    return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}{found}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}{found}"

@@ -89,6 +89,28 @@ class Validity(_Part):
     reasons: list[Reason] = Field(default_factory=list)
 
 
+class StepInfo(_Part):
+    """One rate of a climb on one backend, with the generator's health meanwhile.
+
+    Seconds count from the run's start; the calls that ended from `measure_from_s` to `end_s` are
+    the step's. `unfinished` calls were under way or waiting for a user at its end. `validity` is
+    None until something was measured.
+    """
+
+    backend: str
+    rate_per_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    begin_s: Seconds
+    measure_from_s: Seconds
+    end_s: Seconds
+    offered: Count = 0
+    queued: Count = 0
+    unfinished: Count = 0
+    errors: dict[str, Count] = Field(default_factory=dict)
+    generator_cpu: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    signals: list[dict[str, Any]] = Field(default_factory=list)
+    validity: Validity | None = None
+
+
 class RunInfo(_Part):
     """run.json."""
 
@@ -103,6 +125,7 @@ class RunInfo(_Part):
     environment: dict[str, Any] = Field(default_factory=dict)
     targets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     series: list[SeriesInfo] = Field(default_factory=list)
+    steps: list[StepInfo] = Field(default_factory=list)
     health: dict[str, Any] = Field(default_factory=dict)
     validity: Validity | None = None
     verdict: dict[str, Any] | None = None
