@@ -13,11 +13,13 @@ import click
 import numpy as np
 
 from loadtests.__main__ import run_command
-from loadtests.config import Gate, Slo
+from loadtests.config import Gate, Load, Slo
 from loadtests.errors import ResultsError
 from loadtests.judge import gate_calibration as calibration
 from loadtests.judge.calibration_table import Cost, calibration_table
+from loadtests.judge.extension import planned_looks
 from loadtests.judge.judging import judge_run
+from loadtests.judge.limit_calibration import measure_limits
 from loadtests.judge.recordings import Recording
 from loadtests.measure.results import Run, read_run
 
@@ -49,8 +51,12 @@ def command(runs: tuple[Path, ...], comparisons: int, seconds: int, block: int, 
         lambda: calibration.separate_twins(recordings, plan, rng),
         calibration.gate_rule, plan, rng, interleaved=False, progress=_progress("two runs"),
     )  # fmt: skip
+    load = Load()
+    looks = planned_looks(Gate(), load.run_time - load.warm_up)
+    limits = measure_limits(recordings, looks, block, comparisons, rng, _progress("limits"))
     cost = Cost(_judging_s(recorded[0]), time.perf_counter() - started)
-    click.echo(calibration_table(recorded, recordings, plan, coverage, together, apart, cost))
+    click.echo(calibration_table(recorded, recordings, plan, coverage, together, apart, limits,
+                                 cost))  # fmt: skip
 
 
 def _recording(run: Run) -> Recording:

@@ -16,6 +16,7 @@ from loadtests.judge.gate_calibration import (
     Plan,
     Scope,
 )
+from loadtests.judge.limit_calibration import Decided
 from loadtests.judge.recordings import Recording
 from loadtests.judge.shares import Share
 from loadtests.measure.results import Run
@@ -39,10 +40,11 @@ def calibration_table(
     coverage: Mapping[str, Coverage],
     together: Mapping[Injection, Outcomes],
     apart: Mapping[Injection, Outcomes],
+    limits: Mapping[float, Decided],
     cost: Cost,
 ) -> str:
     """All tables, with what they were measured on."""
-    lines = [*_recorded(runs, recordings, plan), *_coverage(coverage, plan)]
+    lines = [*_recorded(runs, recordings, plan), *_coverage(coverage, plan), *_limits(limits)]
     lines += _alarms(together, apart)
     lines += _power("Interleaved, `loadtests compare`", together)
     lines += _power("Two runs, the gate's relative limits (+10% p50, +20% p99)", apart)
@@ -74,6 +76,23 @@ def _coverage(coverage: Mapping[str, Coverage], plan: Plan) -> Iterator[str]:
     for name, one in coverage.items():
         total = one.intervals + one.not_carried
         yield f"| {name} | {one.intervals:,} | {one.share:.1%} | {one.not_carried / total:.1%} |"
+    yield ""
+
+
+def _limits(limits: Mapping[float, Decided]) -> Iterator[str]:
+    draws = next(iter(limits.values())).runs.total()
+    yield f"**Absolute p99 limits**, judged as the gate does ({draws} drawn runs, all series)"
+    yield ""
+    yield (
+        "| every limit at | PASS | FAIL | INCONCLUSIVE | single limits: PASS | FAIL | "
+        "INCONCLUSIVE | measured s |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    for times, one in limits.items():
+        statuses = ("PASS", "FAIL", "INCONCLUSIVE")
+        runs = " | ".join(f"{one.share(status):.1%}" for status in statuses)
+        single = " | ".join(f"{one.share_of_limits(status):.1%}" for status in statuses)
+        yield f"| {times:g} × the true p99 | {runs} | {single} | {one.mean_s:.0f} |"
     yield ""
 
 

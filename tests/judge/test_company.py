@@ -29,7 +29,7 @@ seconds = st.lists(st.lists(st.integers(0, 2_000), max_size=8), min_size=12, max
 @settings(max_examples=40)
 @given(st.lists(seconds, min_size=1, max_size=4).filter(lambda parts: any(map(any, parts))))
 def test_merged_is_what_one_series_of_all_calls_would_hold(parts):
-    together = [sum((part[second] for part in parts), []) for second in range(12)]
+    together = [[v for part in parts for v in part[second]] for second in range(12)]
     expected, found = samples_of(together), merged([samples_of(part) for part in parts])
     assert found.calls == expected.calls
     assert found.calls_by_unit().tolist() == expected.calls_by_unit().tolist()

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -15,6 +17,7 @@ from loadtests.judge.gate_calibration import (
     separate_twins,
     slowed,
 )
+from loadtests.judge.limit_calibration import Decided
 from loadtests.judge.quantiles import estimate
 from loadtests.judge.recordings import Recording, split
 from loadtests.measure.histogram import Histogram
@@ -117,7 +120,12 @@ def test_no_alarm_without_change_and_none_missed_at_half_more(recording, interle
 def test_the_table_says_what_it_was_measured_on(run, recording):
     found = outcomes(recording, interleaved=True)
     coverage = measure_coverage([recording], PLAN, rng())
-    text = calibration_table([run], [recording], PLAN, coverage, found, found, Cost(0.25, 12.0))
+    limits = {1.5: Decided(Counter(PASS=3, INCONCLUSIVE=1), Counter(PASS=15, FAIL=5), 480.0)}
+    text = calibration_table(
+        [run], [recording], PLAN, coverage, found, found, limits, Cost(0.25, 12.0)
+    )
+    assert "(4 drawn runs, all series)" in text
+    assert "| 1.5 × the true p99 | 75.0% | 0.0% | 25.0% | 75.0% | 25.0% | 0.0% | 120 |" in text
     assert "`run`: 90 s, 4 series," in text
     assert "| interleaved | 12 | 0.0% | 22.1% |" in text
     assert "| all calls (p50 and p99) | one pattern |" in text
