@@ -119,12 +119,14 @@ class Gate(_Section):
     """How the gate decides: longest extension of an inconclusive run, in seconds, and the level.
 
     `baseline` is a baseline's name (conditions must match), `none`, or `auto`: the one made under
-    the run's own conditions, if there is one.
+    the run's own conditions, if there is one. `micro`: the micro-benchmarks that the gate runs
+    after the load, and judges too.
     """
 
     max_extension: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 120.0
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     baseline: Annotated[str, Field(min_length=1)] = "auto"
+    micro: Literal["off", "quick", "full"] = "off"
 
 
 class Capacity(_Section):
@@ -174,6 +176,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "postgres_dsn": ("targets", "postgres_dsn"),
     "region": ("targets", "region"),
     "allow_remote": ("targets", "allow_remote"),
+    "micro": ("gate", "micro"),
     "results": ("results",),
     "from": ("capacity", "from"),
     "to": ("capacity", "to"),

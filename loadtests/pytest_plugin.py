@@ -67,14 +67,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="loadtests_quick",
         help="with --benchmark: fewer rounds, for a look within a minute",
     )
+    group.addoption(
+        "--no-report",
+        action="store_true",
+        dest="loadtests_no_report",
+        help="with --benchmark: write the run folder, but neither judge nor draw it",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Look into bench/ when nothing else was named."""
     config.stash[_on] = bool(config.getoption("loadtests_benchmark"))
     if not config.stash[_on]:
-        if config.getoption("loadtests_quick"):
-            raise pytest.UsageError("--quick goes with --benchmark.")
+        for flag in ("quick", "no_report"):
+            if config.getoption(f"loadtests_{flag}"):
+                name = flag.replace("_", "-")
+                raise pytest.UsageError(f"--{name} goes with --benchmark.")
         return
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError("--benchmark needs pytest-benchmark, which is switched off.")
@@ -115,7 +123,22 @@ class BenchmarkRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Give every benchmark its group and timer, and all the time it takes."""
+        """Give every benchmark its group and timer, and all the time it takes.
+
+        Those of a backend that takes no part ([load] backend) are left out.
+        """
+        from loadtests.config import load_config
+
+        with _as_exit():
+            backend = load_config().load.backend
+        left_out = [
+            item
+            for item in items
+            if (spec := _spec_of(item)) and backend not in {"both", spec.backend}
+        ]
+        if left_out:
+            items[:] = [item for item in items if item not in left_out]
+            self._config.hook.pytest_deselected(items=left_out)
         for item in items:
             spec = _spec_of(item)
             if spec is not None:
@@ -137,6 +160,7 @@ class BenchmarkRun:
                 quick=self._config.getoption("loadtests_quick"),
                 once=self._theirs.disabled,
                 at_least=self._config.getoption("benchmark_min_rounds"),
+                judged=not self._config.getoption("loadtests_no_report"),
                 capture=self._config.pluginmanager.getplugin("capturemanager"),
             )
 

@@ -203,6 +203,22 @@ def test_disabled_benchmarks_make_each_call_once_and_leave_no_results(project):
     assert not (project.path / "results").exists()
 
 
+def test_without_a_report_the_run_folder_is_left_as_measured(project):
+    assert project.pytest("--benchmark", "--quick", "--no-report", "-k", "cart") == 0, project.said
+    assert "Measured and not judged: results/latest/run.json" in project.said
+    assert project.run.info.verdict is None
+    assert project.run.info.state == "complete"
+    assert not (project.run.path / "report.html").exists()
+    assert (project.path / "results" / "latest-micro").resolve() == project.run.path
+
+
+def test_a_backend_that_takes_no_part_is_left_out(project):
+    only = ("--benchmark", "--quick", "--no-report", "-k", "call")
+    assert project.pytest(*only, LOADTESTS_BACKEND="postgres") == 0, project.said
+    assert "2 passed, 5 deselected" in project.said
+    assert {one.backend for one in project.run.info.series} == {"postgres"}
+
+
 def test_skipped_benchmarks_open_nothing(project):
     code = project.pytest("--benchmark", "--benchmark-skip", **{ENDPOINTS_VARIABLE: "not JSON"})
     assert code == 0, project.said
@@ -258,6 +274,7 @@ def test_bad_settings_are_a_sentence_and_exit_code_2(project, arguments, environ
     ("arguments", "said"),
     [
         (["--quick"], "--quick goes with --benchmark"),
+        (["--no-report"], "--no-report goes with --benchmark"),
         (["--benchmark", "-p", "no:benchmark"], "needs pytest-benchmark"),
     ],
 )

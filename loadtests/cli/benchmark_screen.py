@@ -6,6 +6,7 @@ between turns of calls and never from a thread of its own, which would run withi
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,10 +20,12 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from loadtests.cli.shown_path import shown_path
 from loadtests.cli.steps import show_steps
 from loadtests.config import load_config
 from loadtests.errors import LoadtestsError
 from loadtests.microbench.cases import Plan, Spec
+from loadtests.microbench.relay import open_relay
 from loadtests.microbench.rows import Row, row_of_rounds
 from loadtests.microbench.session import FULL, QUICK, Measured, Session
 from loadtests.microbench.tables import details as figures
@@ -37,13 +40,22 @@ _PLAIN_EVERY_S: Final = 10.0
 class BenchmarkScreen:
     """A session of benchmarks as the terminal sees it.
 
-    `once` makes each call a single time; `at_least` asks for more rounds than a part's plan has.
+    `once` makes each call a single time; `at_least` asks for more rounds than a part's plan has;
+    without `judged` the run folder is left as it was measured.
     """
 
     def __init__(
-        self, specs: Sequence[Spec], *, quick: bool, once: bool, at_least: int, capture: Any
+        self,
+        specs: Sequence[Spec],
+        *,
+        quick: bool,
+        once: bool,
+        at_least: int,
+        judged: bool,
+        capture: Any,
     ) -> None:
         self._config = load_config()
+        self._judged = judged
         self._capture = capture
         self._once = once
         self._scratch = TemporaryDirectory() if once else None
@@ -115,16 +127,19 @@ class BenchmarkScreen:
         if self.path is None:
             return
         if self._session.state == "interrupted":
-            yield f"Interrupted and not judged; what was measured is in {_shown(self.path)}"
+            yield f"Interrupted and not judged; what was measured is in {shown_path(self.path)}"
+            return
+        if not self._judged:
+            yield f"Measured and not judged: {shown_path(self.path / 'run.json')}"
             return
         from loadtests.microbench.conclude import conclude  # with matplotlib: not before it is due
 
         run = conclude(self.path, self._config)
         if run is None:
-            yield f"No access pattern was measured, so nothing is judged: {_shown(self.path)}"
+            yield f"No access pattern was measured, so nothing is judged: {shown_path(self.path)}"
             return
         yield from summary(run)
-        yield f"Report: {_shown(self.path / 'report.html')}"
+        yield f"Report: {shown_path(self.path / 'report.html')}"
 
     def _tell(self, step: Progress) -> None:
         self._on_progress(step)
@@ -137,7 +152,14 @@ class BenchmarkScreen:
 
 @contextmanager
 def _progress() -> Iterator[OnProgress]:
-    """Set-up steps as anywhere; measuring as a bar, or as a line every ten seconds."""
+    """Set-up steps as anywhere; measuring as a bar, or as a line every ten seconds.
+
+    Where a gate has started this it gets all of it instead, and shows it.
+    """
+    relay = open_relay(os.environ)
+    if relay:
+        yield relay
+        return
     with show_steps() as on_step, _bars() as bars:
         measuring = _BarMeasuring(bars) if bars else _LineMeasuring()
 
@@ -187,10 +209,3 @@ class _LineMeasuring:
         elif now - self._told_s > _PLAIN_EVERY_S:
             self._told_s = now
             click.echo(f"{step.step}: {step.done / total:.0%}", err=True)
-
-
-def _shown(path: Path) -> str:
-    latest = path.parent.parent / "latest" / path.name
-    if path.suffix and latest.exists() and latest.resolve() == path.resolve():
-        path = latest
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

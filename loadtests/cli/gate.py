@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import uuid
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
+from loadtests.cli.closing import Ended, finish, show_closing
 from loadtests.cli.locust_process import LocustProcess
-from loadtests.cli.look import judge, look_at
+from loadtests.cli.look import look_at
+from loadtests.cli.micro_process import MicroProcess, refuse_without_benchmarks
 from loadtests.cli.screen import Screen
 from loadtests.config import Config, load_config
-from loadtests.errors import ConfigError, ResultsError
+from loadtests.errors import ConfigError, LoadtestsError, ResultsError, UsageError
 from loadtests.judge.extension import next_look, planned_looks
-from loadtests.judge.judging import store_verdict
-from loadtests.measure.results import read_info, read_run
+from loadtests.load.handover import new_run_id
+from loadtests.measure.folder import point_latest
+from loadtests.measure.results import read_info
+from loadtests.microbench.folder import SCENARIO
 from loadtests.patterns import BACKENDS
-from loadtests.report.build import build_reports
-from loadtests.report.terminal import terminal_table
-from loadtests.targets.lifetime import open_endpoints
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.lifetime import open_endpoints, seed_again
 
 SCENARIOS: Final = ("scenarios/cart.py", "scenarios/session.py")
 _POLL_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """What Locust is told beyond the configuration; None leaves it to the harness."""
+
+    scenarios: tuple[str, ...]
+    users: int | None
+    processes: int | None
 
 
 @click.command()
@@ -41,6 +53,13 @@ _POLL_S: Final = 0.25
 @click.option("--postgres-dsn", metavar="embedded|DSN", help="Where PostgreSQL is.")
 @click.option("--region", help="AWS region.")
 @click.option("--allow-remote", is_flag=True, default=None, help="Permit targets elsewhere.")
+@click.option(
+    "--micro",
+    type=click.Choice(["off", "quick", "full"]),
+    is_flag=False,
+    flag_value="full",
+    help="Run and judge the micro-benchmarks too; alone: full.",
+)
 @click.option("--results", metavar="DIR", help="Where run folders go.")
 @click.option("--scenario", "scenarios", multiple=True, metavar="FILE",
               help="Locust file to run; may be repeated. Default: cart and session.")  # fmt: skip
@@ -53,43 +72,96 @@ def command(
 ) -> int:
     """Set up, run cart and session load on both backends, judge, report.
 
-    With RUN…, judge and report those finished run folders instead. Ends with the verdict's exit
-    code: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID (2 is an error).
+    With --micro, the micro-benchmarks follow on the same databases, and both are judged. With
+    RUN…, judge and report those finished run folders instead. Ends with the verdict's exit code: 0
+    PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID (2 is an error); of several runs, the gravest verdict's:
+    FAIL, INVALID, INCONCLUSIVE, PASS.
     """
     config = load_config(flags)
     if runs:
-        return max(finish(path, config, None) for path in runs)
+        if flags["micro"]:
+            raise UsageError("--micro runs benchmarks; RUN… judges what has run.",
+                             hint="Leave one of them out.")  # fmt: skip
+        return show_closing([finish(path, config, None) for path in runs])
     if config.load.run_time <= config.load.warm_up:
         raise ConfigError(
             "The configuration",
             [f"run_time ({config.load.run_time:g} s) is not longer than warm_up."],
         )
-    path, level = _drive(config, scenarios or SCENARIOS, users, processes)
-    return finish(path, config, level)
+    if config.gate.micro != "off":
+        refuse_without_benchmarks()
+    return _gate(config, LoadPlan(scenarios or SCENARIOS, users, processes))
 
 
-def _drive(
-    config: Config, scenarios: tuple[str, ...], users: int | None, processes: int | None
-) -> tuple[Path, float]:
-    """Start the databases, run Locust on them, take them down.
+def _gate(config: Config, plan: LoadPlan) -> int:
+    """Run all that is asked for, one after the other, then judge it; the exit code.
 
-    Gives the finished run folder and the level its last look may spend.
+    What was measured is judged and reported also where the micro-benchmarks then break down.
     """
-    names = "+".join(Path(file).stem for file in scenarios)
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{names}-{uuid.uuid4().hex[:6]}"
-    path = Path(config.results).absolute() / run_id
     backends = BACKENDS if config.load.backend == "both" else (config.load.backend,)
+    broken: LoadtestsError | None = None
+    micro: Path | None = None
     with (
         Screen() as screen,
         open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
-        LocustProcess(config, endpoints, scenarios, run_id, users, processes) as locust,
     ):
+        load, level = _run_load(config, endpoints, plan, screen)
+        if config.gate.micro != "off":
+            try:
+                micro = _run_micro(config, endpoints, screen)
+            except LoadtestsError as error:
+                broken = error
+    point_latest(load)
+    ended: Sequence[Ended] = [finish(load, config, level)]
+    if micro:
+        ended = [*ended, finish(micro, _own_baseline(config), None)]
+    if broken:
+        raise broken
+    return show_closing(ended)
+
+
+def _run_load(
+    config: Config, endpoints: Endpoints, plan: LoadPlan, screen: Screen
+) -> tuple[Path, float]:
+    """The finished run folder, and the level its last look may spend."""
+    run_id = new_run_id("+".join(Path(file).stem for file in plan.scenarios))
+    path = Path(config.results).absolute() / run_id
+    with LocustProcess(
+        config, endpoints, plan.scenarios, run_id, plan.users, plan.processes
+    ) as locust:
         level = _watch(config, path, locust, screen)
         screen.notice("Ending the run")
         locust.finish()
     if not (path / "run.json").exists():
         raise ResultsError(f"Locust wrote no run folder at {path}.", hint=locust.last_words())
     return path, level
+
+
+def _run_micro(config: Config, endpoints: Endpoints, screen: Screen) -> Path:
+    """The finished run folder of the micro-benchmarks, made on the same databases.
+
+    They follow the load, so that what it measures is the same with them and without.
+    """
+    screen.notice("Load measured; micro-benchmarks next, on carts and sessions as seeded")
+    seed_again(config, endpoints, on_progress=screen.progress)
+    run_id = new_run_id(SCENARIO)
+    path = Path(config.results).absolute() / run_id
+    with MicroProcess(config, endpoints, run_id, quick=config.gate.micro == "quick") as micro:
+        running = True
+        while running:
+            screen.wait(_POLL_S)
+            running = micro.running()
+            for step in micro.progress():
+                screen.progress(step)
+        micro.finish(path)
+    return path
+
+
+def _own_baseline(config: Config) -> Config:
+    """`gate.baseline` names the load run's; the micro-benchmarks look for one made as they were."""
+    if config.gate.baseline == "none":
+        return config
+    return config.model_copy(update={"gate": config.gate.model_copy(update={"baseline": "auto"})})
 
 
 def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> float:
@@ -115,23 +187,3 @@ def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) ->
         look = further
         screen.plan(warm_up_s + look.measured_s, warm_up_s)
     return look.level
-
-
-def finish(path: Path, config: Config, level: float | None) -> int:
-    """Judge a finished run folder, write its reports, print the table; the verdict's exit code."""
-    run = read_run(path)
-    verdict = judge(run, config, level)
-    run = store_verdict(run, verdict)
-    written = build_reports(run.path)
-    with Screen() as screen:
-        screen.print(terminal_table(run))
-    click.echo(f"Report: {_shown(written[0])}")
-    click.echo(f"Exit code {verdict.exit_code} ({verdict.status})")
-    return verdict.exit_code
-
-
-def _shown(path: Path) -> Path:
-    latest = path.parent.parent / "latest"
-    if latest.resolve() == path.parent.resolve():
-        path = latest / path.name
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -44,6 +44,7 @@ class Screen:
         self._run_step: TaskID | None = None
         self._planned_s = self._warm_up_s = 0.0
         self._told_s = -_PLAIN_EVERY_S
+        self._step_told_s = 0.0
         self._warned: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -75,10 +76,20 @@ class Screen:
             return
         if step.step not in self._steps:
             self._steps[step.step] = self._bars.add_task(step.step, total=step.total)
+            self._step_told_s = time.monotonic()
             if not self._console.is_terminal:
                 self.notice(step.step)
+        self._tell_plainly(step)
         self._bars.update(self._steps[step.step], completed=step.done, total=step.total)
         self._draw()
+
+    def _tell_plainly(self, step: Step) -> None:
+        """Where nothing is redrawn, a long step says how far it is every ten seconds."""
+        now = time.monotonic()
+        if self._console.is_terminal or not step.total or now - self._step_told_s < _PLAIN_EVERY_S:
+            return
+        self._step_told_s = now
+        self.notice(f"{step.step} {step.done / step.total:.0%}")
 
     def plan(self, planned_s: float, warm_up_s: float) -> None:
         """The run begins; it will take that long."""

@@ -6,12 +6,10 @@ hands its intervals on (`cluster.py`).
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -24,7 +22,7 @@ from loadtests.config import Config
 from loadtests.errors import EXIT_INVALID, LoadtestsError
 from loadtests.load.arrivals import Share
 from loadtests.load.environment import describe_environment
-from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
+from loadtests.load.handover import given_endpoints, run_id_for
 from loadtests.load.link import ScribeLink
 from loadtests.load.locust_copy import copy_to_locust
 from loadtests.load.priority import raise_priority
@@ -34,8 +32,7 @@ from loadtests.load.station import Station, backends_of
 from loadtests.measure.results import RunInfo
 from loadtests.targets.dataset import make_dataset
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.lifetime import open_endpoints
-from loadtests.targets.messages import endpoints_from_json
+from loadtests.targets.lifetime import open_endpoints, seed_again
 
 _log: Final = logging.getLogger("loadtests")
 SINGLE: Final = "generator"
@@ -69,22 +66,14 @@ class Conductor:
         wanted = config.model_copy(update={"load": config.load.model_copy(update={"rate": 1.0})})
         if self._endpoints is not None and wanted == self._opened_for:
             if self.last_path and provision:  # a run has changed the carts: as seeded again
-                with open_endpoints(_named(config, self._endpoints), backends_of(config)):
-                    pass
+                seed_again(config, self._endpoints)
         else:
             self.close_targets()
-            given = os.environ.get(ENDPOINTS_VARIABLE)
-            if given:
-                self._endpoints = endpoints_from_json(json.loads(given))
-            else:
-                self._endpoints = self._stack.enter_context(
-                    open_endpoints(
-                        config,
-                        backends_of(config),
-                        provision=provision,
-                        on_progress=ProgressLog(),
-                    )
+            self._endpoints = given_endpoints(os.environ) or self._stack.enter_context(
+                open_endpoints(
+                    config, backends_of(config), provision=provision, on_progress=ProgressLog()
                 )
+            )
             self._opened_for = wanted
         return self._endpoints
 
@@ -100,8 +89,7 @@ class Conductor:
         now = datetime.now(UTC)
         makes_load = workers == [SINGLE]
         scheduling = raise_priority() if makes_load else "each worker's own"
-        made_up = f"{now:%Y%m%dT%H%M%SZ}-{self.scenario}-{uuid.uuid4().hex[:6]}"
-        run_id = os.environ.get(RUN_ID_VARIABLE) or made_up
+        run_id = run_id_for(self.scenario, os.environ)
         self.path = self.last_path = Path(config.results).absolute() / run_id
         self.live = {}
         info = RunInfo(
@@ -112,7 +100,7 @@ class Conductor:
             warm_up_s=config.load.warm_up,
             config=_public(config, self.environment, workers),
             environment=describe_environment() | {"generator_scheduling": scheduling},
-            targets=_targets(endpoints),
+            targets=endpoints.described(),
         )
         backends = len(backends_of(config))
         self._link = ScribeLink(self._hear)
@@ -182,27 +170,6 @@ class Conductor:
             self.live = line
         elif line["kind"] == "interval" and self.on_interval:
             self.on_interval(line)
-
-
-def _named(config: Config, endpoints: Endpoints) -> Config:
-    """The settings with the endpoints by name, so that they are reached and not started again."""
-    named: dict[str, Any] = {}
-    if endpoints.dynamodb:
-        named["dynamodb_endpoint"] = endpoints.dynamodb.url or "aws"
-    if endpoints.postgres:
-        named["postgres_dsn"] = endpoints.postgres.dsn
-    return config.model_copy(update={"targets": config.targets.model_copy(update=named)})
-
-
-def _targets(endpoints: Endpoints) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    if endpoints.dynamodb:
-        where = endpoints.dynamodb
-        found["dynamodb"] = {"label": where.label, "emulator": where.emulator,
-                             "region": where.region, "url": where.url or "aws"}  # fmt: skip
-    if endpoints.postgres:
-        found["postgres"] = {"label": endpoints.postgres.label}
-    return found
 
 
 def _public(config: Config, environment: Any, workers: list[str]) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from loadtests.measure import hlog
 from loadtests.measure.health import HealthLog, HealthRow
 from loadtests.measure.merger import Merged
 from loadtests.measure.results import RunInfo, SeriesInfo, Validity, write_info
 from loadtests.measure.validity import Signal, signals_as_data
+
+LATEST: Final = "latest"  # the newest run folder; after a gate, its load run
+LATEST_MICRO: Final = "latest-micro"  # the newest with micro-benchmarks
 
 
 class RunFolderWriter:
@@ -75,10 +78,10 @@ class RunFolderWriter:
             file.close()
 
 
-def point_latest(path: Path) -> None:
+def point_latest(path: Path, name: str = LATEST) -> None:
     """Make `results/latest` point to this run, atomically; skipped where links cannot be made."""
-    link = path.parent / "latest"
-    fresh = path.parent / f".latest-{os.getpid()}"
+    link = path.parent / name
+    fresh = path.parent / f".{name}-{os.getpid()}"
     try:
         fresh.symlink_to(path.name)
         fresh.replace(link)

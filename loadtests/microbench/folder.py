@@ -18,7 +18,7 @@ import numpy as np
 
 from loadtests.load.environment import describe_environment
 from loadtests.measure import hlog
-from loadtests.measure.folder import RunFolderWriter
+from loadtests.measure.folder import LATEST_MICRO, RunFolderWriter, point_latest
 from loadtests.measure.health import HealthRow, HostProbe, ProcessProbe
 from loadtests.measure.histogram import Counts, Sparse
 from loadtests.measure.merger import Merged, Merger, Part
@@ -48,9 +48,10 @@ class MicroFolder:
             started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
             config=dict(config),
             environment=describe_environment(),
-            targets=describe_targets(endpoints),
+            targets=endpoints.described(),
         )
         self._writer = RunFolderWriter(path, info, now.timestamp())
+        point_latest(path, LATEST_MICRO)
         self._variants = (path / "variants.hlog").open("w", encoding="ascii")
         self._variants.write(hlog.header(now.timestamp()))
         self._merger = Merger([WORKER])
@@ -174,18 +175,6 @@ class MicroFolder:
         )
         self._writer.add_health(row)
         return row
-
-
-def describe_targets(endpoints: Endpoints) -> dict[str, dict[str, Any]]:
-    """Where each backend ran, without its DSN."""
-    found: dict[str, dict[str, Any]] = {}
-    if endpoints.dynamodb:
-        where = endpoints.dynamodb
-        found["dynamodb"] = {"label": where.label, "emulator": where.emulator,
-                             "region": where.region, "url": where.url or "aws"}  # fmt: skip
-    if endpoints.postgres:
-        found["postgres"] = {"label": endpoints.postgres.label}
-    return found
 
 
 def _values(column: array[int]) -> Counts:

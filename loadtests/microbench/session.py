@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
-import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -22,7 +19,7 @@ from typing import Any, Final
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, UsageError
-from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
+from loadtests.load.handover import given_endpoints, run_id_for
 from loadtests.microbench.bench import Bench
 from loadtests.microbench.cases import Columns, Plan, Spec, Subject
 from loadtests.microbench.clocks import open_clocks
@@ -33,7 +30,6 @@ from loadtests.patterns import BACKENDS, PATTERNS
 from loadtests.stores.transports import gevent_has_patched
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.lifetime import open_endpoints
-from loadtests.targets.messages import endpoints_from_json
 from loadtests.targets.progress import OnProgress, Progress
 
 # 3,000 calls without an error are the least that show an error rate under 0.1%.
@@ -194,9 +190,9 @@ class Session:
         self._on_progress(Progress(f"Measuring {part}", done, total))
 
     def _endpoints(self) -> Endpoints:
-        given = self._environ.get(ENDPOINTS_VARIABLE)
+        given = given_endpoints(self._environ)
         if given:
-            return endpoints_from_json(json.loads(given))
+            return given
         needed = {spec.backend for spec in self._selected}
         backends = [backend for backend in BACKENDS if backend in needed]
         return self._stack.enter_context(
@@ -204,9 +200,7 @@ class Session:
         )
 
     def _open_folder(self, endpoints: Endpoints) -> MicroFolder:
-        made_up = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{SCENARIO}-{uuid.uuid4().hex[:6]}"
-        name = self._environ.get(RUN_ID_VARIABLE) or made_up
-        self.path = Path(self._config.results).absolute() / name
+        self.path = Path(self._config.results).absolute() / run_id_for(SCENARIO, self._environ)
         return MicroFolder(
             self.path,
             describe_settings(self._config, self._selected, self._plans),

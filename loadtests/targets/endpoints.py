@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 # What every call to an emulator is signed with. They open nothing: an emulator checks no signature.
 EMULATOR_ACCESS_KEY: Final = "loadtests"
@@ -37,3 +37,13 @@ class Endpoints:
 
     dynamodb: DynamoDBEndpoint | None = None
     postgres: PostgresEndpoint | None = None
+
+    def described(self) -> dict[str, dict[str, Any]]:
+        """Where each backend ran, for run.json: without the DSN, which may hold a password."""
+        found: dict[str, dict[str, Any]] = {}
+        if where := self.dynamodb:
+            found["dynamodb"] = {"label": where.label, "emulator": where.emulator,
+                                 "region": where.region, "url": where.url or "aws"}  # fmt: skip
+        if self.postgres:
+            found["postgres"] = {"label": self.postgres.label}
+        return found

@@ -43,6 +43,23 @@ def open_endpoints(
         yield holder.endpoints(on_progress)
 
 
+def seed_again(config: Config, endpoints: Endpoints, *, on_progress: OnProgress = ignore) -> None:
+    """Put tables and data of open endpoints back to what provisioning made of them.
+
+    A run leaves carts and sessions changed, and the next one expects them as seeded.
+    Raises TargetError, ProvisionError.
+    """
+    named: dict[str, Any] = {}
+    if endpoints.dynamodb:
+        named["dynamodb_endpoint"] = endpoints.dynamodb.url or "aws"
+    if endpoints.postgres:
+        named["postgres_dsn"] = endpoints.postgres.dsn
+    reached = config.model_copy(update={"targets": config.targets.model_copy(update=named)})
+    backends = [name for name in BACKENDS if getattr(endpoints, name)]
+    with open_endpoints(reached, backends, on_progress=on_progress):
+        pass
+
+
 class Holder:
     """A holder process. Leaving the `with` block ends it, unless it was told to keep."""
 

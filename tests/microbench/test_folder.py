@@ -12,7 +12,7 @@ from loadtests.judge.judging import judge_run
 from loadtests.measure import hlog
 from loadtests.measure.results import Key, read_run
 from loadtests.microbench.cases import Plan
-from loadtests.microbench.folder import MicroFolder, describe_targets
+from loadtests.microbench.folder import MicroFolder
 from loadtests.microbench.rounds import Seconds
 from loadtests.microbench.rows import row_of
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
@@ -125,7 +125,7 @@ def test_a_crowded_machine_makes_the_run_invalid(tmp_path):
 
 
 def test_targets_are_described_without_the_dsn():
-    described = describe_targets(ENDPOINTS)
+    described = ENDPOINTS.described()
     assert described["dynamodb"]["url"] == "http://127.0.0.1:1"
     assert "hidden" not in str(described)
-    assert describe_targets(Endpoints()) == {}
+    assert Endpoints().described() == {}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from functools import partial
 
 import pytest
 
 from loadtests.config import Config, Data
-from loadtests.errors import BackendError, LoadtestsError, ResultsError, UsageError
+from loadtests.errors import BackendError, LoadtestsError, UsageError
 from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
 from loadtests.measure.results import read_run
 from loadtests.microbench import session as sessions
 from loadtests.microbench.cases import Call, Case, Plan, Spec
-from loadtests.microbench.process import run_micro
 from loadtests.microbench.session import FULL, QUICK, Session, describe_settings
 from loadtests.microbench.specs import access_patterns, cart_sizes, fan_outs
 from loadtests.patterns import DRIVERS, PATTERNS
@@ -138,32 +135,3 @@ def test_plans_carry_a_p99_with_its_interval():
     assert set(FULL) == set(QUICK)
     assert FULL["access patterns"].rounds >= 2_995  # none failed: under 0.1% with 95% confidence
     assert QUICK["access patterns"].rounds >= 368  # the least for a two-sided 95% interval
-
-
-def test_run_micro_hands_over_databases_and_names_the_folder(tmp_path):
-    asked = {}
-
-    def fake(command, env, **_):
-        asked.update(command=command, env=env)
-        folder = tmp_path / env[RUN_ID_VARIABLE]
-        folder.mkdir()
-        (folder / "run.json").write_text("{}")
-        return subprocess.CompletedProcess(command, 1, b"")
-
-    config = Config(results=str(tmp_path))
-    path = run_micro(config, Endpoints(), quick=True, run=fake)
-    assert path.parent == tmp_path
-    assert asked["command"][:4] == [sys.executable, "-m", "pytest", "--benchmark"]
-    assert "--quick" in asked["command"]
-    assert asked["env"][ENDPOINTS_VARIABLE] == NOWHERE
-    assert asked["env"]["LOADTESTS_RESULTS"] == str(tmp_path)
-
-
-@pytest.mark.parametrize(("code", "said"), [(2, b"Error: x\nno such thing\n"), (0, None)])
-def test_run_micro_without_results_is_an_error(tmp_path, code, said):
-    def fake(command, env, **_):
-        return subprocess.CompletedProcess(command, code, said)
-
-    with pytest.raises(ResultsError) as caught:
-        run_micro(Config(results=str(tmp_path)), Endpoints(), run=fake)
-    assert (said is None) or "no such thing" in caught.value.hint
