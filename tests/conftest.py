@@ -65,3 +65,12 @@ def seeded(endpoints, dataset):
     """The same databases, as seeded, whatever the tests before have done to them."""
     provision(endpoints, dataset, ignore)
     return endpoints
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Headless Chromium; emulated screens and logs are each test's own to reset."""
+    from tests.browser import opened
+
+    with opened(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver

@@ -1,7 +1,8 @@
 """The live view in Locust's web UI: a tab, and the same as a page at `/loadtests/live`.
 
 Locust's own tables stay untouched. The view shows what the scribe reported last: exact percentiles
-of the measured part, the target's status, and the generator's health.
+of the measured part, their status, and the generator's health; once the run has ended its verdict,
+folder and report.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Blueprint, Response, abort, jsonify, send_file
 
 from loadtests.config import Slo
+from loadtests.errors import ResultsError
+from loadtests.load.live_figures import live_figures
+from loadtests.measure.results import read_info
 
 if TYPE_CHECKING:
     from loadtests.load.conductor import Conductor
@@ -41,8 +45,8 @@ def add_live_view(web_ui: Any, conductor: Conductor, slo: Slo) -> None:
         return Response(text, mimetype=_TYPES[name])
 
     def report() -> Response:
-        path = conductor.last_path and Path(conductor.last_path, "report.html")
-        if not path or not path.exists():
+        path = _report(conductor)
+        if path is None:
             abort(404)
         return send_file(path)
 
@@ -65,40 +69,46 @@ def _with_script(response: Response) -> Response:
 
 def live_data(conductor: Conductor, slo: Slo) -> dict[str, Any]:
     """What the live view shows."""
-    live = conductor.live
-    last = {(s["backend"], s["pattern"]): s for s in live.get("last_second", [])}
-    rows = []
-    for series in sorted(live.get("series", []), key=lambda s: (s["pattern"], s["backend"])):
-        times = series["response_time_ms"] or {}
-        second = last.get((series["backend"], series["pattern"]), {})
-        rows.append(
-            {
-                "pattern": series["pattern"],
-                "backend": series["backend"],
-                "count": series["count"],
-                "errors": sum(series["errors"].values()),
-                "rate_per_s": second.get("rate_per_s", 0.0),
-                "p50_ms": times.get("p50"),
-                "p90_ms": times.get("p90"),
-                "p99_ms": times.get("p99"),
-                "last_p99_ms": second.get("p99_ms"),
-                "limit_ms": slo.limits_for(series["backend"], series["pattern"]).p99_ms,
-            }
-        )
-    path = conductor.last_path
+    report = _report(conductor)
     return {
-        "phase": _phase(conductor, live),
-        "rows": rows,
-        "signals": live.get("signals", []),
-        "folder": str(path) if path else "",
-        "report": "report.html" if path and (path / "report.html").exists() else "",
+        "state": _state(conductor),
+        "verdict": _verdict(conductor.last_path) if report else None,
+        "folder": str(conductor.last_path or ""),
+        "report": "report.html" if report else "",
+        **live_figures(conductor.live, slo),
     }
 
 
-def _phase(conductor: Conductor, live: dict[str, Any]) -> str:
-    if not live:
-        return "No run yet." if not conductor.last_path else "The run is starting."
-    elapsed = f"{live['time_s']:.0f} s"
-    if not conductor.path:
-        return f"The run has ended after {elapsed}."
-    return f"Measuring, {elapsed}." if live["series"] else f"Warming up, {elapsed}."
+def _report(conductor: Conductor) -> Path | None:
+    """The last run's report, once that run has ended and the report is there."""
+    if conductor.path or not conductor.last_path:
+        return None
+    path = conductor.last_path / "report.html"
+    return path if path.exists() else None
+
+
+def _verdict(path: Path | None) -> dict[str, str] | None:
+    try:
+        verdict = read_info(path).verdict if path else None
+    except ResultsError:
+        return None
+    if not verdict:
+        return None
+    return {"status": str(verdict.get("status", "")), "said": str(verdict.get("sentence", ""))}
+
+
+def _state(conductor: Conductor) -> str:
+    live = conductor.live
+    elapsed = f"{live['time_s']:.0f} s" if live else ""
+    if not conductor.last_path:
+        return "No run yet: start one with Locust's own form."
+    if conductor.path:
+        if not live:
+            return "The run is starting."
+        return f"Measuring: {elapsed}." if live["series"] else f"Warming up: {elapsed}."
+    ended = f"The run has ended after {elapsed}." if live else "The run has ended."
+    if _report(conductor):
+        return ended
+    if conductor.environment.parsed_options.no_report:
+        return f"{ended} No report was asked for; `loadtests gate` with the run folder makes one."
+    return f"{ended} It is being judged."

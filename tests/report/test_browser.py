@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
-
-import axe_core_python
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from loadtests.report.build import build_reports
 from loadtests.report.comparison import build_comparison
+from tests.browser import axe, emulate, reach
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",  # tests may run as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-AXE = Path(axe_core_python.__file__).parent / "axe.min.js"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not (CHROMIUM and DRIVER):
-        if os.environ.get("CI") == "true":
-            pytest.fail("chromium and chromedriver are missing; .ci/run installs them")
-        pytest.skip("needs Debian's chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +24,8 @@ def comparison(passed, failed, tmp_path_factory):
     return build_comparison([passed, failed], tmp_path_factory.mktemp("comparison"))[0]
 
 
-def show(browser, page, *, width=1280, dark=False, media=""):
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+def show(browser, page, **screen):
+    emulate(browser, **screen)
     browser.get_log("browser")
     browser.get(page.as_uri())
 
@@ -90,10 +53,8 @@ def test_no_console_message_and_nothing_fetched(browser, page):
 def test_no_horizontal_scroll(browser, page, width):
     show(browser, page, width=width)
     open_details(browser)
-    reach = browser.execute_script(
-        "return [document.documentElement.scrollWidth, document.documentElement.clientWidth];"
-    )
-    assert reach[0] <= reach[1] <= width
+    content, window = reach(browser)
+    assert content <= window <= width
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -101,11 +62,7 @@ def test_no_horizontal_scroll(browser, page, width):
 def test_axe_finds_nothing(browser, page, dark, width):
     show(browser, page, dark=dark, width=width)
     open_details(browser)
-    browser.execute_script(AXE.read_text(encoding="utf-8"))
-    found = browser.execute_async_script(
-        "const done = arguments[arguments.length - 1]; axe.run().then(r => done(r.violations));"
-    )
-    assert [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in found] == []
+    assert axe(browser) == []
 
 
 def test_landmarks_and_the_first_tab_stop(browser, report):

@@ -1,5 +1,6 @@
 // The live view: exact percentiles, SLO status and generator health, every second. It fills
-// #loadtests-live on its own page, and the "CloudShelf" tab of Locust's web UI.
+// #loadtests-live on its own page, and the "CloudShelf" tab of Locust's web UI. Texts from outside
+// only ever become text nodes.
 "use strict";
 (() => {
   const base = new URL(".", document.currentScript.src);
@@ -9,75 +10,189 @@
   document.head.append(style);
 
   const element = (name, attributes = {}, ...children) => {
-    const made = Object.assign(document.createElement(name), attributes);
-    made.append(...children);
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children.filter((child) => child !== null));
     return made;
   };
-  const cell = (text, className = "number") => element("td", { className }, text);
-  const head = (text, className = "number") =>
-    element("th", { className, scope: "col" }, text);
   const milliseconds = (value) => (value == null ? "–" : value.toFixed(3));
+  const MARKS = { within: "✓", over: "✗", unknown: "…" };
 
-  function status(row) {
-    if (row.limit_ms == null || row.p99_ms == null) return cell("–", "open");
-    return row.p99_ms <= row.limit_ms
-      ? cell(`✓ within ${row.limit_ms} ms`, "good")
-      : cell(`✗ over ${row.limit_ms} ms`, "bad");
+  // name, class and text of every column; a narrow screen shows the first and scrolls to the rest
+  const COLUMNS = [
+    ["p50 ms", "number", (row) => milliseconds(row.p50_ms)],
+    ["p99 ms", "number", (row) => milliseconds(row.p99_ms)],
+    ["so far", "status", (row) => `${MARKS[row.status]} ${row.said}`],
+    ["p90 ms", "number", (row) => milliseconds(row.p90_ms)],
+    ["slowest in last s, ms", "number", (row) => milliseconds(row.slowest_ms)],
+    ["calls", "number", (row) => row.count.toLocaleString("en")],
+    ["per s", "number", (row) => row.rate_per_s.toFixed(0)],
+    ["errors", "number", (row) => row.errors.toLocaleString("en")],
+  ];
+
+  function scrolling(label, table) {
+    return element("div", { class: "scroll", role: "region", "aria-label": label, tabindex: "0" },
+      table);
   }
 
-  function table(rows) {
-    const titles = ["calls", "per s", "p50 ms", "p90 ms", "p99 ms", "last s p99 ms", "errors"];
-    const body = rows.map((row) =>
-      element("tr", {},
-        element("th", { scope: "row" }, row.pattern), cell(row.backend, ""),
-        cell(row.count.toLocaleString("en")), cell(row.rate_per_s.toFixed(0)),
-        cell(milliseconds(row.p50_ms)), cell(milliseconds(row.p90_ms)),
-        cell(milliseconds(row.p99_ms)), cell(milliseconds(row.last_p99_ms)),
-        cell(String(row.errors)), status(row)));
-    return element("table", {},
-      element("caption", { className: "note", style: "text-align:left" },
-        "Response time from the intended start. Measured part of the run; status is of p99 so far."),
-      element("thead", {}, element("tr", {}, head("access pattern", ""), head("backend", ""),
-        ...titles.map((title) => head(title)), head("p99 target", ""))),
-      element("tbody", {}, ...body));
+  function table(label, titles, rows) {
+    return scrolling(label, element("table", {},
+      element("thead", {}, element("tr", {},
+        ...titles.map(([text, name]) => element("th", { class: name, scope: "col" }, text)))),
+      element("tbody", {}, ...rows)));
   }
 
-  function health(signals) {
-    return element("ul", {}, ...signals.map((signal) =>
-      element("li", { className: signal.ok ? "good" : "bad" },
-        `${signal.ok ? "✓" : "✗"} ${signal.text}`)));
+  function figures(rows) {
+    const made = rows.map((row) => element("tr", {},
+      element("th", { scope: "row" },
+        element("span", { class: "pattern" }, row.pattern), " ",
+        element("span", { class: "backend" }, row.backend)),
+      ...COLUMNS.map(([, name, text]) => element("td",
+        { class: name === "status" ? `status ${row.status}` : name }, text(row)))));
+    return table("Figures per access pattern and backend", [["access pattern", ""], ...COLUMNS],
+      made);
+  }
+
+  function health(data) {
+    const mark = (ok) => (ok === null ? "no limit" : ok ? "✓ within" : "✗ beyond");
+    const tone = (ok) => (ok === null ? "unknown" : ok ? "within" : "over");
+    const rows = data.signals.map((signal) => element("tr", {},
+      element("th", { scope: "row" }, signal.name),
+      element("td", { class: "number" }, signal.found),
+      element("td", { class: "number" }, signal.limit),
+      element("td", { class: `status ${tone(signal.ok)}` }, mark(signal.ok))));
+    const beyond = data.signals.filter((signal) => signal.ok === false);
+    return [
+      element("p", { class: data.ok ? "within" : "over" },
+        `${data.ok ? "✓" : "✗"} ${data.said}`),
+      ...beyond.map((signal) => element("p", { class: "over" }, signal.text)),
+      table("Signals of the load generator",
+        [["signal", ""], ["found", "number"], ["limit", "number"], ["state", ""]], rows),
+    ];
+  }
+
+  function processes(seen) {
+    const rows = seen.map((one) => element("tr", {},
+      element("th", { scope: "row" }, one.name),
+      ...[one.cpu, one.lateness, one.lag, String(one.free_users)].map((text) =>
+        element("td", { class: "number" }, text))));
+    return table("Load processes in the last second",
+      [["load process, last second", ""], ["CPU", "number"], ["lateness p99 ms", "number"],
+        ["loop lag ms", "number"], ["free users", "number"]], rows);
+  }
+
+  function ending(data) {
+    if (!data.report) return [];
+    const link = element("a", { class: "report", href: new URL(data.report, base) },
+      "Open the report");
+    const said = data.verdict
+      ? element("p", { class: `verdict ${data.verdict.status}` }, data.verdict.said) : null;
+    return [element("div", { class: "ending" }, said, element("p", {}, link))];
   }
 
   function view(data) {
-    const parts = [element("h1", {}, "CloudShelf, exact and live"), element("p", {}, data.phase)];
-    if (data.rows.length) parts.push(table(data.rows));
-    if (data.signals.length) {
-      parts.push(element("h2", {}, "Load generator"), health(data.signals));
+    const parts = [element("h1", {}, "CloudShelf, live"),
+      element("p", { class: "state" }, data.state), ...ending(data)];
+    if (data.rows.length) {
+      parts.push(figures(data.rows), element("p", { class: "note" },
+        "Response time from the intended start, to three significant digits, without the warm-up. A " +
+        "percentile is shown once there are calls enough to carry it. “So far” holds these " +
+        "figures against their limits; the verdict at the end goes by their intervals."));
     }
-    if (data.report) {
-      parts.push(element("p", {}, element("a", { href: new URL(data.report, base) }, "Report")));
+    if (data.errors.length) {
+      parts.push(element("h2", {}, "Errors"),
+        element("ul", {}, ...data.errors.map((text) => element("li", {}, text))));
     }
-    if (data.folder) parts.push(element("p", { className: "note" }, `Run folder: ${data.folder}`));
-    parts.push(element("p", { className: "note" },
-      "Locust's own tables stay as they are: they round to whole milliseconds below 100, include " +
-      "the warm-up, and show the last second a little later."));
-    return element("div", { className: "loadtests" }, ...parts);
+    if (data.health.said) {
+      parts.push(element("h2", {}, "Load generator"), ...health(data.health));
+    }
+    if (data.processes.length) parts.push(processes(data.processes));
+    if (data.folder) {
+      parts.push(element("p", { class: "note" }, "Run folder: ",
+        element("code", {}, data.folder)));
+    }
+    parts.push(element("p", { class: "note" }, COARSER));
+    return element("div", { class: "loadtests" }, ...parts);
   }
 
-  // Locust draws its tabs with React; ours is an empty panel there, filled here
-  function place() {
-    const own = document.getElementById("loadtests-live");
-    if (own) return own;
-    if (new URLSearchParams(location.search).get("tab") !== "cloudshelf") {
-      document.getElementById("loadtests-tab")?.remove();
+  const COARSER = "Locust's own tables and charts stay as they are, and are coarser: they round to " +
+    "whole milliseconds below 100 ms and to two digits above, and include the warm-up.";
+
+  // Brings `old` up to `fresh` in place, so that scroll, focus and selection outlive the second
+  function become(old, fresh) {
+    if (old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
+    if (old.nodeType === Node.TEXT_NODE) {
+      if (old.data !== fresh.data) old.data = fresh.data;
+      return undefined;
+    }
+    for (const { name } of [...old.attributes]) {
+      if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    }
+    for (const { name, value } of fresh.attributes) {
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+    while (old.childNodes.length > fresh.childNodes.length) old.lastChild.remove();
+    [...fresh.childNodes].forEach((child, place) => {
+      if (old.childNodes[place]) become(old.childNodes[place], child);
+      else old.append(child);
+    });
+    return undefined;
+  }
+
+  function show(target, made) {
+    if (target.firstChild) become(target.firstChild, made);
+    else target.append(made);
+  }
+
+  // Locust has a theme of its own, whatever the system prefers; what counts is the ground
+  function theme(target) {
+    const ground = getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g).map(Number);
+    const dark = ground[3] !== 0 && ground[0] + ground[1] + ground[2] < 384;
+    target.classList.toggle("loadtests-dark", dark);
+  }
+
+  const panel = () => document.querySelector('[role="tablist"]')?.closest(".MuiContainer-root");
+
+  // Locust draws its tabs with React; ours is an empty panel there, filled here. What is put into
+  // its container stands last, whatever it draws before it.
+  function placed(id, wanted) {
+    const there = document.getElementById(id);
+    const parent = wanted ? panel() : null;
+    if (!parent) {
+      there?.remove();
       return null;
     }
-    const made = document.getElementById("loadtests-tab");
-    if (made) return made;
-    const tabs = document.querySelector('[role="tablist"]');
-    const panel = tabs?.closest(".MuiContainer-root") ?? document.getElementById("root");
-    if (!tabs || !panel) return null;
-    return panel.appendChild(element("section", { id: "loadtests-tab", ariaLabel: "CloudShelf" }));
+    const made = there ?? element("section", { id, "aria-label": "CloudShelf" });
+    if (parent.lastElementChild !== made) parent.append(made);
+    theme(made);
+    return made;
+  }
+
+  function place() {
+    const own = document.getElementById("loadtests-live");
+    if (own) {
+      theme(own);
+      return own;
+    }
+    const tab = new URLSearchParams(location.search).get("tab") ?? "stats";
+    const note = placed("loadtests-note", tab === "stats" || tab === "charts");
+    if (note) {
+      show(note, element("p", { class: "loadtests note" }, `${COARSER} Exact figures: `,
+        element("a", { href: "?tab=cloudshelf" }, "CloudShelf"), "."));
+    }
+    return placed("loadtests-tab", tab === "cloudshelf");
+  }
+
+  let heard = null;
+  function silent(target) {
+    const since = heard ? ` since ${heard.toLocaleTimeString("en-GB")}` : "";
+    const text = `✗ No answer from Locust${since}; what stands here is old.`;
+    let said = target.querySelector(".silent");
+    if (!said) {
+      said = element("p", { class: "silent over", role: "alert" });
+      (target.querySelector(".loadtests h1") ?? target).after(said);
+    }
+    if (said.textContent !== text) said.textContent = text;
   }
 
   async function update() {
@@ -85,13 +200,15 @@
     if (target) {
       try {
         const answer = await fetch(new URL("live.json", base), { cache: "no-store" });
-        if (answer.ok) target.replaceChildren(view(await answer.json()));
+        if (!answer.ok) throw new Error(answer.statusText);
+        show(target, view(await answer.json()));
+        heard = new Date();
       } catch {
-        // Locust is gone or restarting; what was shown last stays
+        silent(target); // Locust is gone or restarting; what was shown last stays
       }
     }
     setTimeout(update, 1000);
   }
-  update();
+  style.onload = style.onerror = update; // before that the ground's colour is not known
   document.addEventListener("click", () => setTimeout(place, 0));
 })();

@@ -1,0 +1,216 @@
+"""The live tab while Locust really runs, on the real databases, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.webdriver.common.by import By
+
+from loadtests.load.handover import ENDPOINTS_VARIABLE
+from loadtests.patterns import CART_PATTERNS
+from loadtests.targets.messages import endpoints_to_json
+from tests.browser import axe, emulate, reach, until
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+BACKENDS = ("DynamoDB", "PostgreSQL")
+SCREENS = [(1280, False), (1280, True), (390, False), (390, True)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def start(tmp_path, seeded):
+    """Starts Locust with its web UI; ends it with the test."""
+    started = []
+
+    def locust(*flags: str) -> SimpleNamespace:
+        config = tmp_path / "loadtests.toml"
+        config.write_text("[data]\nusers = 200\nbooks = 60\n")
+        port = free_port()
+        log = (tmp_path / "locust.log").open("w+")
+        command = [
+            sys.executable, "-m", "locust", "-f", "scenarios/cart.py", "--web-host", "127.0.0.1",
+            "--web-port", str(port), "--warm-up", "1", "--rate", "100", *flags,
+        ]  # fmt: skip
+        environ = {
+            **os.environ,
+            "LOADTESTS_RESULTS": str(tmp_path / "results"),
+            "LOADTESTS_CONFIG": str(config),
+            "PYTHONPATH": str(ROOT / "scenarios"),
+            ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(seeded)),
+        }
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True
+        )
+        started.append((process, log))
+        return SimpleNamespace(url=f"http://127.0.0.1:{port}/", process=process, log=log)
+
+    yield locust
+    for process, log in started:
+        process.terminate()
+        try:
+            process.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        log.close()
+
+
+def asked(locust, path: str) -> dict:
+    """What Locust answers; nothing as long as it is not there yet."""
+    assert locust.process.poll() is None, Path(locust.log.name).read_text()
+    try:
+        with urllib.request.urlopen(locust.url + path, timeout=10) as answer:
+            return json.load(answer)
+    except OSError:
+        return {}
+
+
+def press(browser, pattern: str) -> None:
+    """Press Locust's button of that name."""
+
+    def pressed() -> bool:
+        for button in browser.find_elements(By.CSS_SELECTOR, "button"):
+            try:
+                if re.fullmatch(pattern, button.text, re.IGNORECASE) and button.is_enabled():
+                    button.click()
+                    return True
+            except (StaleElementReferenceException, WebDriverException):
+                return False
+        return False
+
+    until(pressed)
+
+
+def told(browser) -> str:
+    found = browser.find_elements(By.ID, "loadtests-tab")
+    return found[0].text if found else ""
+
+
+def figures(browser) -> dict[tuple[str, str], list[str]]:
+    """The table's rows by access pattern and backend, read in one go."""
+    rows = browser.execute_script(
+        "return [...document.querySelectorAll('#loadtests-tab table')].slice(0, 1).flatMap("
+        "t => [...t.querySelectorAll('tbody tr')].map(r => [...r.cells].map(c => c.innerText)));"
+    )
+    found = {}
+    for head, *cells in rows:
+        pattern, backend = head.split()
+        found[pattern, backend] = cells
+    return found
+
+
+def calls(browser) -> dict[tuple[str, str], int]:
+    return {row: int(cells[5].replace(",", "")) for row, cells in figures(browser).items()}
+
+
+def open_tab_of_a_running_test(browser, locust) -> None:
+    emulate(browser)
+    browser.get_log("browser")
+    browser.get(locust.url)
+    press(browser, "start")
+    press(browser, "cloudshelf")
+    until(lambda: len(figures(browser)) == len(CART_PATTERNS) * len(BACKENDS))
+    until(lambda: min(calls(browser).values()) > 0)
+
+
+def figures_are_there_and_change(browser) -> None:
+    first = calls(browser)
+    assert set(first) == {(pattern, backend) for pattern in CART_PATTERNS for backend in BACKENDS}
+    until(lambda: all(later > first[row] for row, later in calls(browser).items()))
+    until(lambda: all(re.fullmatch(r"\d+\.\d{3}", c[0]) for c in figures(browser).values()))
+    # enough calls for a p99, in microseconds, and its status
+    carried = ("cart.get", "PostgreSQL")
+    until(lambda: re.fullmatch(r"\d+\.\d{3}", figures(browser)[carried][1]), 90)
+    assert re.fullmatch(r"[✓✗] .*10 ms.*", figures(browser)[carried][2])
+
+
+def test_the_tab_during_a_run_and_after_it(start, browser):
+    locust = start()
+    until(lambda: asked(locust, "loadtests/live.json"))
+    open_tab_of_a_running_test(browser, locust)
+    figures_are_there_and_change(browser)
+    said = told(browser)
+    assert "Measuring" in said
+    for signal_ in ("generator CPU", "late arrivals", "lateness p99", "stalled loop"):
+        assert signal_ in said
+    assert "within" in said
+    assert "round to whole milliseconds" in said
+
+    for width, dark in SCREENS:
+        emulate(browser, width=width, dark=dark)
+        browser.get(f"{locust.url}?tab=cloudshelf")
+        until(lambda: figures(browser))
+        content, window = reach(browser)
+        assert content <= window <= width
+        assert axe(browser, "#loadtests-tab") == []
+        ground = "return getComputedStyle(document.body).backgroundColor;"
+        light = browser.execute_script(ground) == "rgb(255, 255, 255)"
+        classes = browser.find_element(By.ID, "loadtests-tab").get_attribute("class")
+        assert ("loadtests-dark" in classes) != light
+
+    # Locust's own tables say why they are coarser, and lead here
+    emulate(browser)
+    browser.get(locust.url)
+    note = until(lambda: browser.find_elements(By.ID, "loadtests-note"))[0]
+    assert "round to whole milliseconds" in note.text
+    assert axe(browser, "#loadtests-note") == []
+    assert not browser.find_elements(By.ID, "loadtests-tab")
+    note.find_element(By.TAG_NAME, "a").click()
+    until(lambda: figures(browser))
+
+    # the page by itself is whole: landmarks too
+    browser.get(f"{locust.url}loadtests/live")
+    until(lambda: browser.find_elements(By.CSS_SELECTOR, "#loadtests-live tbody tr"))
+    assert axe(browser) == []
+
+    browser.get(f"{locust.url}?tab=cloudshelf")
+    press(browser, "stop")
+    until(lambda: browser.find_elements(By.LINK_TEXT, "Open the report"), 90)
+    folder = asked(locust, "loadtests/live.json")["folder"]
+    assert f"Run folder: {folder}" in told(browser)
+    verdict = json.loads(Path(folder, "run.json").read_text())["verdict"]
+    assert verdict["sentence"] in told(browser)
+    assert axe(browser, "#loadtests-tab") == []
+    browser.find_element(By.LINK_TEXT, "Open the report").click()
+    until(lambda: verdict["status"] in browser.find_element(By.TAG_NAME, "h1").text or
+          verdict["status"] in browser.find_element(By.TAG_NAME, "header").text)  # fmt: skip
+    assert browser.get_log("browser") == []
+
+
+def test_a_clusters_master_shows_the_merged_figures(start, browser, tmp_path):
+    port = str(free_port())
+    locust = start("--processes", "2", "--master-bind-port", port, "--master-port", port)
+    until(lambda: len(asked(locust, "stats/requests").get("workers", [])) == 2)
+    open_tab_of_a_running_test(browser, locust)
+    until(lambda: {"worker 1", "worker 2"} <= set(re.findall(r"worker \d", told(browser))))
+    figures_are_there_and_change(browser)
+    press(browser, "stop")
+    until(lambda: browser.find_elements(By.LINK_TEXT, "Open the report"), 90)
+    shown = calls(browser)
+    counted = {
+        (one["pattern"], {"dynamodb": "DynamoDB", "postgres": "PostgreSQL"}[one["backend"]]): one
+        for one in json.loads((tmp_path / "results/latest/run.json").read_text())["series"]
+    }
+    assert set(shown) == set(counted)
+    # the last interval's word and the folder's final one may lie a drain apart
+    assert all(shown[row] <= counted[row]["count"] for row in shown)
+    assert sum(shown.values()) > 0.9 * sum(one["count"] for one in counted.values())
+    assert browser.get_log("browser") == []
