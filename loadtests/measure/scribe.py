@@ -180,13 +180,15 @@ def _last_second(merged: Merged) -> list[dict[str, Any]]:
                 "rate_per_s": line.counts.total / max(1e-3, line.length_s),
                 "p50_ms": times.p50 if times else None,
                 "p99_ms": times.p99 if times else None,
+                "max_ms": times.max if times else None,
             }
         )
     return figures
 
 
 def _plain(signal_: Signal) -> dict[str, Any]:
-    return {"name": signal_.name, "text": signal_.text, "ok": signal_.ok}
+    figure = {"value": signal_.value, "unit": signal_.unit, "limit": signal_.limit}
+    return {"name": signal_.name, "text": signal_.text, "ok": signal_.ok, **figure}
 
 
 def _with_lateness(row: dict[str, Any], lateness: Sparse, host: HostProbe) -> dict[str, Any]:
