@@ -8,7 +8,7 @@ the i-th block of one and the i-th of the other are a pair.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from loadtests.config import Relative
@@ -25,7 +25,11 @@ _NO_LIMITS = Relative(p50=None, p90=None, p99=None)
 
 
 def compare_backends(
-    run: Run, *, metric: str = "response_time", confidence: float = 0.95
+    run: Run,
+    *,
+    metric: str = "response_time",
+    confidence: float = 0.95,
+    percentiles: Collection[str] = PERCENTILES,
 ) -> list[Compared]:
     """DynamoDB against Postgres within one run; empty where it does not hold both.
 
@@ -34,7 +38,8 @@ def compare_backends(
     by_backend = {one.backend: one for one in reversed(subjects_of(run))}
     if not {"dynamodb", "postgres"} <= by_backend.keys():
         return []
-    pairs = interleaved_pairs(run, by_backend["dynamodb"], by_backend["postgres"], metric=metric)
+    sides = by_backend["dynamodb"], by_backend["postgres"]
+    pairs = interleaved_pairs(run, *sides, metric=metric, percentiles=percentiles)
     return list(decide(pairs, _NO_LIMITS, confidence))
 
 
@@ -66,8 +71,15 @@ def subjects_of(run: Run) -> list[Subject]:
     return sorted(found, key=str)
 
 
-def interleaved_pairs(run: Run, subject: Subject, reference: Subject, *, metric: str) -> list[Pair]:
-    """The ratio of every percentile of every access pattern that both subjects measured."""
+def interleaved_pairs(
+    run: Run,
+    subject: Subject,
+    reference: Subject,
+    *,
+    metric: str,
+    percentiles: Collection[str] = PERCENTILES,
+) -> list[Pair]:
+    """The ratio of these percentiles of every access pattern that both subjects measured."""
     units = _units(run)
     measured = Measured(run)
     pairs = []
@@ -75,7 +87,8 @@ def interleaved_pairs(run: Run, subject: Subject, reference: Subject, *, metric:
         sides = [_samples(measured, one, pattern, metric, units) for one in (subject, reference)]
         if not all(one.calls for one in sides):
             continue
-        for percentile, q in PERCENTILES.items():
+        for percentile in percentiles:
+            q = PERCENTILES[percentile]
             ratio = together(estimate(sides[0], q), estimate(sides[1], q))
             pairs.append(Pair(str(subject), str(reference), pattern, metric, percentile, ratio))
     return pairs

@@ -11,8 +11,9 @@ import base64
 import binascii
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ _COMPRESSED_COOKIE: Final = 0x1C849304 | 0x10
 _HEADER: Final = struct.Struct(">iiiiqqd")
 _OUTER: Final = struct.Struct(">ii")
 _MAX_PLAIN: Final = _HEADER.size + 9 * LENGTH
+_BATCH_LINES: Final = 256  # decoded at once; a batch of the longest there can be stays in memory
 COLUMNS: Final = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
 
 
@@ -86,6 +88,11 @@ def _put_leb128(out: bytearray, value: int) -> None:
 
 def decode(text: str) -> Sparse:
     """The counts in `text`. Raises ValueError for anything but this harness's layout."""
+    return _decode_bodies([_unpack(text)])[0]
+
+
+def _unpack(text: str) -> bytes:
+    """The LEB128 counts in `text`. Raises ValueError."""
     try:
         raw = base64.b64decode(text, validate=True)
         cookie, length = _OUTER.unpack_from(raw)
@@ -108,31 +115,41 @@ def decode(text: str) -> Sparse:
         HIGHEST_NS,
     ):
         raise ValueError("a histogram of another layout")
-    body = np.frombuffer(plain, np.uint8, offset=_HEADER.size)
-    if length != body.size:
+    body = plain[_HEADER.size :]
+    if length != len(body):
         raise ValueError("histogram cut short")
-    return _decode_counts(body)
+    return body
 
 
-def _decode_counts(body: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Sparse:
-    if not body.size:
-        empty = np.zeros(0, np.int64)
-        return Sparse(empty, empty)
+def _decode_bodies(bodies: Sequence[bytes]) -> list[Sparse]:
+    """Undo the encoding of many histograms in one pass. Raises ValueError if any is malformed."""
+    body = np.frombuffer(b"".join(bodies), np.uint8)
+    edges = np.cumsum([0, *map(len, bodies)])
     last = (body & 0x80) == 0
-    ends = np.flatnonzero(last)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    if not last[-1] or int((ends - starts).max()) > 7:
+    if not last[[edge - 1 for held, edge in zip(bodies, edges[1:], strict=True) if held]].all():
         raise ValueError("malformed counts")
-    place = np.arange(body.size) - np.repeat(starts, ends - starts + 1)
+    ends = np.flatnonzero(last)
+    lengths = np.diff(ends, prepend=-1)
+    if lengths.max(initial=0) > 8:
+        raise ValueError("malformed counts")
+    starts = ends - lengths + 1
+    place = np.arange(body.size) - np.repeat(starts, lengths)
     parts = (body & 0x7F).astype(np.int64) << (7 * place)
-    zigzag = np.add.reduceat(parts, starts)
+    zigzag = np.add.reduceat(parts, starts) if starts.size else parts
     value = (zigzag >> 1) ^ -(zigzag & 1)
     step = np.where(value < 0, -value, 1)
-    if int(step.max()) > LENGTH or int(step.sum()) > LENGTH:
+    firsts = np.searchsorted(ends, edges)  # each histogram's first value
+    if step.max(initial=0) > LENGTH:
         raise ValueError("counts beyond the layout")
-    index = np.cumsum(step) - step
+    reached = np.cumsum(np.concatenate(([0], step)))
+    bases = reached[firsts]
+    if np.diff(bases).max(initial=0) > LENGTH:
+        raise ValueError("counts beyond the layout")
+    index = reached[:-1] - np.repeat(bases[:-1], np.diff(firsts))
     held = value > 0
-    return Sparse(index[held], value[held])
+    kept = np.cumsum(np.concatenate(([0], held)))[firsts].tolist()
+    index, counts = index[held], value[held]
+    return [Sparse(index[a:b], counts[a:b]) for a, b in pairwise(kept)]
 
 
 def read_log(path: Path) -> Iterator[Line]:
@@ -147,19 +164,41 @@ def read_log(path: Path) -> Iterator[Line]:
         raise ResultsError(f"{path} is missing.", hint="Is this a complete run folder?") from None
     except OSError as error:
         raise ResultsError(f"{path} cannot be read: {error}.") from None
+    batch: list[tuple[int, str]] = []
     for number, line in enumerate(text.split("\n")[:-1], 1):
         if line.startswith(("#", '"')) or not line:
             continue
-        try:
-            yield _parse(line)
-        except ValueError as error:
-            raise ResultsError(
-                f"{path} line {number} is damaged: {error}.",
-                hint="Take the run folder from its source again, or repeat the run.",
-            ) from None
+        batch.append((number, line))
+        if len(batch) == _BATCH_LINES:
+            yield from _read_batch(path, batch)
+            batch = []
+    yield from _read_batch(path, batch)
 
 
-def _parse(line: str) -> Line:
+def _read_batch(path: Path, batch: Sequence[tuple[int, str]]) -> Iterator[Line]:
+    try:
+        lines = _parse([line for _, line in batch])
+    except ValueError:
+        lines = []
+        for number, line in batch:  # one by one, to name the first that is damaged
+            try:
+                lines += _parse([line])
+            except ValueError as error:
+                raise ResultsError(
+                    f"{path} line {number} is damaged: {error}.",
+                    hint="Take the run folder from its source again, or repeat the run.",
+                ) from None
+    yield from lines
+
+
+def _parse(lines: Sequence[str]) -> list[Line]:
+    heads = [_head(line) for line in lines]
+    counts = _decode_bodies([_unpack(body) for *_, body in heads])
+    return [Line(*head[:3], held) for head, held in zip(heads, counts, strict=True)]
+
+
+def _head(line: str) -> tuple[str, float, float, str]:
+    """Tag, start and length in seconds, and the encoded histogram. Raises ValueError."""
     if not line.isascii():
         raise ValueError("not ASCII text")
     fields = line.split(",")
@@ -168,4 +207,4 @@ def _parse(line: str) -> Line:
     start_s, length_s = float(fields[1]), float(fields[2])
     if not (0 <= start_s < 1e9 and 0 <= length_s < 1e9):
         raise ValueError("a time out of range")
-    return Line(fields[0][4:], start_s, length_s, decode(fields[4]))
+    return fields[0][4:], start_s, length_s, fields[4]

@@ -239,11 +239,11 @@ def summarise(histogram: Histogram) -> Times | None:
 
 
 def _read_intervals(path: Path) -> dict[Key, list[Interval]]:
-    found: dict[Key, list[Interval]] = {}
+    by_tag: dict[str, list[Interval]] = {}
     for line in hlog.read_log(path):
-        try:
-            key = Key.parse(line.tag)
-        except ValueError as error:
-            raise ResultsError(f"{path}: {error}.") from None
-        found.setdefault(key, []).append(Interval(line.start_s, line.length_s, line.counts))
-    return found
+        interval = Interval(line.start_s, line.length_s, line.counts)
+        by_tag.setdefault(line.tag, []).append(interval)
+    try:
+        return {Key.parse(tag): intervals for tag, intervals in by_tag.items()}
+    except ValueError as error:
+        raise ResultsError(f"{path}: {error}.") from None

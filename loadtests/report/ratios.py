@@ -30,10 +30,10 @@ class HeadToHead:
 def head_to_head(run: Run, metric: str, confidence: float) -> HeadToHead:
     """Compare the backends of one run; empty where it does not hold both."""
     try:
-        compared = compare_backends(run, metric=metric, confidence=confidence)
+        compared = compare_backends(run, metric=metric, confidence=confidence, percentiles=SHOWN)
     except ResultsError as error:
         return HeadToHead(f"DynamoDB and PostgreSQL cannot be compared: {clean(error.message)}")
-    shown = [c for c in compared if c.percentile in SHOWN and carried(c)]
+    shown = [c for c in compared if carried(c)]
     if not shown:
         return HeadToHead("")
     groups = tuple(

@@ -22,7 +22,8 @@ _NOISE: Final = re.compile(
 _SIZE: Final = re.compile(r'<svg (?:xmlns:xlink="[^"]*" )?width="[^"]*" height="[^"]*" ')
 _FAMILY: Final = re.compile(r'font-family: [^;"]*;? ?')
 _FONT: Final = re.compile(r"font: ((?:bold )?)([\d.]+px) [^;\"]*")
-_DECIMALS: Final = re.compile(r"(\d\.\d{2})\d+(?=[^<>]*>)")
+_TAG: Final = re.compile(r"<[^<>]*>")
+_DECIMALS: Final = re.compile(r"(\d\.\d{2})\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,13 @@ def _lean(svg: str, prefix: str) -> str:
     """Without declarations, metadata and needless ids; the ids left begin with `prefix`."""
     svg = _NOISE.sub("", svg[svg.index("<svg") :])
     svg = _ID.sub(rf"\g<1>{prefix}-", svg)
-    svg = _DECIMALS.sub(r"\1", svg)  # hundredths of a point are enough
+    svg = _TAG.sub(_shortened, svg)
     return re.sub(r"\n\s*", "\n", svg)
+
+
+def _shortened(tag: re.Match[str]) -> str:
+    """Hundredths of a point are enough."""
+    return _DECIMALS.sub(r"\1", tag[0])
 
 
 def _themed(match: re.Match[str]) -> str:

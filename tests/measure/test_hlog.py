@@ -322,6 +322,18 @@ def test_a_damaged_line_is_named_by_file_and_number(tmp_path, damaged):
     assert caught.value.hint
 
 
+def test_the_first_of_many_damaged_lines_is_named_however_long_the_log(tmp_path):
+    path = tmp_path / "latency.hlog"
+    written = [hlog.Line("a/b/c/d", float(i), 1.0, sparse([i, 7 * i])) for i in range(700)]
+    lines = list(map(hlog.format_line, written))
+    path.write_text(hlog.header(STARTED_AT_S) + "".join(lines))
+    assert list(hlog.read_log(path)) == written
+    lines[599] = lines[600] = lines[600][:-9] + "\n"
+    path.write_text(hlog.header(STARTED_AT_S) + "".join(lines))
+    with pytest.raises(ResultsError, match="line 603 is damaged"):
+        list(hlog.read_log(path))
+
+
 @pytest.mark.parametrize("last", ["rubbish", "Tag=a/b/c/d,0.0", GOOD[:-1], "\xff\xfe", "\0" * 9])
 def test_a_last_line_cut_short_is_left_out(tmp_path, last):
     path = tmp_path / "latency.hlog"
