@@ -5,6 +5,7 @@ Delays run from the moment the request was wholly read to the moment its answer 
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 import random
@@ -26,6 +27,7 @@ class Script:
     `delay_ns`. `lognormal`: median `delay_ns`, standard deviation `sigma` of its logarithm. In a
     freeze (the last `freeze_ns` of every `period_ns` since the server's start) connections are
     accepted and requests read, but nothing is answered; what was held back goes out at its end.
+    `hands` is how many requests it works on at once, first come, first served; 0: all of them.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Script:
     sigma: float = 0.0
     period_ns: int = 0
     freeze_ns: int = 0
+    hands: int = 0
 
     def delays_ns(self, seed: int) -> Iterator[int]:
         """The delays of the first, second, … request; the same for the same seed."""
@@ -66,6 +69,19 @@ class Script:
             return due
         begin, end = self.freeze_of(due, start_ns)
         return end if due >= begin else due
+
+
+class Hands:
+    """A queue before `count` hands: when a request that arrives now is begun."""
+
+    def __init__(self, count: int) -> None:
+        self._free_ns = [0] * count
+
+    def begin_ns(self, arrival_ns: int, delay_ns: int) -> int:
+        """When the next free hand takes it; that hand is busy for `delay_ns` from then on."""
+        begin_ns = max(arrival_ns, self._free_ns[0])
+        heapq.heapreplace(self._free_ns, begin_ns + delay_ns)
+        return begin_ns
 
 
 SCRIPTS: Final = {

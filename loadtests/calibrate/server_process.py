@@ -28,7 +28,7 @@ from typing import Final
 from loadtests.calibrate.answers import Answers
 from loadtests.calibrate.framing import BadRequest, Framed, take_request
 from loadtests.calibrate.records import Recorder
-from loadtests.calibrate.scripts import Script
+from loadtests.calibrate.scripts import Hands, Script
 
 SPIN_NS: Final = 80_000
 _RECEIVE: Final = 64 * 1024
@@ -57,6 +57,7 @@ class Server:
         self._listener = listener
         self._script = script
         self._delays: Iterator[int] = script.delays_ns(seed)
+        self._hands = Hands(script.hands) if script.hands else None
         self._recorder = recorder
         self._answers = Answers()
         self._epoll = select.epoll()
@@ -152,7 +153,8 @@ class Server:
             if self._send(connection, response):
                 self._recorder.record(code, arrival_ns, arrival_ns, time.monotonic_ns())
             return
-        due_ns = self._script.due_ns(arrival_ns, delay_ns, self._start_ns)
+        begin_ns = self._hands.begin_ns(arrival_ns, delay_ns) if self._hands else arrival_ns
+        due_ns = self._script.due_ns(begin_ns, delay_ns, self._start_ns)
         self._order += 1
         entry = (due_ns, self._order, connection, response, code, arrival_ns)
         heapq.heappush(self._waiting, entry)

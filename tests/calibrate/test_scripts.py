@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.calibrate.scripts import MS, SCRIPTS, SECOND, Script
+from loadtests.calibrate.scripts import MS, SCRIPTS, SECOND, Hands, Script
 
 
 def first(script: Script, count: int, seed: int = 1) -> list[int]:
@@ -73,3 +73,20 @@ def test_the_frozen_script_is_frozen_for_1_s_in_10():
     assert sum(held) / len(held) == pytest.approx(0.1, abs=0.001)
     assert script.due_ns(9 * SECOND - 3 * MS, 2 * MS, 0) == 9 * SECOND - MS
     assert script.due_ns(9 * SECOND + 1, 2 * MS, 0) == 10 * SECOND
+
+
+@given(
+    st.integers(1, 4),
+    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 15)), max_size=40),
+)
+def test_hands_work_on_so_many_at_once_first_come_first_served(count, calls):
+    """Watch every nanosecond: whoever came first is begun once a hand is free."""
+    hands, now, begun = Hands(count), 0, []
+    arrivals = [now := now + gap for gap, _ in calls]
+    found = [hands.begin_ns(at, delay) for at, (_, delay) in zip(arrivals, calls, strict=True)]
+    for at, (_, delay) in zip(arrivals, calls, strict=True):
+        begin = max([at, *(b for b, _ in begun[-1:])])
+        while sum(end > begin for _, end in begun) >= count:
+            begin += 1
+        begun.append((begin, begin + delay))
+    assert found == [begin for begin, _ in begun]
