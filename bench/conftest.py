@@ -1,3 +1,3 @@
 """Scripts beside the benchmarks that are run by themselves (`make bench-drivers`)."""
 
-collect_ignore_glob = ["bench_drivers.py", "drivers_*.py"]
+collect_ignore_glob = ["bench_drivers.py", "bench_validity.py", "drivers_*.py"]

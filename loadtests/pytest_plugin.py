@@ -199,7 +199,12 @@ class BenchmarkRun:
         if screen is not None:
             for other in self._theirs.benchmarks:
                 if "part" not in other.extra_info and other.stats.data:
-                    screen.add_other(other.group or "others", other.name, other.stats.data)
+                    screen.add_other(
+                        other.group or "others",
+                        other.name,
+                        other.stats.data,
+                        other.extra_info.get("limit_ms"),
+                    )
             with _as_exit():
                 screen.finish("interrupted" if self._interrupted else "complete")
             if screen.path is not None and not self._theirs.json:

@@ -24,10 +24,11 @@ from loadtests.cli.shown_path import shown_path
 from loadtests.cli.steps import show_steps
 from loadtests.config import load_config
 from loadtests.errors import LoadtestsError
-from loadtests.microbench.cases import Plan, Spec
+from loadtests.microbench.cases import Spec
+from loadtests.microbench.plans import FULL, ONCE, QUICK
 from loadtests.microbench.relay import open_relay
 from loadtests.microbench.rows import Row, row_of_rounds
-from loadtests.microbench.session import FULL, QUICK, Measured, Session
+from loadtests.microbench.session import Measured, Session
 from loadtests.microbench.tables import details as figures
 from loadtests.microbench.tables import summary
 from loadtests.targets.progress import OnProgress, Progress
@@ -60,12 +61,9 @@ class BenchmarkScreen:
         self._once = once
         self._scratch = TemporaryDirectory() if once else None
         self._others: list[Row] = []
-        plans = {
-            part: plan._replace(rounds=max(plan.rounds, at_least))
-            for part, plan in (QUICK if quick else FULL).items()
-        }
+        plans = (QUICK if quick else FULL).with_at_least(at_least)
         if self._scratch is not None:  # nothing of it is a result
-            plans = dict.fromkeys(plans, Plan(1, 0, turn=1))
+            plans = ONCE
             self._config = self._config.model_copy(update={"results": self._scratch.name})
         self._on_progress: OnProgress = lambda _: None
         self._session = Session(self._config, specs, plans, on_progress=self._tell)
@@ -99,9 +97,12 @@ class BenchmarkScreen:
         """Make one more call, for a profiler."""
         self._session.call_once(spec)
 
-    def add_other(self, group: str, name: str, rounds_s: Sequence[float]) -> None:
-        """Take in a benchmark that pytest-benchmark made by itself."""
-        self._others.append(row_of_rounds(group, name, rounds_s))
+    def add_other(
+        self, group: str, name: str, rounds_s: Sequence[float], limit_ms: float | None
+    ) -> None:
+        """Take in a benchmark that pytest-benchmark made by itself; `limit_ms` is its p50's."""
+        words = name.removeprefix("test_").replace("_", " ")
+        self._others.append(row_of_rounds(group, words, rounds_s, limit_ms))
 
     def finish(self, state: str) -> None:
         """Close everything. `state` is `complete` or `interrupted`."""
@@ -164,7 +165,7 @@ def _progress() -> Iterator[OnProgress]:
         measuring = _BarMeasuring(bars) if bars else _LineMeasuring()
 
         def tell(step: Progress) -> None:
-            (measuring if step.step.startswith("Measuring") else on_step)(step)
+            (measuring if step.step.startswith(("Measuring", "Warming")) else on_step)(step)
 
         yield tell
 

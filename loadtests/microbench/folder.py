@@ -2,7 +2,8 @@
 
 Access patterns become the run's series, and are judged. What else was measured (fan-outs, client
 configurations, cart sizes) stands in `variants.hlog`, and every benchmark's figures in run.json
-under `micro.rows`. One call is made at a time and nothing queues, so response time is service time.
+under `micro.rows`, beside how fast the machine was part by part. One call is made at a time and
+nothing queues, so response time is service time.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from loadtests.microbench.cases import Subject
 from loadtests.microbench.rounds import Seconds
 from loadtests.microbench.rows import Row
 from loadtests.microbench.trust import Evidence, clock_step_ns, judge_trust
-from loadtests.microbench.yardstick import Yardstick
+from loadtests.microbench.yardstick import Machine
 from loadtests.targets.endpoints import Endpoints
 
 WORKER: Final = "benchmark"
@@ -38,7 +39,13 @@ class MicroFolder:
     """An open run folder and what has been put into it so far."""
 
     def __init__(
-        self, path: Path, config: Mapping[str, Any], endpoints: Endpoints, *, tells_cpu_wait: bool
+        self,
+        path: Path,
+        config: Mapping[str, Any],
+        endpoints: Endpoints,
+        *,
+        tells_cpu_wait: bool,
+        rounds: Mapping[str, Any] | None = None,
     ) -> None:
         now = datetime.now(UTC)
         info = RunInfo(
@@ -62,7 +69,8 @@ class MicroFolder:
         self._health: list[HealthRow] = []
         self._waits: list[Counts] | None = [] if tells_cpu_wait else None
         self._clock_step_ns = clock_step_ns()
-        self.yardstick = Yardstick(time.perf_counter_ns)
+        self._machine = Machine(time.perf_counter_ns)
+        self._rounds = dict(rounds or {})
         self._rows: list[Row] = []
 
     @property
@@ -75,6 +83,14 @@ class MicroFolder:
         seconds.next()
         self._probe.read()
         self._host.read()
+
+    def measure_machine(self) -> None:
+        """Read the yardsticks; between turns of calls."""
+        self._machine.measure()
+
+    def end_part(self, part: str) -> None:
+        """The part's pass is over."""
+        self._machine.end_part(part)
 
     def close_second(self, subjects: Sequence[Subject], seconds: Seconds, *, warm_up: bool) -> None:
         """Write what was measured since the last second ended, and begin the next."""
@@ -103,7 +119,12 @@ class MicroFolder:
     def add_rows(self, rows: Iterable[Row]) -> None:
         """Put benchmarks' figures into run.json."""
         self._rows += rows
-        self._writer.update({"micro": {"rows": [row.as_data() for row in self._rows]}})
+        told = {
+            "rounds": self._rounds,
+            "machine": self._machine.parts,
+            "rows": [row.as_data() for row in self._rows],
+        }
+        self._writer.update({"micro": told})
 
     def update(self, facts: dict[str, Any]) -> None:
         """Replace fields of run.json's configuration."""
@@ -113,6 +134,7 @@ class MicroFolder:
         """Write the final run.json and close the files."""
         self._add(self._merger.finish())
         self._probe.close()
+        self._machine.close()
         signals, validity = judge_trust(self._evidence())
         self._writer.finish(state, self._series(), signals, validity)
         self._variants.close()
@@ -150,7 +172,8 @@ class MicroFolder:
         waits = None
         if self._waits is not None:
             waits = np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)
-        return Evidence(waits, self._health, self._clock_step_ns, self.yardstick.times_ns)
+        return Evidence(waits, self._health, self._clock_step_ns,
+                        self._machine.work.times_ns, self._machine.round_trip.times_ns)  # fmt: skip
 
     def _add_health(
         self, start_s: float, length_s: float, calls: int, *, warm_up: bool

@@ -26,7 +26,8 @@ LEVEL: Final = 0.025  # of each bound of a two-sided 95% interval
 class Row:
     """One benchmark's figures; times in milliseconds, None where the sample does not carry one.
 
-    `cpu_ms` is the mean CPU time of the client a call, `sdk_share` 0-1.
+    `cpu_ms` is the mean CPU time of the client a call, `sdk_share` 0-1; `limit_ms` is what the p50
+    of one of the harness's own parts may come to.
     """
 
     part: str
@@ -45,6 +46,7 @@ class Row:
     cpu_ms: float | None = None
     wire_ms: float | None = None
     sdk_share: float | None = None
+    limit_ms: float | None = None
 
     def as_data(self) -> dict[str, Any]:
         """For run.json and pytest-benchmark's extra_info."""
@@ -76,7 +78,9 @@ def row_of(spec: Spec, columns: Columns) -> Row:
     )
 
 
-def row_of_rounds(group: str, name: str, rounds_s: Sequence[float]) -> Row:
+def row_of_rounds(
+    group: str, name: str, rounds_s: Sequence[float], limit_ms: float | None = None
+) -> Row:
     """The figures of a benchmark without a database, from the seconds of its rounds."""
     values = np.sort(np.array(rounds_s, np.float64)) * 1e3
     p99 = float(np.quantile(values, 0.99, method="inverted_cdf"))
@@ -92,6 +96,7 @@ def row_of_rounds(group: str, name: str, rounds_s: Sequence[float]) -> Row:
         p50_ms=float(np.quantile(values, 0.5, method="inverted_cdf")),
         p99_ms=p99 if values.size >= least_calls(0.99, 0.05) else None,
         mean_ms=float(values.mean()),
+        limit_ms=limit_ms,
     )
 
 

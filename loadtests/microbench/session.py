@@ -15,44 +15,24 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, UsageError
 from loadtests.load.handover import given_endpoints, run_id_for
 from loadtests.microbench.bench import Bench
-from loadtests.microbench.cases import Columns, Plan, Spec, Subject
+from loadtests.microbench.cases import Columns, Spec, Subject
 from loadtests.microbench.clocks import open_clocks
 from loadtests.microbench.folder import SCENARIO, MicroFolder
+from loadtests.microbench.plans import Plans
 from loadtests.microbench.rounds import Pass, Seconds, timed
 from loadtests.microbench.rows import Row, row_of
+from loadtests.microbench.warm_target import needs_warming, warm_target
 from loadtests.patterns import BACKENDS, PATTERNS
 from loadtests.stores.transports import gevent_has_patched
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.lifetime import open_endpoints
 from loadtests.targets.progress import OnProgress, Progress
-
-# 3,000 calls without an error are the least that show an error rate under 0.1%.
-FULL: Final = {
-    "access patterns": Plan(3_000, 200),
-    "fan-outs": Plan(300, 20),
-    "cart sizes": Plan(400, 40),
-    "clients": Plan(600, 100),
-    "threads": Plan(100, 20),
-    "between others": Plan(400, 20, turn=1),
-    "first calls": Plan(120, 20),
-    "cold starts": Plan(25, 5, turn=5),
-}
-QUICK: Final = {
-    "access patterns": Plan(370, 30),
-    "fan-outs": Plan(30, 10),
-    "cart sizes": Plan(40, 10),
-    "clients": Plan(50, 10),
-    "threads": Plan(20, 5),
-    "between others": Plan(75, 10, turn=1),
-    "first calls": Plan(15, 5, turn=5),
-    "cold starts": Plan(3, 0, turn=5),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +53,7 @@ class Session:
         self,
         config: Config,
         selected: Sequence[Spec],
-        plans: dict[str, Plan],
+        plans: Plans,
         *,
         on_progress: OnProgress,
         environ: dict[str, str] | None = None,
@@ -83,6 +63,7 @@ class Session:
         self._config = config
         self._selected = selected
         self._plans = plans
+        self._target_rounds = plans.target_rounds
         self._on_progress = on_progress
         self._environ = dict(os.environ) if environ is None else environ
         self._stack = ExitStack()
@@ -159,6 +140,7 @@ class Session:
         bench, folder = self._bench, self._folder
         assert bench is not None
         assert folder is not None
+        self._warm_target(bench)
         subjects = [Subject(spec, spec.open(bench)) for spec in specs]
         gc.collect()
         gc.freeze()
@@ -167,7 +149,7 @@ class Session:
             self._runner.run(
                 Pass(
                     subjects,
-                    self._plans[part],
+                    self._plans.of_part[part],
                     clocks=self._clocks,
                     seconds=self._seconds,
                     rng=self._rng,
@@ -179,14 +161,31 @@ class Session:
             )
         finally:
             gc.unfreeze()
+            folder.end_part(part)
         for subject in subjects:
             row = row_of(subject.spec, subject.measured)
             self._measured[subject.spec] = Measured(subject.measured, row)
             self._subjects[subject.spec] = subject
         folder.add_rows(self._measured[spec].row for spec in specs)
 
+    def _warm_target(self, bench: Bench) -> None:
+        rounds, self._target_rounds = self._target_rounds, 0
+        asked = any(spec.backend == "dynamodb" for spec in self._selected)
+        if not (rounds and asked and needs_warming(bench)):
+            return
+        step = "Warming up DynamoDB Local"
+        self._runner.run(
+            warm_target(
+                bench,
+                rounds,
+                clocks=self._clocks,
+                rng=self._rng,
+                on_turns=lambda done, total: self._on_progress(Progress(step, done, total)),
+            )
+        )
+
     def _after_turns(self, folder: MicroFolder, part: str, done: int, total: int) -> None:
-        folder.yardstick.measure()
+        folder.measure_machine()
         self._on_progress(Progress(f"Measuring {part}", done, total))
 
     def _endpoints(self) -> Endpoints:
@@ -203,8 +202,9 @@ class Session:
         self.path = Path(self._config.results).absolute() / run_id_for(SCENARIO, self._environ)
         return MicroFolder(
             self.path,
-            describe_settings(self._config, self._selected, self._plans),
+            describe_settings(self._config, self._selected),
             endpoints,
+            rounds=self._plans.described(self._selected),
             tells_cpu_wait=self._clocks.tells_cpu_wait,
         )
 
@@ -218,9 +218,7 @@ def refuse_patched_sockets() -> None:
         )
 
 
-def describe_settings(
-    config: Config, selected: Sequence[Spec], plans: dict[str, Plan]
-) -> dict[str, Any]:
+def describe_settings(config: Config, selected: Sequence[Spec]) -> dict[str, Any]:
     """What run.json says of the run's settings; no DSN among them.
 
     `patterns` are those that every backend of the run owes, so that the judge misses what failed.
@@ -233,9 +231,4 @@ def describe_settings(
         "data": config.data.model_dump(mode="json"),
         "slo": config.slo.model_dump(mode="json", by_alias=True, exclude_none=True),
         "patterns": patterns,
-        "rounds": {
-            part: {"measured": plan.rounds, "warm_up": plan.warm_up}
-            for part, plan in plans.items()
-            if part in {spec.part for spec in selected}
-        },
     }

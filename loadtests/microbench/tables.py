@@ -53,14 +53,16 @@ def details(rows: Sequence[Row]) -> Iterator[RenderableType]:
         unit, factor = ("µs", 1e3) if small else ("ms", 1.0)
         yield Text(f"{part[:1].upper()}{part[1:]}, {unit} a call", style="italic")
         table = _table()
-        for name in ("benchmark", "rounds", "p50", "p99", "95% interval", "client CPU", "SDK"):
+        limited = any(row.limit_ms is not None for row in mine)
+        names = ["benchmark", "rounds", "p50", "p99", "95% interval", "client CPU", "SDK"]
+        for name in [*names, "limit of p50"] if limited else names:
             table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
         group = ""
         for row in mine:
             if row.group != group:
                 group = row.group
                 table.add_row(Text(group, style="bold"))
-            table.add_row(*_figures(row, factor))
+            table.add_row(*_figures(row, factor), *_limit(row, factor))
         yield table
 
 
@@ -75,6 +77,14 @@ def _figures(row: Row, factor: float) -> Iterator[Text]:
     yield Text(span(row.p99_low_ms, row.p99_high_ms).removesuffix(" ms") if both else "")
     yield _time(row.cpu_ms, factor)
     yield Text(f"{row.sdk_share:.0%}") if row.sdk_share is not None else _MISSING
+
+
+def _limit(row: Row, factor: float) -> Iterator[Text]:
+    """Nothing where there is no limit: the table then fills the cell."""
+    if row.limit_ms is not None and row.p50_ms is not None:
+        kept = row.p50_ms <= row.limit_ms
+        yield Text(f"≤ {digits(row.limit_ms * factor)} {'✓' if kept else '✗'}",
+                   style=STYLES["PASS" if kept else "FAIL"])  # fmt: skip
 
 
 def _table() -> Table:

@@ -28,7 +28,7 @@ from loadtests.measure.validity import (
     TAIL_LIMIT,
     Signal,
 )
-from loadtests.microbench.yardstick import speed_signal
+from loadtests.microbench.yardstick import round_trip_signal, speed_signal
 
 CLOCK_LIMIT_NS: Final = 1_000
 _QUIETER: Final = "Stop what else uses this machine, or use a quieter one, and repeat the run."
@@ -38,13 +38,14 @@ _QUIETER: Final = "Stop what else uses this machine, or use a quieter one, and r
 class Evidence:
     """What validity is judged on: judged calls' wait for a CPU (None: not told), health rows.
 
-    `yardstick_ns` are the times of `yardstick.work`.
+    `yardstick_ns` are the times of `yardstick.work`, `round_trip_ns` those of bare round trips.
     """
 
     cpu_wait_ns: Counts | None
     rows: list[HealthRow] = field(default_factory=list)
     clock_step_ns: int = 1
     yardstick_ns: array[int] = field(default_factory=lambda: array("q"))
+    round_trip_ns: array[int] = field(default_factory=lambda: array("q"))
 
 
 def judge_trust(evidence: Evidence) -> tuple[list[Signal], Validity]:
@@ -55,6 +56,7 @@ def judge_trust(evidence: Evidence) -> tuple[list[Signal], Validity]:
         *_steal(evidence.rows),
         *_told(evidence.rows),
         *speed_signal(evidence.yardstick_ns),
+        *round_trip_signal(evidence.round_trip_ns),
     ]
     reasons = [Reason(rule=s.name, found=s.text, remedy=s.remedy) for s in signals if not s.ok]
     return signals, Validity(valid=not reasons, reasons=reasons)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import partial
 
@@ -12,15 +13,20 @@ from loadtests.errors import BackendError, LoadtestsError, UsageError
 from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
 from loadtests.measure.results import read_run
 from loadtests.microbench import session as sessions
+from loadtests.microbench.bench import Bench
 from loadtests.microbench.cases import Call, Case, Plan, Spec
-from loadtests.microbench.session import FULL, QUICK, Session, describe_settings
+from loadtests.microbench.plans import FULL, QUICK, Plans
+from loadtests.microbench.rounds import SETTLING
+from loadtests.microbench.session import Session, describe_settings
 from loadtests.microbench.specs import access_patterns, cart_sizes, fan_outs
+from loadtests.microbench.warm_target import needs_warming, warm_target
 from loadtests.patterns import DRIVERS, PATTERNS
-from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints
 from loadtests.targets.messages import endpoints_to_json
+from tests.microbench.made import Time, rng
 
 NOWHERE = json.dumps(endpoints_to_json(Endpoints()))
-PLANS = dict.fromkeys(FULL, Plan(30, 5, turn=1))
+PLANS = Plans(dict.fromkeys(FULL.of_part, Plan(30, 5, turn=1)))
 
 
 class Counting:
@@ -48,9 +54,9 @@ def made(name, store, part="access patterns", backend="dynamodb"):
 
 @pytest.fixture
 def begin(tmp_path):
-    def begin(*specs, plans=PLANS):
+    def begin(*specs, plans=PLANS, run_id="named"):
         config = Config(data=Data(users=20, books=20), results=str(tmp_path))
-        environ = {ENDPOINTS_VARIABLE: NOWHERE, RUN_ID_VARIABLE: "named"}
+        environ = {ENDPOINTS_VARIABLE: NOWHERE, RUN_ID_VARIABLE: run_id}
         opened.append(Session(config, specs, plans, on_progress=lambda _: None, environ=environ))
         opened[-1].open()
         return opened[-1]
@@ -112,12 +118,13 @@ def test_patched_sockets_are_refused(begin, monkeypatch):
 
 def test_settings_owe_what_every_backend_was_asked_for():
     specs = access_patterns()
-    every = describe_settings(Config(), specs, FULL)
+    every = describe_settings(Config(), specs)
     assert every["patterns"] == list(PATTERNS)
-    assert every["rounds"] == {"access patterns": {"measured": 3_000, "warm_up": 200}}
+    assert "rounds" not in every  # runs of few and of many rounds may be compared
+    assert FULL.described(specs) == {"access patterns": {"measured": 3_000, "warm_up": 200}}
     some = [s for s in specs if (s.backend, s.pattern) != ("postgres", "cart.add")]
-    assert "cart.add" not in describe_settings(Config(), some, FULL)["patterns"]
-    assert describe_settings(Config(), fan_outs(), FULL)["patterns"] == []
+    assert "cart.add" not in describe_settings(Config(), some)["patterns"]
+    assert describe_settings(Config(), fan_outs())["patterns"] == []
 
 
 def test_families_cover_every_driver():
@@ -132,6 +139,64 @@ def test_families_cover_every_driver():
 
 
 def test_plans_carry_a_p99_with_its_interval():
-    assert set(FULL) == set(QUICK)
-    assert FULL["access patterns"].rounds >= 2_995  # none failed: under 0.1% with 95% confidence
-    assert QUICK["access patterns"].rounds >= 368  # the least for a two-sided 95% interval
+    assert set(FULL.of_part) == set(QUICK.of_part)
+    # none failed: under 0.1% with 95% confidence
+    assert FULL.of_part["access patterns"].rounds >= 2_995
+    # the least for a two-sided 95% interval
+    assert QUICK.of_part["access patterns"].rounds >= 368
+    raised = QUICK.with_at_least(100)
+    assert raised.of_part["fan-outs"].rounds == 100
+    assert raised.of_part["access patterns"] == QUICK.of_part["access patterns"]
+
+
+def test_the_emulator_is_warmed_up_once_before_the_first_part(begin, monkeypatch):
+    asked = []
+
+    async def warm(bench, rounds, **_):
+        asked.append(rounds)
+
+    monkeypatch.setattr(sessions, "warm_target", warm)
+    plans = Plans(PLANS.of_part, target_rounds=7)
+    specs = [made("wire", Counting()), made("x", Counting(), "clients")]
+    begin(*specs, plans=plans, run_id="none").measure(specs[0])
+    assert asked == []  # no DynamoDB takes part
+    monkeypatch.setattr(sessions, "needs_warming", lambda bench: True)
+    session = begin(*specs, plans=plans, run_id="both")
+    for one in specs:
+        session.measure(one)
+    assert asked == [7]
+    only = made("psycopg", Counting(), backend="postgres")
+    begin(only, plans=plans, run_id="postgres").measure(only)
+    assert asked == [7]
+
+
+def test_only_the_emulator_is_warmed_up():
+    def bench(where):
+        return Bench(Config(data=Data(users=20, books=20)), Endpoints(where))
+
+    assert needs_warming(bench(DynamoDBEndpoint("http://127.0.0.1:1")))
+    assert not needs_warming(bench(DynamoDBEndpoint(None, emulator=False)))
+    assert not needs_warming(bench(None))
+
+
+def test_warming_makes_every_access_pattern_s_calls_in_turns(monkeypatch):
+    order, told = [], []
+
+    def opened(bench, name):
+        return Case(lambda: Call(order.append, (name,)))
+
+    specs = [
+        Spec("access patterns", pattern, driver, "dynamodb", driver,
+             partial(opened, name=(driver, pattern)), pattern)
+        for pattern in ("cart.get", "cart.add")
+        for driver in ("wire", "boto3")
+    ]  # fmt: skip
+    monkeypatch.setattr("loadtests.microbench.warm_target.access_patterns", lambda: specs)
+    asyncio.run(
+        warm_target(None, 25, clocks=Time().clocks, rng=rng(),
+                    on_turns=lambda done, total: told.append((done, total)))
+    )  # fmt: skip
+    assert {name for name, _ in order} == {"wire"}
+    for pattern in ("cart.get", "cart.add"):
+        assert order.count(("wire", pattern)) == 25 + 3 * SETTLING
+    assert told[-1] == (50, 50)

@@ -108,3 +108,17 @@ def test_a_part_of_short_times_is_in_microseconds():
     text = printed(details([row(part="harness", p50_ms=0.0021, p99_ms=0.003, cpu_ms=None)]))
     assert "Harness, µs a call" in text
     assert "2.10" in text
+
+
+def test_the_harness_own_limits_are_shown_and_coloured():
+    rows = [
+        row(part="harness", name="record a call", p50_ms=0.0004, limit_ms=0.001),
+        row(part="harness", name="flush", p50_ms=0.25, limit_ms=0.2),
+        row(part="harness", name="draw", p50_ms=0.1),
+    ]
+    text = printed(details(rows))
+    assert "limit of p50" in text
+    lines = {name: next(x for x in text.splitlines() if name in x) for name in ("record", "flush")}
+    assert lines["record"].rstrip().endswith("≤ 1.00 ✓")
+    assert lines["flush"].rstrip().endswith("≤ 200 ✗")
+    assert "limit of p50" not in printed(details([row()]))
