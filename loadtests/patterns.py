@@ -12,6 +12,7 @@ SESSION_PATTERNS: Final = (
     "session.store_summary",
 )
 PATTERNS: Final = CART_PATTERNS + SESSION_PATTERNS
+ALL_PATTERNS: Final = "all patterns"  # in a comparison: the mean over them
 
 BACKENDS: Final = ("dynamodb", "postgres")
 DRIVERS: Final = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from loadtests.errors import ResultsError
 from loadtests.judge.baseline import Baseline
@@ -14,7 +15,9 @@ from loadtests.judge.quantiles import Quantile
 from loadtests.judge.ratios import Ratio, Spread, spread_of
 from loadtests.judge.shares import Share
 from loadtests.judge.slo import ERROR_RATE, Limit
+from loadtests.judge.whole import WholeRatio
 from loadtests.measure.results import PERCENTILES, Key, Run
+from loadtests.patterns import ALL_PATTERNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Bounded:
     """A limit and what was found, in the limit's unit; `low` and `high` take a one-sided level.
 
     `to_carry(level)` is how many calls give a finite upper bound, None when there are enough.
+    `ratio` is that of a relative limit. `decides`: left open, it leaves the run open too.
     """
 
     limit: Limit
@@ -30,6 +34,8 @@ class Bounded:
     high: Callable[[float], float]
     calls: int
     to_carry: Callable[[float], int | None]
+    ratio: Ratio | None = None
+    decides: bool = True
 
 
 class References:
@@ -100,8 +106,35 @@ def bound(limit: Limit, measured: Measured, references: References | None) -> Bo
     runs = references.quantiles(key, q)
     ratio = Ratio((quantile,), runs, spread=references.spread(key, q))
     return Bounded(
-        limit, ratio.estimate, ratio.low, ratio.high, quantile.calls, quantile.calls_to_carry
+        limit, ratio.estimate, ratio.low, ratio.high, quantile.calls, quantile.calls_to_carry, ratio
     )
+
+
+def with_wholes(found: Sequence[Bounded]) -> list[Bounded]:
+    """Add each relative limit over all access patterns together, where a backend has several.
+
+    Those then decide whether the run is within its baseline; a single pattern, whose calls rarely
+    suffice, can still break its limit but no longer leaves the run open.
+    """
+    groups: dict[tuple[str, str, str, str, float], list[Bounded]] = defaultdict(list)
+    for one in found:
+        if one.ratio is not None:
+            x = one.limit
+            groups[x.backend, x.driver, x.metric, x.statistic, x.limit].append(one)
+    several = {id(one) for held in groups.values() if len(held) > 1 for one in held}
+    wholes = [_whole(held) for held in groups.values() if len(held) > 1]
+    return [*(replace(x, decides=False) if id(x) in several else x for x in found), *wholes]
+
+
+def _whole(held: Sequence[Bounded]) -> Bounded:
+    ratio = WholeRatio([one.ratio for one in held if one.ratio is not None])
+    limit = replace(held[0].limit, pattern=ALL_PATTERNS)
+    calls = sum(one.calls for one in held)
+    return Bounded(limit, ratio.estimate, ratio.low, ratio.high, calls, _enough)
+
+
+def _enough(_: float) -> None:
+    """All patterns together have calls enough wherever one of them has."""
 
 
 def _error_rate(limit: Limit, measured: Measured) -> Bounded:

@@ -3,6 +3,9 @@
 A comparison asks less than the gate does: not whether a promise is broken, but whether something
 got slower. A percentile is SLOWER when it is slower for certain and not shown to be within the
 allowed growth; WITHIN when it is shown to be; UNDECIDED otherwise.
+
+Each percentile is also compared over all access patterns of a backend together (`whole.py`). Where
+those are WITHIN, single patterns that too few calls leave UNDECIDED do not hold up the whole.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from loadtests.config import Relative
 from loadtests.errors import (
@@ -20,13 +23,14 @@ from loadtests.errors import (
     EXIT_PASS,
     ResultsError,
 )
-from loadtests.judge.family import broken_limits
+from loadtests.judge.family import broken_limits, wholes_first
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
+from loadtests.judge.pairs import Pair, wholes_of
 from loadtests.judge.quantiles import Quantile
 from loadtests.judge.ratios import Ratio, spread_of
 from loadtests.measure.results import PERCENTILES, Key, Run, SeriesInfo
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import ALL_PATTERNS, PATTERNS
 
 # Of the error, what SLOWER may spend over the whole family: 1% at 95% confidence. An alarm without
 # cause costs more trust than a slowdown found one run later.
@@ -84,47 +88,22 @@ class Comparison:
             return "INVALID"
         if "SLOWER" in outcomes:
             return "FAIL"
-        return "PASS" if "WITHIN" in outcomes and "UNDECIDED" not in outcomes else "INCONCLUSIVE"
+        wholes = {one.outcome for one in self.rows if one.pattern == ALL_PATTERNS}
+        outcomes = (wholes or outcomes) - {""}
+        return "PASS" if outcomes == {"WITHIN"} else "INCONCLUSIVE"
+
+    @property
+    def open_rows(self) -> tuple[Compared, ...]:
+        """Single patterns that are undecided, whatever all of them come to together."""
+        return tuple(
+            one for one in self.rows if one.outcome == "UNDECIDED" and one.pattern != ALL_PATTERNS
+        )
 
     @property
     def exit_code(self) -> int:
         """0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID."""
         codes = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "INVALID": EXIT_INVALID}
         return codes.get(self.status, EXIT_INCONCLUSIVE)
-
-
-class Bounds(Protocol):
-    """A ratio with bounds at any one-sided level, and the quantiles it is made of."""
-
-    @property
-    def estimate(self) -> float:
-        """The ratio itself."""
-
-    @property
-    def subjects(self) -> tuple[Quantile, ...]:
-        """The subject's quantile in each of its runs."""
-
-    @property
-    def references(self) -> tuple[Quantile, ...]:
-        """The reference's quantiles."""
-
-    def low(self, level: float, /) -> float:
-        """Lower bound, too high with probability `level`."""
-
-    def high(self, level: float, /) -> float:
-        """Upper bound, too low with probability `level`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A ratio and what it is of."""
-
-    subject: str
-    reference: str
-    pattern: str
-    metric: str
-    percentile: str
-    ratio: Bounds
 
 
 def compare_runs(
@@ -165,14 +144,17 @@ def decide(pairs: Sequence[Pair], allowed: Relative, confidence: float) -> tuple
     growth = {"p50": allowed.p50, "p90": allowed.p90, "p99": allowed.p99}
     level = 1.0 - confidence
     judged = [one for one in pairs if growth.get(one.percentile) is not None]
+    wholes = wholes_of(judged)
+    judged = [*wholes, *judged]
     lows: list[Callable[[float], float]] = [one.ratio.low for one in judged]
-    slower = broken_limits(lows, [1.0] * len(judged), level * ALARM_SHARE)
+    weights = wholes_first([one.pattern == ALL_PATTERNS for one in judged])
+    slower = broken_limits(lows, [1.0] * len(judged), level * ALARM_SHARE, weights)
     outcomes: dict[int, Outcome] = {}
     for one, decision in zip(judged, slower, strict=True):
         within = one.ratio.high(level) <= 1.0 + (growth[one.percentile] or 0.0)
         undecided: Outcome = "SLOWER" if decision.broken else "UNDECIDED"
         outcomes[id(one)] = "WITHIN" if within else undecided
-    return tuple(_row(one, level / 2.0, outcomes.get(id(one), "")) for one in pairs)
+    return tuple(_row(one, level / 2.0, outcomes.get(id(one), "")) for one in [*wholes, *pairs])
 
 
 def _row(pair: Pair, level: float, outcome: Outcome) -> Compared:
@@ -222,6 +204,7 @@ def _pairs(a: Sequence[Measured], b: Sequence[Measured], metric: str) -> Iterabl
                     pattern,
                     metric,
                     percentile,
+                    ratio,
                     ratio,
                 )
 

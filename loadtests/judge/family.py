@@ -19,19 +19,37 @@ class Decision:
 
 
 def broken_limits(
-    lows: Sequence[Callable[[float], float]], limits: Sequence[float], alpha: float
+    lows: Sequence[Callable[[float], float]],
+    limits: Sequence[float],
+    alpha: float,
+    weights: Sequence[float] | None = None,
 ) -> list[Decision]:
     """Decide which limits are exceeded, wrong anywhere with probability `alpha` at most.
 
     `lows[i](level)` is a lower bound that is too high with probability `level`; it must not rise
-    as the level falls. Limits still standing at the end keep the level the procedure ended at.
+    as the level falls. `weights` share the error out unevenly (section 4 of Holm's paper). Limits
+    still standing at the end keep the level the procedure ended at.
     """
+    weights = weights or [1.0] * len(lows)
     decisions: dict[int, Decision] = {}
-    while len(decisions) < len(lows):
-        level = alpha / (len(lows) - len(decisions))
-        found = [i for i, low in enumerate(lows) if i not in decisions and low(level) > limits[i]]
+    while True:
+        open_ones = [i for i in range(len(lows)) if i not in decisions]
+        total = sum(weights[i] for i in open_ones)
+        levels = {i: alpha * weights[i] / total for i in open_ones}
+        found = [i for i in open_ones if lows[i](levels[i]) > limits[i]]
         if not found:
             break
-        decisions |= {i: Decision(broken=True, level=level) for i in found}
-    standing = Decision(broken=False, level=alpha / max(1, len(lows) - len(decisions)))
-    return [decisions.get(i, standing) for i in range(len(lows))]
+        decisions |= {i: Decision(broken=True, level=levels[i]) for i in found}
+    return [decisions.get(i) or Decision(broken=False, level=levels[i]) for i in range(len(lows))]
+
+
+def wholes_first(whole: Sequence[bool]) -> list[float]:
+    """Weights that give the few comparisons over all patterns half of the error.
+
+    They have the calls to find a change that hits every pattern, which is the usual one.
+    """
+    few = sum(whole)
+    many = len(whole) - few
+    if not few or not many:
+        return [1.0] * len(whole)
+    return [0.5 / few if one else 0.5 / many for one in whole]

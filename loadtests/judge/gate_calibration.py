@@ -17,13 +17,15 @@ from typing import Final, Literal
 import numpy as np
 
 from loadtests.config import Relative
-from loadtests.judge.comparison import Bounds, Pair, decide
-from loadtests.judge.family import broken_limits
+from loadtests.judge.comparison import Comparison, decide
+from loadtests.judge.family import broken_limits, wholes_first
+from loadtests.judge.pairs import Bounds, Pair, wholes_of
 from loadtests.judge.quantiles import estimate
 from loadtests.judge.ratios import Ratio, together
 from loadtests.judge.recordings import Recording, companies_of, split
 from loadtests.judge.samples import Samples
 from loadtests.measure.results import PERCENTILES, Key
+from loadtests.patterns import ALL_PATTERNS
 
 Place = Literal["all", "tail"]
 GROWTHS: Final = (0.05, 0.10, 0.20, 0.50)
@@ -31,7 +33,7 @@ JUDGED: Final = {"p50": 0.10, "p99": 0.20}  # the default growth allowed
 PLACES: Final[tuple[Place, ...]] = ("all", "tail")
 SCOPES: Final[tuple[Scope, ...]] = ("series", "backend")
 TAIL_FROM: Final = 0.95  # "the tail only" slows the calls above this quantile
-Rule = Callable[[Sequence[Pair], float], list[str]]
+Rule = Callable[[Sequence[Pair], float], "Ruling"]
 Scope = Literal["series", "backend"]
 Injection = tuple[Place, Scope, float] | None
 Twins = dict[Key, tuple[Samples, Samples]]
@@ -80,6 +82,14 @@ class Outcomes:
         """Share of comparisons that named what was slowed."""
         total = sum(self.statuses.values())
         return self.named / total if total else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a rule says of one comparison; `slower` names (subject, pattern, percentile)."""
+
+    status: str
+    slower: tuple[tuple[str, str, str], ...]
 
 
 Progress = Callable[[int, int], None]
@@ -160,27 +170,36 @@ def _pairs_of(key: Key, a: Samples, b: Samples, interleaved: bool) -> list[Pair]
     found = []
     for name in JUDGED if a.calls and b.calls else ():
         old, new = estimate(a, PERCENTILES[name]), estimate(b, PERCENTILES[name])
-        ratio = _Remembered(together(new, old) if interleaved else Ratio((new,), (old,)))
+        ratio = together(new, old) if interleaved else Ratio((new,), (old,))
         side = f"{key.backend}/{key.driver}"
-        found.append(Pair(side, side, key.pattern, key.metric, name, ratio))
+        found.append(Pair(side, side, key.pattern, key.metric, name, _Remembered(ratio), ratio))
     return found
 
 
-def compare_rule(pairs: Sequence[Pair], confidence: float) -> list[str]:
-    """What `loadtests compare` says of each pair: PASS, FAIL or INCONCLUSIVE."""
-    words = {"WITHIN": "PASS", "SLOWER": "FAIL", "UNDECIDED": "INCONCLUSIVE"}
-    return [words[row.outcome] for row in decide(pairs, Relative(), confidence)]
+def compare_rule(pairs: Sequence[Pair], confidence: float) -> Ruling:
+    """What `loadtests compare` says."""
+    rows = decide(pairs, Relative(), confidence)
+    named = tuple(
+        (row.subject, row.pattern, row.percentile) for row in rows if row.outcome == "SLOWER"
+    )
+    return Ruling(Comparison(rows).status, named)
 
 
-def gate_rule(pairs: Sequence[Pair], confidence: float) -> list[str]:
-    """What the gate says of each pair, held against the allowed growth."""
-    limits = [1.0 + JUDGED[one.percentile] for one in pairs]
+def gate_rule(pairs: Sequence[Pair], confidence: float) -> Ruling:
+    """What the gate says, with the growth allowed as its limits."""
+    wholes = wholes_of(pairs)
+    judged = [*wholes, *pairs]
+    limits = [1.0 + JUDGED[one.percentile] for one in judged]
     level = 1.0 - confidence
-    decisions = broken_limits([one.ratio.low for one in pairs], limits, level)
-    return [
-        "FAIL" if d.broken else "PASS" if one.ratio.high(level) <= limit else "INCONCLUSIVE"
-        for one, limit, d in zip(pairs, limits, decisions, strict=True)
-    ]
+    weights = wholes_first([one.pattern == ALL_PATTERNS for one in judged])
+    decisions = broken_limits([one.ratio.low for one in judged], limits, level, weights)
+    broken = [one for one, d in zip(judged, decisions, strict=True) if d.broken]
+    if broken:
+        named = tuple((one.subject, one.pattern, one.percentile) for one in broken)
+        return Ruling("FAIL", named)
+    deciding = wholes or pairs
+    within = all(one.ratio.high(level) <= 1.0 + JUDGED[one.percentile] for one in deciding)
+    return Ruling("PASS" if within else "INCONCLUSIVE", ())
 
 
 def measure_outcomes(
@@ -212,9 +231,8 @@ def measure_outcomes(
                 key: _pairs_of(key, twins[key][0], _slowed(twins[key][1], injection), interleaved)
                 for key in slow
             }
-            flat = [(key, one) for key, held in pairs.items() for one in held]
-            statuses = rule([one for _, one in flat], plan.confidence)
-            _note(found[injection], flat, statuses, slow, injection)
+            ruling = rule([one for held in pairs.values() for one in held], plan.confidence)
+            _note(found[injection], ruling, slow, injection)
     return found
 
 
@@ -228,17 +246,13 @@ def _slowed(samples: Samples, injection: Injection) -> Samples:
     return samples if injection is None else slowed(samples, injection[2], injection[0])
 
 
-def _note(
-    outcomes: Outcomes,
-    pairs: Sequence[tuple[Key, Pair]],
-    statuses: Sequence[str],
-    slow: Sequence[Key],
-    injection: Injection,
-) -> None:
-    overall = next((s for s in ("FAIL", "INCONCLUSIVE") if s in statuses), "PASS")
-    outcomes.statuses[overall] += 1
+def _note(outcomes: Outcomes, ruling: Ruling, slow: Sequence[Key], injection: Injection) -> None:
+    outcomes.statuses[ruling.status] += 1
     wanted = ("p50", "p99") if injection and injection[0] == "all" else ("p99",)
+    hit = {(f"{key.backend}/{key.driver}", key.pattern) for key in slow}
+    if len(slow) > 1:
+        hit |= {(side, ALL_PATTERNS) for side, _ in hit}
     outcomes.named += any(
-        status == "FAIL" and key in slow and pair.percentile in wanted
-        for (key, pair), status in zip(pairs, statuses, strict=True)
+        (side, pattern) in hit and percentile in wanted
+        for side, pattern, percentile in ruling.slower
     )

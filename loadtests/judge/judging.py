@@ -10,13 +10,14 @@ from typing import Any
 from loadtests.config import Gate, Slo
 from loadtests.errors import ConfigError
 from loadtests.judge.baseline import Baseline
-from loadtests.judge.bounded import Bounded, References, bound
-from loadtests.judge.family import Decision, broken_limits
+from loadtests.judge.bounded import Bounded, References, bound, with_wholes
+from loadtests.judge.family import Decision, broken_limits, wholes_first
 from loadtests.judge.measured import Measured
 from loadtests.judge.sentences import limit_sentence, not_compared, run_sentence
 from loadtests.judge.slo import limits_of, resolve
 from loadtests.judge.verdict import Estimate, LimitVerdict, Status, Verdict
 from loadtests.measure.results import PERCENTILES, Key, Run, write_info
+from loadtests.patterns import ALL_PATTERNS
 
 
 def judge_run(
@@ -41,9 +42,12 @@ def judge_run(
         raise ConfigError("loadtests.toml", ["slo: no limit is set, so nothing can be judged"])
     found = [(limit, bound(limit, measured, references)) for limit in limits]
     absent = {f"no {x.metric} recorded for {x.backend} {x.pattern}." for x, b in found if b is None}
-    bounded = [one for _, one in found if one is not None]
+    bounded = with_wholes([one for _, one in found if one is not None])
     reasons = [*_reasons(measured), *sorted(absent)]
-    decisions = broken_limits([b.low for b in bounded], [b.limit.limit for b in bounded], level)
+    weights = wholes_first([b.limit.pattern == ALL_PATTERNS for b in bounded])
+    decisions = broken_limits(
+        [b.low for b in bounded], [b.limit.limit for b in bounded], level, weights
+    )
     decided = [
         _decide(one, decision, level, invalid=bool(reasons))
         for one, decision in zip(bounded, decisions, strict=True)
@@ -111,6 +115,7 @@ def _decide(one: Bounded, decision: Decision, level: float, *, invalid: bool) ->
         needed_calls=needed,
         status=status,
         sentence=limit_sentence(limit, status, (low, one.estimate, high), one.calls, needed),
+        decides=one.decides,
     )
 
 
@@ -127,7 +132,7 @@ def _calls_to_decide(one: Bounded, low: float, high: float) -> int:
 def _overall(decided: Sequence[LimitVerdict], reasons: Sequence[str]) -> Status:
     if reasons:
         return "INVALID"
-    statuses = {one.status for one in decided}
+    statuses = {one.status for one in decided if one.decides or one.status == "FAIL"}
     return next((s for s in ("FAIL", "INCONCLUSIVE") if s in statuses), "PASS")
 
 
@@ -135,7 +140,7 @@ def _needed_s(decided: Sequence[LimitVerdict], measured: Measured) -> float | No
     growths = [
         one.needed_calls / one.calls
         for one in decided
-        if one.status == "INCONCLUSIVE" and one.needed_calls
+        if one.status == "INCONCLUSIVE" and one.decides and one.needed_calls
     ]
     return measured.seconds() * max(growths) if growths else None
 

@@ -16,6 +16,7 @@ import numpy as np
 from loadtests.judge.distributions import normal_quantile, t_quantile
 from loadtests.judge.likeness import degrees_in, deviations_of, long_run_variance
 from loadtests.judge.quantiles import Quantile
+from loadtests.judge.samples import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,30 @@ class Spread:
 
     variance: float
     degrees: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shocks:
+    """Deviations of a log ratio by unit of time, and their sum's variance were calls independent.
+
+    `alone` is inf where the sample carries no bound.
+    """
+
+    by_unit: Floats
+    alone: float
+
+    def distance(self, level: float) -> float:
+        """How far a bound lies from the log ratio; inf when not carried.
+
+        The variance is never below that of independent calls at random moments.
+        """
+        if not math.isfinite(self.alone):
+            return math.inf
+        variance = max(long_run_variance(self.by_unit), self.alone)
+        if not variance:
+            return 0.0
+        likeness = variance / self.alone if self.alone else math.inf
+        return math.sqrt(variance) * deviations_of(likeness, degrees_in(self.by_unit), level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +76,16 @@ class Ratio:
         """Lower bound that is too high with probability `level`; 0 when there is none."""
         down, up = _combined(self.subjects, _down, level), _combined(self.references, _up, level)
         return self.estimate * math.exp(-self._distance(down, up, level))
+
+    def shocks(self, side: str, level: float) -> tuple[Shocks, ...]:
+        """What each run adds to the log ratio second by second, for a bound on that side."""
+        own, other = (_up, _down) if side == "high" else (_down, _up)
+        deviations = normal_quantile(1.0 - level)
+        return tuple(
+            _shocks([(one, far(_alone(one), level) / deviations / len(runs))])
+            for runs, far in ((self.subjects, own), (self.references, other))
+            for one in runs
+        )
 
     def _distance(self, own: float, other: float, level: float) -> float:
         if not (math.isfinite(own) and math.isfinite(other)):
@@ -89,28 +124,30 @@ class PairedRatio:
         """The ratio itself."""
         return math.exp(_log(self.subject.estimate_ms) - _log(self.reference.estimate_ms))
 
+    @property
+    def spread(self) -> Spread | None:
+        """None: within one run there is no variation between runs."""
+        return None
+
     def high(self, level: float) -> float:
         """Upper bound that is too low with probability `level`; inf when not carried."""
-        up, down = _up(_alone(self.subject), level), _down(_alone(self.reference), level)
-        return self.estimate * math.exp(self._distance(up, down, level))
+        return self.estimate * math.exp(self._distance("high", level))
 
     def low(self, level: float) -> float:
         """Lower bound that is too high with probability `level`; 0 when there is none."""
-        down, up = _down(_alone(self.subject), level), _up(_alone(self.reference), level)
-        return self.estimate * math.exp(-self._distance(down, up, level))
+        return self.estimate * math.exp(-self._distance("low", level))
 
-    def _distance(self, own: float, other: float, level: float) -> float:
-        if not (math.isfinite(own) and math.isfinite(other)):
-            return math.inf
+    def shocks(self, side: str, level: float) -> tuple[Shocks, ...]:
+        """What both add to the log ratio second by second, for a bound on that side."""
+        own, other = (_up, _down) if side == "high" else (_down, _up)
         deviations = normal_quantile(1.0 - level)
-        step, other_step = own / deviations, other / deviations
-        difference = step * self.subject.residuals - other_step * self.reference.residuals
-        alone = step * step + other_step * other_step
-        variance = max(long_run_variance(difference), alone)
-        if not variance:
-            return 0.0
-        likeness = variance / alone if alone else math.inf
-        return math.sqrt(variance) * deviations_of(likeness, degrees_in(difference), level)
+        step = own(_alone(self.subject), level) / deviations
+        other_step = other(_alone(self.reference), level) / deviations
+        return (_shocks([(self.subject, step), (self.reference, -other_step)]),)
+
+    def _distance(self, side: str, level: float) -> float:
+        (found,) = self.shocks(side, level)
+        return found.distance(level)
 
 
 def together(subject: Quantile, reference: Quantile) -> PairedRatio:
@@ -151,6 +188,13 @@ def log_variance(quantile: Quantile) -> float:
     """The sampling variance of a log quantile, read off its 95% interval; inf when not carried."""
     width = _up(quantile, 0.025) + _down(quantile, 0.025)
     return (width / (2.0 * normal_quantile(0.975))) ** 2
+
+
+def _shocks(steps: Sequence[tuple[Quantile, float]]) -> Shocks:
+    alone = sum(step * step for _, step in steps)
+    if not math.isfinite(alone):
+        return Shocks(np.zeros(0), math.inf)
+    return Shocks(np.sum([step * one.residuals for one, step in steps], axis=0), alone)
 
 
 def _alone(quantile: Quantile) -> Quantile:

@@ -45,9 +45,15 @@ def run_sentence(
     if status == "INVALID":
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         return f"INVALID: {reasons[0]}{more}"
+    deciding = [one for one in limits if one.decides or one.status == "FAIL"]
     if status == "PASS":
-        return f"PASS: all {len(limits)} limits hold at {confidence:.0%} confidence."
-    named = [one for one in limits if one.status == status]
+        left = sum(one.status != "PASS" for one in limits if not one.decides)
+        return f"PASS: all {len(deciding)} limits hold at {confidence:.0%} confidence." + (
+            f" {left} of single access patterns against the baseline stay open, within it together."
+            if left
+            else ""
+        )
+    named = [one for one in deciding if one.status == status]
     text = " ".join(one.sentence for one in named[:SHOWN])
     more = f" And {len(named) - SHOWN} more." if len(named) > SHOWN else ""
     verb = "broken" if status == "FAIL" else "undecided"
@@ -56,7 +62,7 @@ def run_sentence(
         takes = f" About {needed_s:,.0f} measured seconds would decide."
         if needed_s > LONGEST_S:
             takes = " A figure so near its limit is not decided by a longer run."
-    return f"{status}: {len(named)} of {len(limits)} limits {verb}: {text}{more}{takes}"
+    return f"{status}: {len(named)} of {len(deciding)} limits {verb}: {text}{more}{takes}"
 
 
 def not_compared(name: str, refused: Sequence[str]) -> str:

@@ -54,7 +54,11 @@ def of_several(statuses: Iterable[Status]) -> Status:
 
 @dataclass(frozen=True, slots=True)
 class LimitVerdict:
-    """One limit of one series, decided. `low`, `high`, `limit` and `estimate` are in `unit`."""
+    """One limit of one series, decided. `low`, `high`, `limit` and `estimate` are in `unit`.
+
+    `decides` is false for a relative limit of a single pattern where one over all patterns is
+    judged: INCONCLUSIVE, it does not leave the run so.
+    """
 
     backend: str
     driver: str
@@ -70,6 +74,7 @@ class LimitVerdict:
     needed_calls: int | None
     status: Status
     sentence: str
+    decides: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ import pytest
 
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
-from loadtests.judge.comparison import Subject, compare_runs
+from loadtests.judge.comparison import Compared, Comparison, Subject, compare_runs
 from loadtests.judge.interleaved import compare_backends, compare_interleaved, subjects_of
+from loadtests.patterns import ALL_PATTERNS
 from tests.run_folders import MadeSeries, made_series, write_run
 
 STEADY = {"drift": 0.02, "rate_per_s": 200.0, "tail_share": 0.0}
@@ -24,7 +25,12 @@ def test_the_same_twice_is_within_what_is_allowed(tmp_path):
     a, b = steady(tmp_path / "a", seed=1), steady(tmp_path / "b", seed=2)
     found = compare_runs([a], [b], ALLOWED, 0.95)
     assert (found.status, found.exit_code) == ("PASS", 0)
-    assert len(found.rows) == 3 * 2 * 4
+    wholes = [row for row in found.rows if row.pattern == ALL_PATTERNS]
+    assert [(row.percentile, row.outcome) for row in wholes] == [
+        ("p50", "WITHIN"),
+        ("p99", "WITHIN"),
+    ] * 2
+    assert len(found.rows) == 3 * 2 * 4 + len(wholes)
     for row in found.rows:
         if row.percentile == "p50":
             assert row.low < 1 < row.high
@@ -48,10 +54,32 @@ def test_certainly_slower_but_within_what_is_allowed_passes(tmp_path):
     a = steady(tmp_path / "a", seed=1)
     b = steady(tmp_path / "b", seed=2, slower=0, by=1.05)
     found = compare_runs([a], [b], Relative(p50=0.3, p99=0.5), 0.95)
-    row = found.rows[0]
-    assert (row.pattern, row.percentile, row.outcome) == ("cart.get", "p50", "WITHIN")
+    row = next(row for row in found.rows if row.pattern == "cart.get")
+    assert (row.percentile, row.outcome) == ("p50", "WITHIN")
     assert row.low > 1
     assert found.status == "PASS"
+
+
+def row(pattern, outcome):
+    return Compared("x", "x", pattern, "response_time", "p99", 1, 1, 1.0, 0.9, 1.1, 9, 9, outcome)
+
+
+@pytest.mark.parametrize(
+    ("rows", "status", "left_open"),
+    [
+        ([row("cart.get", "WITHIN"), row("cart.add", "UNDECIDED")], "INCONCLUSIVE", 1),
+        ([row(ALL_PATTERNS, "WITHIN"), row("cart.add", "UNDECIDED")], "PASS", 1),
+        ([row(ALL_PATTERNS, "WITHIN"), row("cart.add", "SLOWER")], "FAIL", 0),
+        ([row(ALL_PATTERNS, "SLOWER"), row("cart.add", "WITHIN")], "FAIL", 0),
+        ([row(ALL_PATTERNS, "UNDECIDED"), row("cart.add", "WITHIN")], "INCONCLUSIVE", 0),
+        ([row("cart.get", ""), row("cart.add", "WITHIN")], "PASS", 0),
+        ([row("cart.get", "")], "INCONCLUSIVE", 0),
+    ],
+)
+def test_all_patterns_together_decide_where_single_ones_cannot(rows, status, left_open):
+    found = Comparison(tuple(rows))
+    assert found.status == status
+    assert len(found.open_rows) == left_open
 
 
 def test_too_few_calls_cannot_tell(tmp_path):
@@ -116,41 +144,3 @@ def test_two_drivers_side_by_side(tmp_path):
     assert found.status == "FAIL"
     with pytest.raises(ResultsError, match="no access pattern"):
         compare_interleaved(run, boto3, Subject("postgres", "psycopg"), ALLOWED, 0.95)
-
-
-def in_turns(seconds, subjects, start=3):
-    return [
-        {"subject": subjects[second % 2], "start_s": start + second, "end_s": start + second + 1}
-        for second in range(seconds)
-    ]
-
-
-def test_blocks_in_turns_are_paired(tmp_path):
-    drifting = {"drift": 0.1, "memory": 0.97, "rate_per_s": 100.0}
-    series = [
-        MadeSeries(driver="wire", **drifting),
-        MadeSeries(driver="boto3", median_ms=2.6, **drifting),
-    ]
-    config = {"blocks": in_turns(80, ("dynamodb/wire", "dynamodb/boto3"))}
-    run = write_run(tmp_path / "run", series=series, seconds=80, config=config)
-    boto3, wire = subjects_of(run)
-    row = compare_interleaved(run, boto3, wire, ALLOWED, 0.95).rows[0]
-    assert row.subject_calls == pytest.approx(40 * 100, rel=0.1)
-    assert row.low < 1.3 < row.high
-
-
-@pytest.mark.parametrize(
-    "blocks",
-    [
-        "all",
-        [{"subject": "dynamodb/wire", "start_s": 3}],
-        [{"subject": "dynamodb/wire", "start_s": 9, "end_s": 3}],
-        [{"subject": "dynamodb/wire", "start_s": float("inf"), "end_s": 3}],
-        [7],
-    ],
-)
-def test_a_block_map_that_cannot_be_meant_is_refused(tmp_path, blocks):
-    run = write_run(tmp_path / "run", series=made_series(["cart.get"]), seconds=12)
-    info = run.info.model_copy(update={"config": {"blocks": blocks}})
-    with pytest.raises(ResultsError, match=r"run\.json: field config\.blocks\.0"):
-        compare_backends(replace(run, info=info))

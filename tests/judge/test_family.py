@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.judge.family import broken_limits
+from loadtests.judge.family import broken_limits, wholes_first
 
 
 def holm(p_values, alpha):
@@ -12,6 +12,18 @@ def holm(p_values, alpha):
     rejected = set()
     for step, i in enumerate(order):
         if p_values[i] > alpha / (len(p_values) - step):
+            break
+        rejected.add(i)
+    return rejected
+
+
+def weighted_holm(p_values, weights, alpha):
+    """The textbook procedure: smallest p over weight first, against the weights still left."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i] / weights[i])
+    rejected = set()
+    for step, i in enumerate(order):
+        left = sum(weights[j] for j in order[step:])
+        if p_values[i] > alpha * weights[i] / left:
             break
         rejected.add(i)
     return rejected
@@ -29,6 +41,27 @@ p_values = st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=30)
 def test_the_same_as_holm(ps, alpha):
     found = broken_limits([low_of(p) for p in ps], [0.0] * len(ps), alpha)
     assert {i for i, one in enumerate(found) if one.broken} == holm(ps, alpha)
+
+
+weighted = st.lists(st.tuples(st.floats(1e-6, 1.0), st.floats(0.1, 10.0)), min_size=1, max_size=20)
+
+
+@given(weighted, st.sampled_from([0.01, 0.05, 0.2]))
+def test_the_same_as_weighted_holm(pairs, alpha):
+    ps, weights = [p for p, _ in pairs], [w for _, w in pairs]
+    found = broken_limits([low_of(p) for p in ps], [0.0] * len(ps), alpha, weights)
+    assert {i for i, one in enumerate(found) if one.broken} == weighted_holm(ps, weights, alpha)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_all_patterns_together_get_half_of_the_error(whole):
+    weights = wholes_first(whole)
+    few = sum(w for w, one in zip(weights, whole, strict=True) if one)
+    if 0 < sum(whole) < len(whole):
+        assert abs(few - 0.5) < 1e-9
+        assert abs(sum(weights) - 1.0) < 1e-9
+    else:
+        assert set(weights) == {1.0}
 
 
 @given(p_values)

@@ -8,6 +8,7 @@ from loadtests.errors import ConfigError, ResultsError
 from loadtests.judge.baseline import Baseline
 from loadtests.judge.judging import judge_run, store_verdict
 from loadtests.measure.results import read_run, write_info
+from loadtests.patterns import ALL_PATTERNS
 from tests.run_folders import MadeSeries, made_series, write_run
 
 CART_GET = MadeSeries(rate_per_s=150.0, median_ms=3.0)
@@ -147,6 +148,48 @@ def test_slower_than_the_baseline_fails_by_name_although_the_promise_holds(tmp_p
     unchanged = write_run(tmp_path / "same", series=made_series(**steady), seconds=40, seed=3)
     again = judge_run(unchanged, Slo(), Gate(), Baseline("main", (base,)))
     assert "FAIL" not in {one.status for one in again.limits}
+
+
+def against_baseline(tmp_path, factor):
+    """A run whose DynamoDB takes `factor` as long as in its baseline of three runs."""
+    calm = {"drift": 0.03, "tail_share": 0.0, "rate_per_s": 25.0}
+
+    def made(name, seed, by=1.0):
+        series = [
+            replace(one, median_ms=one.median_ms * (by if one.backend == "dynamodb" else 1.0))
+            for one in made_series(**calm)
+        ]
+        return write_run(tmp_path / name, series=series, seconds=90, seed=seed)
+
+    base = tuple(made(f"base{seed}", seed) for seed in (1, 2, 3))
+    slo = Slo(p99_ms=100.0, error_rate=None)
+    return judge_run(made("run", 9, factor), slo, Gate(), Baseline("main", base))
+
+
+def test_single_patterns_left_open_do_not_leave_the_run_open(tmp_path):
+    verdict = against_baseline(tmp_path, 1.0)
+    ratios = [one for one in verdict.limits if one.unit == "ratio"]
+    single = [one for one in ratios if one.pattern != ALL_PATTERNS]
+    assert verdict.status == "PASS"
+    assert all(one.status == "PASS" for one in ratios if one.pattern == ALL_PATTERNS)
+    assert not any(one.decides for one in single)
+    left = [one for one in single if one.status == "INCONCLUSIVE"]
+    assert left
+    assert f"{len(left)} of single access patterns against the baseline stay open" in (
+        verdict.sentence
+    )
+    assert f"all {len(verdict.limits) - len(single)} limits hold" in verdict.sentence
+
+
+def test_what_hits_every_pattern_is_found_over_all_of_them(tmp_path):
+    verdict = against_baseline(tmp_path, 1.3)
+    failed = {
+        (one.backend, one.statistic)
+        for one in verdict.limits
+        if one.status == "FAIL" and one.pattern == ALL_PATTERNS
+    }
+    assert verdict.status == "FAIL"
+    assert failed == {("dynamodb", "p50_ratio"), ("dynamodb", "p99_ratio")}
 
 
 def test_a_baseline_from_elsewhere_is_refused_naming_the_fields(tmp_path):
