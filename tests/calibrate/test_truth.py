@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtests.calibrate.memory import OTHER
 from loadtests.calibrate.truth import Truth, open_loop_response_ns
 from loadtests.patterns import PATTERNS
 
@@ -53,3 +54,56 @@ def test_truth_is_cut_by_arrival_and_by_pattern():
     assert truth.between(20, 40).windows == ((1, 2),)
     assert truth.error_ns.tolist() == [1, 2, 3, 4]
     assert truth.histogram().quantile_ns(0.5) == 7
+
+
+@st.composite
+def served(draw):
+    """Calls as a server records them, in the order it answers them, and its freezes."""
+    windows = draw(window_lists())
+    delay = draw(st.integers(0, 50))
+    calls = draw(
+        st.lists(
+            # pattern, arrival, and how long after its moment the answer was in the socket: never
+            # before it but for the few units by which a server may spin too short
+            st.tuples(st.sampled_from([0, 3, OTHER]), st.integers(0, 1_100), st.integers(-3, 60)),
+            max_size=30,
+            unique_by=lambda call: call[1],
+        )
+    )
+    return windows, delay, calls
+
+
+def moment(arrival: int, delay: int, windows: list[tuple[int, int]]) -> int:
+    """When an answer is due by the script, looked for window by window."""
+    due = arrival + delay
+    for begin, end in windows:
+        if begin <= due < end:
+            return end
+    return due
+
+
+@given(served(), st.randoms())
+def test_lag_is_what_a_call_took_beyond_its_moment(made, order):
+    windows, delay, calls = made
+    rows = [(code, arrival, moment(arrival, delay, windows) + lag) for code, arrival, lag in calls]
+    order.shuffle(rows)  # answered in any order
+    code, arrival, done = np.array(rows, np.int64).reshape(-1, 3).T
+    truth = Truth(code, arrival, arrival, done, tuple(windows))
+    expected = [
+        max(0, lag) for code, _, lag in sorted(calls, key=lambda call: call[1]) if code != OTHER
+    ]
+    assert truth.lag_ns(delay).tolist() == expected
+
+
+@given(st.integers(1, 40), st.integers(1, 9))
+def test_after_a_thaw_each_call_waits_for_those_before_it(held, each):
+    """A server that answers its queue one by one, `each` units a call."""
+    arrival = np.arange(100, 100 + held)
+    done = 500 + each * np.arange(1, held + 1)
+    truth = Truth(np.zeros(held, np.int64), arrival, arrival, done, ((90, 500),))
+    assert truth.lag_ns(2).tolist() == [each * place for place in range(1, held + 1)]
+    # and before the freeze there is none
+    early = Truth(
+        np.zeros(1, np.int64), np.array([10]), np.array([12]), np.array([12]), ((90, 500),)
+    )
+    assert early.lag_ns(2).tolist() == [0]
