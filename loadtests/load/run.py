@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import gevent
 import numpy as np
 
+from loadtests.load.lag import CAN_SAMPLE, LagSampler
 from loadtests.load.lane import Lane
 from loadtests.load.link import ScribeLink
 from loadtests.load.ticker import BEAT_NS, Ticker
@@ -57,6 +58,7 @@ class LoadRun:
         warm_up_s: float,
         clock: Callable[[], int] = time.monotonic_ns,
         timer: Callable[[Callable[[], None]], Timer] = open_timer,
+        sample_lag: bool = CAN_SAMPLE,
     ) -> None:
         self.recorder = Recorder()
         self.lanes: list[Clocked] = []
@@ -75,6 +77,7 @@ class LoadRun:
             clock=clock,
             timer=timer,
         )
+        self._sampler = LagSampler(clock=clock, timer=timer) if sample_lag else None
         self._origin_ns = 0
         self._closed_ns = 0
         self._index = -1
@@ -98,11 +101,13 @@ class LoadRun:
         for clocked in self.lanes:
             clocked.lane.start(self._origin_ns)
         self._ticker.start(self._origin_ns)
+        if self._sampler:
+            self._sampler.start(self._origin_ns)
 
     def finish(self) -> None:
         """Stop offering, let calls end for a moment, count the rest at their age, close."""
         if self.state == "new":
-            self._ticker.stop()
+            self._stop_timers()
         if self.state != "running":
             return
         self.state = "finishing"
@@ -113,16 +118,21 @@ class LoadRun:
         with gevent.Timeout(DRAIN_S, False):
             while any(self._unfinished()):
                 gevent.sleep(0.005)
+        self._stop_timers()  # what counting up costs is nobody's lag
         now = self._clock()
         for clocked in self.lanes:
             self._censor(clocked, now)
-        self._ticker.stop()
         self._drain()
         self._close_second()
         self._probe.close()
         if self._frozen:
             gc.unfreeze()
         self.state = "finished"
+
+    def _stop_timers(self) -> None:
+        self._ticker.stop()
+        if self._sampler:
+            self._sampler.stop()
 
     def _tell_clock(self, end_ns: int | None = None) -> None:
         """Where time 0 and the last arrival lie on this machine's monotonic clock."""
@@ -156,6 +166,7 @@ class LoadRun:
 
     def _close_second(self) -> None:
         now = self._clock()
+        lag = self._sampler.read() if self._sampler else b""
         lateness: array[int] = array("q")
         tallies = [clocked.lane.read_tally() for clocked in self.lanes]
         for tally in tallies:
@@ -187,8 +198,9 @@ class LoadRun:
             "start_s": start_s,
             "length_s": length_s,
             "row": row,
+            "sizes": [len(lateness), len(lag) // lateness.itemsize],
         }
-        self._link.send(header, lateness.tobytes())
+        self._link.send(header, lateness.tobytes() + lag)
         self.invalid_responses = 0
         self._closed_ns = now
         if not self._frozen and now > self.measure_from_ns - FREEZE_BEFORE_NS - 1_000_000_000:

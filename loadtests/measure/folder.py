@@ -10,7 +10,7 @@ from loadtests.measure import hlog
 from loadtests.measure.health import HealthLog, HealthRow
 from loadtests.measure.merger import Merged
 from loadtests.measure.results import RunInfo, SeriesInfo, Validity, write_info
-from loadtests.measure.validity import Signal, signals_as_data
+from loadtests.measure.signals import Signal, signals_as_data
 
 LATEST: Final = "latest"  # the newest run folder; after a gate, its load run
 LATEST_MICRO: Final = "latest-micro"  # the newest with micro-benchmarks

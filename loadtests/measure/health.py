@@ -16,6 +16,7 @@ from typing import Any, Final, TextIO
 
 STALL_NS: Final = 5_000_000  # half of single-digit milliseconds
 _PRESSURES: Final = ("cpu", "memory", "io")
+_SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +48,40 @@ class HealthRow:
     pressure_cpu: float | None = None  # share of time some task waited for a CPU
     pressure_memory: float | None = None
     pressure_io: float | None = None
+    read_lag_p50_ms: float | None = None  # how long an answer would have waited for the loop
+    read_lag_p99_ms: float | None = None
+    read_lag_max_ms: float | None = None
+    cpu_wait: float | None = None  # share of time runnable and not running
 
 
 COLUMNS: Final = tuple(field.name for field in fields(HealthRow))
 
 
+def read_cpu_wait_ns() -> int | None:
+    """How long this thread has been ready to run while others ran; None where it is not told.
+
+    Linux's run-queue delay: /proc/thread-self/schedstat has time run, time waited (both ns) and
+    time slices.
+    """
+    try:
+        _, waited_ns, slices = _SCHEDSTAT.read_bytes().split()
+        return int(waited_ns) if int(slices) else None  # a kernel that does not count reads 0 0 0
+    except (OSError, ValueError):
+        return None
+
+
 class ProcessProbe:
-    """Loop lag, GC pauses and CPU of this process, read once a second."""
+    """Loop lag, GC pauses, CPU of this process and its wait for one, read once a second."""
 
     def __init__(
         self,
         clock: Callable[[], int] = time.monotonic_ns,
         cpu_clock: Callable[[], int] = time.process_time_ns,
+        cpu_wait: Callable[[], int | None] = read_cpu_wait_ns,
     ) -> None:
         self._clock = clock
         self._cpu_clock = cpu_clock
+        self._cpu_wait = cpu_wait
         self._gc_began = 0
         self._lag_max = self._stalled = 0
         self._reset()
@@ -84,7 +104,7 @@ class ProcessProbe:
     def read(self) -> dict[str, Any]:
         """This second's figures under `HealthRow`'s names."""
         span = max(1, self._clock() - self._since)
-        figures = {
+        figures: dict[str, Any] = {
             "loop_lag_max_ms": self._lag_max / 1e6,
             "loop_stalled_ms": self._stalled / 1e6,
             "gc_pauses": self._pauses,
@@ -92,12 +112,18 @@ class ProcessProbe:
             "gc_pause_max_ms": self._pause_max / 1e6,
             "process_cpu": (self._cpu_clock() - self._cpu_since) / span,
         }
+        before = self._waited_since
         self._reset()
+        now = self._waited_since
+        figures["cpu_wait"] = None
+        if before is not None and now is not None and now >= before:
+            figures["cpu_wait"] = (now - before) / span
         return figures
 
     def _reset(self) -> None:
         self._since = self._clock()
         self._cpu_since = self._cpu_clock()
+        self._waited_since = self._cpu_wait()
         self._lag_max = self._stalled = 0
         self._pauses = self._paused = self._pause_max = 0
 

@@ -15,15 +15,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-import numpy as np
 import orjson
 
 from loadtests.measure import hlog
 from loadtests.measure.columns import Columns
+from loadtests.measure.evidence import Evidence
 from loadtests.measure.folder import RunFolderWriter
 from loadtests.measure.frames import unpack
 from loadtests.measure.health import HealthRow, HostProbe
-from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.locust_copy import for_locust
 from loadtests.measure.merger import (
     Merged,
@@ -32,8 +31,11 @@ from loadtests.measure.merger import (
     part_from_message,
     part_to_message,
 )
-from loadtests.measure.results import Key, RunInfo, summarise
-from loadtests.measure.validity import Evidence, Signal, judge_validity
+from loadtests.measure.own_time import OwnTimes, own_times, row_figures, times_of
+from loadtests.measure.results import Key, RunInfo, SeriesInfo, Validity
+from loadtests.measure.signals import Signal
+from loadtests.measure.step_evidence import StepEvidence
+from loadtests.measure.validity import judge_validity
 
 
 class Relay:
@@ -50,14 +52,15 @@ class Relay:
 
     def close(self, header: dict[str, Any], payload: bytes) -> None:
         """The interval is over."""
-        lateness = Sparse.of(np.frombuffer(payload, np.int64))
+        own = own_times(header["sizes"], payload)
         parts = self._columns.parts()
         message = {
             **header,
             "kind": "interval",
             "parts": [part_to_message(part) for part in parts],
-            "row": _with_lateness(header["row"], lateness, self._host),
-            "lateness": hlog.encode(lateness),
+            "row": {**header["row"], **self._host.read(), **row_figures(own)},
+            "lateness": hlog.encode(own.lateness),
+            "read_lag": hlog.encode(own.read_lag),
             "mirror": for_locust(parts),
         }
         _say(self._out, message)
@@ -69,7 +72,9 @@ class Writer:
     def __init__(self, header: dict[str, Any], out: TextIO, host: HostProbe) -> None:
         self._out = out
         self._host = host
-        self._merger = Merger(header["sources"])
+        self._sources: list[str] = header["sources"]
+        self._merger = Merger(self._sources)
+        self._steps: StepEvidence | None = None
         self._evidence = Evidence(rate_per_s=header["rate_per_s"])
         info = RunInfo.model_validate(header["info"])
         self._folder = RunFolderWriter(Path(header["path"]), info, header["started_at_s"])
@@ -84,59 +89,76 @@ class Writer:
 
     def close(self, header: dict[str, Any], payload: bytes) -> None:
         """An interval of this process is over."""
-        lateness = Sparse.of(np.frombuffer(payload, np.int64))
-        row = _with_lateness(header["row"], lateness, self._host)
-        self._add_pending(header["index"])
-        self._take(header, HealthRow(**row), lateness)
+        own = own_times(header["sizes"], payload)
+        row = {**header["row"], **self._host.read(), **row_figures(own)}
+        parts = self._add_pending(header["index"])
+        self._take(header, HealthRow(**row), own, parts)
 
     def interval(self, header: dict[str, Any]) -> None:
         """A worker's interval, by way of the master; one that makes no sense loses the worker."""
         try:
             parts = [part_from_message(message) for message in header["parts"]]
-            row, lateness = HealthRow(**header["row"]), hlog.decode(header["lateness"])
+            row = HealthRow(**header["row"])
+            own = OwnTimes(hlog.decode(header["lateness"]), hlog.decode(header["read_lag"]))
         except (KeyError, TypeError, ValueError):
             self.lose(str(header.get("source", "a worker")))
             return
         for part in parts:
             self._merger.add(header["index"], part)
-        self._take(header, row, lateness)
+        self._take(header, row, own, parts)
 
     def lose(self, worker: str) -> None:
         """A worker is gone; its calls stay, and the run says so."""
         self._evidence.lost.append(worker)
+        if self._steps:
+            self._steps.lose(worker, self._folder.info.duration_s)
         self._write(self._merger.lose(worker))
 
     def update(self, facts: dict[str, Any]) -> None:
-        """More for run.json."""
+        """More for run.json; `steps` make it a capacity run."""
         self._folder.update(facts)
+        if "steps" in facts:
+            self._steps = StepEvidence(self._folder.info.steps, self._sources)
 
     def finish(self, state: str) -> None:
         """Write the rest and the final run.json."""
         self._add_pending(self._index)
         self._write(self._merger.finish())
-        signals, validity = judge_validity(self._evidence)
-        self._folder.finish(state, self._merger.summaries(), signals, validity)
+        summaries = self._merger.summaries()
+        signals, validity = self._judge(summaries)
+        self._folder.finish(state, summaries, signals, validity)
 
-    def _add_pending(self, index: int) -> None:
+    def _judge(self, summaries: list[SeriesInfo]) -> tuple[list[Signal], Validity]:
+        if not self._steps:
+            return judge_validity(self._evidence, summaries)
+        self._folder.info.steps = self._steps.infos()
+        return self._steps.judge()
+
+    def _add_pending(self, index: int) -> list[Part]:
         # only the close tells the number: a process that stood still skips some
         parts = self._columns.parts()
         for part in parts:
             self._merger.add(index, part)
         self._own += parts
         self._index = index + 1
+        return parts
 
-    def _take(self, header: dict[str, Any], row: HealthRow, lateness: Sparse) -> None:
+    def _take(
+        self, header: dict[str, Any], row: HealthRow, own: OwnTimes, parts: list[Part]
+    ) -> None:
         self._folder.add_health(row)
         self._last_row[row.worker] = {
             "cpu": row.process_cpu,
             "lateness_p99_ms": row.lateness_p99_ms,
+            "read_lag_p99_ms": row.read_lag_p99_ms,
             "loop_lag_max_ms": row.loop_lag_max_ms,
             "free_users_min": row.free_users_min,
             "behind_ms": row.behind_ms,
         }
         if not row.warm_up:
-            self._evidence.rows.setdefault(row.worker, []).append(row)
-            self._evidence.lateness.setdefault(row.worker, Histogram()).add(lateness)
+            self._evidence.add(row, own.lateness, own.read_lag)
+            if self._steps:
+                self._steps.add(row, own, parts)
         closed = self._merger.close(
             header["index"], header["source"], header["start_s"], header["length_s"]
         )
@@ -145,8 +167,8 @@ class Writer:
     def _write(self, intervals: Iterable[Merged]) -> None:
         for merged in intervals:
             summaries = self._merger.summaries()
-            signals, validity = judge_validity(self._evidence)
-            warming_up = not self._evidence.rows
+            signals, validity = self._judge(summaries)
+            warming_up = not (self._steps.begun if self._steps else self._evidence.workers)
             if warming_up:
                 signals = []
             self._folder.add(merged, summaries, signals, None if warming_up else validity)
@@ -170,9 +192,7 @@ def _last_second(merged: Merged) -> list[dict[str, Any]]:
         key = Key.parse(line.tag)
         if key.metric != "response_time":
             continue
-        histogram = Histogram()
-        histogram.add(line.counts)
-        times = summarise(histogram)
+        times = times_of(line.counts)
         figures.append(
             {
                 "backend": key.backend,
@@ -189,19 +209,6 @@ def _last_second(merged: Merged) -> list[dict[str, Any]]:
 def _plain(signal_: Signal) -> dict[str, Any]:
     figure = {"value": signal_.value, "unit": signal_.unit, "limit": signal_.limit}
     return {"name": signal_.name, "text": signal_.text, "ok": signal_.ok, **figure}
-
-
-def _with_lateness(row: dict[str, Any], lateness: Sparse, host: HostProbe) -> dict[str, Any]:
-    histogram = Histogram()
-    histogram.add(lateness)
-    times = summarise(histogram)
-    return {
-        **row,
-        **host.read(),
-        "lateness_p50_ms": times.p50 if times else None,
-        "lateness_p99_ms": times.p99 if times else None,
-        "lateness_max_ms": times.max if times else None,
-    }
 
 
 def _say(out: TextIO, message: dict[str, Any]) -> None:

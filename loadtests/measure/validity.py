@@ -9,93 +9,72 @@ the limits.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-from loadtests.measure.health import HealthRow
-from loadtests.measure.histogram import Histogram, lowest_value_ns
-from loadtests.measure.results import Reason, Validity
+from loadtests.measure.delay_rules import (
+    LATE_NS,
+    OWN_LIMITS_MS,
+    TAIL_LIMIT,
+    Allowance,
+    delay_signals,
+)
+from loadtests.measure.evidence import Evidence, Watched
+from loadtests.measure.results import Reason, SeriesInfo, Validity
+from loadtests.measure.signals import Signal, signals_as_data
+
+__all__ = [
+    "LATENESS_P50_LIMIT_MS", "LATENESS_P99_LIMIT_MS", "LATE_NS", "STEAL_LIMIT", "TAIL_LIMIT",
+    "Evidence", "Signal", "judge_validity", "signals_as_data",
+]  # fmt: skip
 
 CPU_LIMIT: Final = 0.90
-LATENESS_P50_LIMIT_MS: Final = 0.5
-LATENESS_P99_LIMIT_MS: Final = 2.0
-TAIL_LIMIT: Final = 0.0025  # a quarter of the 1% beyond p99
-LATE_NS: Final = 5_000_000
+CPU_WAIT_LIMIT: Final = 0.10
+LATENESS_P50_LIMIT_MS: Final = OWN_LIMITS_MS["p50"]
+LATENESS_P99_LIMIT_MS: Final = OWN_LIMITS_MS["p99"]
 QUEUED_LIMIT: Final = 0.001
 PROMISE_S: Final = 0.010  # a database that keeps its promise frees a user this fast
 STEAL_LIMIT: Final = 0.10
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """One thing watched: what was found against its limit. `limit` None means only informative."""
+def judge_validity(
+    evidence: Evidence, series: Sequence[SeriesInfo] = ()
+) -> tuple[list[Signal], Validity]:
+    """Every signal, worst worker of each, and whether the run counts.
 
-    name: str
-    text: str
-    value: float | None
-    unit: str
-    limit: float | None
-    ok: bool
-    worker: str = ""
-    remedy: str = ""
-
-
-@dataclass(slots=True)
-class Evidence:
-    """All that validity is judged on: measured seconds only, by worker."""
-
-    rows: dict[str, list[HealthRow]] = field(default_factory=dict)
-    lateness: dict[str, Histogram] = field(default_factory=dict)
-    rate_per_s: dict[str, float] = field(default_factory=dict)  # each worker's share, all lanes
-    lost: list[str] = field(default_factory=list)
-
-
-def judge_validity(evidence: Evidence) -> tuple[list[Signal], Validity]:
-    """Every signal, worst worker of each, and whether the run counts."""
-    signals = [
-        *_lost(evidence),
-        _worst(evidence, _cpu),
-        _worst(evidence, _late_arrivals),
-        _worst(evidence, _lateness(0.5, LATENESS_P50_LIMIT_MS)),
-        _worst(evidence, _lateness(0.99, LATENESS_P99_LIMIT_MS)),
-        _worst(evidence, _stalled),
-        _worst(evidence, _users),
-        _worst(evidence, _steal),
-        _worst(evidence, _gc),
-        _worst(evidence, _pressure),
-        _worst(evidence, _invalid_responses),
+    `series` is what was measured: a slow database is allowed a slower generator.
+    """
+    allowance = Allowance(series)
+    every = [
+        signal
+        for worker, watched in evidence.workers.items()
+        for signal in (
+            _cpu(worker, watched, len(evidence.workers)),
+            *delay_signals(worker, watched, allowance),
+            _cpu_wait(worker, watched),
+            _users(worker, watched, evidence),
+            *_machine(worker, watched),
+            _gc(worker, watched),
+            _invalid_responses(worker, watched),
+        )
     ]
-    found = [signal for signal in signals if signal is not None]
+    names = dict.fromkeys(signal.name for signal in every)
+    found = [*_lost(evidence), *(_worst(s for s in every if s.name == name) for name in names)]
     reasons = [Reason(rule=s.name, found=s.text, remedy=s.remedy) for s in found if not s.ok]
     return found, Validity(valid=not reasons, reasons=reasons)
 
 
-def signals_as_data(signals: Sequence[Signal]) -> list[dict[str, Any]]:
-    """For run.json: health.signals."""
-    return [
-        {"name": s.name, "text": s.text, "value": s.value, "unit": s.unit, "limit": s.limit}
-        | {"ok": s.ok}
-        for s in signals
-    ]
-
-
-Rule = Callable[[str, Evidence], Signal | None]
-
-
-def _worst(evidence: Evidence, rule: Rule) -> Signal | None:
-    signals = [signal for worker in evidence.rows if (signal := rule(worker, evidence))]
-    return max(signals, key=lambda s: (not s.ok, s.value or 0.0), default=None)
+def _worst(signals: Iterable[Signal]) -> Signal:
+    return max(signals, key=lambda s: (not s.ok, s.value or 0.0))
 
 
 def _lost(evidence: Evidence) -> list[Signal]:
-    if not evidence.rows:
+    if not evidence.workers:
         text = "No second of the run was measured: it ended within its warm-up."
         remedy = "Run longer (--run-time) or shorten --warm-up."
         return [Signal("measured seconds", text, 0, "s", 1, False, "", remedy)]
-    if not any(map(_saw_a_call, itertools.chain.from_iterable(evidence.rows.values()))):
+    if not any(watched.saw_a_call for watched in evidence.workers.values()):
         text = "Not one call was due in the measured part of the run."
         remedy = "Run longer (--run-time) or raise --rate."
         return [Signal("measured calls", text, 0, "calls", 1, False, "", remedy)]
@@ -106,14 +85,9 @@ def _lost(evidence: Evidence) -> list[Signal]:
     ]  # fmt: skip
 
 
-def _saw_a_call(row: HealthRow) -> bool:
-    # a call that waits or hangs is the database's doing and counts
-    return row.offered > 0 or row.in_flight > 0 or row.behind_ms > 0
-
-
-def _cpu(worker: str, evidence: Evidence) -> Signal:
-    used = _mean(evidence.rows[worker], lambda row: row.process_cpu)
-    processes = len(evidence.rows) * max(2, math.ceil(used / 0.5))
+def _cpu(worker: str, watched: Watched, workers: int) -> Signal:
+    used = watched.process_cpu.value or 0.0
+    processes = workers * max(2, math.ceil(used / 0.5))
     return Signal(
         "generator CPU",
         f"{worker} used {used:.0%} of a core.",
@@ -126,70 +100,28 @@ def _cpu(worker: str, evidence: Evidence) -> Signal:
     )
 
 
-def _late_arrivals(worker: str, evidence: Evidence) -> Signal | None:
-    lateness = evidence.lateness.get(worker)
-    if lateness is None or not lateness.total:
-        return None
-    counted = lateness.sparse()
-    late = int(counted.counts[lowest_value_ns(counted.index) > LATE_NS].sum())
-    share = late / lateness.total
+def _cpu_wait(worker: str, watched: Watched) -> Signal:
+    share = watched.cpu_wait.value
+    if share is None:
+        text = f"{worker}'s system does not tell how long a process waits for a CPU."
+        return Signal("wait for a CPU", text, None, "% of the time", None, True, worker)
     return Signal(
-        "late arrivals",
-        f"{worker} handed over {share:.2%} of the arrivals more than 5 ms late,"
-        " though users were free.",
+        "wait for a CPU",
+        f"{worker} was ready to run and not let run {share:.1%} of the time.",
         share * 100,
-        "%",
-        TAIL_LIMIT * 100,
-        share <= TAIL_LIMIT,
+        "% of the time",
+        CPU_WAIT_LIMIT * 100,
+        share <= CPU_WAIT_LIMIT,
         worker,
-        "Give the generator a core of its own, lower --rate or add --processes.",
+        "Stop what else uses the generator's machine, or give the generator a core of its own.",
     )
 
 
-def _lateness(quantile: float, limit_ms: float) -> Rule:
-    def rule(worker: str, evidence: Evidence) -> Signal | None:
-        lateness = evidence.lateness.get(worker)
-        if lateness is None or not lateness.total:
-            return None
-        value = lateness.quantile_ns(quantile) / 1e6
-        name = f"lateness p{quantile * 100:g}"
-        return Signal(
-            name,
-            f"{worker}'s {name} was {value:.2f} ms: arrivals waited, though users were free.",
-            value,
-            "ms",
-            limit_ms,
-            value <= limit_ms,
-            worker,
-            "Give the generator a core of its own, lower --rate or add --processes.",
-        )
-
-    return rule
-
-
-def _stalled(worker: str, evidence: Evidence) -> Signal:
-    rows = evidence.rows[worker]
-    stalled_ms = sum(row.loop_stalled_ms for row in rows)
-    share = stalled_ms / max(1.0, sum(row.length_s for row in rows) * 1e3)
-    return Signal(
-        "stalled loop",
-        f"{worker}'s event loop stood still for {stalled_ms:.0f} ms, {share:.2%} of the run.",
-        share * 100,
-        "%",
-        TAIL_LIMIT * 100,
-        share <= TAIL_LIMIT,
-        worker,
-        "Keep other work off the generator's machine and out of its process, then repeat the run.",
-    )
-
-
-def _users(worker: str, evidence: Evidence) -> Signal:
-    rows = evidence.rows[worker]
-    offered = max(1, sum(row.offered for row in rows))
-    queued = sum(row.queued for row in rows) / offered
-    users = min(row.users for row in rows)
+def _users(worker: str, watched: Watched, evidence: Evidence) -> Signal:
+    queued = watched.queued / max(1, watched.offered)
+    users = watched.users_min or 0
     needed = math.ceil(2 * evidence.rate_per_s.get(worker, 0.0) * PROMISE_S)
-    waited = queued > QUEUED_LIMIT or max(row.behind_ms for row in rows) > 1_000
+    waited = queued > QUEUED_LIMIT or watched.behind_max_ms > 1_000
     return Signal(
         "free users",
         f"{queued:.2%} of {worker}'s arrivals found all {users} users busy"
@@ -199,47 +131,35 @@ def _users(worker: str, evidence: Evidence) -> Signal:
         QUEUED_LIMIT * 100 if users < needed else None,
         users >= needed or not waited,
         worker,
-        f"Raise --users to {needed * len(evidence.rows)} or more, or lower --rate.",
+        f"Raise --users to {needed * len(evidence.workers)} or more, or lower --rate.",
     )
 
 
-def _steal(worker: str, evidence: Evidence) -> Signal | None:
-    values = [row.host_steal for row in evidence.rows[worker] if row.host_steal is not None]
-    if not values:
-        return None
-    share = sum(values) / len(values)
-    return Signal(
-        "stolen CPU",
-        f"The hypervisor kept {share:.1%} of the CPU from {worker}'s machine.",
-        share * 100,
-        "%",
-        STEAL_LIMIT * 100,
-        share <= STEAL_LIMIT,
-        worker,
-        "Repeat on a quieter or dedicated machine.",
-    )
+def _machine(worker: str, watched: Watched) -> Iterator[Signal]:
+    stolen, pressure = watched.host_steal.value, watched.pressure_cpu.value
+    if stolen is not None:
+        yield Signal(
+            "stolen CPU",
+            f"The hypervisor kept {stolen:.1%} of the CPU from {worker}'s machine.",
+            stolen * 100,
+            "%",
+            STEAL_LIMIT * 100,
+            stolen <= STEAL_LIMIT,
+            worker,
+            "Repeat on a quieter or dedicated machine.",
+        )
+    if pressure is not None:
+        text = f"Some task of {worker}'s machine waited for a CPU {pressure:.0%} of the time."
+        yield Signal("CPU pressure", text, pressure * 100, "%", None, True, worker)
 
 
-def _gc(worker: str, evidence: Evidence) -> Signal:
-    longest = max(row.gc_pause_max_ms for row in evidence.rows[worker])
+def _gc(worker: str, watched: Watched) -> Signal:
+    longest = watched.gc_pause_max_ms
     text = f"{worker}'s longest garbage collection took {longest:.1f} ms."
     return Signal("GC pause", text, longest, "ms", None, True, worker)
 
 
-def _pressure(worker: str, evidence: Evidence) -> Signal | None:
-    values = [row.pressure_cpu for row in evidence.rows[worker] if row.pressure_cpu is not None]
-    if not values:
-        return None
-    share = sum(values) / len(values)
-    text = f"Some task of {worker}'s machine waited for a CPU {share:.0%} of the time."
-    return Signal("CPU pressure", text, share * 100, "%", None, True, worker)
-
-
-def _invalid_responses(worker: str, evidence: Evidence) -> Signal:
-    count = sum(row.invalid_responses for row in evidence.rows[worker])
+def _invalid_responses(worker: str, watched: Watched) -> Signal:
+    count = watched.invalid_responses
     text = f"{count} responses to {worker} were not what had been stored (counted as errors)."
     return Signal("invalid responses", text, count, "responses", None, True, worker)
-
-
-def _mean(rows: Sequence[HealthRow], of: Callable[[HealthRow], float]) -> float:
-    return sum(of(row) * row.length_s for row in rows) / max(1e-9, sum(r.length_s for r in rows))

@@ -98,6 +98,7 @@ class Staged:
         *,
         warm_up_s: float = 0.0,
         patterns: Iterable[str] = PATTERNS,
+        sample_lag: bool = True,
     ) -> None:
         """Each lane: arrivals in ms from the origin, users, ms that its k-th call takes."""
         self.world = Clockwork(BEGIN)
@@ -109,6 +110,7 @@ class Staged:
             warm_up_s=warm_up_s,
             clock=self.world.clock,
             timer=self.world.timer,
+            sample_lag=sample_lag,
         )
         self.taken: list[int] = []
         self.finished: list[tuple[int, int]] = []  # intended start and response time, ns
@@ -164,6 +166,16 @@ class Staged:
 
     def rows(self) -> list[dict]:
         return [header["row"] for header, _ in self.link.frames("close")]
+
+    def own_times(self) -> list[tuple[list[int], list[int]]]:
+        """Each second's lateness and read lag, ns."""
+        found = []
+        for header, payload in self.link.frames("close"):
+            values = np.frombuffer(payload, np.int64).tolist()
+            late, lag = header["sizes"]
+            assert len(values) == late + lag
+            found.append((values[:late], values[late:]))
+        return found
 
     def unfinished(self) -> dict[tuple[str, bool], list[float]]:
         """Ages in ms by pattern and phase, as drained last."""
@@ -261,8 +273,7 @@ def test_each_second_is_described(staged: Stage):
     assert [row["in_flight"] for row in (one, two, three)] == [1, 1, 0]
     assert [row["free_users_min"] for row in (one, two, three)] == [0, 0, 0]
     assert {row["users"] for row in here.rows()} == {1}
-    [_, (_, lateness), _] = here.link.frames("close")
-    assert np.frombuffer(lateness, np.int64).tolist() == [0]
+    assert [late for late, _ in here.own_times()] == [[0], [0], []]
 
 
 def test_invalid_responses_are_counted_by_the_second(staged: Stage):
@@ -405,10 +416,47 @@ def check_folder(here: Staged, path, due: list[int], at: float, closed_ns: int, 
     assert sum(series.unfinished for series in run.info.series) == len(measured_left)
     rows = here.rows()
     assert sum(row["offered"] for row in rows) == len(here.taken)
-    late = b"".join(payload for _, payload in here.link.frames("close"))
-    assert sum(row["queued"] for row in rows) + len(late) // 8 == len(here.taken)
+    late = sum(len(late) for late, _ in here.own_times())
+    assert sum(row["queued"] for row in rows) + late == len(here.taken)
     indexes = [index for index, _, _ in closes(here)]
     assert indexes == sorted(set(indexes))
     edges = [(start, end) for _, start, end in closes(here)]
     for (_, before), (start, _) in pairwise(edges):
         assert start == pytest.approx(before)
+
+
+def test_each_second_carries_its_samples_of_the_read_lag(staged: Stage):
+    # the only user is out all the time, so no arrival tells how late the loop is
+    here = staged([([10, 20, 30], 1, [60_000])], sample_lag=True)
+    here.run_to(1_400)
+    here.stall_to(1_700)
+    here.run_to(3_000)
+    lags = [lags for _, lags in here.own_times()]
+    assert [len(each) for each in lags] == [100, 100, 100]
+    assert [late for late, _ in here.own_times()] == [[0], [], []]
+    assert set(lags[0]) == set(lags[2]) == {0}
+    assert len([lag for lag in lags[1] if lag]) == 30
+    assert 290 * MS <= max(lags[1]) <= 300 * MS
+
+
+def test_a_standstill_is_told_with_the_second_that_it_ends(staged: Stage):
+    """Whichever timer the loop attends to first."""
+    here = staged([([], 1, [1])], sample_lag=True)
+    here.run_to(950)
+    here.stall_to(1_250)
+    here.finish()
+    lags = [lag for _, lags in here.own_times() for lag in lags]
+    assert len(lags) == 125
+    assert len([lag for lag in lags if lag]) == 30
+    rows = [
+        (len(lags), row["length_s"])
+        for (_, lags), row in zip(here.own_times(), here.rows(), strict=True)
+    ]
+    assert rows[0] == (125, 1.25)
+
+
+def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage):
+    here = staged([([10], 1, [1])], sample_lag=False)
+    here.run_to(1_000)
+    assert here.own_times() == [([0], [])]
+    assert len(here.world.timers) == 2  # the ticker's and the lane's

@@ -45,15 +45,18 @@ def closing(
     start_s: float | None = None,
     length_s: float = 1.0,
     lateness_ns: list[int] | None = None,
+    read_lag_ns: list[int] | None = None,
     **changes: Any,
 ) -> bytes:
     """The frame that closes interval `index` of `source`; `changes` are the row's."""
     start_s = float(index) if start_s is None else start_s
+    late, lag = lateness_ns or [], read_lag_ns or []
     header = {
         "kind": "close", "source": source, "index": index, "start_s": start_s,
         "length_s": length_s, "row": row(source, time_s=start_s, length_s=length_s, **changes),
+        "sizes": [len(late), len(lag)],
     }  # fmt: skip
-    return pack(header, np.array(lateness_ns or [], np.int64).tobytes())
+    return pack(header, np.array(late + lag, np.int64).tobytes())
 
 
 def end(state: str = "complete") -> bytes:

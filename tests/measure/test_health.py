@@ -7,7 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.measure.health import COLUMNS, HealthLog, HealthRow, HostProbe, ProcessProbe
+from loadtests.measure import health
+from loadtests.measure.health import (
+    COLUMNS,
+    HealthLog,
+    HealthRow,
+    HostProbe,
+    ProcessProbe,
+    read_cpu_wait_ns,
+)
 from tests.measure.streams import row
 
 MS = 1_000_000
@@ -135,9 +143,23 @@ def clocks():
     return Clock(), Clock()
 
 
+class Waited:
+    """The kernel's count of the time spent runnable and not running; None: not told."""
+
+    ns: int | None = 70 * MS
+
+    def __call__(self) -> int | None:
+        return self.ns
+
+
 @pytest.fixture
-def probe(clocks):
-    made = ProcessProbe(*clocks)
+def waited():
+    return Waited()
+
+
+@pytest.fixture
+def probe(clocks, waited):
+    made = ProcessProbe(*clocks, waited)
     yield made
     made.close()
 
@@ -162,6 +184,45 @@ def test_cpu_is_a_share_of_one_core_since_the_last_reading(probe, clocks):
     cpu.ns += 970 * MS
     assert probe.read()["process_cpu"] == 0.97
     assert probe.read()["process_cpu"] == 0  # no time has passed
+
+
+def test_the_wait_for_a_cpu_is_a_share_of_the_time_since_the_last_reading(probe, clocks, waited):
+    clocks[0].ns += 2_000 * MS
+    waited.ns += 500 * MS
+    assert probe.read()["cpu_wait"] == 0.25
+    clocks[0].ns += 1_000 * MS
+    assert probe.read()["cpu_wait"] == 0
+    waited.ns -= 1  # another thread's, or a kernel that began anew
+    assert probe.read()["cpu_wait"] is None
+    for told in (None, 5 * MS):  # not told now, not told before
+        waited.ns = told
+        assert probe.read()["cpu_wait"] is None
+    assert probe.read()["cpu_wait"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "waited_ns"),
+    [
+        ("38337301 1977633 68\n", 1_977_633),
+        ("0 0 0\n", None),  # a kernel that does not count
+        ("38337301 1977633\n", None),
+        ("", None),
+        ("a b c\n", None),
+        (None, None),  # no such file
+    ],
+)
+def test_the_kernels_count_of_waiting(tmp_path, monkeypatch, text, waited_ns):
+    file = tmp_path / "schedstat"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(health, "_SCHEDSTAT", file)
+    assert read_cpu_wait_ns() == waited_ns
+
+
+@pytest.mark.skipif(read_cpu_wait_ns() is None, reason="this kernel does not tell")
+def test_the_kernels_count_never_falls():
+    before = read_cpu_wait_ns()
+    assert 0 <= before <= read_cpu_wait_ns()
 
 
 def test_collections_are_timed_and_forgotten_after_each_reading(probe, clocks):
@@ -214,7 +275,7 @@ def test_the_columns_hold_what_validity_is_judged_on():
     assert {
         "worker", "time_s", "warm_up", "loop_lag_max_ms", "gc_pause_max_ms", "process_cpu",
         "host_steal", "pressure_cpu", "lateness_p99_ms", "free_users_min", "offered", "queued",
-        "behind_ms", "in_flight", "invalid_responses",
+        "behind_ms", "in_flight", "invalid_responses", "read_lag_p99_ms", "cpu_wait",
     } <= set(COLUMNS)  # fmt: skip
 
 
