@@ -31,7 +31,10 @@ class _Section(BaseModel):
 
 
 class Load(_Section):
-    """How often: arrivals per backend and second over the whole cluster, times in seconds."""
+    """How often: arrivals per backend and second over the whole cluster, times in seconds.
+
+    `subjects` are two whom one run compares (`load/subjects.py`), `blocks` their turns in seconds.
+    """
 
     backend: Literal["both", "dynamodb", "postgres"] = "both"
     driver: Literal["wire", "boto3"] = "wire"
@@ -40,6 +43,8 @@ class Load(_Section):
     warm_up: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     run_time: Positive = 100.0
     seed: Annotated[int, Field(ge=0)] = 1
+    subjects: str = ""
+    blocks: Annotated[int, Field(ge=0, le=3_600)] | None = None
 
 
 class Targets(_Section):
@@ -172,6 +177,8 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "warm_up": ("load", "warm_up"),
     "run_time": ("load", "run_time"),
     "seed": ("load", "seed"),
+    "subjects": ("load", "subjects"),
+    "blocks": ("load", "blocks"),
     "dynamodb_endpoint": ("targets", "dynamodb_endpoint"),
     "postgres_dsn": ("targets", "postgres_dsn"),
     "region": ("targets", "region"),

@@ -1,27 +1,26 @@
-"""`loadtests compare`: two runs, two sets of runs, or two subjects of one run."""
+"""`loadtests compare`: two runs or sets of runs, or two subjects of one run, made for it or not."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
+from loadtests.cli.comparison_table import comparison_table, conclude
+from loadtests.cli.interleave import interleave as interleave_subjects
+from loadtests.cli.interleave import interleave_config
+from loadtests.cli.shown_path import shown_path
 from loadtests.config import load_config
 from loadtests.errors import UsageError
 from loadtests.judge.baseline import baseline_names, read_baseline
-from loadtests.judge.comparison import Compared, Comparison, Subject, compare_runs
+from loadtests.judge.comparison import Subject, compare_runs
 from loadtests.judge.interleaved import compare_interleaved, subjects_of
-from loadtests.judge.sentences import three_digits
+from loadtests.judge.judging import store_verdict
+from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.results import Run, read_run
-
-_WORDS = {
-    "PASS": "PASS: nothing is slower by more than is allowed.",
-    "FAIL": "FAIL: slower for certain, and not shown to be within what is allowed:",
-    "INCONCLUSIVE": "INCONCLUSIVE: the intervals are too wide to tell.",
-    "INVALID": "INVALID: a run does not count:",
-}
+from loadtests.report.build import build_reports
 
 
 @click.command()
@@ -34,6 +33,25 @@ _WORDS = {
 @click.option("--allow-differences", is_flag=True,
               help="Compare runs made under different conditions all the same.")  # fmt: skip
 @click.option("--results", metavar="DIR", help="Where run folders and baselines are.")
+@click.option("--interleave", is_flag=True,
+              help="Make a run: A and B are drivers, backends, backend/driver, or store factories "
+              "(package.module:factory), called in turns or side by side.")  # fmt: skip
+@click.option("--blocks", metavar="SECONDS|simultaneous",
+              help="How long a turn lasts; simultaneous: side by side. By default two backends "
+              "through wire and psycopg side by side, others in turns of 1 s.")  # fmt: skip
+@click.option("--rate", type=float, help="Arrivals per second on each subject in its turn [200].")
+@click.option("--run-time", type=float, help="Seconds in all, warm-up included [180].")
+@click.option("--warm-up", type=float, help="Seconds at the start that are not compared.")
+@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), help="Arrival process.")
+@click.option("--seed", type=int, help="For data, keys, arrivals and the order of turns.")
+@click.option("--scenario", "scenarios", multiple=True, metavar="FILE",
+              help="Locust file to run; may be repeated. Default: cart and session.")  # fmt: skip
+@click.option("--users", type=int, help="Most calls at once, over all lanes.")
+@click.option("--processes", type=int, help="Load processes; more than one makes a cluster.")
+@click.option("--dynamodb-endpoint", metavar="embedded|aws|URL", help="Where DynamoDB is.")
+@click.option("--postgres-dsn", metavar="embedded|DSN", help="Where PostgreSQL is.")
+@click.option("--region", help="AWS region.")
+@click.option("--allow-remote", is_flag=True, default=None, help="Permit targets elsewhere.")
 def command(
     before: str,
     after: str | None,
@@ -41,13 +59,28 @@ def command(
     metric: str,
     allow_differences: bool,
     results: str | None,
+    interleave: bool,
+    **flags: Any,
 ) -> int:
     """Say whether B is slower than A, with an interval for every percentile.
 
-    A and B are run folders, several joined by commas, or names of baselines. Ends with 0 when
-    nothing is slower by more than [slo.relative] allows, 1 when something is, 3 when it cannot be
-    told, 4 when a run does not count.
+    A and B are run folders, several joined by commas, or names of baselines. With --interleave
+    they are two subjects, called in one run that is made for it and feels the same noise. Ends
+    with 0 when nothing is slower by more than [slo.relative] allows, 1 when something is, 3 when it
+    cannot be told, 4 when a run does not count.
     """
+    if interleave:
+        if subjects or allow_differences:
+            raise UsageError("--interleave makes a run of its own; --subjects and "
+                             "--allow-differences are for runs that there are.")  # fmt: skip
+        if after is None:
+            raise UsageError("--interleave compares two subjects.",
+                             hint="loadtests compare --interleave wire boto3")  # fmt: skip
+        return _compare_interleaved(before, after, metric, {**flags, "results": results})
+    for name, value in flags.items():
+        if value not in (None, ()):
+            raise UsageError(f"--{name.removesuffix('s') if name == 'scenarios' else name}"
+                             .replace("_", "-") + " is for --interleave.")  # fmt: skip
     config = load_config({"results": results})
     folder = Path(config.results)
     old = _runs(before, folder)
@@ -62,8 +95,28 @@ def command(
             raise UsageError("--subjects are of one run.", hint="Leave B out.")
         found = compare_runs(old, _runs(after, folder), allowed, confidence, metric=metric,
                              allow_differences=allow_differences)  # fmt: skip
-    Console().print(_table(found, confidence))
-    _conclude(found)
+    Console().print(comparison_table(found, confidence))
+    conclude(found)
+    return found.exit_code
+
+
+def _compare_interleaved(first: str, second: str, metric: str, flags: dict[str, Any]) -> int:
+    """Make the run, compare, keep the verdict in its folder, report."""
+    scenarios, users, processes, blocks = (
+        flags.pop(name) for name in ("scenarios", "users", "processes", "blocks")
+    )
+    config = interleave_config(first, second, blocks, flags)
+    made = interleave_subjects(config, scenarios, users, processes)
+    allowed, confidence = config.slo.relative, config.gate.confidence
+    found = compare_interleaved(made.run, made.second, made.first, allowed, confidence,
+                                metric=metric)  # fmt: skip
+    store_verdict(made.run, verdict_of(made.run, found, allowed, confidence))
+    report = build_reports(made.run.path)[0]
+    Console().print(comparison_table(found, confidence))
+    conclude(found)
+    if made.advice:
+        click.echo(made.advice)
+    click.echo(f"Report: {shown_path(report)}")
     return found.exit_code
 
 
@@ -91,52 +144,3 @@ def _two(run: Run, named: tuple[str, str] | None) -> tuple[Subject, Subject]:
         if name not in by_name:
             raise UsageError(f"The run holds no {name}.", hint=f"It holds {listed}.")
     return by_name[named[1]], by_name[named[0]]
-
-
-def _table(found: Comparison, confidence: float) -> Table:
-    first = found.rows[0]
-    table = Table(title=f"{first.metric.replace('_', ' ')}, {confidence:.0%} intervals",
-                  title_justify="left")  # fmt: skip
-    for heading in ("access pattern", "B over A", ""):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("A ms", "B ms", "change", "interval"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("")
-    for row in found.rows:
-        sides = f"{row.subject} / {row.reference}"
-        if row.subject == row.reference:
-            sides = row.subject
-        table.add_row(
-            row.pattern,
-            sides,
-            row.percentile,
-            three_digits(row.reference_ms),
-            three_digits(row.subject_ms),
-            _change(row.ratio),
-            _interval(row),
-            row.outcome.lower(),
-        )
-    return table
-
-
-def _interval(row: Compared) -> str:
-    if row.low is None and row.high is None:
-        return "too few calls"
-    low = _change(row.low) if row.low is not None else "?"
-    return f"{low} … {_change(row.high) if row.high is not None else '?'}"
-
-
-def _change(ratio: float) -> str:
-    return f"{100 * (ratio - 1):+.1f}%"
-
-
-def _conclude(found: Comparison) -> None:
-    click.echo(_WORDS[found.status])
-    for reason in found.reasons:
-        click.echo(f"  {reason}")
-    for row in found.rows:
-        if row.outcome == "SLOWER":
-            click.echo(
-                f"  {row.subject} {row.pattern} {row.percentile}: "
-                f"{_change(row.ratio)} ({_interval(row)})"
-            )

@@ -2,19 +2,26 @@
 
 They run side by side (each second is then a unit of both), or take turns in blocks that run.json
 lists as `config.blocks`: `[{"subject": "dynamodb/boto3", "start_s": 10, "end_s": 20}, …]`, where
-the i-th block of one and the i-th of the other are a pair.
+the i-th block of one and the i-th of the other are a pair. The list is the plan; pairs that the run
+did not live to finish are left out.
+
+The log files a call under the second it ended in. Nothing is asked of a subject while it is not its
+turn, so a call that ends there began in its last block and counts there: slow calls are not lost at
+the end of a block.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Final
 
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
-from loadtests.judge.comparison import Compared, Comparison, Pair, Subject, decide
+from loadtests.judge.comparison import Compared, Comparison, Subject, decide
 from loadtests.judge.measured import Measured
+from loadtests.judge.pairs import Pair
 from loadtests.judge.quantiles import estimate
 from loadtests.judge.ratios import together
 from loadtests.judge.samples import Samples, by_block
@@ -22,6 +29,9 @@ from loadtests.measure.results import PERCENTILES, Key, Run
 from loadtests.patterns import PATTERNS
 
 _NO_LIMITS = Relative(p50=None, p90=None, p99=None)
+MOST_FAILED: Final = 0.01  # from one call in a hundred on, the p99 may be that of failed calls
+_LATE_S: Final = 0.1  # a run ends a heartbeat after its last second
+_LONGEST_S: Final = 1e7  # no run lasts for months
 
 
 def compare_backends(
@@ -58,17 +68,32 @@ def compare_interleaved(
         raise ResultsError(
             f"{run.path / 'run.json'}: field series: {subject} and {reference} have no access "
             f"pattern with calls ({metric}) in common.",
-            hint="The run holds " + ", ".join(map(str, subjects_of(run))) + ".",
+            hint="The run holds "
+            + ", ".join(map(str, subjects_of(run)))
+            + "."
+            + (" Stores of a factory may measure no wire time." if metric == "wire_time" else ""),
         )
     validity = run.info.validity
-    reasons = () if validity and validity.valid else (f"{run.info.id}: the run does not count.",)
-    return Comparison(decide(pairs, allowed, confidence), reasons)
+    reasons = [] if validity and validity.valid else [f"{run.info.id}: the run does not count."]
+    reasons += [said for one in (reference, subject) for said in _failing(run, one)]
+    return Comparison(decide(pairs, allowed, confidence), tuple(reasons))
 
 
 def subjects_of(run: Run) -> list[Subject]:
     """Every backend and driver that a run measured."""
     found = {Subject(one.backend, one.driver) for one in run.info.series if one.count}
     return sorted(found, key=str)
+
+
+def _failing(run: Run, subject: Subject) -> list[str]:
+    """Access patterns whose percentiles may be those of failed calls, which are often quick."""
+    return [
+        f"{subject}: {failed:,} of {one.count:,} calls of {one.pattern} failed "
+        f"({', '.join(sorted(one.errors))}), so its times are not comparable."
+        for one in run.info.series
+        if (one.backend, one.driver) == (subject.backend, subject.driver)
+        and (failed := sum(one.errors.values())) > MOST_FAILED * one.count
+    ]
 
 
 def interleaved_pairs(
@@ -90,11 +115,19 @@ def interleaved_pairs(
         for percentile in percentiles:
             q = PERCENTILES[percentile]
             ratio = together(estimate(sides[0], q), estimate(sides[1], q))
-            pairs.append(Pair(str(subject), str(reference), pattern, metric, percentile, ratio))
+            sides_named = (str(subject), str(reference))
+            pairs.append(Pair(*sides_named, pattern, metric, percentile, ratio, ratio))
     return pairs
 
 
 Units = Mapping[str, Mapping[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    subject: str
+    start_s: float
+    end_s: float
 
 
 def _samples(
@@ -114,30 +147,49 @@ def _units(run: Run) -> Units | None:
     blocks = run.info.config.get("blocks")
     if blocks is None:
         return None
-    file = run.path / "run.json"
-    found: dict[str, list[range]] = {}
+    held: dict[str, list[_Block]] = {}
     for number, block in enumerate(blocks if isinstance(blocks, list) else [None]):
-        held = _block(block)
-        if held is None:
+        read = _block(block)
+        if read is None:
             raise ResultsError(
-                f"{file}: field config.blocks.{number}: not a block with subject, start_s, end_s.",
+                f"{run.path / 'run.json'}: field config.blocks.{number}: not a block with subject, "
+                "start_s, end_s.",
                 hint="Repeat the run.",
             )
-        found.setdefault(held[0], []).append(held[1])
-    pairs = min(map(len, found.values()), default=0)
+        held.setdefault(read.subject, []).append(read)
+    until_s = run.info.duration_s + _LATE_S
+    finished = takewhile(
+        lambda pair: all(one.end_s <= until_s for one in pair), zip(*held.values(), strict=False)
+    )
+    pairs = len(list(finished))
+    if not pairs:
+        raise ResultsError(
+            f"{run.path / 'run.json'}: field config.blocks: the run ended before each subject had "
+            "had a whole turn.",
+            hint="Run longer (--run-time).",
+        )
+    last_s = round(run.info.duration_s) + 1
+    return {name: _seconds(mine, pairs, last_s) for name, mine in held.items()}
+
+
+def _seconds(blocks: Sequence[_Block], pairs: int, last_s: int) -> dict[int, int]:
+    """From a block's first second to before the subject's next: the block's number."""
+    starts = [round(one.start_s) for one in blocks]
+    ends = [*starts[1:], max(last_s, round(blocks[-1].end_s))]
     return {
-        name: {second: pair for pair, seconds in enumerate(held[:pairs]) for second in seconds}
-        for name, held in found.items()
+        second: pair
+        for pair, (start, end) in enumerate(zip(starts[:pairs], ends[:pairs], strict=True))
+        for second in range(start, end)
     }
 
 
-def _block(block: Any) -> tuple[str, range] | None:
+def _block(block: Any) -> _Block | None:
     if not isinstance(block, Mapping):
         return None
     name, start, end = (block.get(field) for field in ("subject", "start_s", "end_s"))
     numbers: Sequence[Any] = (start, end)
     if not isinstance(name, str) or not all(
-        isinstance(one, int | float) and math.isfinite(one) for one in numbers
+        isinstance(one, int | float) and 0 <= one <= _LONGEST_S for one in numbers
     ):
         return None
-    return (name, range(round(numbers[0]), round(numbers[1]))) if numbers[0] < numbers[1] else None
+    return _Block(name, *numbers) if numbers[0] < numbers[1] else None

@@ -29,6 +29,7 @@ from loadtests.load.priority import raise_priority
 from loadtests.load.progress_log import ProgressLog
 from loadtests.load.run import LoadRun
 from loadtests.load.station import Station, backends_of
+from loadtests.load.subjects import recorded, run_subjects
 from loadtests.measure.results import RunInfo
 from loadtests.targets.dataset import make_dataset
 from loadtests.targets.endpoints import Endpoints
@@ -102,7 +103,7 @@ class Conductor:
             environment=describe_environment() | {"generator_scheduling": scheduling},
             targets=endpoints.described(),
         )
-        backends = len(backends_of(config))
+        called = len(run_subjects(config))
         self._link = ScribeLink(self._hear)
         self._link.send(
             {
@@ -113,7 +114,7 @@ class Conductor:
                 "started_at_s": now.timestamp(),
                 "sources": workers,
                 "rate_per_s": {
-                    worker: config.load.rate * backends / len(workers) for worker in workers
+                    worker: config.load.rate * called / len(workers) for worker in workers
                 },
             }
         )
@@ -174,8 +175,9 @@ class Conductor:
 
 def _public(config: Config, environment: Any, workers: list[str]) -> dict[str, Any]:
     """The settings without the DSN, which may hold a password."""
-    settings = config.model_dump(mode="json", include={"load", "data"})
     options = environment.parsed_options
+    settings = config.model_dump(mode="json", include={"data"})
+    settings |= recorded(config, getattr(options, "run_time", None))
     settings["users"] = getattr(options, "num_users", None)
     settings["run_time_s"] = getattr(options, "run_time", None)
     settings["workers"] = len(workers)

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from loadtests.config import Config, load_config
 from loadtests.errors import UsageError
+from loadtests.load.subjects import qualified, run_subjects
 
 # what Locust shows in its web form; the rest is set once, at the start
 _IN_WEB_UI: Final = {"backend", "driver", "rate", "arrivals", "warm_up", "seed"}
 FLAGS: Final = (
-    "backend", "driver", "rate", "arrivals", "warm_up", "seed", "dynamodb_endpoint", "postgres_dsn",
-    "region", "results", "allow_remote",
+    "backend", "driver", "rate", "arrivals", "warm_up", "seed", "subjects", "blocks",
+    "dynamodb_endpoint", "postgres_dsn", "region", "results", "allow_remote",
 )  # fmt: skip
 USERS_PER_LANE: Final = (8, 256)
 BUSY_S: Final = 0.1  # users for a database that takes 100 ms, ten times the promise
@@ -66,6 +67,19 @@ def add_arguments(parser: Any) -> None:
     )
     add("--seed", type=int, default=load.seed, help="For data, keys and arrivals.")
     add(
+        "--subjects",
+        default=load.subjects,
+        metavar="'X Y'",
+        help="Two to be compared in this run, such as 'wire boto3' (loadtests compare).",
+    )
+    add(
+        "--blocks",
+        type=int,
+        default=load.blocks,
+        metavar="SECONDS",
+        help="How long a turn of theirs lasts; 0: side by side.",
+    )
+    add(
         "--dynamodb-endpoint",
         default=targets.dynamodb_endpoint,
         metavar="embedded|aws|URL",
@@ -103,12 +117,11 @@ def config_of(options: Namespace) -> Config:
             f"--run-time {run_time:g} s ends within the warm-up of {config.load.warm_up:g} s.",
             hint="Run longer or pass a shorter --warm-up.",
         )
-    return config
+    return qualified(config)
 
 
 def default_users(config: Config, lanes: int) -> int:
     """Concurrent calls that suffice while a call takes up to 100 ms, for all lanes together."""
-    backends = 2 if config.load.backend == "both" else 1
-    a_lane = math.ceil(config.load.rate * backends / lanes * BUSY_S)
+    a_lane = math.ceil(config.load.rate * len(run_subjects(config)) / lanes * BUSY_S)
     least, most = USERS_PER_LANE
     return lanes * min(most, max(least, a_lane))

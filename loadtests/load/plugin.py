@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +17,14 @@ from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests.config import Config
-from loadtests.errors import LoadtestsError, UsageError
+from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
 from loadtests.load.arrivals import Share
+from loadtests.load.checks import check_stores
 from loadtests.load.cluster import Master, Worker
 from loadtests.load.conductor import SINGLE, Conductor, judge
 from loadtests.load.live import add_live_view
 from loadtests.load.options import add_arguments, config_of, default_users
-from loadtests.load.station import backends_of
+from loadtests.load.subjects import run_subjects
 from loadtests.load.users import OpenLoopUser, access_pattern
 from loadtests.targets.endpoints import Endpoints
 
@@ -40,12 +41,16 @@ def _plainly(listener: Callable[..., None]) -> Callable[..., None]:
         try:
             listener(*arguments, **keywords)
         except LoadtestsError as error:
-            sys.stderr.write(f"Error: {error.message}\n")
-            if error.hint:
-                sys.stderr.write(f"Hint: {error.hint}\n")
+            _tell(error)
             sys.exit(error.exit_code)
 
     return heard
+
+
+def _tell(error: LoadtestsError) -> None:
+    sys.stderr.write(f"Error: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"Hint: {error.hint}\n")
 
 
 def _on_parser(parser: Any, **_: Any) -> None:
@@ -62,6 +67,7 @@ def _on_init(environment: Any, runner: Any, **_: Any) -> None:
             hint="Derive every user class from loadtests.load.plugin.OpenLoopUser.",
         )
     environment.conductor = conductor = Conductor(environment, _scenario(environment))
+    environment.on_refusal = partial(_on_refusal, environment)
     role = WorkerRole if isinstance(runner, WorkerRunner) else OwnerRole
     listeners = role(conductor)
     environment.events.test_start.add_listener(_plainly(listeners.on_start))
@@ -69,6 +75,15 @@ def _on_init(environment: Any, runner: Any, **_: Any) -> None:
     environment.events.test_stopping.add_listener(listeners.on_stopping)
     environment.events.test_stop.add_listener(listeners.on_stop)
     environment.events.quitting.add_listener(listeners.on_quitting)
+
+
+def _on_refusal(environment: Any, error: LoadtestsError) -> None:
+    """A user could not be made: end the run with its error, told once."""
+    if environment.conductor.exit_code == EXIT_ERROR:
+        return
+    environment.conductor.exit_code = EXIT_ERROR
+    _tell(error)
+    gevent.spawn(environment.runner.quit)
 
 
 events.init_command_line_parser.add_listener(_plainly(_on_parser))
@@ -113,12 +128,13 @@ class OwnerRole:
         runner = self._environment.runner
         self._master = Master(conductor) if isinstance(runner, MasterRunner) else None
         config = config_of(self._options)
-        lanes = len(self._environment.user_classes) * len(backends_of(config))
+        classes = list(self._environment.user_classes)
+        lanes = len(classes) * len(run_subjects(config))
         if self._options.num_users is None:
             self._options.num_users = default_users(config, lanes)
         if self._options.spawn_rate is None:
             self._options.spawn_rate = max(100, self._options.num_users // 2)
-        self._open_targets(config)
+        check_stores(config, self._open_targets(config), classes)
         if self._environment.web_ui:
             add_live_view(self._environment.web_ui, conductor, config.slo)
 
@@ -151,7 +167,7 @@ class OwnerRole:
         path, self._conductor.path = self._conductor.path, None
         if path is None:
             return
-        if not self._options.no_report:
+        if not self._options.no_report and self._conductor.exit_code != EXIT_ERROR:
             self._environment.process_exit_code = judge(path)
         elif self._conductor.exit_code is not None:
             self._environment.process_exit_code = self._conductor.exit_code

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
+from locust.exception import StopUser
 
 from loadtests.config import Config
 from loadtests.errors import CallError, ResponseInvalid, UsageError
-from loadtests.load.arrivals import Share, arrivals, scaled
+from loadtests.load.arrivals import Nanoseconds, Share, arrivals, scaled
+from loadtests.load.checks import check_mix
 from loadtests.load.lane import Lane
 from loadtests.load.run import Clocked, LoadRun
-from loadtests.load.seeds import lane_seed
+from loadtests.load.subjects import LoadSubject, arrivals_seed, run_subjects, turns_of
 from loadtests.load.timer import early_ns_of, open_timer
+from loadtests.load.twins import carts_of_twin, sessions_of_twin
 from loadtests.load.workload import Carts, Sessions
 from loadtests.measure.recorder import Series
 from loadtests.patterns import BACKENDS
-from loadtests.stores.open import open_cart_store, open_session_store
+from loadtests.stores import CartStore, SessionStore
+from loadtests.stores.foreign import NoStore
+from loadtests.stores.open import open_stores
 from loadtests.targets.dataset import Dataset
 from loadtests.targets.endpoints import Endpoints
 
@@ -39,8 +44,7 @@ Drawn = tuple[Callable[[Any], None], tuple[Series, Series]]
 class Place:
     """One scenario class on one backend: where its users stand."""
 
-    backend: str
-    driver: str
+    subject: LoadSubject
     run: LoadRun
     clocked: Clocked
     choices: list[Drawn]
@@ -79,7 +83,7 @@ class Place:
             self.run.invalid_responses += 1
         if name not in self.reported:
             self.reported.add(name)
-            _log.warning("%s on %s: %s", series.pattern, self.backend, error or name)
+            _log.warning("%s on %s: %s", series.pattern, self.subject, error or name)
 
 
 class Station:
@@ -99,31 +103,34 @@ class Station:
         self._run = run
         self._share = share
         self._places: dict[str, list[Place]] = {}
-        backends = backends_of(config)
-        # one belief of the carts a backend, whatever number of classes writes to them
-        self._work = {
-            backend: (
-                Carts.of(dataset, config.load.seed, share),
-                Sessions.of(dataset, config.load.seed, share, datetime.now(UTC)),
-            )
-            for backend in backends
-        }
-        ours_per_s = config.load.rate * len(backends) / share.count
+        subjects = run_subjects(config)
+        # one belief of the carts a subject, whatever number of classes writes to them
+        self._work = [_work_of(one, subjects, dataset, config, share) for one in subjects]
+        ours_per_s = config.load.rate * len(subjects) / share.count
         self._timer = partial(open_timer, early_ns=early_ns_of(ours_per_s))
         total = sum(_weight(cls) for cls in classes)
         for number, cls in enumerate(classes):
             check_mix(cls)
             self._places[cls.__name__] = [
-                self._place(cls, backend, number, _weight(cls) / total) for backend in backends
+                self._place(cls, subject, number, _weight(cls) / total) for subject in subjects
             ]
 
     def join(self, user: OpenLoopUser) -> None:
-        """Put a user where its class has the fewest for the load."""
+        """Put a user where its class has the fewest for the load.
+
+        A factory that fails now, having worked before, ends the run; it raises StopUser.
+        """
         places = self._places[type(user).__name__]
         place = min(places, key=lambda p: len(p.clocked.users))
         user.place = place
-        user.carts = open_cart_store(place.driver, self._endpoints)
-        user.sessions = open_session_store(place.driver, self._endpoints)
+        # a scenario that needs a store which its subject lacks was refused before the run
+        try:
+            carts, sessions = open_stores(place.subject.client, self._endpoints)
+        except UsageError as error:
+            user.environment.on_refusal(error)
+            raise StopUser from None
+        user.carts = cast("CartStore", NoStore() if carts is None else carts)
+        user.sessions = cast("SessionStore", NoStore() if sessions is None else sessions)
         user.cart_work, user.session_work = place.carts, place.sessions
         _ask_capacity(user, ask=True)
         place.clocked.users.append(user)
@@ -138,37 +145,66 @@ class Station:
         user.carts.close()
         user.sessions.close()
 
-    def _place(self, cls: type[OpenLoopUser], backend: str, number: int, weight: float) -> Place:
+    def _place(
+        self, cls: type[OpenLoopUser], subject: LoadSubject, number: int, weight: float
+    ) -> Place:
         load = self._config.load
-        driver = load.driver if backend == "dynamodb" else "psycopg"
-        schedule = arrivals(
-            scaled(cls.profile(self._config, backend), weight),
-            load.arrivals,
-            lane_seed(load.seed, number, backend),
-            self._share,
-        )
         recorder = self._run.recorder
         choices: list[Drawn] = [
             (
                 declared.method,
                 (
-                    recorder.series(backend, driver, declared.pattern, warm_up=True),
-                    recorder.series(backend, driver, declared.pattern, warm_up=False),
+                    recorder.series(
+                        subject.backend, subject.driver, declared.pattern, warm_up=True
+                    ),
+                    recorder.series(
+                        subject.backend, subject.driver, declared.pattern, warm_up=False
+                    ),
                 ),
             )
             for declared in cls.declared
         ]
         shares = np.array([declared.share for declared in cls.declared])
+        lane = Lane(self._schedule(cls, subject, number, weight), timer=self._timer)
         return Place(
-            backend,
-            driver,
+            subject,
             self._run,
-            self._run.add_lane(Lane(schedule, timer=self._timer), [pair for _, pair in choices]),
+            self._run.add_lane(lane, [pair for _, pair in choices]),
             choices,
             np.cumsum(shares / shares.sum())[:-1],
             np.random.default_rng([load.seed, number, self._share.index]),
-            *self._work[backend],
+            *self._work[subject.place],
         )
+
+    def _schedule(
+        self, cls: type[OpenLoopUser], subject: LoadSubject, number: int, weight: float
+    ) -> Iterator[Nanoseconds]:
+        own = arrivals(
+            scaled(cls.profile(self._config, subject.backend), weight),
+            self._config.load.arrivals,
+            arrivals_seed(self._config, subject, number),
+            self._share,
+        )
+        turns = turns_of(self._config)
+        return turns.offered(own, subject.place) if turns else own
+
+
+def _work_of(
+    subject: LoadSubject,
+    subjects: tuple[LoadSubject, ...],
+    dataset: Dataset,
+    config: Config,
+    share: Share,
+) -> tuple[Carts, Sessions]:
+    """Keys for a subject; two of one backend own half of the users each."""
+    alone = len({one.backend for one in subjects}) == len(subjects)
+    for_carts = dataset if alone else carts_of_twin(dataset, subject.place)
+    for_sessions = dataset if alone else sessions_of_twin(dataset, subject.place)
+    seed = config.load.seed
+    return (
+        Carts.of(for_carts, seed, share),
+        Sessions.of(for_sessions, seed, share, datetime.now(UTC)),
+    )
 
 
 def _ask_capacity(user: OpenLoopUser, *, ask: bool) -> None:
@@ -179,22 +215,8 @@ def _ask_capacity(user: OpenLoopUser, *, ask: bool) -> None:
 
 def backends_of(config: Config) -> tuple[str, ...]:
     """The backends that take part."""
-    return BACKENDS if config.load.backend == "both" else (config.load.backend,)
-
-
-def check_mix(cls: type[OpenLoopUser]) -> None:
-    """Refuse a mix that would empty the carts. Raises UsageError."""
-    if not cls.declared:
-        raise UsageError(
-            f"{cls.__name__} declares no access pattern.",
-            hint="Mark its methods with @access_pattern(…, share=…).",
-        )
-    shares = {declared.pattern: declared.share for declared in cls.declared}
-    if shares.get("cart.remove", 0) > shares.get("cart.add", 0):
-        raise UsageError(
-            f"{cls.__name__} removes more cart lines than it adds, so its carts would run empty.",
-            hint="Give cart.add at least the share of cart.remove.",
-        )
+    called = {one.backend for one in run_subjects(config)}
+    return tuple(one for one in BACKENDS if one in called)
 
 
 def _weight(cls: type[OpenLoopUser]) -> float:

@@ -38,10 +38,11 @@ class Series:
     capacity: list[float] = field(default_factory=lambda: [0, 0.0, 0.0])
 
     def record(self, intended_ns: int, began_ns: int, done_ns: int, wire_ns: int) -> None:
-        """One finished call, successful or not."""
+        """One finished call, successful or not; `wire_ns` is negative where nobody measures it."""
         self.response.append(done_ns - intended_ns)
         self.service.append(done_ns - began_ns)
-        self.wire.append(wire_ns)
+        if wire_ns >= 0:
+            self.wire.append(wire_ns)
 
     def record_unfinished(self, ages_ns: npt.NDArray[np.int64]) -> None:
         """Calls that had not ended when the run did: they took at least their age.

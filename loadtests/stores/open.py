@@ -13,6 +13,7 @@ from loadtests.stores import (
     CartStore,
     SessionStore,
 )
+from loadtests.stores.factories import is_factory, open_factory_stores
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 
 
@@ -54,6 +55,16 @@ def open_session_store(
     """A session store of a blocking driver; see `open_cart_store`."""
     store = _open(SYNC_DRIVERS, driver, "sessions", endpoints, consistent, timeout_s)
     return cast("SessionStore", store)
+
+
+def open_stores(client: str, endpoints: Endpoints) -> tuple[CartStore | None, SessionStore | None]:
+    """Both stores of a blocking driver, or of a factory named `package.module:factory`.
+
+    A factory may lack one of the two, which is then None. Raises UsageError.
+    """
+    if is_factory(client):
+        return open_factory_stores(client, endpoints)
+    return open_cart_store(client, endpoints), open_session_store(client, endpoints)
 
 
 def open_async_cart_store(

@@ -93,7 +93,7 @@ def test_compare_within_one_run(tmp_path):
     a_run(tmp_path / "a")
     code, output = run_verb("compare", "a")
     assert code in (0, 1, 3)
-    assert "dynamodb/wire / postgres/psycopg" in output
+    assert "dynamodb/wire over postgres/psycopg" in output
     assert run_verb("compare", "a", "--subjects", "dynamodb/wire", "postgres/psycopg")[0] == 1
 
 

@@ -18,6 +18,12 @@ CHANGED = {
     "arrivals": ("constant", "poisson", "constant"),
     "warm_up": (3.0, 4.0, 5.0),
     "seed": (3, 4, 5),
+    "subjects": (
+        "dynamodb/wire dynamodb/boto3",
+        "dynamodb/boto3 dynamodb/wire",
+        "postgres/psycopg dynamodb/wire",
+    ),
+    "blocks": (2, 3, 0),
     "dynamodb_endpoint": ("http://127.0.0.1:1", "http://127.0.0.1:2", "aws"),
     "postgres_dsn": ("postgresql://a", "postgresql://b", "postgresql://c"),
     "region": ("eu-west-1", "eu-west-2", "eu-west-3"),

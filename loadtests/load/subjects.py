@@ -1,0 +1,166 @@
+"""Who is called in a run: its backends' drivers, or two subjects to be held against each other.
+
+A subject is a driver (`boto3`), a backend (`postgres`), both (`dynamodb/wire`), or a store factory
+(`package.module:factory`, with `dynamodb/` or `postgres/` before it where the factory does not say
+which it calls). `--blocks` says whether two subjects are called side by side (0) or in turns, in
+blocks of that many seconds; docs/decisions/interleaving.md has the reasons for the default.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from loadtests.config import Config
+from loadtests.errors import UsageError
+from loadtests.load.seeds import lane_seed
+from loadtests.load.turns import Turns
+from loadtests.patterns import BACKENDS, DRIVERS
+from loadtests.stores.factories import backend_of_factory, is_factory
+from loadtests.stores.open import SYNC_DRIVERS
+
+BLOCK_S: Final = 1
+_NO_END_S: Final = 600.0  # blocks listed for a run without --run-time
+LEAN: Final = ("wire", "psycopg")  # cost the generator so little that it serves two at once
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSubject:
+    """One whom the load calls: `client` is a driver's or a factory's name.
+
+    `driver` is what its series are called by, `place` its number among the run's subjects.
+    """
+
+    backend: str
+    client: str
+    driver: str
+    place: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.backend}/{self.driver}"
+
+
+def run_subjects(config: Config) -> tuple[LoadSubject, ...]:
+    """Everyone who is called: a driver for each backend, or the two that `subjects` names.
+
+    Raises UsageError for a name that means nothing.
+    """
+    load = config.load
+    named = load.subjects.split()
+    if not named:
+        backends = BACKENDS if load.backend == "both" else (load.backend,)
+        return tuple(_driven(one, load.driver, i) for i, one in enumerate(backends))
+    if len(named) != 2:
+        raise UsageError(
+            f"Two subjects are compared, not {len(named)} ({load.subjects}).",
+            hint="Name two, such as dynamodb/wire dynamodb/boto3.",
+        )
+    first, second = (_parse(text, load.driver) for text in named)
+    second = replace(second, place=1)
+    if str(first) == str(second):
+        if first.client != second.client:
+            raise UsageError(
+                f"{first.client} and {second.client} would have one name in the results, {first}.",
+                hint="Rename one of the factories.",
+            )
+        # one subject against itself: what is found then is noise
+        second = replace(second, driver=f"{second.driver}-2")
+    return first, second
+
+
+def turns_of(config: Config) -> Turns | None:
+    """How the two subjects take turns; None where everyone is called side by side."""
+    if not config.load.subjects:
+        return None
+    first, second = run_subjects(config)
+    blocks = config.load.blocks
+    if blocks is None:
+        apart = first.backend != second.backend and {first.client, second.client} <= set(LEAN)
+        blocks = 0 if apart else BLOCK_S
+    return Turns(blocks, config.load.seed) if blocks else None
+
+
+def arrivals_seed(config: Config, subject: LoadSubject, number: int) -> int:
+    """The seed of a subject's arrivals for the scenario's `number`-th class.
+
+    In turns, both have the same arrivals in their own time. Side by side each has its own, or both
+    would always be called at once.
+    """
+    subjects = run_subjects(config)
+    seed = config.load.seed
+    if turns_of(config):
+        return lane_seed(seed, number, subjects[0].backend)
+    shared = subject.place if len({one.backend for one in subjects}) < len(subjects) else 0
+    return lane_seed(seed, number, subject.backend) + len(BACKENDS) * shared
+
+
+def qualified(config: Config) -> Config:
+    """The same settings with subjects as `backend/client` and the backends they need.
+
+    Asks a factory that is named without a backend, so that nobody else has to import it.
+    """
+    if not config.load.subjects:
+        return config
+    subjects = run_subjects(config)
+    backends = {one.backend for one in subjects}
+    settled = {
+        "subjects": " ".join(f"{one.backend}/{one.client}" for one in subjects),
+        "backend": "both" if len(backends) > 1 else backends.pop(),
+    }
+    return config.model_copy(update={"load": config.load.model_copy(update=settled)})
+
+
+def recorded(config: Config, run_time_s: float | None) -> dict[str, Any]:
+    """What run.json's `config` holds of the load; of two subjects also their blocks, if any.
+
+    The blocks are those planned for the run time: the run may end before the last of them.
+    """
+    load = config.load.model_dump(mode="json")
+    if not config.load.subjects:  # as ever, so that older runs stay comparable
+        return {"load": {k: v for k, v in load.items() if k not in ("subjects", "blocks")}}
+    turns = turns_of(config)
+    load["blocks"] = turns.block_s if turns else 0
+    if turns is None:
+        return {"load": load}
+    names = [str(one) for one in run_subjects(config)]
+    blocks = turns.listed(names, config.load.warm_up, run_time_s or _NO_END_S)
+    return {"load": load, "blocks": blocks}
+
+
+def _driven(backend: str, dynamodb_driver: str, place: int) -> LoadSubject:
+    driver = dynamodb_driver if backend == "dynamodb" else "psycopg"
+    return LoadSubject(backend, driver, driver, place)
+
+
+def _parse(text: str, dynamodb_driver: str) -> LoadSubject:
+    if text in BACKENDS:
+        return _driven(text, dynamodb_driver, 0)
+    before, slash, after = text.partition("/")
+    backend, client = (before, after) if slash else ("", before)
+    if slash and backend not in BACKENDS:
+        raise UsageError(
+            f"{backend!r} in {text} is no backend.", hint="Write dynamodb/… or postgres/…."
+        )
+    if is_factory(client):
+        backend = backend or backend_of_factory(client)
+        return LoadSubject(backend, client, _UNSAFE.sub("-", client))
+    if client not in SYNC_DRIVERS:
+        raise UsageError(f"{text!r} is no subject: {_why_not(client)}", hint=_KNOWN)
+    own = SYNC_DRIVERS[client].backend
+    if backend and backend != own:
+        raise UsageError(f"{text}: the driver {client} calls {own}.", hint=f"Write {own}/{client}.")
+    return LoadSubject(own, client, client)
+
+
+_KNOWN: Final = (
+    f"Drivers: {', '.join(SYNC_DRIVERS)}; backends: {', '.join(BACKENDS)}; your own stores: "
+    "package.module:factory."
+)
+
+
+def _why_not(client: str) -> str:
+    if any(client in drivers for drivers in DRIVERS.values()):
+        return "users under load call blocking drivers, and this one is for asyncio."
+    return "there is no such driver or backend."

@@ -1,0 +1,166 @@
+"""Two subjects of one run: who is paired with whom, and what it comes to."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from loadtests.config import Relative
+from loadtests.errors import ResultsError
+from loadtests.judge.interleaved import compare_backends, compare_interleaved, subjects_of
+from loadtests.judge.subject_verdict import verdict_of
+from loadtests.measure.histogram import Sparse
+from loadtests.measure.results import Interval, Key
+from tests.run_folders import MadeSeries, made_series, write_run
+
+STEADY = {"drift": 0.02, "rate_per_s": 200.0, "tail_share": 0.0}
+ALLOWED = Relative()
+
+
+def in_turns(seconds, subjects, start=3):
+    return [
+        {"subject": subjects[second % 2], "start_s": start + second, "end_s": start + second + 1}
+        for second in range(seconds)
+    ]
+
+
+def only_in_turns(run, blocks):
+    """What a run in turns holds: nobody is called in the other's second."""
+    own = {(block["subject"], block["start_s"]) for block in blocks}
+    intervals = {
+        key: [one for one in held if (f"{key.backend}/{key.driver}", round(one.start_s)) in own]
+        for key, held in run.intervals.items()
+    }
+    series = [
+        one.model_copy(
+            update={"count": sum(
+                part.counts.total
+                for key, held in intervals.items()
+                if (key.driver, key.pattern, key.metric)
+                == (one.driver, one.pattern, "response_time")
+                for part in held
+            )}
+        )
+        for one in run.info.series
+    ]  # fmt: skip
+    # a real run's duration is all of it, warm-up too
+    update = {"series": series, "duration_s": run.info.duration_s + run.info.warm_up_s}
+    return replace(run, intervals=intervals, info=run.info.model_copy(update=update))
+
+
+DRIFTING = {"drift": 0.1, "memory": 0.97, "rate_per_s": 100.0}
+TURN_TAKERS = [
+    MadeSeries(driver="wire", **DRIFTING),
+    MadeSeries(driver="boto3", median_ms=2.6, **DRIFTING),
+]
+
+
+def taken_in_turns(path, *, seconds=80, planned=None, subjects=("dynamodb/wire", "dynamodb/boto3")):
+    blocks = in_turns(planned or seconds, subjects)
+    run = write_run(path, series=TURN_TAKERS, seconds=seconds, config={"blocks": blocks})
+    return only_in_turns(run, blocks)
+
+
+def calls_of(run, driver, seconds):
+    key = Key("dynamodb", driver, "cart.get", "response_time")
+    return sum(one.counts.total for one in run.intervals[key] if round(one.start_s) in seconds)
+
+
+def first_row(run):
+    boto3, wire = subjects_of(run)
+    rows = compare_interleaved(run, boto3, wire, ALLOWED, 0.95).rows
+    return next(row for row in rows if row.pattern == "cart.get")
+
+
+def test_blocks_in_turns_are_paired(tmp_path):
+    run = taken_in_turns(tmp_path / "run")
+    row = first_row(run)
+    assert row.subject_calls == calls_of(run, "boto3", range(100))
+    assert row.low < 1.3 < row.high
+
+
+def test_a_call_that_ends_in_the_others_turn_belongs_to_the_block_it_began_in(tmp_path):
+    run = taken_in_turns(tmp_path / "run")
+    key = Key("dynamodb", "wire", "cart.get", "response_time")
+    late = Sparse.of(np.full(40, 900_000_000, np.int64))
+    held = [Interval(one.start_s + 1.0, 1.0, late) for one in run.intervals[key]]
+    spilt = replace(run, intervals=run.intervals | {key: run.intervals[key] + held})
+    info = run.info.model_copy(
+        update={"series": [
+            one.model_copy(update={"count": one.count + 40 * len(held) * (one.driver == "wire")})
+            for one in run.info.series
+        ]}
+    )  # fmt: skip
+    before, row = first_row(run), first_row(replace(spilt, info=info))
+    assert row.reference_calls == before.reference_calls + 40 * len(held)
+    assert row.subject_calls == before.subject_calls
+    rows = compare_interleaved(replace(spilt, info=info), *subjects_of(run), ALLOWED, 0.95).rows
+    p90 = next(one for one in rows if (one.pattern, one.percentile) == ("cart.get", "p90"))
+    assert p90.reference_ms > 800
+
+
+def test_pairs_that_the_run_did_not_finish_are_left_out(tmp_path):
+    run = taken_in_turns(tmp_path / "run", seconds=81, planned=200)
+    row = first_row(run)
+    # 81 seconds are 40 pairs and a block of one subject, which began last
+    assert row.subject_calls == calls_of(run, "boto3", range(83))
+    assert row.reference_calls == calls_of(run, "wire", range(83))
+    assert calls_of(run, "wire", range(84)) > row.reference_calls
+
+
+def test_a_run_without_a_whole_pair_is_refused(tmp_path):
+    run = taken_in_turns(tmp_path / "run", seconds=20)
+    ended = replace(run, info=run.info.model_copy(update={"duration_s": 4.0}))
+    with pytest.raises(ResultsError, match="before each subject had had a whole turn"):
+        first_row(ended)
+
+
+def test_a_subject_whose_calls_fail_is_not_comparable(tmp_path):
+    series = [MadeSeries(driver="wire", **STEADY),
+              MadeSeries(driver="boto3", median_ms=0.2, error_share=0.3, **STEADY)]  # fmt: skip
+    run = write_run(tmp_path / "run", series=series, seconds=40)
+    boto3, wire = subjects_of(run)
+    found = compare_interleaved(run, boto3, wire, ALLOWED, 0.95)
+    assert (found.status, found.exit_code) == ("INVALID", 4)
+    assert "dynamodb/boto3: " in found.reasons[0]
+    assert "calls of cart.get failed (CallTimeout)" in found.reasons[0]
+
+
+def test_the_verdict_on_a_run_of_two_subjects(tmp_path):
+    series = [MadeSeries(driver="wire", **STEADY),
+              MadeSeries(driver="boto3", median_ms=2.6, **STEADY)]  # fmt: skip
+    run = write_run(tmp_path / "run", series=series, seconds=40)
+    boto3, wire = subjects_of(run)
+    for subject, reference, status in ((boto3, wire, "FAIL"), (wire, boto3, "PASS")):
+        found = compare_interleaved(run, subject, reference, ALLOWED, 0.95)
+        verdict = verdict_of(run, found, ALLOWED, 0.95)
+        assert (verdict.status, verdict.exit_code) == (found.status, found.exit_code)
+        assert verdict.status == status
+        assert verdict.sentence.startswith(f"{status}: {subject} over {reference}: ")
+        assert verdict.baseline["name"] == f"{reference} in the same run"
+        limits = {x.statistic: x for x in verdict.limits if x.pattern == "cart.get"}
+        assert limits["p50_ratio"].status == status
+        assert limits["p50_ratio"].limit == pytest.approx(1 + ALLOWED.p50)
+        assert (limits["p50_ratio"].driver, limits["p50_ratio"].unit) == (subject.driver, "ratio")
+        assert {x.driver for x in verdict.estimates} == {"wire", "boto3"}
+    invalid = replace(found, reasons=("it was distorted.",))
+    verdict = verdict_of(run, invalid, ALLOWED, 0.95)
+    assert verdict.sentence == "INVALID: it was distorted."
+    assert {x.status for x in verdict.limits} == {"INVALID"}
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        "all",
+        [{"subject": "dynamodb/wire", "start_s": 3}],
+        [{"subject": "dynamodb/wire", "start_s": 9, "end_s": 3}],
+        [{"subject": "dynamodb/wire", "start_s": float("inf"), "end_s": 3}],
+        [7],
+    ],
+)
+def test_a_block_map_that_cannot_be_meant_is_refused(tmp_path, blocks):
+    run = write_run(tmp_path / "run", series=made_series(["cart.get"]), seconds=12)
+    info = run.info.model_copy(update={"config": {"blocks": blocks}})
+    with pytest.raises(ResultsError, match=r"run\.json: field config\.blocks\.0"):
+        compare_backends(replace(run, info=info))

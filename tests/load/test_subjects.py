@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.config import Config, Load
+from loadtests.errors import UsageError
+from loadtests.load.seeds import lane_seed
+from loadtests.load.subjects import (
+    arrivals_seed,
+    qualified,
+    recorded,
+    run_subjects,
+    turns_of,
+)
+from loadtests.load.turns import Turns
+from loadtests.measure.results import Key
+from loadtests.patterns import BACKENDS
+
+HERE = __name__
+
+
+def made(endpoints):
+    raise NotImplementedError
+
+
+made.backend = "postgres"
+
+
+def silent(endpoints):
+    raise NotImplementedError
+
+
+def config(subjects="", **load) -> Config:
+    return Config(load=Load(subjects=subjects, **load))
+
+
+def names(subjects, **load):
+    return [
+        (s.backend, s.client, s.driver, s.place) for s in run_subjects(config(subjects, **load))
+    ]
+
+
+@pytest.mark.parametrize("driver", ["wire", "boto3"])
+@pytest.mark.parametrize("backend", ["both", *BACKENDS])
+def test_without_subjects_each_backend_has_its_driver(driver, backend):
+    wanted = BACKENDS if backend == "both" else (backend,)
+    drivers = {"dynamodb": driver, "postgres": "psycopg"}
+    assert names("", backend=backend, driver=driver) == [
+        (one, drivers[one], drivers[one], i) for i, one in enumerate(wanted)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second"),
+    [
+        ("wire boto3", ("dynamodb", "wire"), ("dynamodb", "boto3")),
+        ("postgres dynamodb", ("postgres", "psycopg"), ("dynamodb", "wire")),
+        ("dynamodb/boto3 psycopg", ("dynamodb", "boto3"), ("postgres", "psycopg")),
+        (f"{HERE}:made wire", ("postgres", f"{HERE}:made"), ("dynamodb", "wire")),
+        (f"dynamodb/{HERE}:silent wire", ("dynamodb", f"{HERE}:silent"), ("dynamodb", "wire")),
+    ],
+)
+def test_a_subject_is_a_driver_a_backend_both_or_a_factory(text, first, second):
+    assert [one[:2] for one in names(text)] == [first, second]
+
+
+def test_a_backend_alone_means_the_driver_that_is_set():
+    assert names("dynamodb wire", driver="boto3")[0][:2] == ("dynamodb", "boto3")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("wire", "Two subjects are compared, not 1"),
+        ("wire boto3 psycopg", "not 3"),
+        ("wire jdbc", "'jdbc' is no subject: there is no such driver"),
+        ("wire asyncpg", "'asyncpg' is no subject: .* asyncio"),
+        ("oracle/wire boto3", "'oracle' in oracle/wire is no backend"),
+        ("postgres/wire boto3", "the driver wire calls dynamodb"),
+        (f"{HERE}:silent wire", "does not say which backend"),
+        ("a.b:c-d wire", "does not name"),
+        ("dynamodb/a.b:é dynamodb/a.b:è", "would have one name in the results"),
+        ("/wire boto3", "'' in /wire is no backend"),
+    ],
+)
+def test_what_means_nothing_is_refused(text, said):
+    with pytest.raises(UsageError, match=said):
+        run_subjects(config(text))
+
+
+def test_a_subject_against_itself_has_two_names():
+    assert names("wire wire") == [
+        ("dynamodb", "wire", "wire", 0),
+        ("dynamodb", "wire", "wire-2", 1),
+    ]
+
+
+@given(st.from_regex(r"[a-z_][a-z0-9_]{0,8}(\.[a-zß_]{1,5}){0,3}:[A-Za-zé_]{1,9}", fullmatch=True))
+def test_a_factorys_series_have_a_name_that_the_log_and_files_take(name):
+    driver = run_subjects(config(f"dynamodb/{name} boto3"))[0].driver
+    tag = Key("dynamodb", driver, "cart.get", "response_time").tag
+    assert Key.parse(tag).driver == driver
+    assert tag.isascii()
+    assert not set(driver) & set("/\\:,;*?\"<>| '\n")
+
+
+@pytest.mark.parametrize(
+    ("subjects", "blocks", "turns"),
+    [
+        ("", None, None),
+        ("dynamodb postgres", None, None),
+        ("dynamodb/boto3 postgres", None, Turns(1, 4)),
+        ("wire boto3", None, Turns(1, 4)),
+        (f"{HERE}:made wire", None, Turns(1, 4)),
+        ("dynamodb postgres", 5, Turns(5, 4)),
+        ("wire boto3", 0, None),
+    ],
+)
+def test_turns_unless_two_backends_are_called_leanly(subjects, blocks, turns):
+    assert turns_of(config(subjects, blocks=blocks, seed=4)) == turns
+
+
+def test_arrivals_are_the_same_in_turns_and_never_side_by_side():
+    def seeds(asked: Config):
+        return [arrivals_seed(asked, s, n) for s in run_subjects(asked) for n in (0, 1)]
+
+    assert seeds(config("wire boto3")) == [lane_seed(1, n, "dynamodb") for n in (0, 1)] * 2
+    assert len(set(seeds(config("wire boto3", blocks=0)))) == 4
+    # two backends as in a gate's run
+    assert seeds(config("dynamodb postgres")) == seeds(config())
+    assert seeds(config()) == [lane_seed(1, n, b) for b in BACKENDS for n in (0, 1)]
+
+
+def test_qualified_says_all_there_is_to_know_without_an_import():
+    found = qualified(config(f"{HERE}:made boto3")).load
+    assert found.subjects == f"postgres/{HERE}:made dynamodb/boto3"
+    assert found.backend == "both"
+    assert qualified(config("wire boto3")).load.backend == "dynamodb"
+    assert qualified(qualified(config("postgres psycopg"))).load.backend == "postgres"
+    assert qualified(config(backend="postgres")) == config(backend="postgres")
+
+
+def test_the_record_of_a_run_without_subjects_is_as_ever():
+    assert set(recorded(config(), 60)["load"]) == {
+        "backend", "driver", "rate", "arrivals", "warm_up", "run_time", "seed",
+    }  # fmt: skip
+    assert set(recorded(config(), 60)) == {"load"}
+
+
+def test_the_record_of_turns_lists_the_blocks():
+    found = recorded(config("wire boto3", warm_up=4.0), 11)
+    assert found["load"]["blocks"] == 1
+    assert [block["start_s"] for block in found["blocks"]] == [4, 5, 6, 7, 8, 9]
+    assert {block["subject"] for block in found["blocks"]} == {"dynamodb/wire", "dynamodb/boto3"}
+    assert "blocks" not in recorded(config("dynamodb postgres"), 60)
+    assert recorded(config("dynamodb postgres"), 60)["load"]["blocks"] == 0
