@@ -11,6 +11,7 @@ from loadtests.errors import ResultsError
 from loadtests.judge.comparison import Compared, compare_runs
 from loadtests.judge.fingerprint import differences
 from loadtests.measure.results import Run
+from loadtests.patterns import ALL_PATTERNS
 from loadtests.report.page import Page, build_page
 from loadtests.report.ratios import SHOWN, carried
 from loadtests.report.rounding import clean
@@ -80,5 +81,5 @@ def _rows(first: Run, run: Run, metric: str) -> tuple[dict[tuple[str, str, str],
     return {
         (row.subject.split("/")[0], clean(row.pattern), row.percentile): row
         for row in compared.rows
-        if row.percentile in SHOWN and carried(row)
+        if row.percentile in SHOWN and row.pattern != ALL_PATTERNS and carried(row)
     }, ""
