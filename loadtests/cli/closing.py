@@ -15,6 +15,7 @@ from loadtests.cli.look import judge
 from loadtests.cli.screen import Screen
 from loadtests.cli.shown_path import shown_path
 from loadtests.config import Config
+from loadtests.judge.climb import store_climb
 from loadtests.judge.judging import store_verdict
 from loadtests.judge.verdict import EXIT_CODES, Verdict, of_several
 from loadtests.measure.results import Run, read_run
@@ -36,8 +37,16 @@ class Ended:
 def finish(path: Path, config: Config, level: float | None) -> Ended:
     """Judge a finished run folder, write its reports, print its table."""
     run = read_run(path)
-    verdict = judge(run, config, level)
-    run = store_verdict(run, verdict)
+    if run.info.steps:
+        run, verdict = store_climb(run, config.slo, config.gate.confidence)
+    else:
+        verdict = judge(run, config, level)
+        run = store_verdict(run, verdict)
+    return show_run(run, verdict)
+
+
+def show_run(run: Run, verdict: Verdict) -> Ended:
+    """Write a judged run's reports and print its table."""
     report = build_reports(run.path)[0]
     with Screen() as screen:
         for shown in summary(run) if run.info.scenario == SCENARIO else [terminal_table(run)]:

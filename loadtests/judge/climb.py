@@ -178,9 +178,11 @@ def _sentence(
 
 def _broken(beyond: Sequence[JudgedStep]) -> str:
     step = next(s for s in beyond if s.verdict == "FAIL")
-    found = f"p99 {three_digits(step.p99_ms)} ms" if step.p99_ms else "p99 out of sight"
+    found = f"p99 {three_digits(step.p99_ms)} ms" if step.p99_ms else "no p99 within the step"
+    unsure = [rate(s.rate_per_s) for s in beyond[: beyond.index(step)]]
+    between = f" ({', '.join(unsure)} stayed undecided)" if unsure else ""
     carried = "" if step.carried else f", {rate(step.achieved_per_s)} carried"
-    return f"At {rate(step.rate_per_s)} the database gave out: {found}{carried}."
+    return f"At {rate(step.rate_per_s)} the database gave out: {found}{carried}{between}."
 
 
 def _distorted(beyond: Sequence[JudgedStep], name: str) -> str:

@@ -124,9 +124,9 @@ class Tail:
     def low_ms(self, q: float, level: float) -> float:
         """Lower bound, too high with probability `level`; 0 when there is none."""
         first, last = 0, self._rank(q)
-        while first < last:  # the slowest call that more than 1 - q surely exceed
+        while first < last:  # the slowest call that more than 1 - q surely take at least as long as
             middle = (first + last + 1) // 2
-            if self._above(self.samples.at_rank(middle)).surely_more_than(1.0 - q, level):
+            if self._above(self.samples.at_rank(middle) - 1).surely_more_than(1.0 - q, level):
                 first = middle
             else:
                 last = middle - 1

@@ -15,6 +15,7 @@ _IN_WEB_UI: Final = {"backend", "driver", "rate", "arrivals", "warm_up", "seed"}
 FLAGS: Final = (
     "backend", "driver", "rate", "arrivals", "warm_up", "seed", "subjects", "blocks",
     "dynamodb_endpoint", "postgres_dsn", "region", "results", "allow_remote",
+    "from", "growth", "step_time", "settle",  # of a climb: load/climb.py
 )  # fmt: skip
 USERS_PER_LANE: Final = (8, 256)
 BUSY_S: Final = 0.1  # users for a database that takes 100 ms, ten times the promise
@@ -110,7 +111,7 @@ def add_arguments(parser: Any) -> None:
 
 def config_of(options: Namespace) -> Config:
     """All settings, checked. Raises ConfigError or UsageError."""
-    config = load_config({flag: getattr(options, flag) for flag in FLAGS})
+    config = load_config({flag: getattr(options, flag, None) for flag in FLAGS})
     run_time = getattr(options, "run_time", None)
     if run_time and run_time <= config.load.warm_up:
         raise UsageError(

@@ -33,7 +33,7 @@ __all__ = ["OpenLoopUser", "access_pattern"]
 EARLY_END_S: Final = 0.3
 
 
-def _plainly(listener: Callable[..., None]) -> Callable[..., None]:
+def plainly(listener: Callable[..., None]) -> Callable[..., None]:
     """A user's mistake ends Locust with a sentence, a hint and exit code 2, not a stack trace."""
 
     @wraps(listener)
@@ -70,7 +70,7 @@ def _on_init(environment: Any, runner: Any, **_: Any) -> None:
     environment.on_refusal = partial(_on_refusal, environment)
     role = WorkerRole if isinstance(runner, WorkerRunner) else OwnerRole
     listeners = role(conductor)
-    environment.events.test_start.add_listener(_plainly(listeners.on_start))
+    environment.events.test_start.add_listener(plainly(listeners.on_start))
     environment.events.spawning_complete.add_listener(listeners.on_spawned)
     environment.events.test_stopping.add_listener(listeners.on_stopping)
     environment.events.test_stop.add_listener(listeners.on_stop)
@@ -86,8 +86,8 @@ def _on_refusal(environment: Any, error: LoadtestsError) -> None:
     gevent.spawn(environment.runner.quit)
 
 
-events.init_command_line_parser.add_listener(_plainly(_on_parser))
-events.init.add_listener(_plainly(_on_init))
+events.init_command_line_parser.add_listener(plainly(_on_parser))
+events.init.add_listener(plainly(_on_init))
 
 
 def _scenario(environment: Any) -> str:

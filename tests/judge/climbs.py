@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from loadtests.calibrate.scripts import MS, Hands
 from loadtests.config import Capacity, Config, Load
 from loadtests.load.arrivals import arrivals
 from loadtests.load.step_plan import plan_of, profile_of
+from loadtests.measure import hlog
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.results import (
     Interval,
@@ -22,9 +23,13 @@ from loadtests.measure.results import (
     SeriesInfo,
     StepInfo,
     Validity,
+    read_run,
+    write_info,
 )
+from loadtests.patterns import METRICS
 
 S = 1_000_000_000
+STARTED_AT_S = 1_772_443_800.0
 VALID = Validity(valid=True)
 DRIVERS = {"dynamodb": "wire", "postgres": "psycopg"}
 
@@ -92,6 +97,28 @@ def run_of(config: Config, intervals: dict[Key, list[Interval]], steps: list[Ste
         validity=VALID,
     )  # fmt: skip
     return Run(Path("climb"), info, intervals, {})
+
+
+def write_climb(path: Path, run: Run) -> Run:
+    """The run as a folder, all three times alike, with settings and targets as a real one has."""
+    path.mkdir(parents=True)
+    with (path / "latency.hlog").open("w", encoding="ascii") as log:
+        log.write(hlog.header(STARTED_AT_S))
+        for key, held in run.intervals.items():
+            for metric in METRICS:
+                tag = replace(key, metric=metric).tag
+                lines = [hlog.Line(tag, i.start_s, i.length_s, i.counts) for i in held]
+                log.writelines(hlog.format_line(line) for line in lines)
+    backends = {step.backend for step in run.info.steps}
+    labels = {"dynamodb": "DynamoDB Local", "postgres": "PostgreSQL 18"}
+    info = run.info.model_copy(
+        update={
+            "id": path.name,
+            "targets": {b: {"label": labels[b], "emulator": b == "dynamodb"} for b in backends},
+        }
+    )
+    write_info(path, info)
+    return read_run(path)
 
 
 def served(at_ns: np.ndarray, server: Server) -> np.ndarray:

@@ -104,7 +104,7 @@ def test_bounds_are_the_outermost_times_that_the_test_allows(seconds, q):
     if math.isfinite(high):
         shown = [float(highest_value_ns(np.array([b]))[0]) / 1e6 for b in upper]
         assert high in shown
-    lower = [b for b in buckets if above(b).surely_more_than(1 - q, LEVEL)]
+    lower = [b for b in buckets if above(b - 1).surely_more_than(1 - q, LEVEL)]
     low = tail.low_ms(q, LEVEL)
     if low:
         assert low in [float(highest_value_ns(np.array([b]))[0]) / 1e6 for b in lower]

@@ -1,0 +1,179 @@
+"""`loadtests capacity`: climb until something gives out, and say what it was, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from loadtests.cli.climb_look import look_at_climb
+from loadtests.cli.closing import Ended, finish, show_closing, show_run
+from loadtests.cli.locust_process import LocustProcess
+from loadtests.cli.screen import Screen
+from loadtests.config import Config, load_config
+from loadtests.errors import ResultsError, UsageError
+from loadtests.judge.climb import store_climb
+from loadtests.load.handover import new_run_id
+from loadtests.load.step_plan import lead_s, length_s, rates_of
+from loadtests.measure.results import RunInfo, read_info, read_run
+from loadtests.patterns import BACKENDS
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.lifetime import open_endpoints
+
+SCENARIO: Final = "scenarios/capacity.py"
+_POLL_S: Final = 0.25
+_CLOSED_S: Final = 0.05
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN…]", type=click.Path(path_type=Path))
+@click.option("--backend", type=click.Choice(["both", *BACKENDS]),
+              help="Which databases climb, one after the other.")  # fmt: skip
+@click.option("--from", type=float, metavar="PER_S", help="Rate of the first step [100].")
+@click.option("--to", type=float, metavar="PER_S", help="Rate of the last step [10,000].")
+@click.option("--growth", type=float, metavar="FACTOR",
+              help="Each step's rate over the one before [1.25].")  # fmt: skip
+@click.option("--step-time", type=int, metavar="S", help="Seconds a step lasts [12].")
+@click.option("--settle", type=int, metavar="S",
+              help="Seconds at the start of a step that are not counted [2].")  # fmt: skip
+@click.option("--driver", type=click.Choice(["wire", "boto3"]), help="How DynamoDB is called.")
+@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), help="Arrival process.")
+@click.option("--warm-up", type=float, metavar="S", help="Seconds at the first rate before it all.")
+@click.option("--seed", type=int, help="For data, keys and arrivals.")
+@click.option("--users", type=int, help="Most calls at once.")
+@click.option("--processes", type=int, help="Load processes; more than one makes a cluster.")
+@click.option("--dynamodb-endpoint", metavar="embedded|aws|URL", help="Where DynamoDB is.")
+@click.option("--postgres-dsn", metavar="embedded|DSN", help="Where PostgreSQL is.")
+@click.option("--region", help="AWS region.")
+@click.option("--allow-remote", is_flag=True, default=None, help="Permit targets elsewhere.")
+@click.option("--results", metavar="DIR", help="Where run folders go.")
+@click.option("--scenario", metavar="FILE", default=SCENARIO, show_default=True,
+              help="Locust file that climbs.")  # fmt: skip
+def command(
+    runs: tuple[Path, ...], scenario: str, users: int | None, processes: int | None, **flags: Any
+) -> int:
+    """Find the highest rate that keeps the promise, and what gives out beyond it.
+
+    The storefront's mix comes in rising steps of rate, on one database after the other. Each step
+    is judged by itself: it keeps the promise when its p99 is surely within the limit and the load
+    was carried; a step at which the load generator was the bottleneck is named so. Two steps in a
+    row that break the promise badly, or in which the generator gave out, end the climb. With RUN…,
+    judge and report such runs again.
+
+    \b
+    Exit codes
+      0  the promise holds at some rate
+      1  it breaks at the first step already
+      2  usage, configuration or target error
+      3  no step could be decided: give them more time (--step-time)
+      4  the generator gave out before the database at the first step, or the run is invalid
+    """  # noqa: D301 (click's mark for text kept as it is)
+    config = load_config(flags)
+    if runs:
+        return show_closing([finish(_climb_at(path), config, None) for path in runs])
+    load = config.load.model_copy(update={"rate": config.capacity.to})
+    config = config.model_copy(update={"load": load})
+    rates_of(config)  # refused before anything is started
+    if config.load.subjects:
+        raise UsageError(
+            "A capacity run climbs on one subject at a time.",
+            hint="Take `subjects` out of loadtests.toml and LOADTESTS_SUBJECTS.",
+        )
+    backends = BACKENDS if load.backend == "both" else (load.backend,)
+    with (
+        Screen() as screen,
+        open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
+    ):
+        paths = [
+            _climb(_alone(config, backend), endpoints, (scenario, users, processes), screen)
+            for backend in backends
+        ]
+    return _close(paths, config)
+
+
+def _alone(config: Config, backend: str) -> Config:
+    """The settings of one backend's climb, which takes as long as it takes."""
+    load = {"backend": backend, "run_time": float(length_s(config, [backend]))}
+    return config.model_copy(update={"load": config.load.model_copy(update=load)})
+
+
+def _climb(
+    config: Config,
+    endpoints: Endpoints,
+    plan: tuple[str, int | None, int | None],
+    screen: Screen,
+) -> Path:
+    """The finished run folder of one backend."""
+    scenario, users, processes = plan
+    climb = config.capacity
+    run_id = new_run_id(Path(scenario).stem)
+    path = Path(config.results).absolute() / run_id
+    flags = [
+        "--from", str(climb.from_), "--growth", str(climb.growth),
+        "--step-time", str(climb.step_time), "--settle", str(climb.settle),
+    ]  # fmt: skip
+    with LocustProcess(config, endpoints, (scenario,), run_id, users, processes, flags) as locust:
+        _watch(config, path, locust, screen)
+        screen.notice("Ending the climb")
+        locust.finish()
+    if not (path / "run.json").exists():
+        raise ResultsError(f"Locust wrote no run folder at {path}.", hint=locust.last_words())
+    return path
+
+
+def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> None:
+    """Follow the climb; leave when its last step has ended or going on would only hammer."""
+    seen = 0
+    screen.notice(f"Climbing on {config.load.backend}, {len(rates_of(config))} steps at most")
+    screen.plan(config.load.run_time, lead_s(config))
+    while locust.running():
+        screen.wait(_POLL_S)
+        if not (path / "run.json").exists():
+            continue
+        info = read_info(path)
+        screen.show(info)
+        if info.duration_s and not info.steps:
+            raise UsageError(
+                f"The scenario {info.scenario} does not climb.",
+                hint="Put Climbing before its user class, as scenarios/capacity.py does.",
+            )
+        ended = _ended(info)
+        if ended == seen:
+            continue
+        look = look_at_climb(path, config)
+        for sentence in look.sentences[seen:]:
+            screen.notice(sentence)
+        seen = max(ended, len(look.sentences))
+        if look.over or seen >= len(info.steps):
+            return
+
+
+def _ended(info: RunInfo) -> int:
+    return sum(info.duration_s + _CLOSED_S >= step.end_s for step in info.steps)
+
+
+def _close(paths: Sequence[Path], config: Config) -> int:
+    """Judge all, show each run the others' steps beside its own, report; the exit code."""
+    told = []
+    for path in paths:
+        run, _ = store_climb(read_run(path), config.slo, config.gate.confidence)
+        told.append((run.info.model_extra or {})["capacity_run"])
+        for step in told[-1]["steps"]:
+            step["run"] = path.name
+    ended: list[Ended] = []
+    for place, path in enumerate(paths):
+        others = [one for other, one in enumerate(told) if other != place]
+        run, verdict = store_climb(read_run(path), config.slo, config.gate.confidence, others)
+        ended.append(show_run(run, verdict))
+    return show_closing(ended)
+
+
+def _climb_at(path: Path) -> Path:
+    if not read_info(path).steps:
+        raise ResultsError(
+            f"{path} is no capacity run: its run.json has no steps.",
+            hint="`loadtests gate RUN` judges other runs.",
+        )
+    return path
