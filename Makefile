@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 UV ?= $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gate test check bench bench-drivers calibrate calibrate-gate constraints clean
+.PHONY: help setup gate test check bench bench-drivers bench-validity calibrate calibrate-gate constraints clean
 
 help:  ## Show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,6 +49,9 @@ bench-drivers: $(READY)  ## CPU per call and calls per second and core, driver b
 
 calibrate: $(READY)  ## Prove the reported percentiles against servers of known latency
 	@$(BIN)/loadtests calibrate
+
+bench-validity: $(READY)  ## Starved runs are INVALID, healthy ones never: RUNS=50 of each
+	@$(BIN)/python bench/bench_validity.py --runs $(or $(RUNS),50)
 
 calibrate-gate: $(READY)  ## The gate's own false alarms and power, on recorded runs: RUNS="results/…"
 	@$(BIN)/python -m loadtests.cli.calibrate_gate $(RUNS)

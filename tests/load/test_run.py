@@ -455,6 +455,15 @@ def test_a_standstill_is_told_with_the_second_that_it_ends(staged: Stage):
     assert rows[0] == (125, 1.25)
 
 
+def test_the_end_is_not_sampled(staged: Stage):
+    """Waiting for a hung database's calls, Locust may inspect its stack, which takes long."""
+    here = staged([([10], 1, [60_000])], sample_lag=True)
+    here.run_to(1_000)
+    here.finish()
+    assert here.world.now_ns == ORIGIN + S + int(DRAIN_S * S)
+    assert [lag for _, lags in here.own_times() for lag in lags] == [0] * 100
+
+
 def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage):
     here = staged([([10], 1, [1])], sample_lag=False)
     here.run_to(1_000)
