@@ -27,7 +27,10 @@ _COUNTED: Final = re.compile(r"(\d+ of \d+ limits \w+): ")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One judged limit; `unit` is `ms`, `share` (of calls) or `ratio` (to the baseline)."""
+    """One judged limit; `unit` is `ms`, `share` (of calls) or `ratio` (to the baseline).
+
+    `decides`: left open, it leaves the run open too.
+    """
 
     backend: str
     driver: str
@@ -42,6 +45,7 @@ class Limit:
     needed_calls: int | None
     status: str
     sentence: str
+    decides: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +89,11 @@ class Judged:
         return None
 
     def status_of(self, subject: Subject, pattern: str) -> str:
-        """The worst status among a row's limits; INVALID where the whole run is."""
+        """The worst status among a row's limits that decide; INVALID where the whole run is."""
         if self.status == "INVALID":
             return self.status
-        found = {x.status for x in self.limits_of(subject, pattern)}
+        limits = self.limits_of(subject, pattern)
+        found = {x.status for x in limits if x.decides or x.status != "INCONCLUSIVE"}
         return next((v for v in _WORST if v in found), NOT_JUDGED)
 
 
@@ -143,6 +148,7 @@ def _limit(one: Mapping[str, Any]) -> Limit:
         needed_calls=_whole(one.get("needed_calls")),
         status=_status(one.get("status")),
         sentence=clean(one.get("sentence") or "", longest=600),
+        decides=one.get("decides") is not False,
     )
 
 

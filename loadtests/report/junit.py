@@ -12,6 +12,7 @@ from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from loadtests.patterns import ALL_PATTERNS
 from loadtests.report.judged import NOT_JUDGED, Limit
 from loadtests.report.page import METRIC_WORDS, Page
 from loadtests.report.rounding import plain
@@ -46,6 +47,8 @@ def _suites(page: Page) -> Iterator[TestSuite]:
         for row in page.rows:
             if row.subject == subject:
                 suite.add_testcases([_case(limit, f"{suite.name}") for limit in row.limits])
+        together = page.judged.limits_of(subject, ALL_PATTERNS)
+        suite.add_testcases([_case(limit, f"{suite.name}") for limit in together])
         if len(suite):
             yield suite
 

@@ -177,3 +177,22 @@ def test_judged_growth_reaches_the_page(tmp_path):
     assert (row.p99.change.text, row.p99.change_span) == ("+8.0%", "+1.0% to +15%")
     (name,) = {n for _, n in cases_of(render_junit(page)) if "baseline" in n}
     assert name.endswith("p99 of response time ≤ 1.2 × baseline")
+
+
+def test_a_single_pattern_left_open_beside_its_baseline_is_not_called_inconclusive(tmp_path):
+    run = judge(write_run(tmp_path / "r", seconds=20).path)
+    first = run.info.verdict["limits"][0]
+    growth = {**first, "statistic": "p99_ratio", "unit": "ratio", "limit": 1.2, "estimate": 1.08}
+    limits = [
+        {**first, "status": "PASS"},
+        {**growth, "status": "INCONCLUSIVE", "decides": False},
+        {**growth, "pattern": "all patterns", "status": "PASS", "decides": True},
+    ]
+    verdict = {**run.info.verdict, "status": "PASS", "limits": limits}
+    page = build_page(replace(run, info=run.info.model_copy(update={"verdict": verdict})))
+    assert next(row for row in page.rows if row.limits).status == "PASS"
+    states = {name: type(case.result[0]) if case.result else None
+              for (_, name), case in cases_of(render_junit(page)).items() if "baseline" in name}  # fmt: skip
+    together = next(name for name in states if name.startswith("all patterns"))
+    assert states.pop(together) is None
+    assert list(states.values()) == [Skipped]
