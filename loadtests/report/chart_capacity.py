@@ -4,87 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Final
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from loadtests.measure.results import Run
 from loadtests.report.axes import limit_line, log_ms, reach_ms
-from loadtests.report.charts import Chart, Entry, Panel, Table, nice_limit
+from loadtests.report.charts import Chart, Entry, Panel
+from loadtests.report.climb import Answer, Step, climb_table
 from loadtests.report.palette import LIGHT, SUBJECTS
-from loadtests.report.rounding import UNKNOWN, Number, clean, milliseconds, per_second
-from loadtests.report.series import NAMES
+from loadtests.report.rounding import plain
+
+_DOTS: Final = (0, (1, 2))
+_OPEN: Final = 1.6  # how far an interval without an upper end is drawn, times its p99
+_MOST_ABOVE: Final = 30.0  # times the limit: an overload of seconds must not flatten all else
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One rate that was tried."""
-
-    backend: str
-    rate: Number
-    achieved: Number
-    p50: Number
-    p99: Number
-    verdict: str
-
-
-def steps_of(run: Run) -> list[Step]:
-    """Read `capacity_run` of run.json.
-
-    [{backend?, rate_per_s, achieved_per_s, p50_ms, p99_ms, verdict}]; other entries are left out.
-    """
-    stored = (run.info.model_extra or {}).get("capacity_run")
-    if isinstance(stored, Mapping):
-        stored = stored.get("steps")
-    entries = stored if isinstance(stored, list) else []
-    steps = [_step(one) for one in entries if isinstance(one, Mapping)]
-    known = [s for s in steps if s.rate.known]
-    return sorted(known, key=lambda s: (s.backend, s.rate.value or 0.0))
-
-
-def _step(one: Mapping[str, Any]) -> Step:
-    backend = str(one.get("backend", ""))
-    return Step(
-        backend=NAMES.get(backend, clean(backend)),
-        rate=_number(one.get("rate_per_s"), per_second),
-        achieved=_number(one.get("achieved_per_s"), per_second),
-        p50=_number(one.get("p50_ms"), milliseconds),
-        p99=_number(one.get("p99_ms"), milliseconds),
-        verdict=clean(one.get("verdict") or "–"),
-    )
-
-
-def _number(value: Any, rounded: Any) -> Number:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return UNKNOWN
-    number: Number = rounded(float(value))
-    return number
-
-
-def capacity_table(steps: Sequence[Step]) -> Table:
-    """A row for each step."""
-    head = ("Asked for", "Achieved", "p50", "p99", "Verdict")
-    several = len({s.backend for s in steps}) > 1
-    rows = tuple(
-        (
-            s.rate.text,
-            *((s.backend,) if several else ()),
-            s.achieved.text,
-            s.p50.text,
-            s.p99.text,
-            s.verdict,
-        )
-        for s in steps
-    )
-    return Table((head[0], "Backend", *head[1:]) if several else head, rows)
-
-
-def capacity_chart(steps: Sequence[Step], limit_ms: float | None) -> Chart | None:
+def capacity_chart(
+    steps: Sequence[Step], limit_ms: float | None, answers: Sequence[Answer] = ()
+) -> Chart | None:
     """None when no step has a p99."""
-    known = [s for s in steps if s.p99.known]
-    reach = reach_ms([v.value for s in known for v in (s.p50, s.p99)], limit_ms)
+    known = [s for s in steps if s.p99.known or s.achieved.known]
+    times = [v for s in known for v in (s.p50.value, s.p99.value, s.low_ms, s.high_ms)]
+    most = limit_ms * _MOST_ABOVE if limit_ms else math.inf
+    reach = reach_ms([min(v, most) for v in times if v is not None], limit_ms)
     if reach is None:
         return None
     backends = list(dict.fromkeys(s.backend for s in known))
@@ -93,22 +37,26 @@ def capacity_chart(steps: Sequence[Step], limit_ms: float | None) -> Chart | Non
     legend += [Entry(f"{b} p50".strip(), roles[b], "thin") for b in backends]
     if limit_ms is not None:
         legend.append(Entry("target for p99", "limit", "dash"))
-    said = "; ".join(f"{s.achieved.text}: p99 {s.p99.text}, {s.verdict}" for s in known)
+    said = "; ".join(f"{s.achieved.text}: p99 {s.p99.text}, {s.said}" for s in known)
+    keeps = {a.backend: a.keeps.value for a in answers if a.keeps.value}
     panel = Panel(
         title="p50 and p99 against throughput",
         alt=f"Throughput against p99. {said}.",
-        draw=partial(_draw, steps=known, roles=roles, reach=reach, limit_ms=limit_ms),
-        width_in=6.2,
-        height_in=3.2,
+        draw=partial(_draw, steps=known, roles=roles, reach=reach, limit_ms=limit_ms, keeps=keeps),
+        width_in=6.6,
+        height_in=3.6,
     )
     return Chart(
         name="capacity",
         title="Throughput against p99",
-        caption="Each point is one step of the capacity run, at the rate it achieved. A filled "
-        "point kept the promise.",
+        caption="Each point is one step, at the rate it carried, with the 95% interval of its p99. "
+        "A filled point kept the promise, a hollow one broke it or stayed undecided, a cross was "
+        "the load generator's own doing and says nothing of the database; an arrow leaves the "
+        "chart, a tip ends an interval that has no upper end. The dotted line is the highest rate "
+        "that keeps the promise.",
         panels=(panel,),
         legend=tuple(legend),
-        table=capacity_table(steps),
+        table=climb_table(steps),
     )
 
 
@@ -119,21 +67,53 @@ def _draw(
     roles: Mapping[str, str],
     reach: tuple[float, float],
     limit_ms: float | None,
+    keeps: Mapping[str, float],
 ) -> None:
     for backend, role in roles.items():
         found = [s for s in steps if s.backend == backend]
-        xs = [_x(s) for s in found]
         colour = LIGHT[role]
-        ax.plot(xs, [s.p99.value or math.nan for s in found], color=colour, linewidth=2)
-        ax.plot(xs, [s.p50.value or math.nan for s in found], color=colour, linewidth=1)
-        for x, step in zip(xs, found, strict=True):
-            face = colour if step.verdict == "PASS" else LIGHT["paper"]
-            ax.plot([x], [step.p99.value or math.nan], "o", color=colour, markerfacecolor=face)
+        sound = [s for s in found if s.verdict != "INVALID" and s.p99.known]
+        xs = [_x(s) for s in sound]
+        ax.plot(xs, [s.p99.value or math.nan for s in sound], color=colour, linewidth=2)
+        ax.plot(xs, [s.p50.value or math.nan for s in sound], color=colour, linewidth=1)
+        for step in found:
+            _point(ax, step, colour, reach[1])
+        if backend in keeps:
+            ax.axvline(keeps[backend], color=colour, linewidth=1.2, linestyle=_DOTS, zorder=1)
     log_ms(ax, *reach)
-    ax.set_xlim(0, nice_limit([_x(s) for s in steps]))
-    ax.set_xlabel("calls/s")
+    _rates(ax, [_x(s) for s in steps])
     ax.set_ylabel("ms")
-    limit_line(ax, limit_ms)
+    limit_line(ax, limit_ms, left=True)
+
+
+def _point(ax: Axes, step: Step, colour: str, top_ms: float) -> None:
+    x, p99_ms = _x(step), step.p99.value
+    if p99_ms is None or p99_ms > top_ms:
+        ax.plot([x], [top_ms / 1.12], "^", color=colour, markerfacecolor=LIGHT["paper"])
+        return
+    if step.low_ms or step.high_ms:
+        high_ms = min(step.high_ms or p99_ms * _OPEN, top_ms)
+        ax.plot([x, x], [step.low_ms or p99_ms, high_ms], color=colour, linewidth=1)
+        if not step.high_ms:
+            ax.plot([x], [high_ms], "^", color=colour, markersize=3)
+    if step.verdict == "INVALID":
+        ax.plot([x], [p99_ms], "x", color=colour, markeredgewidth=2)
+        return
+    face = colour if step.verdict == "PASS" else LIGHT["paper"]
+    ax.plot([x], [p99_ms], "o", color=colour, markerfacecolor=face)
+
+
+def _rates(ax: Axes, rates: Sequence[float]) -> None:
+    """A logarithmic scale: each step is so many times the one before."""
+    low, high = min(r for r in rates if r > 0) / 1.15, max(rates) * 1.15
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ticks = [m * 10.0**e for e in range(-1, 7) for m in (1, 2, 5)]
+    shown = [t for t in ticks if low <= t <= high]
+    ax.xaxis.set_major_locator(FixedLocator(shown or [max(rates)]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
+    ax.set_xlabel("calls/s")
 
 
 def _x(step: Step) -> float:

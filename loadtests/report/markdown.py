@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from loadtests.report.charts import Table
+from loadtests.report.climb import climb_table, is_climb, steps_of
 from loadtests.report.comparing import Side
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import Cell, Page, Row
@@ -24,7 +25,7 @@ def render_summary(page: Page) -> str:
     parts = [
         f"### {MARKS.get(judged.status, '▫️')} {judged.status}: {words(judged.sentence)}",
         _opening(page),
-        _table(page),
+        _steps(page) if is_climb(page.run) else _table(page),
         _missed(page),
         _facts(page),
     ]
@@ -76,6 +77,12 @@ def _opening(page: Page) -> str:
         lines.insert(0, f"**{words(page.versus.sentence)}**")
     lines += [f"> {words(note)}" for note in notes_of(page)]
     return "\n\n".join(lines)
+
+
+def _steps(page: Page) -> str:
+    """A capacity run's steps; the figures of its access patterns would mix its rates."""
+    steps = steps_of(page.run)
+    return _plain_table(climb_table(steps)) if steps else ""
 
 
 def _table(page: Page) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.measure.results import Run, Validity
+from loadtests.report.climb import answers_of, is_climb
 from loadtests.report.judged import NOT_JUDGED
 from loadtests.report.page import Page, Row
 from loadtests.report.rounding import clean, percent, plain, seconds
@@ -67,11 +68,34 @@ def facts_of(page: Page) -> list[Fact]:
     warm_up = f", after {seconds(info.warm_up_s)} of warm-up" if info.warm_up_s else ""
     share = f"{percent(failed / calls).text} of calls" if failed and calls else "no call failed"
     return [
-        _slowest(rows),
+        *(_kept(page.run) if is_climb(page.run) else [_slowest(rows)]),
         Fact("Calls", f"{calls:,}", f"in {measured}{warm_up}"),
         Fact("Errors", f"{failed:,}", share if calls else "no calls"),
         _generator(page.run),
     ]
+
+
+def _kept(run: Run) -> list[Fact]:
+    """How far each backend of a capacity run came."""
+    return [
+        Fact(
+            f"{answer.backend} keeps the promise up to",
+            answer.keeps.text if answer.keeps.known else "no rate tried",
+            _beyond(answer.gave_out),
+            "" if answer.keeps.known else "fail",
+        )
+        for answer in answers_of(run)
+    ]
+
+
+def _beyond(gave_out: str) -> str:
+    known = {
+        "database": "then the database gave out",
+        "generator": "then the load generator gave out, not the database",
+        "undecided": "beyond, the steps were too short to decide",
+        "nothing": "its end lies beyond the highest rate tried",
+    }
+    return known.get(gave_out, "")
 
 
 def _slowest(rows: Sequence[Row]) -> Fact:
@@ -89,6 +113,8 @@ def _generator(run: Run) -> Fact:
     if validity is None:
         return Fact("Load generator", "not judged", "no health in run.json")
     if validity.valid:
+        if is_climb(run):
+            return Fact("Load generator", "judged by step", "see the verdict of each")
         return Fact("Load generator", "healthy", "it did not distort the figures")
     rules = ", ".join(clean(r.rule) for r in validity.reasons)
     return Fact("Load generator", "distorted the run", rules or "no reason given", "fail")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.measure.results import Run
+from loadtests.report.climb import is_climb
 from loadtests.report.judged import RATIO, Judged, Limit, read_judged
 from loadtests.report.ratios import HeadToHead, head_to_head
 from loadtests.report.rounding import (
@@ -122,9 +123,10 @@ def build_page(run: Run) -> Page:
     setting = read_setting(run)
     metric = _metric(run)
     rows = tuple(_row(one, judged, metric) for one in series)
-    # a distorted run says nothing of the databases, so nothing of one against the other
-    invalid = judged.status == "INVALID"
-    versus = HeadToHead("") if invalid else head_to_head(run, metric, judged.confidence)
+    # a distorted run says nothing of the databases, so nothing of one against the other; and in a
+    # climb they were not under load at the same time
+    unlike = judged.status == "INVALID" or is_climb(run)
+    versus = HeadToHead("") if unlike else head_to_head(run, metric, judged.confidence)
     return Page(
         run=run,
         setting=setting,

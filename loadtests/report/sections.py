@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from loadtests.report.breakdown import parts_of
 from loadtests.report.chart_bars import Bar, BarGroup, bars_chart
 from loadtests.report.chart_breakdown import breakdown_chart
-from loadtests.report.chart_capacity import capacity_chart, steps_of
+from loadtests.report.chart_capacity import capacity_chart
 from loadtests.report.chart_forest import forest_chart
 from loadtests.report.chart_heat import heat_chart
 from loadtests.report.chart_history import history_chart
 from loadtests.report.chart_spectrum import spectrum_chart
 from loadtests.report.chart_timeline import throughput_chart, timeline_chart
 from loadtests.report.charts import Chart, Entry, Table
+from loadtests.report.climb import answers_of, climb_table, is_climb, limit_of, steps_of
 from loadtests.report.cost import PRICES_SAID, costs_of, total_of
 from loadtests.report.method import method_of
 from loadtests.report.page import Page
@@ -50,11 +51,12 @@ def sections_of(page: Page) -> list[Section]:
     """All sections of a single run's report."""
     if not page.series:
         return [_setting(page)]
+    if is_climb(page.run):
+        return _of_climb(page)
     return [
         *_verdicts(page),
         *_times(page),
         *_money(page),
-        *_capacity_run(page),
         *_history(page),
         _health(page),
         _setting(page),
@@ -176,11 +178,28 @@ def _money(page: Page) -> Iterator[Section]:
     )
 
 
+def _of_climb(page: Page) -> list[Section]:
+    """A capacity run's: figures over the whole would mix its rates, so its steps stand alone."""
+    over_time = ("over-time", "heatmap")
+    return [
+        *_capacity_run(page),
+        *(section for section in _times(page) if section.anchor in over_time),
+        _health(page),
+        _setting(page),
+        Section("method", "How each number was obtained", definitions=tuple(method_of(page))),
+    ]
+
+
 def _capacity_run(page: Page) -> Iterator[Section]:
-    steps = steps_of(page.run)
-    if steps:
-        chart = capacity_chart(steps, page.line_ms)
-        yield Section("capacity", "Throughput against p99", charts=_some(chart))
+    steps, answers = steps_of(page.run), answers_of(page.run)
+    elsewhere = sorted({(s.backend, s.run) for s in steps if s.run})
+    said = [answer.sentence for answer in answers if answer.sentence]
+    said += [f"The steps of {backend} were measured in run {run}." for backend, run in elsewhere]
+    if not steps:
+        said = ["No step came to its end."]
+    chart = capacity_chart(steps, limit_of(steps, page.line_ms), answers)
+    parts = () if chart or not steps else (Part("", climb_table(steps)),)
+    yield Section("capacity", "Throughput against p99", tuple(said), _some(chart), parts)
 
 
 def _history(page: Page) -> Iterator[Section]:
@@ -196,6 +215,11 @@ def _health(page: Page) -> Section:
     validity, signals = page.run.info.validity, signals_of(page.run)
     if validity is None:
         said = "This run's health was not judged."
+    elif validity.valid and is_climb(page.run):
+        said = (
+            "Each step was judged by itself; these signals are of the highest step at which none "
+            "was beyond its limit."
+        )
     elif validity.valid:
         said = "No signal was beyond its limit: the generator did not distort the figures."
     else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtests.measure.results import Run
-from loadtests.report.rounding import clean, seconds
+from loadtests.report.rounding import clean, plain, seconds
 from loadtests.report.series import NAMES
 
 _PASSWORD: Final = re.compile(r"(?i)(://[^/@\s:]*:)[^@\s]+(?=@)|(password=)(?:'[^']*'|\S+)")
@@ -128,14 +128,20 @@ def _load(run: Run) -> str:
     load = run.info.config.get("load")
     parts = []
     rate = _rate(run)
-    if isinstance(load, Mapping) and rate:
+    if isinstance(load, Mapping) and (rate or run.info.steps):
         law = {"poisson": "Poisson ", "constant": "evenly spaced "}.get(str(load.get("arrivals")))
-        parts.append(f"{rate:,g} {law or ''}arrivals/s on each backend")
+        said = f"{rate:,g} {law or ''}arrivals/s on each backend" if rate else _climb(run, law)
+        parts.append(said)
     measured_s = measured_of(run)
     if measured_s:
         after = f" after {seconds(run.info.warm_up_s)} of warm-up" if run.info.warm_up_s else ""
         parts.append(f"for {seconds(measured_s)}{after}")
     return f"Load: {', '.join(parts)}." if parts else ""
+
+
+def _climb(run: Run, law: str | None) -> str:
+    rates = [step.rate_per_s for step in run.info.steps]
+    return f"{plain(min(rates))} to {plain(max(rates))} {law or ''}arrivals/s in rising steps"
 
 
 def measured_of(run: Run) -> float:
@@ -147,6 +153,8 @@ def measured_of(run: Run) -> float:
 
 
 def _rate(run: Run) -> float | None:
+    if run.info.steps:
+        return None  # it has many
     load = run.info.config.get("load")
     rate = load.get("rate") if isinstance(load, Mapping) else None
     return float(rate) if isinstance(rate, int | float) and not isinstance(rate, bool) else None

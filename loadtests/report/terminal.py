@@ -9,8 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtests.measure.results import Run
+from loadtests.report.climb import is_climb
 from loadtests.report.judged import NOT_JUDGED
 from loadtests.report.page import Cell, Page, build_page
+from loadtests.report.terminal_climb import climb_screen
 
 STYLES: Final = {
     "PASS": "green",
@@ -25,6 +27,8 @@ _SHORT: Final = {"INCONCLUSIVE": "INCONCL.", NOT_JUDGED: "–"}
 def terminal_table(run: Run | Page) -> Table:
     """The run's p50 and p99 in milliseconds, with verdicts, for `rich` to print."""
     page = run if isinstance(run, Page) else build_page(run)
+    if is_climb(page.run):
+        return climb_screen(page, STYLES)
     aim = page.target_ms("p99")
     target = f", target p99 {aim:g} ms" if aim is not None else ""
     table = Table(
