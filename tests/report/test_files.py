@@ -191,8 +191,11 @@ def test_a_single_pattern_left_open_beside_its_baseline_is_not_called_inconclusi
     verdict = {**run.info.verdict, "status": "PASS", "limits": limits}
     page = build_page(replace(run, info=run.info.model_copy(update={"verdict": verdict})))
     assert next(row for row in page.rows if row.limits).status == "PASS"
-    states = {name: type(case.result[0]) if case.result else None
-              for (_, name), case in cases_of(render_junit(page)).items() if "baseline" in name}  # fmt: skip
+    states = {
+        name: type(case.result[0]) if case.result else None
+        for (_, name), case in cases_of(render_junit(page)).items()
+        if "baseline" in name
+    }
     together = next(name for name in states if name.startswith("all patterns"))
     assert states.pop(together) is None
     assert list(states.values()) == [Skipped]
