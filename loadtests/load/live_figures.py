@@ -132,14 +132,18 @@ def _signal(signal: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _process(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
-    late = seen.get("lateness_p99_ms")
     return {
         "name": name,
         "cpu": f"{100 * seen['cpu']:.0f}%",
-        "lateness": "–" if late is None else f"{late:.3f}",
-        "lag": f"{seen['loop_lag_max_ms']:.1f}",
+        "late": _milliseconds(seen.get("lateness_p99_ms")),
+        "read_lag": _milliseconds(seen.get("read_lag_p99_ms")),
+        "loop_lag": _milliseconds(seen.get("loop_lag_max_ms")),
         "free_users": seen["free_users_min"],
     }
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _short(value: float) -> str:

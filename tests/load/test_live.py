@@ -119,6 +119,14 @@ def test_a_signal_beyond_its_limit_comes_first_and_says_what_it_means():
     assert health["signals"][0]["found"] == "7\u00a0ms"
 
 
+def test_each_load_process_has_its_last_second():
+    live = word(series())
+    live["health"]["worker 2"] = {"cpu": 0.5, "lateness_p99_ms": None, "free_users_min": 0}
+    first, second = live_figures(live, Slo())["processes"]
+    assert (first["name"], first["cpu"], first["late"]) == ("generator", "7%", "0.200")
+    assert (second["late"], second["read_lag"], second["loop_lag"]) == ("–", "–", "–")
+
+
 def test_the_state_follows_the_run(tmp_path):
     def state(**what):
         return live_data(conductor(**what), Slo())["state"]

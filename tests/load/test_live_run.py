@@ -3,118 +3,35 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.common.by import By
 
-from loadtests.load.handover import ENDPOINTS_VARIABLE
 from loadtests.patterns import CART_PATTERNS
-from loadtests.targets.messages import endpoints_to_json
 from tests.browser import axe, emulate, reach, until
+from tests.live_ui import asked, figures, free_port, locust_ui, press
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).parents[2]
 BACKENDS = ("DynamoDB", "PostgreSQL")
 SCREENS = [(1280, False), (1280, True), (390, False), (390, True)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture
 def start(tmp_path, seeded):
     """Starts Locust with its web UI; ends it with the test."""
-    started = []
-
-    def locust(*flags: str) -> SimpleNamespace:
-        config = tmp_path / "loadtests.toml"
-        config.write_text("[data]\nusers = 200\nbooks = 60\n")
-        port = free_port()
-        log = (tmp_path / "locust.log").open("w+")
-        command = [
-            sys.executable, "-m", "locust", "-f", "scenarios/cart.py", "--web-host", "127.0.0.1",
-            "--web-port", str(port), "--warm-up", "1", "--rate", "100", *flags,
-        ]  # fmt: skip
-        environ = {
-            **os.environ,
-            "LOADTESTS_RESULTS": str(tmp_path / "results"),
-            "LOADTESTS_CONFIG": str(config),
-            "PYTHONPATH": str(ROOT / "scenarios"),
-            ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(seeded)),
-        }
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True
+    with ExitStack() as stack:
+        yield lambda *flags: stack.enter_context(
+            locust_ui(tmp_path, *flags, "--warm-up", "1", "--rate", "100", endpoints=seeded)
         )
-        started.append((process, log))
-        return SimpleNamespace(url=f"http://127.0.0.1:{port}/", process=process, log=log)
-
-    yield locust
-    for process, log in started:
-        process.terminate()
-        try:
-            process.wait(timeout=40)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        log.close()
-
-
-def asked(locust, path: str) -> dict:
-    """What Locust answers; nothing as long as it is not there yet."""
-    assert locust.process.poll() is None, Path(locust.log.name).read_text()
-    try:
-        with urllib.request.urlopen(locust.url + path, timeout=10) as answer:
-            return json.load(answer)
-    except OSError:
-        return {}
-
-
-def press(browser, pattern: str) -> None:
-    """Press Locust's button of that name."""
-
-    def pressed() -> bool:
-        for button in browser.find_elements(By.CSS_SELECTOR, "button"):
-            try:
-                if re.fullmatch(pattern, button.text, re.IGNORECASE) and button.is_enabled():
-                    button.click()
-                    return True
-            except (StaleElementReferenceException, WebDriverException):
-                return False
-        return False
-
-    until(pressed)
 
 
 def told(browser) -> str:
     found = browser.find_elements(By.ID, "loadtests-tab")
     return found[0].text if found else ""
-
-
-def figures(browser) -> dict[tuple[str, str], list[str]]:
-    """The table's rows by access pattern and backend, read in one go."""
-    rows = browser.execute_script(
-        "return [...document.querySelectorAll('#loadtests-tab table')].slice(0, 1).flatMap("
-        "t => [...t.querySelectorAll('tbody tr')].map(r => [...r.cells].map(c => c.innerText)));"
-    )
-    found = {}
-    for head, *cells in rows:
-        pattern, backend = head.split()
-        found[pattern, backend] = cells
-    return found
 
 
 def calls(browser) -> dict[tuple[str, str], int]:
@@ -149,7 +66,7 @@ def test_the_tab_during_a_run_and_after_it(start, browser):
     figures_are_there_and_change(browser)
     said = told(browser)
     assert "Measuring" in said
-    for signal_ in ("generator CPU", "late arrivals", "lateness p99", "stalled loop"):
+    for signal_ in ("generator CPU", "late arrivals", "stalled loop"):
         assert signal_ in said
     assert "within" in said
     assert "round to whole milliseconds" in said
