@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -21,6 +22,8 @@ from loadtests.report.palette import DARK, LIGHT, css_variables
 from loadtests.report.sections import Section
 
 MARKS: Final = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", "NOT JUDGED": "–"}
+MEASUREMENT: Final = "docs/MEASUREMENT.md"
+MOST_UP: Final = 3  # results/<run>/, or one folder deeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,19 @@ def render_report(page: Page, sections: Sequence[Section], drawings: Mapping[str
         drawings,
         title=f"{page.judged.status}: {page.setting.title}",
         page=page,
+        guide=guide_beside(page.run.path),
         facts=facts_of(page),
         notes=notes_of(page),
         sections=sections,
     )
+
+
+def guide_beside(folder: Path) -> str:
+    """The way from a run folder to the project's docs/MEASUREMENT.md; empty where there is none."""
+    for up, parent in enumerate(folder.parents[:MOST_UP], 1):
+        if (parent / MEASUREMENT).is_file():
+            return "../" * up + MEASUREMENT
+    return ""
 
 
 def render_comparison(
@@ -69,6 +81,7 @@ def render_comparison(
         drawings,
         title=f"{len(sides)} runs of {sides[0].page.setting.scenario} compared",
         sides=sides,
+        guide="",
         cautions=[caution for caution in cautions if caution],
         sections=sections,
     )

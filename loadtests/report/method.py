@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from loadtests.report.page import Page
 from loadtests.report.rounding import calls_needed, plain
-
-MEASUREMENT: Final = "docs/MEASUREMENT.md"
 
 
 def method_of(page: Page) -> list[tuple[str, str]]:
@@ -66,4 +63,3 @@ def _terms(page: Page) -> Iterator[tuple[str, str]]:
         "Loop lag, GC pauses, CPU, steal, lateness and unfinished calls, sampled each second. A "
         "signal beyond its limit makes the run INVALID.",
     )
-    yield "More", f"{MEASUREMENT} says where each clock is read, and proves the percentiles."

@@ -57,21 +57,21 @@ def carried(row: Compared) -> bool:
 
 
 def _sentence(shown: Sequence[Compared]) -> str:
-    means = {}
+    means: list[str] = []
     for name in SHOWN:
         logs = [math.log(c.ratio) for c in shown if c.percentile == name]
         if logs:
-            means[name] = times(math.exp(sum(logs) / len(logs))).text
-    average = " and ".join(f"{name} {text}" for name, text in means.items())
+            compared = "" if means else " as long as PostgreSQL"
+            means.append(f"{times(math.exp(sum(logs) / len(logs))).text}{compared} at {name}")
     tails = [c for c in shown if c.percentile == "p99"] or list(shown)
     longer = sum(c.low is not None and c.low > 1 for c in tails)
     shorter = sum(c.high is not None and c.high < 1 for c in tails)
     undecided = len(tails) - longer - shorter
     name = tails[0].percentile
     return (
-        f"DynamoDB takes {average} as long as PostgreSQL (geometric mean over access patterns); "
-        f"of {len(tails)} {name}s, {_many(longer)} longer, {_many(shorter)} shorter and "
-        f"{_many(undecided)} undecided."
+        f"DynamoDB takes {' and '.join(means)} (geometric mean over access patterns); "
+        f"of {len(tails)} {name}s, {_many(longer)} longer, {shorter or 'none'} shorter and "
+        f"{undecided or 'none'} undecided."
     )
 
 

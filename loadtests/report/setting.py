@@ -55,9 +55,17 @@ def read_setting(run: Run) -> Setting:
         caution=_caution(places),
         load=_load(run),
         offered_per_s=_rate(run),
-        configuration=tuple(flat(info.config)),
+        configuration=tuple(flat(_settings(info.config))),
         environment=tuple(flat(info.environment)),
     )
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the file's run time where Locust was told another (`run_time_s`)."""
+    load = config.get("load")
+    if not isinstance(load, Mapping) or config.get("run_time_s") is None:
+        return dict(config)
+    return {**config, "load": {name: value for name, value in load.items() if name != "run_time"}}
 
 
 def _place(backend: str, about: Mapping[str, Any]) -> Place:

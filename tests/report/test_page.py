@@ -56,9 +56,18 @@ def test_aws_needs_no_caution(passed):
     assert setting.ran_on == "Ran on DynamoDB us-east-1, on AWS."
 
 
+def test_the_run_time_told_to_locust_replaces_the_files(passed):
+    told = with_info(passed, config={**passed.info.config, "run_time_s": 610})
+    assert "load.run_time" in dict(build_page(passed).setting.configuration)
+    shown = dict(build_page(told).setting.configuration)
+    assert shown["run_time_s"] == "610"
+    assert "load.run_time" not in shown
+    assert "load.rate" in shown
+
+
 def test_the_headline_compares_the_backends(passed):
     page = build_page(passed)
-    assert page.versus.sentence.startswith("DynamoDB takes p50 ")
+    assert " as long as PostgreSQL at p50 and " in page.versus.sentence
     assert [len(group.ratios) for group in page.versus.groups] == [9, 9]
     one = with_info(passed, series=[s for s in passed.info.series if s.backend == "dynamodb"])
     assert build_page(one).versus.sentence == ""
