@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from loadtests.errors import LoadtestsError
+from loadtests.microbench.replay import Replay
 
 if TYPE_CHECKING:
     from loadtests.cli.benchmark_screen import BenchmarkScreen
@@ -28,28 +29,8 @@ FILES: Final = "bench_*.py"
 JSON_NAME: Final = "benchmark.json"
 
 _on = pytest.StashKey[bool]()
-_replay = pytest.StashKey["Replay"]()
+_replay = pytest.StashKey[Replay]()
 _run = pytest.StashKey["BenchmarkRun"]()
-
-
-class Replay:
-    """A timer that gives measured rounds back: from the start of each to its end.
-
-    pytest-benchmark makes and times the rounds of one benchmark after the other; ours were made
-    with the drivers taking turns. With this as its timer (an option of its `benchmark` marker) it
-    reads the times that were measured, and everything it does with times works.
-    """
-
-    __name__ = "perf_counter"
-
-    def __init__(self) -> None:
-        self.rounds_ns: list[int] = []  # the next one last
-        self._running = False
-
-    def __call__(self) -> float:
-        """Time at the start (0) or end of a round, in seconds, by turns."""
-        self._running = not self._running
-        return 0.0 if self._running else self.rounds_ns.pop() / 1e9
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -217,9 +198,22 @@ class BenchmarkRun:
         """Results travel: leave the machine's name out."""
         machine_info.pop("node", None)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Judge, write the reports, show the tables."""
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, object, object]:
+        """Judge, write the reports, show the tables; also where --benchmark-compare-fail struck."""
+        from pytest_benchmark.session import PerformanceRegression
+
+        try:
+            shown = yield
+        except PerformanceRegression as error:
+            self._conclude(terminalreporter)
+            pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
+        self._conclude(terminalreporter)
+        return shown
+
+    def _conclude(self, terminalreporter: pytest.TerminalReporter) -> None:
         screen = self._screen
         if screen is None:
             return

@@ -11,7 +11,7 @@ import pytest
 
 from loadtests.load.handover import ENDPOINTS_VARIABLE
 from loadtests.measure.results import read_run
-from loadtests.pytest_plugin import Replay
+from loadtests.microbench.replay import Replay
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.messages import endpoints_to_json
 
@@ -191,6 +191,18 @@ def test_saving_comparing_and_histograms_go_on_working(chosen):
     assert chosen.saved == 0
     assert "(NOW)" in chosen.said
     assert [path.suffix for path in (chosen.path / "drawn").iterdir()] == [".svg"]
+
+
+def test_a_regression_against_a_saved_run_is_a_sentence_and_exit_code_1(project):
+    only = ("--benchmark", "--quick", "-k", "cart and boto3")
+    assert project.pytest(*only, "--benchmark-autosave") == 0, project.said
+    slower = BENCH.replace("self.calls += 1", "self.calls += sum(range(5_000)) and 1")
+    project.bench.write_text(slower)
+    code = project.pytest(*only, "--benchmark-compare", "--benchmark-compare-fail=median:20%")
+    assert code == 1, project.said
+    assert "Performance has regressed" in project.said
+    assert "Traceback" not in project.said
+    assert "results/latest/report.html" in project.said
 
 
 def test_more_rounds_can_be_asked_for(chosen):

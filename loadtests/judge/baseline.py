@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from loadtests.config import Config
 from loadtests.errors import ResultsError, UsageError
 from loadtests.judge.fingerprint import differences, refuse_differences
+from loadtests.measure.record import read_record
 from loadtests.measure.results import Run, RunInfo, read_info, read_run
 
 FOLDER: Final = "baseline"
@@ -103,28 +103,12 @@ def baseline_names(results: Path) -> list[str]:
 def read_promotion(name: str, results: Path) -> Promotion:
     """baseline.json of one. Raises ResultsError."""
     file = results / FOLDER / _checked(name) / "baseline.json"
-    try:
-        raw = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        known = ", ".join(baseline_names(results)) or "none yet"
-        raise ResultsError(
-            f"There is no baseline {name} under {results / FOLDER}.",
-            hint=f"Known: {known}. loadtests baseline promote RUN… --name {name} makes it.",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{file} is cut short or damaged: {error}.") from None
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if isinstance(version, int) and version > _SCHEMA:
-        raise ResultsError(
-            f"{file} has schema_version {version}; this version reads up to {_SCHEMA}.",
-            hint="Update cloudshelf-loadtests.",
-        )
-    try:
-        return Promotion.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise ResultsError(f"{file}: field {field}: {first['msg']}.") from None
+    known = ", ".join(baseline_names(results)) or "none yet"
+    missing = ResultsError(
+        f"There is no baseline {name} under {results / FOLDER}.",
+        hint=f"Known: {known}. loadtests baseline promote RUN… --name {name} makes it.",
+    )
+    return read_record(file, Promotion, _SCHEMA, missing)
 
 
 def read_baseline(name: str, results: Path) -> Baseline:

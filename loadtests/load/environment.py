@@ -15,8 +15,11 @@ import loadtests
 _PACKAGES: Final = ("locust", "gevent", "boto3", "psycopg", "numpy", "orjson", "httptools")
 
 
-def describe_environment() -> dict[str, Any]:
-    """Hardware, kernel and versions; nothing that names the machine or its user."""
+def describe_environment(*packages: str) -> dict[str, Any]:
+    """Hardware, kernel and versions; nothing that names the machine or its user.
+
+    `packages` are told beside those that every run depends on.
+    """
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 0,
@@ -25,7 +28,7 @@ def describe_environment() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "loadtests": loadtests.__version__,
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in (*_PACKAGES, *packages)},
     }
 
 

@@ -12,18 +12,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from loadtests.errors import ResultsError
 from loadtests.measure import hlog
 from loadtests.measure.histogram import Histogram, Sparse
+from loadtests.measure.record import read_record
 
 SCHEMA: Final = 1
 PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
@@ -191,28 +191,11 @@ def read_run(path: Path) -> Run:
 
 def read_info(path: Path) -> RunInfo:
     """run.json alone. Raises ResultsError."""
-    file = path / "run.json"
-    try:
-        raw = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise ResultsError(
-            f"{path} is not a run folder: it has no run.json.",
-            hint="Name a folder under results/, or results/latest.",
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultsError(f"{file} is cut short or damaged: {error}.") from None
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if isinstance(version, int) and version > SCHEMA:
-        raise ResultsError(
-            f"{file} has schema_version {version}; this version reads up to {SCHEMA}.",
-            hint="Update cloudshelf-loadtests.",
-        )
-    try:
-        return RunInfo.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise ResultsError(f"{file}: field {field}: {first['msg']}.") from None
+    missing = ResultsError(
+        f"{path} is not a run folder: it has no run.json.",
+        hint="Name a folder under results/, or results/latest.",
+    )
+    return read_record(path / "run.json", RunInfo, SCHEMA, missing)
 
 
 def write_info(path: Path, info: RunInfo) -> None:

@@ -33,6 +33,8 @@ from loadtests.targets.endpoints import Endpoints
 
 WORKER: Final = "benchmark"
 SCENARIO: Final = "micro"
+# what else decides the figures
+PACKAGES: Final = ("botocore", "aioboto3", "aiobotocore", "aiohttp", "asyncpg", "pytest-benchmark")
 
 
 class MicroFolder:
@@ -54,7 +56,7 @@ class MicroFolder:
             state="running",
             started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
             config=dict(config),
-            environment=describe_environment(),
+            environment=describe_environment(*PACKAGES),
             targets=endpoints.described(),
         )
         self._writer = RunFolderWriter(path, info, now.timestamp())

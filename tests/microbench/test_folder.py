@@ -129,3 +129,21 @@ def test_targets_are_described_without_the_dsn():
     assert described["dynamodb"]["url"] == "http://127.0.0.1:1"
     assert "hidden" not in str(described)
     assert Endpoints().described() == {}
+
+
+def test_versions_of_every_driver_are_conditions_of_a_run(written):
+    found, _, _ = written
+    assert {"boto3", "aioboto3", "psycopg", "asyncpg"} <= set(found.info.environment["packages"])
+
+
+def test_rounds_and_the_machines_speed_by_part_stand_in_run_json(tmp_path):
+    folder = MicroFolder(tmp_path / "run", {}, ENDPOINTS, tells_cpu_wait=False,
+                         rounds={"clients": {"measured": 3, "warm_up": 1}})  # fmt: skip
+    for _ in range(2):
+        folder.measure_machine()
+    folder.end_part("clients")
+    folder.add_rows([])
+    folder.finish("complete")
+    told = read_run(tmp_path / "run").info.model_extra["micro"]
+    assert told["rounds"]["clients"]["measured"] == 3
+    assert set(told["machine"]["clients"]) == {"work_ms", "round_trip_ms"}
