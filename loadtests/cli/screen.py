@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.measure.results import RunInfo
+from loadtests.measure.results import RunInfo, SeriesInfo
 from loadtests.targets.progress import Progress as Step
 
 _PLAIN_EVERY_S: Final = 10.0
@@ -134,11 +134,11 @@ def _figures(info: RunInfo) -> Table:
     table.add_column("access pattern")
     for name in ("backend", "calls", "p50 ms", "p99 ms", "errors"):
         table.add_column(name, justify="left" if name == "backend" else "right")
-    for series in sorted(info.series, key=lambda s: (s.pattern, s.backend)):
+    for series in sorted(info.series, key=lambda s: (s.pattern, s.backend, s.driver)):
         times = series.response_time_ms
         table.add_row(
             series.pattern,
-            series.backend,
+            _called(series, info),
             f"{series.count:,}",
             f"{times.p50:.2f}" if times else "–",
             f"{times.p99:.2f}" if times else "–",
@@ -149,13 +149,20 @@ def _figures(info: RunInfo) -> Table:
 
 def _in_short(info: RunInfo) -> str:
     parts = []
-    for backend in sorted({series.backend for series in info.series}):
-        mine = [s for s in info.series if s.backend == backend and s.response_time_ms]
+    measured = [s for s in info.series if s.response_time_ms]
+    for called in sorted({_called(series, info) for series in measured}):
+        mine = [s for s in measured if _called(s, info) == called]
         slowest = max(mine, key=lambda s: s.response_time_ms.p99 if s.response_time_ms else 0.0)
         assert slowest.response_time_ms
         calls = sum(s.count for s in mine)
         parts.append(
-            f"{backend}: {calls:,} calls, highest p99 {slowest.response_time_ms.p99:.2f} ms"
+            f"{called}: {calls:,} calls, highest p99 {slowest.response_time_ms.p99:.2f} ms"
             f" ({slowest.pattern})"
         )
     return "; ".join(parts)
+
+
+def _called(series: SeriesInfo, info: RunInfo) -> str:
+    """The backend, with its driver where it is called through several."""
+    drivers = {one.driver for one in info.series if one.backend == series.backend}
+    return f"{series.backend}/{series.driver}" if len(drivers) > 1 else series.backend

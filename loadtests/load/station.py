@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
-from locust.exception import StopUser
+from greenlet import GreenletExit
 
 from loadtests.config import Config
 from loadtests.errors import CallError, ResponseInvalid, UsageError
@@ -118,17 +118,17 @@ class Station:
     def join(self, user: OpenLoopUser) -> None:
         """Put a user where its class has the fewest for the load.
 
-        A factory that fails now, having worked before, ends the run; it raises StopUser.
+        A factory that fails now, having worked before, ends the run, and this user at once.
         """
         places = self._places[type(user).__name__]
         place = min(places, key=lambda p: len(p.clocked.users))
-        user.place = place
         # a scenario that needs a store which its subject lacks was refused before the run
         try:
             carts, sessions = open_stores(place.subject.client, self._endpoints)
         except UsageError as error:
             user.environment.on_refusal(error)
-            raise StopUser from None
+            raise GreenletExit from None  # of which Locust logs no stack trace
+        user.place = place
         user.carts = cast("CartStore", NoStore() if carts is None else carts)
         user.sessions = cast("SessionStore", NoStore() if sessions is None else sessions)
         user.cart_work, user.session_work = place.carts, place.sessions

@@ -96,6 +96,13 @@ def test_a_teams_own_stores_beside_a_driver(interleave, tmp_path):
     assert own in (run.path / "report.html").read_text()
 
 
+def test_a_factory_that_fails_after_some_users_ends_the_run(interleave):
+    code, said = interleave("wire", f"dynamodb/{SHOP}:weary", "--run-time", "30")
+    assert "Error: tests.end_to_end.shop:weary failed: ConnectionError: no more" in said
+    assert "Traceback" not in said
+    assert code == 2
+
+
 @pytest.mark.parametrize(
     ("subjects", "sentence"),
     [

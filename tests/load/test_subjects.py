@@ -113,6 +113,7 @@ def test_a_factorys_series_have_a_name_that_the_log_and_files_take(name):
         ("dynamodb postgres", None, None),
         ("dynamodb/boto3 postgres", None, Turns(1, 4)),
         ("wire boto3", None, Turns(1, 4)),
+        ("wire wire", None, Turns(1, 4)),
         (f"{HERE}:made wire", None, Turns(1, 4)),
         ("dynamodb postgres", 5, Turns(5, 4)),
         ("wire boto3", 0, None),
