@@ -110,11 +110,16 @@ def _climb(
     climb = config.capacity
     run_id = new_run_id(Path(scenario).stem)
     path = Path(config.results).absolute() / run_id
-    flags = [
-        "--from", str(climb.from_), "--growth", str(climb.growth),
-        "--step-time", str(climb.step_time), "--settle", str(climb.settle),
-    ]  # fmt: skip
-    with LocustProcess(config, endpoints, (scenario,), run_id, users, processes, flags) as locust:
+    # not by flags: a scenario that does not climb knows none of these
+    variables = {
+        "LOADTESTS_FROM": str(climb.from_),
+        "LOADTESTS_GROWTH": str(climb.growth),
+        "LOADTESTS_STEP_TIME": str(climb.step_time),
+        "LOADTESTS_SETTLE": str(climb.settle),
+    }
+    with LocustProcess(
+        config, endpoints, (scenario,), run_id, users, processes, variables
+    ) as locust:
         _watch(config, path, locust, screen)
         screen.notice("Ending the climb")
         locust.finish()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from loadtests.cli.child_process import ChildProcess
@@ -27,7 +27,7 @@ class LocustProcess(ChildProcess):
         run_id: str,
         users: int | None,
         processes: int | None,
-        flags: Sequence[str] = (),
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         load = config.load
         longest_s = load.run_time + config.gate.max_extension + _MARGIN_S
@@ -42,9 +42,9 @@ class LocustProcess(ChildProcess):
             *(["--blocks", str(load.blocks)] if load.blocks is not None else []),
             *(["--users", str(users)] if users else []),
             *(["--processes", str(processes)] if processes and processes > 1 else []),
-            *flags,
         ]  # fmt: skip
-        super().__init__(command, handed_over(endpoints, run_id), end_with=signal.SIGTERM)
+        environment = handed_over(endpoints, run_id) | dict(variables or {})
+        super().__init__(command, environment, end_with=signal.SIGTERM)
 
     def finish(self) -> None:
         """End the run and wait for its folder. Raises LoadtestsError with what Locust said."""
