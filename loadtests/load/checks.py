@@ -1,4 +1,7 @@
-"""What is refused before a run begins: mixes that cannot last, stores that cannot be opened."""
+"""What is refused before a run begins: mixes that cannot last, stores that cannot be opened.
+
+And rates that change while two subjects take turns, for neither would meet the same ones.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loadtests.config import Config
 from loadtests.errors import UsageError
-from loadtests.load.subjects import run_subjects
+from loadtests.load.subjects import run_subjects, turns_of
 from loadtests.stores.factories import is_factory, open_factory_stores
 from loadtests.targets.endpoints import Endpoints
 
@@ -27,6 +30,21 @@ def check_mix(cls: type[OpenLoopUser]) -> None:
             f"{cls.__name__} removes more cart lines than it adds, so its carts would run empty.",
             hint="Give cart.add at least the share of cart.remove.",
         )
+
+
+def check_profiles(config: Config, classes: list[type[OpenLoopUser]]) -> None:
+    """Refuse a rate that changes during a run in turns: turns are in step with none.
+
+    Raises UsageError.
+    """
+    if turns_of(config) is None:
+        return
+    for cls in classes:
+        if any(len(cls.profile(config, one.backend)) > 1 for one in run_subjects(config)):
+            raise UsageError(
+                f"{cls.__name__} changes its rate during the run, and subjects in turns need one.",
+                hint="Use --blocks 0 (side by side), or a scenario of a constant rate.",
+            )
 
 
 def check_stores(config: Config, endpoints: Endpoints, classes: list[type[OpenLoopUser]]) -> None:

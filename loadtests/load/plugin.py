@@ -19,7 +19,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
 from loadtests.load.arrivals import Share
-from loadtests.load.checks import check_stores
+from loadtests.load.checks import check_profiles, check_stores
 from loadtests.load.cluster import Master, Worker
 from loadtests.load.conductor import SINGLE, Conductor, judge
 from loadtests.load.live import add_live_view
@@ -129,6 +129,7 @@ class OwnerRole:
         self._master = Master(conductor) if isinstance(runner, MasterRunner) else None
         config = config_of(self._options)
         classes = list(self._environment.user_classes)
+        check_profiles(config, classes)
         lanes = len(classes) * len(run_subjects(config))
         if self._options.num_users is None:
             self._options.num_users = default_users(config, lanes)

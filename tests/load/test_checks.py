@@ -4,7 +4,8 @@ import pytest
 
 from loadtests.config import Config, Load
 from loadtests.errors import UsageError
-from loadtests.load.checks import check_mix, check_stores
+from loadtests.load.arrivals import steps
+from loadtests.load.checks import check_mix, check_profiles, check_stores
 from loadtests.load.users import OpenLoopUser, access_pattern
 from loadtests.targets.endpoints import Endpoints
 
@@ -45,6 +46,12 @@ class ShrinkingUser(OpenLoopUser):
     def remove(self) -> None: ...
 
 
+class ClimbingUser(CartUser):
+    @classmethod
+    def profile(cls, config, backend):
+        return steps([10.0, 20.0], 5.0)
+
+
 SUBJECTS = Config(load=Load(subjects=f"wire dynamodb/{HERE}:carts_only"))
 
 
@@ -72,3 +79,13 @@ def test_a_mix_that_empties_the_carts_is_refused():
 def test_a_class_that_declares_nothing_is_refused():
     with pytest.raises(UsageError, match="declares no access pattern"):
         check_mix(OpenLoopUser)
+
+
+def test_a_rate_that_changes_is_refused_in_turns_only():
+    with pytest.raises(UsageError, match="ClimbingUser changes its rate") as caught:
+        check_profiles(SUBJECTS, [CartUser, ClimbingUser])
+    assert "--blocks 0" in caught.value.hint
+    check_profiles(SUBJECTS, [CartUser])
+    check_profiles(Config(), [ClimbingUser])
+    load = SUBJECTS.load.model_copy(update={"blocks": 0})
+    check_profiles(SUBJECTS.model_copy(update={"load": load}), [ClimbingUser])
