@@ -225,8 +225,8 @@ def _health(page: Page) -> Section:
     else:
         said = "The generator distorted this run: its figures say nothing of the databases."
     mark = {True: "✓\u00a0within", False: "✗\u00a0beyond", None: "no limit"}
-    rows = tuple((s.name, s.value, s.limit or "–", mark[s.ok], s.words) for s in signals)
-    table = Part("", Table(("Signal", "Found", "Limit", "State", "In words"), rows))
+    rows = tuple((s.name, mark[s.ok], s.value, s.limit or "–", s.words) for s in signals)
+    table = Part("", Table(("Signal", "State", "Found", "Limit", "In words"), rows))
     return Section(
         "validity",
         "Can the generator be trusted?",
