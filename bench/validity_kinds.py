@@ -3,8 +3,6 @@
 Each kind draws a trial; `harder` counts the draws that distorted too little.
 """
 
-import dataclasses
-import json
 from dataclasses import dataclass, field
 
 from loadtests.calibrate.scripts import MS, Script
@@ -33,14 +31,22 @@ class Trial:
 
     def words(self):
         """What distinguishes it, in a line."""
-        told = {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if value and name not in ("script", "metric", "rate_per_s")
-        }
-        if self.real_time:
-            del told["real_time"]
-        return f"{self.script.name} {self.rate_per_s:.0f}/s {json.dumps(told) if told else ''}"
+        told = [self.script.name, f"{self.rate_per_s:.0f}/s"]
+        told += [f"{name} {value:.4g}" for name, value in self.starve.items()]
+        if self.users:
+            told.append(f"{self.users} users")
+        if self.rival_ms:
+            told.append("rival {:.1f} of {:.1f} ms".format(*self.rival_ms))
+        if not self.real_time:
+            told.append("ordinary scheduling")
+        for who, stops in (("stopped", self.stops_s), ("server stopped", self.server_stops_s)):
+            if stops:
+                first_s, held_s = stops[0]
+                told.append(f"{who} {len(stops)} × {held_s:.2f} s, first after {first_s:.2f} s")
+        if self.script.freeze_ns:
+            ms = self.script.freeze_ns // MS, self.script.period_ns // MS
+            told.append("frozen {} of {} ms".format(*ms))
+        return ", ".join(told)
 
 
 CONSTANT = Script("constant", delay_ns=2 * MS)
