@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -106,7 +106,7 @@ def _judge(run: Run, step: StepInfo, slo: Slo, confidence: float) -> JudgedStep 
         beyond=beyond,
         badly=_beyond(series, tail, BADLY).surely_more_than(BEYOND, level),
         carried=_carried(step, calls, len(seconds)),
-        worst=_worst_pattern(series, level),
+        worst=_worst_pattern(series, beyond, level),
         failed=Share(min(sum(step.errors.values()), calls), calls) if calls else None,
     )
     verdict, sentence = _decide(found, slo, level)
@@ -234,11 +234,17 @@ def _beyond(series: Sequence[_Series], tail: Tail, times: float) -> Above:
     return above_of(above, tail.slowest, tail.calls)
 
 
-def _worst_pattern(series: Sequence[_Series], level: float) -> str:
-    """An access pattern that surely breaks its limit alone, or nothing (Bonferroni over all)."""
+def _worst_pattern(series: Sequence[_Series], whole: Above, level: float) -> str:
+    """An access pattern that surely breaks its limit alone, or nothing (Bonferroni over all).
+
+    A stall hits all patterns, and shows best in all together: of a design effect 1 + (m - 1)·ρ
+    (Kish 1965) a part of the calls has its part of m.
+    """
     for one in series:
         tail = Tail(one.samples)
         alone = above_of(_slower(one.samples, one.limit_ms), tail.slowest, tail.calls)
+        shared = 1.0 + (whole.likeness - 1.0) * alone.calls / whole.calls
+        alone = replace(alone, likeness=max(alone.likeness, shared))
         if alone.surely_more_than(BEYOND, level / len(series)):
             return one.key.pattern
     return ""

@@ -168,7 +168,8 @@ def _sentence(
     if gave_out == "nothing":
         said += ", the highest rate tried: its end lies beyond."
     elif gave_out == "undecided":
-        said += "; above that, the steps were too short to decide."
+        said += "; above that, the steps" if top >= 0 else "; the steps"
+        said += " were too short to decide."
     else:
         said += f". {_broken(beyond) if gave_out == 'database' else _distorted(beyond, name)}"
     if knee:

@@ -131,6 +131,22 @@ def test_a_rare_pattern_that_breaks_its_limit_alone_breaks_the_step():
     assert "session.create" in step.sentence
 
 
+def test_a_stall_that_shows_in_all_patterns_together_condemns_none_of_them():
+    """In one second of five all calls of nine patterns are slow, of each but a few."""
+    config = climb_config(90, 90, step_time=6, settle=1)
+    intervals = {}
+    for n in range(9):
+        key = Key("dynamodb", "wire", f"pattern.{n}", "response_time")
+        intervals[key] = [
+            Interval(float(s), 1.0, Sparse.of(np.full(10, (50 if s == 5 else 2) * 1_000_000)))
+            for s in range(3, 8)
+        ]
+    (step,) = simulate(config, Server(hands=20)).info.steps
+    (found,) = judge_steps(run_of(config, intervals, [step]), SLO, 0.95)
+    assert found.beyond == pytest.approx(0.2, abs=0.01)
+    assert found.verdict == "INCONCLUSIVE"
+
+
 def test_errors_break_a_step_and_none_are_needed_to_pass():
     steps = judged(Server(hands=20, errors={500.0: 200}), first=250, last=500)
     assert [s.verdict for s in steps] == ["PASS", "FAIL"]
