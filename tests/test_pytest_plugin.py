@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 
 from loadtests.load.handover import ENDPOINTS_VARIABLE
 from loadtests.measure.results import read_run
+from loadtests.microbench.relay import PROGRESS_VARIABLE
 from loadtests.microbench.replay import Replay
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.messages import endpoints_to_json
@@ -92,15 +94,18 @@ class Project:
             "    ignore::pytest_benchmark.logger.PytestBenchmarkWarning\n"
         )
 
-    def pytest(self, *arguments, **environ):
+    def start(self, *arguments, pass_fds=(), through=(), **environ):
         given = {ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(Endpoints()))} | environ
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        return subprocess.Popen(
+            [*through, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
             cwd=self.path, env={**os.environ, "NO_COLOR": "1", **given}, text=True,
-            capture_output=True, timeout=120, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds,
         )  # fmt: skip
-        self.said = done.stdout + done.stderr
-        return done.returncode
+
+    def pytest(self, *arguments, **environ):
+        running = self.start(*arguments, **environ)
+        self.said, _ = running.communicate(timeout=120)
+        return running.returncode
 
     @property
     def run(self):
@@ -191,6 +196,31 @@ def test_saving_comparing_and_histograms_go_on_working(chosen):
     assert chosen.saved == 0
     assert "(NOW)" in chosen.said
     assert [path.suffix for path in (chosen.path / "drawn").iterdir()] == [".svg"]
+
+
+def test_a_gate_may_interrupt_it_also_where_a_shell_has_it_ignore_that(project):
+    """What was measured is kept, and said not to be judged."""
+    reading, writing = os.pipe()
+    running = project.start(
+        "--benchmark", "-k", "cart", "--benchmark-min-rounds=100000000",
+        pass_fds=[writing], through=("sh", "-c", "trap '' INT; exec \"$@\"", "sh"),
+        **{PROGRESS_VARIABLE: str(writing)},
+    )  # fmt: skip
+    os.close(writing)
+    told = b""
+    try:
+        while b"Measuring" not in told:
+            told += (heard := os.read(reading, 65_536))
+            assert heard
+        running.send_signal(signal.SIGINT)
+        said, _ = running.communicate(timeout=60)
+    finally:
+        os.close(reading)
+        running.kill()
+    assert running.returncode == pytest.ExitCode.INTERRUPTED
+    assert "Interrupted and not judged" in said
+    assert project.run.info.state == "interrupted"
+    assert project.run.info.verdict is None
 
 
 def test_a_regression_against_a_saved_run_is_a_sentence_and_exit_code_1(project):

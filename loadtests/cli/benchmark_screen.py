@@ -7,6 +7,7 @@ between turns of calls and never from a thread of its own, which would run withi
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,9 @@ class BenchmarkScreen:
         judged: bool,
         capture: Any,
     ) -> None:
+        self._relay = open_relay(os.environ)
+        if self._relay:  # the gate ends this by SIGINT, which a shell's background jobs ignore
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._config = load_config()
         self._judged = judged
         self._capture = capture
@@ -90,7 +94,7 @@ class BenchmarkScreen:
     def _shown_progress(self) -> Iterator[None]:
         with self._uncaptured():
             click.echo("", err=True)
-            with _progress() as self._on_progress:
+            with _progress(self._relay) as self._on_progress:
                 yield
 
     def call_once(self, spec: Spec) -> None:
@@ -152,12 +156,11 @@ class BenchmarkScreen:
 
 
 @contextmanager
-def _progress() -> Iterator[OnProgress]:
+def _progress(relay: OnProgress | None) -> Iterator[OnProgress]:
     """Set-up steps as anywhere; measuring as a bar, or as a line every ten seconds.
 
     Where a gate has started this it gets all of it instead, and shows it.
     """
-    relay = open_relay(os.environ)
     if relay:
         yield relay
         return
