@@ -105,6 +105,7 @@ def test_more_unfinished_calls_never_help(one, other):
         run.info.steps[0] = run.info.steps[0].model_copy(update={"unfinished": count})
         (step,) = judge_steps(run, SLO, 0.95)
         found.append((WORST[step.verdict], step.beyond))
+        assert step.beyond == pytest.approx(count / (step.calls + count))
     assert found == sorted(found)
 
 
@@ -131,20 +132,26 @@ def test_a_rare_pattern_that_breaks_its_limit_alone_breaks_the_step():
     assert "session.create" in step.sentence
 
 
-def test_a_stall_that_shows_in_all_patterns_together_condemns_none_of_them():
-    """In one second of five all calls of nine patterns are slow, of each but a few."""
-    config = climb_config(90, 90, step_time=6, settle=1)
-    intervals = {}
-    for n in range(9):
-        key = Key("dynamodb", "wire", f"pattern.{n}", "response_time")
-        intervals[key] = [
-            Interval(float(s), 1.0, Sparse.of(np.full(10, (50 if s == 5 else 2) * 1_000_000)))
-            for s in range(3, 8)
+def test_a_stall_that_all_patterns_share_condemns_none_of_them_alone():
+    """One second of five is slow in eight patterns; of the ninth, two calls are in each second."""
+    config = climb_config(450, 450, step_time=6, settle=1)
+
+    def calls(slow):
+        return Sparse.of(np.repeat([2_000_000, 50_000_000], [50 - slow, slow]))
+
+    intervals = {
+        Key("dynamodb", "wire", f"pattern.{n}", "response_time"): [
+            Interval(float(s), 1.0, calls(2 if n == 8 else 50 * (s == 5))) for s in range(3, 8)
         ]
+        for n in range(9)
+    }
     (step,) = simulate(config, Server(hands=20)).info.steps
     (found,) = judge_steps(run_of(config, intervals, [step]), SLO, 0.95)
-    assert found.beyond == pytest.approx(0.2, abs=0.01)
     assert found.verdict == "INCONCLUSIVE"
+    alone = {key: held for key, held in intervals.items() if key.pattern == "pattern.8"}
+    low = step.model_copy(update={"rate_per_s": 50.0})
+    (found,) = judge_steps(run_of(config, alone, [low]), SLO, 0.95)
+    assert found.verdict == "FAIL"  # the same calls where nothing else was slow
 
 
 def test_errors_break_a_step_and_none_are_needed_to_pass():
