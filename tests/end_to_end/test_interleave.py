@@ -77,6 +77,21 @@ def test_two_drivers_take_turns_in_one_run(interleave, tmp_path):
     assert run.info.config["load"]["subjects"] == "dynamodb/wire dynamodb/boto3"
 
 
+def test_a_cluster_takes_turns_too_and_a_subject_may_meet_itself(interleave, tmp_path):
+    code, said = interleave(
+        "wire", "wire", "--rate", "60", "--run-time", "8", "--warm-up", "2", "--processes", "2"
+    )
+    run = read_run(tmp_path / "results" / "latest")
+    assert run.info.config["workers"] == 2, said
+    assert {s.driver for s in run.info.series} == {"wire", "wire-2"}
+    assert not any(s.errors for s in run.info.series), "four owners, and no cart of two"
+    starts = {driver: set(second_by_second(run, driver)) for driver in ("wire", "wire-2")}
+    turns = {b["start_s"]: b["subject"].partition("/")[2] for b in run.info.config["blocks"]}
+    for driver, seconds in starts.items():
+        assert all(driver in (turns.get(s), turns.get(s - 1)) for s in seconds if 3 <= s < 8)
+    assert code in (3, 4), said
+
+
 def test_a_teams_own_stores_beside_a_driver(interleave, tmp_path):
     code, said = interleave(
         "wire", f"{SHOP}:open_stores", "--rate", "60", "--run-time", "8", "--warm-up", "2",
