@@ -13,8 +13,8 @@ from contextlib import redirect_stdout
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
-from loadtests.load.subjects import qualified
-from loadtests.stores.factories import is_factory
+from loadtests.load.subjects import qualified, run_subjects
+from loadtests.stores.factories import confirm_factory, is_factory
 
 _LONGEST_S = 60.0
 
@@ -63,7 +63,9 @@ def main() -> int:
     try:
         with redirect_stdout(sys.stderr):  # what a module prints when imported is no answer
             found = qualified(config)
-        qualified(found)
+            for one in run_subjects(found):
+                if is_factory(one.client):
+                    confirm_factory(one.client, one.backend)
         answer = {"config": found.model_dump(mode="json", by_alias=True)}
     except LoadtestsError as error:
         answer = {"message": error.message, "hint": error.hint}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loadtests.config import Config
 from loadtests.errors import UsageError
 from loadtests.load.subjects import run_subjects, turns_of
-from loadtests.stores.factories import is_factory, open_factory_stores
+from loadtests.stores.factories import confirm_factory, is_factory, open_factory_stores
 from loadtests.targets.endpoints import Endpoints
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def check_stores(config: Config, endpoints: Endpoints, classes: list[type[OpenLo
     for subject in run_subjects(config):
         if not is_factory(subject.client):
             continue
+        confirm_factory(subject.client, subject.backend)
         for kind, store in zip(("cart", "session"), open_factory_stores(subject.client, endpoints),
                                strict=True):  # fmt: skip
             wanted = sorted(one for one in patterns if one.startswith(f"{kind}."))

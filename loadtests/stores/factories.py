@@ -75,6 +75,16 @@ def backend_of_factory(name: str) -> str:
     )
 
 
+def confirm_factory(name: str, backend: str) -> None:
+    """Find a factory that is to call `backend`. Raises UsageError when it says it calls another."""
+    said = getattr(find_factory(name), "backend", backend)
+    if said != backend:
+        raise UsageError(
+            f"{backend}/{name}: the factory says that it calls {said}.",
+            hint=f"Write {said}/{name}, or correct its attribute `backend`.",
+        )
+
+
 def open_factory_stores(
     name: str, endpoints: Endpoints
 ) -> tuple[CartStore | None, SessionStore | None]:

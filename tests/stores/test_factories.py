@@ -10,6 +10,7 @@ from loadtests.errors import BackendError, LineNotFound, TargetError, UsageError
 from loadtests.measure.recorder import Series
 from loadtests.stores.factories import (
     backend_of_factory,
+    confirm_factory,
     find_factory,
     is_factory,
     open_factory_stores,
@@ -231,3 +232,11 @@ def test_a_factory_may_say_which_backend_it_calls():
     assert f"dynamodb/{HERE}:one_store" in caught.value.hint
     with pytest.raises(UsageError, match="has backend = 'mysql'"):
         backend_of_factory(f"{HERE}:three")
+
+
+def test_name_and_attribute_may_not_contradict_each_other():
+    confirm_factory(f"{HERE}:no_sessions", "dynamodb")
+    confirm_factory(f"{HERE}:one_store", "postgres")  # it does not say
+    with pytest.raises(UsageError, match=r"postgres/.*no_sessions: .* it calls dynamodb") as caught:
+        confirm_factory(f"{HERE}:no_sessions", "postgres")
+    assert f"Write dynamodb/{HERE}:no_sessions" in caught.value.hint
