@@ -120,6 +120,8 @@ def conclude(outcomes, mild):
         f"\nOff by more than calibration tolerates and less than validity says it sees:"
         f" {len(between)} draws, of which {sum(not o.valid for o in between)} INVALID."
     )
+    passed = [o for o in outcomes if not o.starving and o.valid and o.off != "not"]
+    print(f"Healthy runs that count and are off by more than calibration tolerates: {len(passed)}.")
     given = Counter(rule for o in outcomes if o.starving for rule in o.rules)
     print(f"Reasons: {', '.join(f'{rule} {times}' for rule, times in given.most_common())}.")
     return 1 if missed else 0
