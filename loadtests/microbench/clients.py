@@ -207,7 +207,6 @@ _CREATIONS: Final[dict[str, Any]] = {
     "boto3 client, same session": Boto3CartStore,
     "boto3 resource, new session": ResourceStore,
     "aioboto3 client, new session": _new_aio_client,
-    "wire store": WireCartStore,
     "psycopg connection": _psycopg,
     "asyncpg connection": _asyncpg,
 }
