@@ -28,7 +28,7 @@ def rates_of(config: Config) -> list[float]:
     if climb.from_ > last:
         raise UsageError(
             f"The climb begins at {climb.from_:g}/s, above its last rate of {last:g}/s.",
-            hint="Lower --from or raise the last rate.",
+            hint="Lower --from, or raise --to (--rate in Locust itself).",
         )
     # a last step within a thousandth of the one before would be that one again
     count = (

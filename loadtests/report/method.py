@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from loadtests.report.climb import is_climb
 from loadtests.report.page import Page
 from loadtests.report.rounding import calls_needed, plain
 
@@ -43,6 +44,8 @@ def _terms(page: Page) -> Iterator[tuple[str, str]]:
             "needed. INVALID: the load generator distorted the run, so it says nothing of the "
             "database.",
         )
+    if is_climb(page.run):
+        yield from _of_climb()
     if page.has_changes:
         yield (
             "Baseline change",
@@ -62,4 +65,25 @@ def _terms(page: Page) -> Iterator[tuple[str, str]]:
         "Load generator",
         "Loop lag, GC pauses, CPU, steal, lateness and unfinished calls, sampled each second. A "
         "signal beyond its limit makes the run INVALID.",
+    )
+
+
+def _of_climb() -> Iterator[tuple[str, str]]:
+    yield (
+        "A step",
+        "The calls that ended in it, without its first seconds (settle). Calls that were under "
+        "way or waiting when it ended count as slower than any limit, so a backlog cannot hide "
+        "behind its end.",
+    )
+    yield (
+        "A step's verdict",
+        "PASS: surely no more than 1% of its calls took longer than promised, and the offered "
+        "load was carried. FAIL: surely more, or not carried, or surely too many errors. "
+        "INCONCLUSIVE: neither is sure. INVALID: the load generator was the bottleneck, by the "
+        "rules for a whole run, so the step says nothing of the database.",
+    )
+    yield (
+        "Knee",
+        "The step of highest power, throughput over p99 (Kleinrock 1979), once a later step has "
+        "less.",
     )

@@ -17,6 +17,7 @@ from loadtests.report.chart_timeline import throughput_chart, timeline_chart
 from loadtests.report.charts import Chart, Entry, Table
 from loadtests.report.climb import answers_of, climb_table, is_climb, limit_of, steps_of
 from loadtests.report.cost import PRICES_SAID, costs_of, total_of
+from loadtests.report.judged import NOT_JUDGED
 from loadtests.report.method import method_of
 from loadtests.report.page import Page
 from loadtests.report.past import read_past
@@ -196,7 +197,8 @@ def _capacity_run(page: Page) -> Iterator[Section]:
     said = [answer.sentence for answer in answers if answer.sentence]
     said += [f"The steps of {backend} were measured in run {run}." for backend, run in elsewhere]
     if not steps:
-        said = ["No step came to its end."]
+        judged = page.judged.status != NOT_JUDGED
+        said = ["No step came to its end." if judged else "Its steps have not been judged."]
     chart = capacity_chart(steps, limit_of(steps, page.line_ms), answers)
     parts = () if chart or not steps else (Part("", climb_table(steps)),)
     yield Section("capacity", "Throughput against p99", tuple(said), _some(chart), parts)

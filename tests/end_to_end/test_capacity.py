@@ -104,7 +104,7 @@ def test_locust_alone_climbs_to_the_end_as_a_cluster_too(limited, environ, tmp_p
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--from", "50", "--to", "5"], "the climb begins at 50/s, above its end, 5/s"),
+        (["--from", "50", "--to", "5"], "The climb begins at 50/s, above its last rate of 5/s"),
         (["--growth", "1"], "--growth: input should be greater than or equal to 1.01"),
         (["--growth", "1.01", "--from", "1"], "steps"),
         (["--step-time", "3", "--settle", "2"], "2 seconds or more after settle"),

@@ -66,6 +66,17 @@ def test_figures_that_would_mix_the_rates_are_left_out(text):
     assert "250 to 2,000 Poisson arrivals/s in rising steps" in text
 
 
+def test_how_a_step_is_judged_is_explained(text):
+    assert "A step's verdict" in text
+    assert "highest power" in text
+
+
+def test_a_climb_that_nobody_judged_says_so(tmp_path):
+    run = write_climb(tmp_path / "r", simulate(climb_config(250, 250), Server()))
+    text = Document(render(build_page(run))["report.html"].decode()).text
+    assert "Its steps have not been judged." in text
+
+
 def test_charts_and_summary(climbed):
     files = render(build_page(climbed))
     assert "charts/capacity.png" in files
