@@ -1,9 +1,9 @@
 """Warms DynamoDB Local up before anything is measured.
 
 It runs on Java, whose compiler goes on making it faster over its first 30,000 calls or so. Measured
-meanwhile, its calls came out 6 to 10% slower in the first quarter of a run than in the rest, and a
-run on databases already in use would differ from one that has just started them. A real table needs
-no such thing, and PostgreSQL what each driver's own warm-up gives it.
+meanwhile, its calls are slower in the first quarter of a run than in the rest, and a run on
+databases already in use would differ from one that has just started them. A real table needs no
+such thing, and PostgreSQL what each driver's own warm-up gives it.
 """
 
 from __future__ import annotations
