@@ -8,6 +8,7 @@ from typing import Final
 
 from loadtests.judge.slo import ERROR_RATE, Limit
 from loadtests.judge.verdict import LimitVerdict, Status
+from loadtests.patterns import ALL_PATTERNS
 
 SHOWN: Final = 3  # limits named in the run's sentence
 LONGEST_S: Final = 6 * 3600.0  # a longer run is not worth advising
@@ -54,6 +55,7 @@ def run_sentence(
             else ""
         )
     named = [one for one in deciding if one.status == status]
+    named.sort(key=lambda one: one.pattern != ALL_PATTERNS)  # what says most comes first
     text = " ".join(one.sentence for one in named[:SHOWN])
     more = f" And {len(named) - SHOWN} more." if len(named) > SHOWN else ""
     verb = "broken" if status == "FAIL" else "undecided"

@@ -190,6 +190,7 @@ def test_what_hits_every_pattern_is_found_over_all_of_them(tmp_path):
     }
     assert verdict.status == "FAIL"
     assert failed == {("dynamodb", "p50_ratio"), ("dynamodb", "p99_ratio")}
+    assert "limits broken: dynamodb all patterns p50" in verdict.sentence
 
 
 def test_a_baseline_from_elsewhere_is_refused_naming_the_fields(tmp_path):
