@@ -13,6 +13,7 @@ from loadtests.report.build import build_reports, render
 from loadtests.report.climb import answers_of, climb_table, is_climb, limit_of, steps_of
 from loadtests.report.page import build_page
 from loadtests.report.terminal import terminal_table
+from tests.browser import axe, emulate, reach
 from tests.judge.climbs import Server, climb_config, simulate, write_climb
 from tests.report.test_html import Document
 
@@ -115,3 +116,17 @@ def test_a_stored_climb_that_makes_no_sense_is_not_stumbled_over(tmp_path, climb
     assert all(step.rate.known for step in steps_of(run))
     assert "<b>" not in render(build_page(run))["report.html"].decode().split("<body")[0]
     assert isinstance(answers_of(run), list)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])
+def test_in_a_browser(browser, climbed, width, dark):
+    page = build_reports(climbed.path)[0]
+    emulate(browser, width=width, dark=dark)
+    browser.get_log("browser")
+    browser.get(page.as_uri())
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; });")
+    content, window = reach(browser)
+    assert content <= window <= width
+    assert browser.get_log("browser") == []
+    assert axe(browser) == []
