@@ -50,6 +50,11 @@ def comparison_table(found: Comparison, confidence: float) -> Table:
 def conclude(found: Comparison) -> None:
     """Print the outcome, why it does not count, or what is slower."""
     click.echo(_WORDS[found.status])
+    if found.status == "PASS" and found.open_rows:
+        click.echo(
+            f"  So it is over all patterns together; alone, {len(found.open_rows)} figures of single "
+            "patterns have too few calls to tell."
+        )
     for reason in found.reasons:
         click.echo(f"  {reason}")
     for row in found.rows:
