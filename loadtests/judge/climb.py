@@ -84,23 +84,38 @@ def knee_of(steps: Sequence[JudgedStep]) -> JudgedStep | None:
 
 
 def store_climb(
-    run: Run, slo: Slo, confidence: float, others: Sequence[Mapping[str, Any]] = ()
+    run: Run, slo: Slo, confidence: float, others: Sequence[Mapping[str, Any]] | None = None
 ) -> tuple[Run, Verdict]:
     """Judge every step, put `capacity_run` and the verdict into run.json; gives the run with both.
 
     `others` are the stored forms of runs whose backends climbed before or after, to be shown with
-    this one's. Raises ConfigError when no p99 is promised, ResultsError for a run without steps.
+    this one's; by default those already shown stay. Raises ConfigError when no p99 is promised,
+    ResultsError for a run without steps.
     """
     steps = judge_steps(run, slo, confidence)
     answers = [answer_of(mine) for mine in by_backend(steps)]
     verdict = verdict_of(run, answers, confidence)
     told = capacity_data(steps, answers, confidence)
-    for other in others:
+    for other in [_others_in(run)] if others is None else others:
         told["steps"] = [*told["steps"], *other["steps"]]
         told["answers"] = [*told["answers"], *other["answers"]]
     info = run.info.model_copy(update={"capacity_run": told, "verdict": verdict.as_data()})
     write_info(run.path, info)
     return replace(run, info=info), verdict
+
+
+def _others_in(run: Run) -> dict[str, list[Any]]:
+    """What run.json already shows of other runs; nothing where it is not of the stored form."""
+    stored = (run.info.model_extra or {}).get("capacity_run")
+    parts = {
+        name: [one for one in found if isinstance(one, dict)]
+        for name in ("steps", "answers")
+        if isinstance(found := stored.get(name) if isinstance(stored, dict) else None, list)
+    }
+    steps = [one for one in parts.get("steps", []) if one.get("run") not in (None, run.info.id)]
+    backends = [one.get("backend") for one in steps]
+    answers = [one for one in parts.get("answers", []) if one.get("backend") in backends]
+    return {"steps": steps, "answers": answers}
 
 
 def by_backend(steps: Sequence[JudgedStep]) -> list[list[JudgedStep]]:

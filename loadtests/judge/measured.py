@@ -16,11 +16,16 @@ RESPONSE_TIME = "response_time"
 class Measured:
     """The series of one run as `Samples`, each gathered once.
 
-    Raises ResultsError for a run without calls and for a log that holds fewer calls than run.json
-    counts.
+    Raises ResultsError for a run without calls, for a capacity run, and for a log that holds fewer
+    calls than run.json counts.
     """
 
     def __init__(self, run: Run) -> None:
+        if run.info.steps:
+            raise ResultsError(
+                f"{run.path} is a capacity run: figures over the whole would mix its rates.",
+                hint="`loadtests capacity RUN` judges its steps one by one.",
+            )
         self.run = run
         self._samples: dict[Key, Samples] = {}
         self._companies: dict[tuple[str, str, str], Company] = {}

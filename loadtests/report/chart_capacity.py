@@ -51,9 +51,9 @@ def capacity_chart(
         title="Throughput against p99",
         caption="Each point is one step, at the rate it carried, with the 95% interval of its p99. "
         "A filled point kept the promise, a hollow one broke it or stayed undecided, a cross was "
-        "the load generator's own doing and says nothing of the database; an arrow leaves the "
-        "chart, a tip ends an interval that has no upper end. The dotted line is the highest rate "
-        "that keeps the promise.",
+        "the load generator's own doing and says nothing of the database; what is off the chart "
+        "stands at its top, a tip ends an interval that has no upper end. The dotted line is the "
+        "highest rate that keeps the promise.",
         panels=(panel,),
         legend=tuple(legend),
         table=climb_table(steps),
@@ -89,7 +89,8 @@ def _draw(
 def _point(ax: Axes, step: Step, colour: str, top_ms: float) -> None:
     x, p99_ms = _x(step), step.p99.value
     if p99_ms is None or p99_ms > top_ms:
-        ax.plot([x], [top_ms / 1.12], "^", color=colour, markerfacecolor=LIGHT["paper"])
+        mark = "x" if step.verdict == "INVALID" else "^"
+        ax.plot([x], [top_ms / 1.12], mark, color=colour, markerfacecolor=LIGHT["paper"])
         return
     if step.low_ms or step.high_ms:
         high_ms = min(step.high_ms or p99_ms * _OPEN, top_ms)

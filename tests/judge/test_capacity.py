@@ -14,6 +14,7 @@ from loadtests.config import BackendLimits, Limits, Slo
 from loadtests.errors import ConfigError, ResultsError
 from loadtests.judge.capacity import judge_steps
 from loadtests.judge.climb import answer_of
+from loadtests.judge.measured import Measured
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.results import Interval, Key
 from tests.judge.climbs import Server, climb_config, run_of, simulate, starved
@@ -190,3 +191,8 @@ def test_a_run_without_steps_is_refused():
 
 def test_the_generators_reason_is_passed_on():
     assert "97%" in starved().reasons[0].found
+
+
+def test_a_climb_as_a_whole_is_not_judged_or_compared():
+    with pytest.raises(ResultsError, match="would mix its rates"):
+        Measured(simulate(climb_config(250, 250), Server()))

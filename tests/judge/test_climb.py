@@ -143,7 +143,7 @@ def test_the_answer_is_stored_with_those_of_other_runs(tmp_path):
     assert [s["verdict"] for s in told["steps"][:4]] == ["PASS", "PASS", "FAIL", "FAIL"]
     assert told["answers"][0]["keeps_per_s"] == 500
     assert stored.info.verdict == read_info(tmp_path).verdict == verdict.as_data()
-    again, _ = store_climb(stored, Slo(), 0.95, [other])
+    again, _ = store_climb(stored, Slo(), 0.95)  # judged again, it keeps what it shows of others
     assert again.info == stored.info
     assert stored.info.validity == Validity(valid=True)
 
@@ -153,3 +153,12 @@ def test_the_answer_is_stored_with_those_of_other_runs(tmp_path):
 )
 def test_rates_in_words(per_s, text):
     assert rate(per_s) == text
+
+
+@pytest.mark.parametrize("stored", [None, 3, [], {"steps": 4}, {"steps": [3, {"run": 5}]}])
+def test_a_stored_climb_that_makes_no_sense_is_made_anew(tmp_path, stored):
+    run = replace(simulate(climb_config(250, 500), Server()), path=tmp_path)
+    info = run.info.model_copy(update={"capacity_run": stored})
+    judged, _ = store_climb(replace(run, info=info), Slo(), 0.95)
+    told = (judged.info.model_extra or {})["capacity_run"]
+    assert [s.get("rate_per_s") for s in told["steps"]][:2] == [250, 500]
