@@ -52,8 +52,8 @@ def conclude(found: Comparison) -> None:
     click.echo(_WORDS[found.status])
     if found.status == "PASS" and found.open_rows:
         click.echo(
-            f"  So it is over all patterns together; alone, {len(found.open_rows)} figures of single "
-            "patterns have too few calls to tell."
+            f"  Over all patterns together, that is; {len(found.open_rows)} figures of single ones "
+            "have too few calls to tell."
         )
     for reason in found.reasons:
         click.echo(f"  {reason}")
