@@ -47,6 +47,7 @@ class Conductor:
         self.scenario = scenario
         self.path: Path | None = None
         self.last_path: Path | None = None
+        self.refused: LoadtestsError | None = None  # why the web UI's last run could not start
         self.live: dict[str, Any] = {}
         self.on_interval: Callable[[dict[str, Any]], None] | None = None  # set on workers
         self._stack = ExitStack()

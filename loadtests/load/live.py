@@ -98,6 +98,9 @@ def _verdict(path: Path | None) -> dict[str, str] | None:
 
 
 def _state(conductor: Conductor) -> str:
+    if conductor.refused:
+        error = conductor.refused
+        return f"The run could not start. {error.message} {error.hint or ''}".strip()
     live = conductor.live
     elapsed = f"{live['time_s']:.0f} s" if live else ""
     if not conductor.last_path:

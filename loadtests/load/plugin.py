@@ -141,6 +141,18 @@ class OwnerRole:
 
     def on_start(self, **_: Any) -> None:
         """A test starts; the web form may have changed the settings."""
+        self._conductor.refused = None
+        try:
+            self._start()
+        except LoadtestsError as error:
+            if self._environment.web_ui is None or self._master:
+                raise
+            # a slip in the form must not end the web UI: the next try may be better
+            self._conductor.refused = error
+            _tell(error)
+            gevent.spawn(self._environment.runner.stop)
+
+    def _start(self) -> None:
         run_time = self._options.run_time
         if run_time and self._options.headless and not self._master:
             # Locust's own stop first inspects the stack, which stands the loop still for 30 ms
@@ -155,7 +167,8 @@ class OwnerRole:
 
     def on_spawned(self, **_: Any) -> None:
         """All users are there."""
-        self._conductor.begin()
+        if not self._conductor.refused:
+            self._conductor.begin()
 
     def on_stopping(self, **_: Any) -> None:
         """End the run before Locust stops its users."""

@@ -102,11 +102,14 @@ class OpenLoopUser(User):
 
     def on_start(self) -> None:
         """Take a place on a backend."""
+        if self.environment.conductor.refused:
+            raise StopUser
         self.environment.load_station.join(self)
 
     def on_stop(self) -> None:
         """Leave it and close the stores."""
-        self.environment.load_station.leave(self)
+        if not self.environment.conductor.refused:
+            self.environment.load_station.leave(self)
 
     def now(self) -> datetime:
         """The wall-clock time, for stored items."""

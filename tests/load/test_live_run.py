@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 
 from loadtests.patterns import CART_PATTERNS
 from tests.browser import axe, emulate, reach, until
-from tests.live_ui import asked, figures, free_port, locust_ui, press
+from tests.live_ui import asked, figures, free_port, locust_ui, press, swarm
 
 pytestmark = pytest.mark.browser
 
@@ -110,6 +110,20 @@ def test_the_tab_during_a_run_and_after_it(start, browser):
     until(lambda: verdict["status"] in browser.find_element(By.TAG_NAME, "h1").text or
           verdict["status"] in browser.find_element(By.TAG_NAME, "header").text)  # fmt: skip
     assert browser.get_log("browser") == []
+
+
+def test_a_slip_in_the_form_is_told_and_the_next_try_runs(start):
+    locust = start()
+
+    def state() -> str:
+        return asked(locust, "loadtests/live.json").get("state", "")
+
+    until(state)
+    swarm(locust, rate="-1")
+    assert "could not start" in until(lambda: "rate" in state() and state())
+    until(lambda: asked(locust, "stats/requests").get("state") in {"stopped", "ready"})
+    swarm(locust, rate="100")
+    until(lambda: "Measuring" in state(), 60)
 
 
 def test_a_clusters_master_shows_the_merged_figures(start, browser, tmp_path):
