@@ -71,7 +71,7 @@ def live_data(conductor: Conductor, slo: Slo) -> dict[str, Any]:
     """What the live view shows."""
     report = _report(conductor)
     return {
-        "state": _state(conductor),
+        "state": _refusal(conductor) or _state(conductor),
         "verdict": _verdict(conductor.last_path) if report else None,
         "folder": str(conductor.last_path or ""),
         "report": "report.html" if report else "",
@@ -97,10 +97,14 @@ def _verdict(path: Path | None) -> dict[str, str] | None:
     return {"status": str(verdict.get("status", "")), "said": str(verdict.get("sentence", ""))}
 
 
+def _refusal(conductor: Conductor) -> str:
+    error = conductor.refused
+    if error is None:
+        return ""
+    return f"The run could not start. {error.message} {error.hint or ''}".strip()
+
+
 def _state(conductor: Conductor) -> str:
-    if conductor.refused:
-        error = conductor.refused
-        return f"The run could not start. {error.message} {error.hint or ''}".strip()
     live = conductor.live
     elapsed = f"{live['time_s']:.0f} s" if live else ""
     if not conductor.last_path:

@@ -12,6 +12,7 @@ from selenium.webdriver.common.by import By
 from werkzeug.serving import make_server
 
 from loadtests.config import Slo
+from loadtests.errors import UsageError
 from loadtests.load.live import add_live_view, live_data
 from loadtests.load.live_figures import calls_needed, live_figures
 from tests.browser import axe, emulate, reach, until
@@ -48,10 +49,14 @@ def word(*all_series, signals=(), **more):
             "health": {"generator": process}, "signals": list(signals)} | more  # fmt: skip
 
 
-def conductor(live=None, *, path=None, last_path=None, no_report=False):
+def conductor(live=None, *, path=None, last_path=None, no_report=False, refused=None):
     environment = SimpleNamespace(parsed_options=SimpleNamespace(no_report=no_report))
     return SimpleNamespace(
-        live=live or {}, path=path, last_path=last_path or path, environment=environment
+        refused=refused,
+        live=live or {},
+        path=path,
+        last_path=last_path or path,
+        environment=environment,
     )
 
 
@@ -141,6 +146,8 @@ def test_the_state_follows_the_run(tmp_path):
     assert "No report was asked for" in state(last_path=tmp_path, live=live, no_report=True)
     (tmp_path / "report.html").write_text("")
     assert state(last_path=tmp_path, live=live) == "The run has ended after 12 s."
+    slip = UsageError("The rate is -1.", hint="Ask for more.")
+    assert state(refused=slip) == "The run could not start. The rate is -1. Ask for more."
 
 
 def test_a_report_is_linked_only_once_its_run_has_ended(tmp_path):
