@@ -5,21 +5,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import click
-import numpy as np
 
 from loadtests.__main__ import run_command
 from loadtests.config import Gate, Load, Slo
 from loadtests.errors import ResultsError
-from loadtests.judge import gate_calibration as calibration
 from loadtests.judge.calibration_table import Cost, calibration_table
 from loadtests.judge.extension import planned_looks
+from loadtests.judge.gate_calibration import (
+    A,
+    Coverage,
+    Injection,
+    K,
+    Outcomes,
+    Plan,
+    added,
+    measure_coverage,
+    measure_outcomes,
+)
 from loadtests.judge.judging import judge_run
-from loadtests.judge.limit_calibration import measure_limits
+from loadtests.judge.limit_calibration import Decided, measure_limits
 from loadtests.judge.recordings import Recording
 from loadtests.measure.results import Run, read_run
 
@@ -34,29 +47,83 @@ LEAST_SECONDS = 60
 @click.option("--block", type=click.IntRange(1), default=15, show_default=True,
               help="Seconds that stay together as recorded.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True)
-def command(runs: tuple[Path, ...], comparisons: int, seconds: int, block: int, seed: int) -> None:
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    help="How many share the work; the figures do not depend on it. Default: all cores.",
+)
+def command(
+    runs: tuple[Path, ...], comparisons: int, seconds: int, block: int, seed: int, processes: int
+) -> None:
     """Measure coverage, false alarms and power on recorded runs, and print them as Markdown."""
-    recorded = [read_run(path) for path in runs]
-    recordings = [_recording(run) for run in recorded]
-    plan = calibration.Plan(comparisons, comparisons, seconds, block)
-    rng = np.random.default_rng(seed)
+    plan = Plan(comparisons, comparisons, seconds, block, seed=seed)
+    calibration = Calibration(runs, plan)
     started = time.perf_counter()
-    coverage = calibration.measure_coverage(recordings, plan, rng)
-    together = calibration.measure_outcomes(
-        lambda: calibration.interleaved_twins(recordings[int(rng.integers(len(recordings)))],
-                                              plan, rng),
-        calibration.compare_rule, plan, rng, interleaved=True, progress=_progress("interleaved"),
-    )  # fmt: skip
-    apart = calibration.measure_outcomes(
-        lambda: calibration.separate_twins(recordings, plan, rng),
-        calibration.gate_rule, plan, rng, interleaved=False, progress=_progress("two runs"),
-    )  # fmt: skip
-    load = Load()
-    looks = planned_looks(Gate(), load.run_time - load.warm_up)
-    limits = measure_limits(recordings, looks, block, comparisons, rng, _progress("limits"))
-    cost = Cost(_judging_s(recorded[0]), time.perf_counter() - started)
-    click.echo(calibration_table(recorded, recordings, plan, coverage, together, apart, limits,
-                                 cost))  # fmt: skip
+    # each process reads the recordings once; they are too large to be sent about
+    with ProcessPoolExecutor(processes, initializer=_open, initargs=(runs, plan)) as pool:
+        coverage = _shared(pool, Calibration.coverage, comparisons, processes)
+        together = _shared(pool, Calibration.together, comparisons, processes)
+        apart = _shared(pool, Calibration.apart, comparisons, processes)
+        limits = _shared(pool, Calibration.limits, comparisons, processes)
+    cost = Cost(_judging_s(calibration.runs[0]), time.perf_counter() - started)
+    click.echo(calibration_table(calibration.runs, calibration.recordings, plan, coverage,
+                                 together, apart, limits, cost))  # fmt: skip
+
+
+class Calibration:
+    """The recordings, and each part of the work on the draws of some numbers."""
+
+    def __init__(self, paths: Sequence[Path], plan: Plan) -> None:
+        self.plan = plan
+        self.runs = [read_run(path) for path in paths]
+        self.recordings = [_recording(run) for run in self.runs]
+
+    def coverage(self, numbers: range) -> dict[str, Coverage]:
+        """Coverage of intervals."""
+        return measure_coverage(self.recordings, self.plan, numbers)
+
+    def together(self, numbers: range) -> dict[Injection, Outcomes]:
+        """Comparisons of two subjects of one run."""
+        return measure_outcomes(self.recordings, self.plan, numbers, interleaved=True)
+
+    def apart(self, numbers: range) -> dict[Injection, Outcomes]:
+        """Comparisons of two runs."""
+        return measure_outcomes(self.recordings, self.plan, numbers, interleaved=False)
+
+    def limits(self, numbers: range) -> dict[float, Decided]:
+        """Absolute limits, look after look."""
+        load = Load()
+        looks = planned_looks(Gate(), load.run_time - load.warm_up)
+        return measure_limits(self.recordings, looks, self.plan, numbers)
+
+
+_ours: Calibration  # of a process of the pool
+
+
+def _open(paths: Sequence[Path], plan: Plan) -> None:
+    global _ours  # noqa: PLW0603 - how an initializer hands anything to the work that follows
+    _ours = Calibration(paths, plan)
+
+
+def _do(work: Callable[[Calibration, range], dict[K, A]], numbers: range) -> dict[K, A]:
+    return work(_ours, numbers)
+
+
+def _shared(
+    pool: ProcessPoolExecutor,
+    work: Callable[[Calibration, range], dict[K, A]],
+    count: int,
+    processes: int,
+) -> dict[K, A]:
+    parts = min(count, 8 * processes)
+    numbers = [range(part, count, parts) for part in range(parts)]
+    found = []
+    for done, part in enumerate(pool.map(partial(_do, work), numbers), 1):
+        found.append(part)
+        if sys.stderr.isatty() or done in {1, parts}:
+            click.echo(f"{work.__name__}: {done} of {parts} parts", err=True)
+    return added(found)
 
 
 def _recording(run: Run) -> Recording:
@@ -65,7 +132,7 @@ def _recording(run: Run) -> Recording:
         raise ResultsError(
             f"{run.path / 'latency.hlog'} holds {recording.seconds} s; a recording to draw runs "
             f"from needs {LEAST_SECONDS}.",
-            hint="Record one: loadtests gate --rate 400 --run-time 620.",
+            hint="Record one: loadtests gate --rate 400 --warm-up 60 --run-time 660.",
         )
     return recording
 
@@ -74,14 +141,6 @@ def _judging_s(run: Run) -> float:
     started = time.perf_counter()
     judge_run(run, Slo(), Gate())
     return time.perf_counter() - started
-
-
-def _progress(name: str) -> calibration.Progress:
-    def show(done: int, of: int) -> None:
-        if sys.stderr.isatty() or done % 50 == 0:
-            click.echo(f"{name}: {done} of {of}", err=True)
-
-    return show
 
 
 if __name__ == "__main__":

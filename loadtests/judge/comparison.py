@@ -205,7 +205,6 @@ def _pairs(a: Sequence[Measured], b: Sequence[Measured], metric: str) -> Iterabl
                     metric,
                     percentile,
                     ratio,
-                    ratio,
                 )
 
 

@@ -21,6 +21,11 @@ def normal_quantile(p: float) -> float:
     return NormalDist().inv_cdf(p)
 
 
+def normal_cdf(z: float) -> float:
+    """P(Z ≤ z) for a standard normal Z."""
+    return NormalDist().cdf(z)
+
+
 def beta_cdf(x: float, a: float, b: float) -> float:
     """P(X ≤ x) for X ~ Beta(a, b); `a` and `b` above 0, not necessarily whole."""
     if x <= 0.0:

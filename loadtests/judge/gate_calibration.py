@@ -4,26 +4,30 @@
 - False alarms: how often two draws of the same thing are called different, for the whole family of
   patterns, backends and percentiles at once.
 - Power: how often a slowdown put into one series is found and named, by size.
+
+Each draw has a number and a generator of its own, so that several processes can share the work and
+the figures are the same however they do.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
 from loadtests.config import Relative
 from loadtests.judge.comparison import Comparison, decide
 from loadtests.judge.family import broken_limits, wholes_first
-from loadtests.judge.pairs import Bounds, Pair, wholes_of
+from loadtests.judge.pairs import Pair, wholes_of
 from loadtests.judge.quantiles import estimate
 from loadtests.judge.ratios import Ratio, together
 from loadtests.judge.recordings import Recording, companies_of, split
 from loadtests.judge.samples import Samples
+from loadtests.judge.whole import Bounds
 from loadtests.measure.results import PERCENTILES, Key
 from loadtests.patterns import ALL_PATTERNS
 
@@ -33,10 +37,20 @@ JUDGED: Final = {"p50": 0.10, "p99": 0.20}  # the default growth allowed
 PLACES: Final[tuple[Place, ...]] = ("all", "tail")
 SCOPES: Final[tuple[Scope, ...]] = ("series", "backend")
 TAIL_FROM: Final = 0.95  # "the tail only" slows the calls above this quantile
-Rule = Callable[[Sequence[Pair], float], "Ruling"]
 Scope = Literal["series", "backend"]
 Injection = tuple[Place, Scope, float] | None
 Twins = dict[Key, tuple[Samples, Samples]]
+K = TypeVar("K", bound=Hashable)
+
+
+class Tally(Protocol):
+    """Counts that add up."""
+
+    def __add__(self, other: Self, /) -> Self:
+        """Both together."""
+
+
+A = TypeVar("A", bound=Tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,11 @@ class Plan:
     seconds: int = 180
     block: int = 15
     confidence: float = 0.95
+    seed: int = 1
+
+    def generator(self, what: str, number: int) -> np.random.Generator:
+        """The source of chance of one draw for one purpose."""
+        return np.random.default_rng([self.seed, number, *what.encode()])
 
 
 @dataclass(slots=True)
@@ -63,6 +82,15 @@ class Coverage:
     def share(self) -> float:
         """Share of carried intervals that held the truth."""
         return self.held / self.intervals if self.intervals else float("nan")
+
+    def __add__(self, other: Coverage) -> Coverage:
+        """Both together."""
+        return Coverage(
+            self.intervals + other.intervals,
+            self.held + other.held,
+            self.not_carried + other.not_carried,
+            self.by_series + other.by_series,
+        )
 
 
 @dataclass(slots=True)
@@ -83,6 +111,19 @@ class Outcomes:
         total = sum(self.statuses.values())
         return self.named / total if total else float("nan")
 
+    def __add__(self, other: Outcomes) -> Outcomes:
+        """Both together."""
+        return Outcomes(self.statuses + other.statuses, self.named + other.named)
+
+
+def added(parts: Iterable[Mapping[K, A]]) -> dict[K, A]:
+    """What several parts of the work found, together."""
+    first, *others = parts
+    total = dict(first)
+    for part in others:
+        total = {key: value + part[key] for key, value in total.items()}
+    return total
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -92,17 +133,15 @@ class Ruling:
     slower: tuple[tuple[str, str, str], ...]
 
 
-Progress = Callable[[int, int], None]
-
-
 def measure_coverage(
-    recordings: Sequence[Recording], plan: Plan, rng: np.random.Generator
+    recordings: Sequence[Recording], plan: Plan, numbers: Iterable[int]
 ) -> dict[str, Coverage]:
-    """Coverage of two-sided intervals by percentile."""
+    """Coverage of two-sided intervals by percentile, in the draws of these numbers."""
     found = {name: Coverage() for name in PERCENTILES}
     truths = [_truths(one) for one in recordings]
     level = (1.0 - plan.confidence) / 2.0
-    for number in range(plan.runs):
+    for number in numbers:
+        rng = plan.generator("coverage", number)
         which = number % len(recordings)
         recording = recordings[which]
         drawn = recording.draw(recording.draw_seconds(rng, plan.seconds, plan.block))
@@ -130,8 +169,11 @@ def _truths(recording: Recording) -> dict[tuple[Key, str], float]:
     }
 
 
-def interleaved_twins(recording: Recording, plan: Plan, rng: np.random.Generator) -> Twins:
+def interleaved_twins(
+    recordings: Sequence[Recording], plan: Plan, rng: np.random.Generator
+) -> Twins:
     """Two equal subjects of one drawn run: every recorded call is dealt to one or the other."""
+    recording = recordings[int(rng.integers(len(recordings)))]
     drawn = recording.draw(recording.draw_seconds(rng, plan.seconds, plan.block))
     return {key: split(samples, rng) for key, samples in drawn.items()}
 
@@ -161,6 +203,7 @@ class _Remembered:
     def __init__(self, ratio: Bounds) -> None:
         self.estimate = ratio.estimate
         self.subjects, self.references = ratio.subjects, ratio.references
+        self.spread, self.shocks = ratio.spread, ratio.shocks
         self.low = cache(ratio.low)
         self.high = cache(ratio.high)
 
@@ -172,7 +215,7 @@ def _pairs_of(key: Key, a: Samples, b: Samples, interleaved: bool) -> list[Pair]
         old, new = estimate(a, PERCENTILES[name]), estimate(b, PERCENTILES[name])
         ratio = together(new, old) if interleaved else Ratio((new,), (old,))
         side = f"{key.backend}/{key.driver}"
-        found.append(Pair(side, side, key.pattern, key.metric, name, _Remembered(ratio), ratio))
+        found.append(Pair(side, side, key.pattern, key.metric, name, _Remembered(ratio)))
     return found
 
 
@@ -203,25 +246,21 @@ def gate_rule(pairs: Sequence[Pair], confidence: float) -> Ruling:
 
 
 def measure_outcomes(
-    draw: Callable[[], Twins],
-    rule: Rule,
-    plan: Plan,
-    rng: np.random.Generator,
-    *,
-    interleaved: bool,
-    progress: Progress,
+    recordings: Sequence[Recording], plan: Plan, numbers: Iterable[int], *, interleaved: bool
 ) -> dict[Injection, Outcomes]:
     """Outcomes without change (None) and with each slowdown, in a series chosen anew each time.
 
     A slowdown hits one series or its whole backend. One of all calls is found when p50 or p99 of
-    something slowed fails, one of the tail when p99 does.
+    something slowed fails, one of the tail when p99 does. Interleaved, `loadtests compare` decides;
+    of two runs apart, the gate's relative limits.
     """
+    draw, rule = (interleaved_twins, compare_rule) if interleaved else (separate_twins, gate_rule)
     injections: list[Injection] = [None]
     injections += [(p, s, g) for p in PLACES for s in SCOPES for g in GROWTHS]
     found = {injection: Outcomes() for injection in injections}
-    for number in range(plan.comparisons):
-        progress(number, plan.comparisons)
-        twins = draw()
+    for number in numbers:
+        rng = plan.generator("interleaved" if interleaved else "apart", number)
+        twins = draw(recordings, plan, rng)
         keys = sorted(twins)
         same = {key: _pairs_of(key, *twins[key], interleaved) for key in keys}
         chosen = keys[int(rng.integers(len(keys)))]

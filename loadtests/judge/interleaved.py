@@ -116,7 +116,7 @@ def interleaved_pairs(
             q = PERCENTILES[percentile]
             ratio = together(estimate(sides[0], q), estimate(sides[1], q))
             sides_named = (str(subject), str(reference))
-            pairs.append(Pair(*sides_named, pattern, metric, percentile, ratio, ratio))
+            pairs.append(Pair(*sides_named, pattern, metric, percentile, ratio))
     return pairs
 
 

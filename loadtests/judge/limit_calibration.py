@@ -8,7 +8,7 @@ as wrong as a FAIL; far from it either ought to be decided.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -17,6 +17,7 @@ import numpy as np
 
 from loadtests.judge.extension import Look
 from loadtests.judge.family import broken_limits
+from loadtests.judge.gate_calibration import Plan
 from loadtests.judge.quantiles import Quantile, estimate
 from loadtests.judge.recordings import Recording, companies_of
 from loadtests.judge.samples import Samples
@@ -47,27 +48,28 @@ class Decided:
         """Measured seconds until a run ended, on average."""
         return self.seconds / self.runs.total() if self.runs else float("nan")
 
+    def __add__(self, other: Decided) -> Decided:
+        """Both together."""
+        return Decided(
+            self.runs + other.runs, self.limits + other.limits, self.seconds + other.seconds
+        )
+
 
 def measure_limits(
-    recordings: Sequence[Recording],
-    looks: Sequence[Look],
-    block: int,
-    draws: int,
-    rng: np.random.Generator,
-    progress: Callable[[int, int], None],
+    recordings: Sequence[Recording], looks: Sequence[Look], plan: Plan, numbers: Iterable[int]
 ) -> dict[float, Decided]:
-    """Judge `draws` drawn runs by limits at each multiple of the truth."""
+    """Judge the drawn runs of these numbers by limits at each multiple of the truth."""
     found = {times: Decided() for times in TIMES_TRUTH}
     truths = [
         {key: estimate(samples, P99).estimate_ms for key, samples in one.whole.items()}
         for one in recordings
     ]
     longest = round(looks[-1].measured_s)
-    for number in range(draws):
-        progress(number, draws)
+    for number in numbers:
         which = number % len(recordings)
         recording = recordings[which]
-        drawn = recording.draw(recording.draw_seconds(rng, longest, block))
+        seconds = recording.draw_seconds(plan.generator("limits", number), longest, plan.block)
+        drawn = recording.draw(seconds)
         quantiles = cache(lambda seconds, drawn=drawn: _quantiles(drawn, seconds))
         for times, decided in found.items():
             limits = {key: times * truth for key, truth in truths[which].items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from loadtests.judge.likeness import degrees_in, deviations_of, long_run_varianc
 from loadtests.judge.quantiles import Quantile
 from loadtests.judge.samples import Floats
 
+Side = Literal["high", "low"]
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -25,6 +28,11 @@ class Spread:
 
     variance: float
     degrees: float
+
+    def square(self, subjects: int, references: int, level: float) -> float:
+        """The square of how far it moves a bound of the log ratio of so many runs each."""
+        deviations = t_quantile(1.0 - level, self.degrees)
+        return deviations * deviations * self.variance * (1.0 / subjects + 1.0 / references)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ class Ratio:
         down, up = _combined(self.subjects, _down, level), _combined(self.references, _up, level)
         return self.estimate * math.exp(-self._distance(down, up, level))
 
-    def shocks(self, side: str, level: float) -> tuple[Shocks, ...]:
+    def shocks(self, side: Side, level: float) -> tuple[Shocks, ...]:
         """What each run adds to the log ratio second by second, for a bound on that side."""
         own, other = (_up, _down) if side == "high" else (_down, _up)
         deviations = normal_quantile(1.0 - level)
@@ -92,9 +100,7 @@ class Ratio:
             return math.inf
         square = own * own + other * other
         if self.spread is not None:
-            deviations = t_quantile(1.0 - level, self.spread.degrees)
-            runs = 1.0 / len(self.subjects) + 1.0 / len(self.references)
-            square += deviations * deviations * self.spread.variance * runs
+            square += self.spread.square(len(self.subjects), len(self.references), level)
         return math.sqrt(max(0.0, square))
 
 
@@ -137,7 +143,7 @@ class PairedRatio:
         """Lower bound that is too high with probability `level`; 0 when there is none."""
         return self.estimate * math.exp(-self._distance("low", level))
 
-    def shocks(self, side: str, level: float) -> tuple[Shocks, ...]:
+    def shocks(self, side: Side, level: float) -> tuple[Shocks, ...]:
         """What both add to the log ratio second by second, for a bound on that side."""
         own, other = (_up, _down) if side == "high" else (_down, _up)
         deviations = normal_quantile(1.0 - level)
@@ -145,7 +151,7 @@ class PairedRatio:
         other_step = other(_alone(self.reference), level) / deviations
         return (_shocks([(self.subject, step), (self.reference, -other_step)]),)
 
-    def _distance(self, side: str, level: float) -> float:
+    def _distance(self, side: Side, level: float) -> float:
         (found,) = self.shocks(side, level)
         return found.distance(level)
 

@@ -9,12 +9,9 @@ from loadtests.errors import ResultsError
 from loadtests.judge.calibration_table import Cost, calibration_table
 from loadtests.judge.gate_calibration import (
     Plan,
-    compare_rule,
-    gate_rule,
-    interleaved_twins,
+    added,
     measure_coverage,
     measure_outcomes,
-    separate_twins,
     slowed,
 )
 from loadtests.judge.limit_calibration import Decided
@@ -85,26 +82,29 @@ def test_slowing_the_tail_leaves_the_median(recording):
     assert estimate(everything, 0.5).estimate_ms == pytest.approx(1.2 * before[0.5], rel=0.002)
 
 
-def test_coverage_on_drifting_runs_is_near_what_is_claimed(recording):
-    found = measure_coverage([recording], PLAN, rng())
+def test_coverage_on_drifting_runs_is_near_what_is_claimed(tmp_path):
+    """Memory of a few seconds, which a run of a minute can see."""
+    kinds = {"drift": 0.05, "memory": 0.5, "shared": 0.0, "tail_share": 0.0, "rate_per_s": 160.0}
+    made = made_series(["cart.get", "cart.add"], **kinds)
+    drifting = Recording(write_run(tmp_path / "run", series=made, seconds=90))
+    found = measure_coverage([drifting], PLAN, range(100))
     for name in ("p50", "p90", "p99"):
-        assert found[name].intervals == 40 * 4
+        assert found[name].intervals == 100 * 4
         assert 0.88 <= found[name].share <= 1.0
     assert found["p50"].by_series.total() == found["p50"].held
 
 
-def outcomes(recording, *, interleaved):
-    generator = rng()
-    return measure_outcomes(
-        (lambda: interleaved_twins(recording, PLAN, generator))
-        if interleaved
-        else (lambda: separate_twins([recording, recording], PLAN, generator)),
-        compare_rule if interleaved else gate_rule,
-        PLAN,
-        generator,
-        interleaved=interleaved,
-        progress=lambda done, of: None,
-    )
+def outcomes(recording, *, interleaved, numbers=range(PLAN.comparisons)):
+    return measure_outcomes([recording] * 2, PLAN, numbers, interleaved=interleaved)
+
+
+def test_shared_out_the_work_finds_the_same(recording):
+    whole = measure_coverage([recording], PLAN, range(6))
+    parts = [measure_coverage([recording], PLAN, range(part, 6, 2)) for part in range(2)]
+    assert added(parts) == whole
+    whole = outcomes(recording, interleaved=True, numbers=range(3))
+    parts = [outcomes(recording, interleaved=True, numbers=[number]) for number in (2, 0, 1)]
+    assert added(parts) == whole
 
 
 @pytest.mark.parametrize("interleaved", [True, False])
@@ -119,7 +119,7 @@ def test_no_alarm_without_change_and_none_missed_at_half_more(recording, interle
 
 def test_the_table_says_what_it_was_measured_on(run, recording):
     found = outcomes(recording, interleaved=True)
-    coverage = measure_coverage([recording], PLAN, rng())
+    coverage = measure_coverage([recording], PLAN, range(PLAN.runs))
     limits = {1.5: Decided(Counter(PASS=3, INCONCLUSIVE=1), Counter(PASS=15, FAIL=5), 480.0)}
     text = calibration_table(
         [run], [recording], PLAN, coverage, found, found, limits, Cost(0.25, 12.0)
@@ -133,10 +133,10 @@ def test_the_table_says_what_it_was_measured_on(run, recording):
 
 
 def test_the_entry_prints_the_tables(run):
-    arguments = [str(run.path), "--comparisons", "1", "--seconds", "30"]
+    arguments = [str(run.path), "--comparisons", "2", "--seconds", "30", "--processes", "2"]
     result = CliRunner().invoke(command, arguments, standalone_mode=False)
     assert result.exception is None
-    assert "**Coverage of 95% intervals** (1 drawn runs" in result.stdout
+    assert "**Coverage of 95% intervals** (2 drawn runs" in result.stdout
 
 
 def test_too_short_a_recording_is_refused(tmp_path):

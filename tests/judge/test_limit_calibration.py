@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 import pytest
 
 from loadtests.config import Gate, Slo
 from loadtests.judge.extension import Look
+from loadtests.judge.gate_calibration import Plan, added
 from loadtests.judge.judging import judge_run
 from loadtests.judge.limit_calibration import first_units, measure_limits, statuses_of
 from loadtests.judge.measured import Measured
@@ -33,8 +33,7 @@ def whole_run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def decided(run):
-    generator = np.random.default_rng(3)
-    return measure_limits([Recording(run)], LOOKS, 10, 12, generator, lambda done, of: None)
+    return measure_limits([Recording(run)], LOOKS, Plan(block=10), range(12))
 
 
 def test_a_limit_far_from_the_truth_is_always_decided(decided):
@@ -48,6 +47,12 @@ def test_the_higher_the_limit_the_more_pass_and_the_fewer_fail(decided):
     for lower, higher in pairwise(in_order):
         assert lower.share_of_limits("PASS") <= higher.share_of_limits("PASS")
         assert lower.share("FAIL") >= higher.share("FAIL")
+
+
+def test_shared_out_the_work_finds_the_same(run, decided):
+    recordings = [Recording(run)]
+    parts = [measure_limits(recordings, LOOKS, Plan(block=10), range(n, 12, 2)) for n in (0, 1)]
+    assert added(parts) == decided
 
 
 def test_a_limit_at_the_truth_is_left_open(decided):

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadtests.judge.distributions import normal_quantile
 from loadtests.judge.likeness import degrees_in, deviations_of, long_run_variance
 from loadtests.judge.quantiles import estimate
 from loadtests.judge.ratios import Ratio, Spread, together
-from loadtests.judge.whole import WholeRatio
+from loadtests.judge.whole import WholeRatio, level_of_part
 from tests.judge.test_ratios import series
 
 
@@ -43,7 +44,7 @@ def test_of_one_pattern_it_is_that_patterns_ratio(seed, q, level):
 
 def test_the_same_pattern_again_adds_nothing():
     (pair,) = pairs(np.random.default_rng(1), 1, path=np.random.default_rng(2).normal(size=40) / 5)
-    one, four = pair.shocks("high", 0.05)[0], WholeRatio([pair] * 4)
+    one, four = pair.shocks("high", level_of_part(0.05, 4))[0], WholeRatio([pair] * 4)
     assert four.estimate == pytest.approx(pair.estimate)
     # its noise is the same each time, so only the floor of independent calls sinks
     assert long_run_variance(one.by_unit) > one.alone / 4
@@ -59,6 +60,29 @@ def test_independent_patterns_narrow_it_as_their_root():
     rng = np.random.default_rng(5)
     nine = pairs(rng, 9)
     assert width(WholeRatio(nine)) < 0.5 * min(width(one) for one in nine)
+
+
+@given(st.floats(1e-9, 0.4), st.integers(1, 50))
+def test_a_part_deviates_less_than_the_mean_of_many(level, count):
+    own = level_of_part(level, count)
+    assert level * (1 - 1e-6) <= own < 0.5
+    assert normal_quantile(1 - own) * math.sqrt(count) == pytest.approx(normal_quantile(1 - level))
+
+
+def test_bounds_of_the_mean_are_as_lopsided_as_a_mean_is():
+    """The mean of nine skewed variables: its far quantiles, by the rule and by drawing."""
+    rng = np.random.default_rng(12)
+    count, calls = 9, 40.0
+    # the log of a p99 moves with that of the number of calls above it (a tail of index 1)
+    drawn = -np.log(rng.gamma(calls, size=(400_000, count)) / calls)
+    mean, single = drawn.mean(axis=1), drawn[:, 0]
+    for level in (0.01, 0.001):
+        true = np.quantile(mean, 1 - level) - np.median(mean)
+        z, own = normal_quantile(1 - level), level_of_part(level, count)
+        step = (np.quantile(single, 1 - own) - np.median(single)) / normal_quantile(1 - own)
+        assert z * step / math.sqrt(count) == pytest.approx(true, rel=0.02)
+        far = np.quantile(single, 1 - level) - np.median(single)
+        assert far / math.sqrt(count) > 1.03 * true  # a part's own far quantile is further
 
 
 def test_the_estimate_is_the_geometric_mean():
@@ -95,7 +119,8 @@ def test_runs_apart_against_a_slow_reckoning():
         for run in runs:
             by_second, alone = np.zeros(40), 0.0
             for one in run:
-                free = Ratio((one,), (one,)).shocks("high", 0.05)[0 if side == "up" else 1]
+                free = Ratio((one,), (one,)).shocks("high", level_of_part(0.05, 3))
+                free = free[0 if side == "up" else 1]
                 by_second = by_second + free.by_unit / 3 / 2  # the mean of two runs
                 alone += free.alone / 9 / 4
             variance = max(long_run_variance(by_second), alone)
