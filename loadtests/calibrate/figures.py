@@ -35,7 +35,8 @@ class Cell:
     """One script at one rate; milliseconds by percentile.
 
     `floor` is what the bare probe saw beyond the server's own time, `conventional` what a boto3
-    user with constant pacing reported on the same server.
+    user with constant pacing reported on the same server. `lateness_p99_ms` is how late the
+    generator handed arrivals to free users; None where it never did.
     """
 
     script: str
@@ -48,6 +49,7 @@ class Cell:
     conventional: Figures
     valid: bool
     reason: str = ""
+    lateness_p99_ms: float | None = None
 
     def tolerance_ms(self, name: str) -> float:
         """How far the report may be from the truth."""

@@ -25,8 +25,8 @@ class Script:
 
     `constant`: always `delay_ns`. `two_point`: `slow_ns` with probability `slow_share`, otherwise
     `delay_ns`. `lognormal`: median `delay_ns`, standard deviation `sigma` of its logarithm. In a
-    freeze (the last `freeze_ns` of every `period_ns` since the server's start) connections are
-    accepted and requests read, but nothing is answered; what was held back goes out at its end.
+    freeze (the last `freeze_ns` of every `period_ns` since the first scripted request) connections
+    are accepted and requests read, but nothing is answered; what was held back goes out at its end.
     `hands` is how many requests it works on at once, first come, first served; 0: all of them.
     """
 

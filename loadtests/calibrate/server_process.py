@@ -65,16 +65,9 @@ class Server:
         # (due, order, connection, response, code, arrival): earliest first, then oldest
         self._waiting: list[tuple[int, int, Connection, bytes, int, int]] = []
         self._order = 0
-        self._start_ns = time.monotonic_ns()
-        self._freeze = (
-            script.freeze_of(self._start_ns, self._start_ns) if script.freeze_ns else (0, 0)
-        )
+        self._start_ns = 0  # of the first scripted request, from which periods count
+        self._freeze = (0, 0)
         self._froze_ns = 0
-
-    @property
-    def precise(self) -> bool:
-        """Whether the script has moments to keep."""
-        return self._script.name != "null"
 
     def run(self, stop_fd: int) -> None:
         """Serve until `stop_fd` can be read or is closed."""
@@ -98,7 +91,7 @@ class Server:
 
     def _wait(self) -> list[tuple[int, int]]:
         next_ns = self._waiting[0][0] if self._waiting else 0
-        if self._script.freeze_ns:
+        if self._start_ns:
             mark = self._freeze[1] if self._froze_ns else self._freeze[0]
             next_ns = min(next_ns, mark) if next_ns else mark
         if not next_ns:
@@ -149,6 +142,9 @@ class Server:
             self._send(connection, response)
             return
         delay_ns = next(self._delays)
+        if self._script.freeze_ns and not self._start_ns:
+            self._start_ns = arrival_ns
+            self._freeze = self._script.freeze_of(arrival_ns, arrival_ns)
         if not delay_ns and not self._script.freeze_ns:
             if self._send(connection, response):
                 self._recorder.record(code, arrival_ns, arrival_ns, time.monotonic_ns())
@@ -162,7 +158,7 @@ class Server:
     def _release(self) -> None:
         """Send what is due; note where a freeze truly began and ended."""
         now = time.monotonic_ns()
-        if self._script.freeze_ns:
+        if self._start_ns:
             self._mark(now)
         waiting = self._waiting
         while waiting and waiting[0][0] <= now:
@@ -213,11 +209,10 @@ def main(arguments: list[str]) -> None:
     listener.setblocking(False)
     recorder = Recorder(Path(settings["records"]))
     server = Server(listener, Script(**settings["script"]), settings["seed"], recorder)
-    if server.precise:
-        # before all ordinary processes, where that is allowed: a busy machine would hold the
-        # server up for milliseconds, and what it is asked for is microseconds
-        with contextlib.suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    # before all ordinary processes, where that is allowed: a busy machine would hold the server up
+    # for milliseconds before it so much as sees a request, and that wait is in no record of its own
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
     gc.freeze()
     gc.disable()
     sys.stdout.write(f"listening {listener.getsockname()[1]}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -40,6 +41,22 @@ def markdown_table(cells: list[Cell]) -> str:
             first = (cell.script, f"{cell.rate_per_s:,.0f}", f"{cell.generator_cpu:.0%}")
             lines.append("| " + " | ".join((*(first if place == 0 else ("", "", "")), *row)) + " |")
     return "\n".join(lines) + "\n"
+
+
+def lateness_lines(cells: list[Cell]) -> list[str]:
+    """How late the generator was, by rate: the median of the judged cells and the worst of all."""
+    lines = []
+    for rate_per_s in sorted({cell.rate_per_s for cell in cells}):
+        told = [c for c in cells if c.rate_per_s == rate_per_s and c.lateness_p99_ms is not None]
+        judged = [c.lateness_p99_ms for c in told if c.judged and c.lateness_p99_ms is not None]
+        if judged:
+            worst = max(told, key=lambda cell: cell.lateness_p99_ms or 0.0)
+            lines.append(
+                f"Arrivals at {rate_per_s:,.0f}/s were handed over {median(judged):.2f} ms late at"
+                f" p99 (median of {len(judged)} cells; worst {worst.lateness_p99_ms:.2f}:"
+                f" {worst.script})."
+            )
+    return lines
 
 
 def _rows(cell: Cell) -> list[tuple[str, ...]]:

@@ -13,7 +13,7 @@ from loadtests.calibrate.cells import Plan, measure_cell
 from loadtests.calibrate.chart import draw_chart
 from loadtests.calibrate.figures import Cell
 from loadtests.calibrate.scripts import SCRIPTS
-from loadtests.calibrate.tables import markdown_table, terminal_table
+from loadtests.calibrate.tables import lateness_lines, markdown_table, terminal_table
 from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
 
 
@@ -23,7 +23,7 @@ from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
 @click.option("--rate", "rates", multiple=True, type=click.FloatRange(min=1),
               help="Only this arrival rate; may be repeated. Default: 100, 1000, 3000")  # fmt: skip
 @click.option("--measured", type=click.FloatRange(min=2), default=10.0, show_default=True,
-              help="Measured seconds of each cell (twice that for the frozen server).")  # fmt: skip
+              help="Measured seconds of each cell; always 25 for the frozen server.")  # fmt: skip
 @click.option("--no-usual", is_flag=True, help="Leave out the conventional Locust user.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results/calibration"),
               show_default=True, help="Where table, chart and figures go.")  # fmt: skip
@@ -49,13 +49,17 @@ def command(
         cells.append(measure_cell(SCRIPTS[script], rate, plan))
         # kept cell by cell: the whole takes minutes
         (results / "calibration.json").write_text(json.dumps([asdict(c) for c in cells], indent=1))
-    (results / "calibration.md").write_text(markdown_table(cells), encoding="utf-8")
+    lateness = lateness_lines(cells)
+    text = "\n".join([markdown_table(cells), *lateness]) + "\n"
+    (results / "calibration.md").write_text(text, encoding="utf-8")
     draw_chart(cells, results / "calibration.png")
     console.print(terminal_table(cells))
     for cell in cells:
         if not cell.judged:
             why = cell.reason or f"the generator used {cell.generator_cpu:.0%} of a core"
             console.print(f"Not judged: {cell.script} at {cell.rate_per_s:,.0f}/s: {why}")
+    for line in lateness:
+        console.print(line, highlight=False)
     judged = [cell for cell in cells if cell.judged]
     wrong = [cell for cell in judged if not cell.right]
     console.print(

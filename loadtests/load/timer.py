@@ -16,9 +16,9 @@ from typing import Any, Final, Protocol
 
 import gevent
 
-POLLED_SHARE: Final = 0.01  # of a core
-MOST_EARLY_NS: Final = 100_000
-LEAST_EARLY_NS: Final = 25_000  # less is over before the processor is awake
+POLLED_SHARE: Final = 0.03  # of a core
+MOST_EARLY_NS: Final = 300_000
+LEAST_EARLY_NS: Final = 50_000  # less is over before the processor is awake
 
 
 class Timer(Protocol):
@@ -42,10 +42,11 @@ def open_timer(callback: Callable[[], None], early_ns: int = 0) -> Timer:
 
 
 def early_ns_of(rate_per_s: float) -> int:
-    """How early to wake for arrivals at this rate: 100 µs, or 1% of a core, or not at all.
+    """How early to wake for arrivals at this rate: 300 µs, or 3% of a core, or not at all.
 
-    A sleeping processor takes 30 to 100 µs to wake, and that is the generator's time, not the
-    database's. A busy one hardly sleeps, and polling would only cost it.
+    A sleeping processor takes 30 to 100 µs to wake and some more to find its caches again, and that
+    is the generator's time, not the database's. A busy one hardly sleeps, and polling would only
+    cost it.
     """
     early_ns = min(MOST_EARLY_NS, int(POLLED_SHARE * 1e9 / rate_per_s))
     return early_ns if early_ns >= LEAST_EARLY_NS else 0

@@ -56,6 +56,7 @@ def delay_signals(worker: str, watched: Watched, allowance: Allowance) -> Iterat
     """Every signal on delays, for one worker."""
     if watched.lateness.total:
         yield _late_arrivals(worker, watched, allowance)
+        yield _lateness(worker, watched)
     if watched.lateness.total or watched.read_lag.total:
         yield from _own_times(worker, watched, allowance)
     if not watched.read_lag.total:
@@ -118,6 +119,12 @@ def _late_arrivals(worker: str, watched: Watched, allowance: Allowance) -> Signa
         worker,
         _REMEDY,
     )
+
+
+def _lateness(worker: str, watched: Watched) -> Signal:
+    half, most = (ns / 1e6 for ns in watched.lateness.quantiles_ns([0.5, 0.99]))
+    text = f"{worker} handed arrivals to free users {half:.3f} ms late at p50, {most:.3f} at p99."
+    return Signal("lateness p99", text, most, "ms", None, True, worker)
 
 
 def _stalled(worker: str, watched: Watched, allowance: Allowance) -> Signal:

@@ -121,6 +121,7 @@ def test_a_freeze_holds_answers_back_and_is_noted():
         store.close()
     truth = server.truth
     assert len(truth.windows) >= 2
+    assert truth.windows[0][0] >= truth.arrival_ns[0] + 100 * MS  # since the first call
     for begin, end in truth.windows:
         assert end > begin
         assert not ((truth.due_ns > begin) & (truth.due_ns < end - 50 * MS)).any()
