@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 UV ?= $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gate test check bench bench-drivers bench-validity calibrate calibrate-gate constraints clean
+.PHONY: help setup gate test check bench bench-drivers bench-validity bench-slowdown calibrate calibrate-gate constraints clean
 
 help:  ## Show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -52,6 +52,9 @@ calibrate: $(READY)  ## Prove the reported percentiles against servers of known 
 
 bench-validity: $(READY)  ## Starved runs are INVALID, healthy ones never: RUNS=50 of each
 	@$(BIN)/python bench/bench_validity.py --runs $(or $(RUNS),50)
+
+bench-slowdown: $(READY)  ## An endpoint 30% slower than its baseline is a FAIL, as it was a PASS
+	@$(BIN)/python bench/bench_slowdown.py
 
 calibrate-gate: $(READY)  ## The gate's own false alarms and power, on recorded runs: RUNS="results/…"
 	@$(BIN)/python -m loadtests.cli.calibrate_gate $(RUNS)

@@ -1,0 +1,119 @@
+"""Does the gate see that an endpoint got slower, and by nothing else?
+
+    make bench-slowdown
+
+DynamoDB Local stands behind a proxy that can hold answers back. Three gate runs as it is are
+promoted as the baseline; one more is held against it, and must PASS; then one with every answer
+30% slower, which must FAIL and name the access patterns; last a run of 2 s, which must be
+INCONCLUSIVE and say how long it needs. Exit code 1 if any ends otherwise. Linux only.
+"""
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from loadtests.measure.results import read_info
+from loadtests.patterns import ALL_PATTERNS
+from loadtests.targets.embedded import start_embedded
+
+HERE = Path(__file__).parent
+
+
+class Bench:
+    """The gate, told of one endpoint and one results folder."""
+
+    def __init__(self, url, results, rate):
+        self.results = results
+        self._told = ["--backend", "dynamodb", "--dynamodb-endpoint", url, "--rate", str(rate)]
+
+    def gate(self, *arguments, config=""):
+        """The finished run's folder, and the exit code."""
+        file = self.results / "loadtests.toml"
+        file.write_text(config, encoding="utf-8")
+        told = (*self._told, *arguments)
+        ended = loadtests("gate", *told, results=self.results, config=file)
+        if ended.returncode == 2:
+            sys.exit(ended.stdout + ended.stderr)
+        return (self.results / "latest").resolve(), ended.returncode
+
+
+def loadtests(*arguments, results, config=HERE.parent / "loadtests.toml"):
+    return subprocess.run(
+        [sys.executable, "-m", "loadtests", *map(str, arguments), "--results", str(results)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LOADTESTS_CONFIG": str(config)},
+    )
+
+
+@contextlib.contextmanager
+def slowed_endpoint(url):
+    """The proxy's URL, and a function that tells it how much slower to be."""
+    where = urlsplit(url)
+    command = [sys.executable, str(HERE / "slowed_endpoint.py"), where.hostname, str(where.port)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as proxy:
+        port = int(proxy.stdout.readline())
+
+        def slow(share):
+            proxy.stdin.write(f"{share}\n")
+            proxy.stdin.flush()
+
+        try:
+            yield f"http://127.0.0.1:{port}", slow
+        finally:
+            proxy.stdin.close()
+
+
+def show(name, path, code, wanted):
+    verdict = read_info(path).verdict
+    said = "as it should" if code == wanted else "MISSED"
+    print(f"\n{name}: {verdict['status']} (exit code {code}), {said}\n    {verdict['sentence']}")
+    for one in verdict["limits"]:
+        if one["unit"] == "ratio" and (one["status"] == "FAIL" or one["pattern"] == ALL_PATTERNS):
+            print(f"    {one['sentence']}")
+    sys.stdout.flush()
+    return code == wanted
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--rate", type=float, default=300.0)
+    arguments.add_argument("--run-time", type=float, default=70.0, help="10 s of warm-up included")
+    arguments.add_argument("--baseline-runs", type=int, default=3)
+    arguments.add_argument("--slower", type=float, default=0.3)
+    chosen = arguments.parse_args()
+    with contextlib.ExitStack() as stack:
+        results = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-slow-")))
+        endpoints = start_embedded(("dynamodb",), {}, os.environ, stack, lambda progress: None)
+        url, slow = stack.enter_context(slowed_endpoint(endpoints.dynamodb.url))
+        bench = Bench(url, results, chosen.rate)
+        usual = ("--warm-up", 10, "--run-time", chosen.run_time)
+        runs = []
+        for number in range(chosen.baseline_runs):
+            path, code = bench.gate(*usual, "--seed", number + 1)
+            print(f"baseline run {number + 1}: exit code {code}", flush=True)
+            runs.append(path)
+        promoted = loadtests("baseline", "promote", *runs, results=results)
+        print(promoted.stdout.strip() or promoted.stderr.strip(), flush=True)
+        path, code = bench.gate(*usual, "--seed", chosen.baseline_runs + 1)
+        right = [show("As it was", path, code, 0)]
+        slow(chosen.slower)
+        path, code = bench.gate(*usual, "--seed", chosen.baseline_runs + 2)
+        right.append(show(f"{chosen.slower:.0%} slower", path, code, 1))
+        slow(0.0)
+        path, code = bench.gate(
+            "--warm-up", 3, "--run-time", 5, config="[gate]\nmax_extension = 0\nbaseline = 'none'\n"
+        )
+        right.append(show("Two seconds", path, code, 3))
+    return 0 if all(right) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""A proxy on 127.0.0.1 that makes the database behind it slower by a share of its own time.
+
+    python bench/slowed_endpoint.py HOST PORT
+
+It says where it listens in one line. Each line it is told is the share from then on: with 0.3 every
+answer takes 30% longer than the database took. It ends when standard input does. Linux only.
+"""
+
+import contextlib
+import ctypes
+import heapq
+import os
+import select
+import socket
+import sys
+import time
+
+SPIN_NS = 80_000
+_RECEIVE = 256 * 1024
+_TIMER_SLACK = 29  # PR_SET_TIMERSLACK in linux/prctl.h
+
+
+class Exchange:
+    """A client's connection and its own to the database; `begun_ns`: its request was passed on."""
+
+    def __init__(self, client, upstream):
+        self.client, self.upstream = client, upstream
+        self.begun_ns = 0
+        self.due_ns = 0
+
+
+class Proxy:
+    """Passes requests on at once and holds answers back."""
+
+    def __init__(self, listener, upstream):
+        self.share = 0.0
+        self._listener, self._upstream = listener, upstream
+        self._epoll = select.epoll()
+        self._sides = {}  # descriptor → (exchange, whether it is the client's)
+        self._held = []  # (due, order, exchange, bytes), b"" for the end of the connection
+        self._order = 0
+
+    def run(self, told_fd):
+        """Serve until `told_fd` ends."""
+        listener_fd = self._listener.fileno()
+        for fd in (listener_fd, told_fd):
+            self._epoll.register(fd, select.EPOLLIN)
+        while True:
+            for fd, _ in self._wait():
+                if fd in self._sides:
+                    self._pass_on(*self._sides[fd])
+                elif fd == listener_fd:
+                    self._accept()
+                elif fd == told_fd and not self._hear(told_fd):
+                    return
+            self._release()
+
+    def _wait(self):
+        if not self._held:
+            return self._epoll.poll(-1)
+        left_ns = self._held[0][0] - time.monotonic_ns()
+        if left_ns > SPIN_NS:
+            select.select((self._epoll,), (), (), (left_ns - SPIN_NS) / 1e9)
+        return self._epoll.poll(0)
+
+    def _hear(self, told_fd):
+        said = os.read(told_fd, 100)
+        if said:
+            self.share = float(said.split()[-1])
+        return bool(said)
+
+    def _accept(self):
+        client, _ = self._listener.accept()
+        exchange = Exchange(client, socket.create_connection(self._upstream, 10))
+        for sock in (exchange.client, exchange.upstream):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._epoll.register(sock, select.EPOLLIN)
+            self._sides[sock.fileno()] = exchange, sock is client
+
+    def _pass_on(self, exchange, from_client):
+        sock = exchange.client if from_client else exchange.upstream
+        try:
+            data = sock.recv(_RECEIVE)
+        except ConnectionError:
+            data = b""
+        now = time.monotonic_ns()
+        if from_client:
+            if not data:
+                self._close(exchange)
+                return
+            exchange.begun_ns = now
+            exchange.upstream.sendall(data)
+            return
+        if not data:
+            self._epoll.unregister(sock)
+        held_ns = int(self.share * (now - exchange.begun_ns))
+        exchange.due_ns = max(exchange.due_ns, now + held_ns)
+        self._order += 1
+        heapq.heappush(self._held, (exchange.due_ns, self._order, exchange, data))
+
+    def _release(self):
+        while self._held and self._held[0][0] <= time.monotonic_ns():
+            _, _, exchange, data = heapq.heappop(self._held)
+            try:
+                if data:
+                    exchange.client.sendall(data)
+                else:
+                    self._close(exchange)
+            except OSError:
+                self._close(exchange)
+
+    def _close(self, exchange):
+        for sock in (exchange.client, exchange.upstream):
+            self._sides.pop(sock.fileno(), None)
+            sock.close()  # epoll forgets it by itself
+
+
+def main():
+    host, port = sys.argv[1], int(sys.argv[2])
+    ctypes.CDLL(None).prctl(_TIMER_SLACK, 1, 0, 0, 0)  # wake within 1 ns, not 50 µs, of the time
+    with contextlib.suppress(PermissionError):  # on time also on a busy machine
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    print(listener.getsockname()[1], flush=True)
+    Proxy(listener, (host, port)).run(sys.stdin.fileno())
+
+
+if __name__ == "__main__":
+    main()
