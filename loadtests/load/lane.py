@@ -3,6 +3,9 @@
 The lane holds the next intended start. A free user that asks while an arrival is due takes it, the
 oldest first, its intended start unchanged; otherwise the user parks and the lane's timer wakes it
 on time. Nothing is dropped: while every user is busy, due arrivals wait in the schedule itself.
+
+An arrival may be handed over a little ahead of its intended start, so that its user has chosen keys
+by then; `OpenLoopUser.call` begins no call before its time.
 """
 
 from __future__ import annotations
@@ -39,7 +42,10 @@ class Tally:
 
 
 class Lane:
-    """Hands arrivals to users. One per scenario class and backend in each process."""
+    """Hands arrivals to users, up to `ahead_ns` before they are due.
+
+    One per scenario class and backend in each process.
+    """
 
     def __init__(
         self,
@@ -47,8 +53,10 @@ class Lane:
         *,
         clock: Callable[[], int] = time.monotonic_ns,
         timer: Callable[[Callable[[], None]], Timer] = open_timer,
+        ahead_ns: int = 0,
     ) -> None:
         self.next_ns = NEVER
+        self._ahead_ns = ahead_ns
         self.tally = Tally()
         self._schedule = schedule
         self._clock = clock
@@ -73,11 +81,11 @@ class Lane:
         The oldest due arrival goes to whoever asks first.
         """
         late_ns = self._clock() - self.next_ns
-        if late_ns >= 0:
+        if late_ns >= -self._ahead_ns:
             tally = self.tally
             tally.offered += 1
             if self._parked:  # due, and a user was free: only the wake-up is late
-                tally.lateness_ns.append(late_ns)
+                tally.lateness_ns.append(max(0, late_ns))
             else:
                 tally.queued += 1
                 tally.least_free = 0
@@ -139,13 +147,13 @@ class Lane:
         parked, clock = self._parked, self._clock
         while parked:
             late_ns = clock() - self.next_ns
-            if late_ns < 0:
+            if late_ns < -self._ahead_ns:
                 break
             user = parked.popleft()
             intended = self.next_ns
             tally = self.tally
             tally.offered += 1
-            tally.lateness_ns.append(late_ns)
+            tally.lateness_ns.append(max(0, late_ns))
             tally.least_free = min(tally.least_free, len(parked))
             self._advance()
             user.switch(intended)
@@ -167,6 +175,6 @@ class Lane:
         if self._timer is None:
             return
         if self._parked and self.next_ns < NEVER:
-            self._timer.arm(self.next_ns)
+            self._timer.arm(self.next_ns - self._ahead_ns)
         else:
             self._timer.disarm()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 _CHUNK: Final = 512
+AHEAD_NS: Final = 120_000  # choosing keys on cold caches takes some 80 µs
 
 Drawn = tuple[Callable[[Any], None], tuple[Series, Series]]
 
@@ -107,7 +108,9 @@ class Station:
         # one belief of the carts a subject, whatever number of classes writes to them
         self._work = [_work_of(one, subjects, dataset, config, share) for one in subjects]
         ours_per_s = config.load.rate * len(subjects) / share.count
-        self._timer = partial(open_timer, early_ns=early_ns_of(ours_per_s))
+        early_ns = early_ns_of(ours_per_s)
+        self._timer = partial(open_timer, early_ns=early_ns)
+        self._ahead_ns = AHEAD_NS if early_ns else 0
         total = sum(_weight(cls) for cls in classes)
         for number, cls in enumerate(classes):
             check_mix(cls)
@@ -165,7 +168,9 @@ class Station:
             for declared in cls.declared
         ]
         shares = np.array([declared.share for declared in cls.declared])
-        lane = Lane(self._schedule(cls, subject, number, weight), timer=self._timer)
+        lane = Lane(
+            self._schedule(cls, subject, number, weight), timer=self._timer, ahead_ns=self._ahead_ns
+        )
         return Place(
             subject,
             self._run,

@@ -304,3 +304,32 @@ def test_whatever_stands_still_every_arrival_is_handed_over_once_in_order(due, u
         assert here.abandoned() == []
     finally:
         here.users.close()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(5, 60), min_size=1, max_size=12, unique=True).map(sorted),
+    st.integers(0, 4),
+    st.integers(1, 3),
+)
+def test_ahead_of_their_time_arrivals_are_handed_over_by_so_much_at_most(starts, ahead, count):
+    world = Clockwork()
+    lane = Lane(
+        schedule([float(at) for at in starts]),
+        clock=world.clock,
+        timer=world.timer,
+        ahead_ns=ahead * MS,
+    )
+    users = Users(world, lane, count, [2.0])
+    lane.start(ORIGIN_MS * MS)
+    world.run_to((ORIGIN_MS + 500) * MS)
+    assert users.intended() == starts
+    free = [-1.0] * count  # when each user is free again
+    for intended, taken in users.taken:
+        first = min(free)
+        assert taken == max(intended - ahead, first)
+        free[free.index(first)] = taken + 2
+    tally = lane.read_tally()
+    assert tally.offered == len(starts)
+    assert all(late == 0 for late in tally.lateness_ns)  # to be early is not to be late
+    users.close()
