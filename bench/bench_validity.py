@@ -6,7 +6,8 @@ N starved and N healthy Locust runs on scripted servers, which record what they 
 starved when its reported p50, p90 or p99 is off the server's own record by more than calibration
 tolerates and by more than validity says it lets pass (`docs/MEASUREMENT.md`); a starvation too mild
 for that is drawn anew, harder. Every starved run must be INVALID, and no healthy one, however slow
-its server is. Exit code 1 if any is misjudged. Linux; as root also against real-time rivals.
+its server is. A run is not healthy while the machine itself stands still, and is then made anew.
+Exit code 1 if any is misjudged. Linux; as root also against real-time rivals.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from validity_kinds import HEALTHY, STARVED
 from validity_runs import make_run
 
-from loadtests.calibrate.figures import JUDGED
+from loadtests.calibrate.figures import JUDGED, MACHINE_LOST
 from loadtests.measure.delay_rules import OWN_LIMITS_MS
 
 DRAWS = 6  # how often a starvation that distorts too little is drawn again
@@ -36,22 +37,29 @@ class Outcome:
     rules: list
     found: str
     words: str
+    machine_lost: float
+
+    @property
+    def disturbed(self):
+        """The machine itself stood still."""
+        return self.machine_lost > MACHINE_LOST
 
     @property
     def missed(self):
         """A starved run that counts, or a healthy one that does not though it is right."""
         if self.starving:
             return self.off == "distorted" and self.valid
-        return not self.valid and self.off == "not"
+        return not self.valid and self.off == "not" and not self.disturbed
 
     def __str__(self):
         said = "valid" if self.valid else f"INVALID ({', '.join(self.rules)})"
-        return f"{self.kind} seed {self.seed}: {said}, {self.off} off\n    {self.words}"
+        still = f", machine lost {self.machine_lost:.2%}" if self.disturbed else ""
+        return f"{self.kind} seed {self.seed}: {said}, {self.off} off{still}\n    {self.words}"
 
 
 def attempt(kind, seed, measured_s, harder):
     trial = kind(random.Random(f"{kind.__name__}/{seed}/{harder}"), harder)
-    info, cell = make_run(trial, seed, measured_s)
+    info, cell, machine_lost = make_run(trial, seed, measured_s)
     words = trial.words()
     off = "not"
     if cell:
@@ -72,6 +80,7 @@ def attempt(kind, seed, measured_s, harder):
         rules=[reason.rule for reason in info.validity.reasons],
         found=" ".join(reason.found for reason in info.validity.reasons),
         words=words,
+        machine_lost=machine_lost or 0.0,
     )
 
 
@@ -82,19 +91,26 @@ def main():
     arguments.add_argument("--measured", type=float, default=5.0, help="seconds of each run")
     arguments.add_argument("--kind", action="append", help="only kinds whose name contains this")
     chosen = arguments.parse_args()
-    outcomes, mild = [], []
+    outcomes, mild, disturbed = [], [], 0
     for every in (STARVED, HEALTHY):
         kinds = [k for k in every if not chosen.kind or any(w in k.__name__ for w in chosen.kind)]
         for number in range(chosen.runs if kinds else 0):
             kind, seed = kinds[number % len(kinds)], chosen.first_seed + number
-            for harder in range(DRAWS):
+            for harder in range(DRAWS):  # of a healthy run `harder` is only another draw
                 outcome = attempt(kind, seed, chosen.measured, harder)
                 print(f"{'MISSED: ' if outcome.missed else ''}{outcome}", flush=True)
-                if not outcome.starving or outcome.off == "distorted":
+                if outcome.starving:
+                    if outcome.off == "distorted":
+                        break
+                    mild.append(outcome)
+                elif not outcome.disturbed:
                     break
-                mild.append(outcome)
+                else:
+                    disturbed += 1
             outcomes.append(outcome)
-    sys.exit(conclude(outcomes, mild))
+    code = conclude(outcomes, mild)
+    print(f"Healthy draws while the machine stood still, made anew: {disturbed}.")
+    sys.exit(code)
 
 
 def conclude(outcomes, mild):

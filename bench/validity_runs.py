@@ -18,6 +18,7 @@ from validity_kinds import WARM_UP_S
 from loadtests.calibrate.figures import JUDGED, Cell, quantiles_ms
 from loadtests.calibrate.memory import OTHER
 from loadtests.calibrate.servers import ScriptedServer
+from loadtests.calibrate.witness import Witness
 from loadtests.load.handover import RUN_ID_VARIABLE
 from loadtests.load.priority import raise_priority
 from loadtests.measure.histogram import Histogram
@@ -29,17 +30,20 @@ ROOT = os.geteuid() == 0
 
 
 def make_run(trial, seed, measured_s):
-    """run.json as read back, and reported against true, or None where the server cannot tell."""
+    """run.json as read back, reported against true (None where the server cannot tell), and the
+    share of the time that the machine stood still (None where nobody could see)."""
     with tempfile.TemporaryDirectory(prefix="loadtests-validity-") as folder:
         cpu = 0 if trial.rival_ms else None
-        with ScriptedServer(trial.script, seed, cpu=cpu) as server, rival(trial):
+        server, witness = ScriptedServer(trial.script, seed, cpu=cpu), Witness()
+        with server, rival(trial), witness:
             probed = drive(trial, seed, measured_s, server, Path(folder))
         run = read_run(Path(folder) / "run")
-        if not (trial.metric and run.info.series):
-            return run.info, None
-        reported = figures_of(run, trial.metric)
+        reported = figures_of(run, trial.metric) if trial.metric else {}
     clock = run.info.model_extra["monotonic_ns"]
     since = clock["origin"] + int(run.info.warm_up_s * 1e9)
+    lost = witness.lost_share(since, clock["end"])
+    if not (trial.metric and run.info.series):
+        return run.info, None, lost
     truth = server.truth.between(since, clock["end"])
     cell = Cell(
         script=trial.script.name,
@@ -52,7 +56,7 @@ def make_run(trial, seed, measured_s):
         conventional={},
         valid=run.info.validity.valid,
     )
-    return run.info, cell
+    return run.info, cell, lost
 
 
 def drive(trial, seed, measured_s, server, folder):

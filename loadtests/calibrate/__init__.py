@@ -10,5 +10,6 @@
     server_process.py  the server: one epoll loop in its own process
     records.py         what the server notes of each call
     servers.py         starts, pins and ends that process
+    witness.py         whether the machine itself stood still meanwhile
     truth.py           what the server saw of itself, and what arriving users should have seen
 """

@@ -13,6 +13,7 @@ QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0
 JUDGED: Final = ("p50", "p90", "p99")
 SLACK_MS: Final = 0.25
 SLACK_SHARE: Final = 0.02
+MACHINE_LOST: Final = 0.0025  # of the time: a quarter of the 1% beyond p99, as validity has it
 BUSY: Final = 0.5  # of a core: beyond it a generator is not asked to be exact
 
 Nanoseconds = npt.NDArray[np.int64]
@@ -36,7 +37,9 @@ class Cell:
 
     `floor` is what the bare probe saw beyond the server's own time, `conventional` what a boto3
     user with constant pacing reported on the same server. `lateness_p99_ms` is how late the
-    generator handed arrivals to free users; None where it never did.
+    generator handed arrivals to free users; None where it never did. `machine_lost` is the share
+    of the time that a processor was taken away (`witness.py`; None: unknown), in the quietest of
+    so many `tries`.
     """
 
     script: str
@@ -50,6 +53,8 @@ class Cell:
     valid: bool
     reason: str = ""
     lateness_p99_ms: float | None = None
+    machine_lost: float | None = None
+    tries: int = 1
 
     def tolerance_ms(self, name: str) -> float:
         """How far the report may be from the truth."""
@@ -66,10 +71,26 @@ class Cell:
 
     @property
     def judged(self) -> bool:
-        """Whether the cell counts: a generator over half a core, or one that says itself that it
-        distorted the run, has not claimed to be right.
+        """Whether the cell counts.
+
+        A generator over half a core, or one that says itself that it distorted the run, has not
+        claimed to be right; and on a machine that stood still nothing can be.
         """
-        return self.valid and self.generator_cpu <= BUSY
+        return not self.excuse
+
+    @property
+    def excuse(self) -> str:
+        """Why it does not count; empty when it does."""
+        if (self.machine_lost or 0.0) > MACHINE_LOST:
+            return (
+                f"the machine itself stood still {self.machine_lost:.2%} of the time, in the "
+                f"quietest of {self.tries} tries"
+            )
+        if not self.valid:
+            return self.reason or "the run does not count"
+        if self.generator_cpu > BUSY:
+            return f"the generator used {self.generator_cpu:.0%} of a core"
+        return ""
 
     @property
     def right(self) -> bool:

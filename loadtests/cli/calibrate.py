@@ -37,7 +37,7 @@ def command(
     """Run the real scenario against scripted servers and compare with what they truly did.
 
     Exit code 0: every judged percentile is right; 1: one is out of tolerance; 4: no cell could be
-    judged, since the generator itself was disturbed in all.
+    judged, since generator or machine were disturbed in all.
     """
     console = Console()
     plan = Plan(measured_s=measured, conventional_s=0.0 if no_usual else 8.0)
@@ -56,8 +56,8 @@ def command(
     console.print(terminal_table(cells))
     for cell in cells:
         if not cell.judged:
-            why = cell.reason or f"the generator used {cell.generator_cpu:.0%} of a core"
-            console.print(f"Not judged: {cell.script} at {cell.rate_per_s:,.0f}/s: {why}")
+            place = f"{cell.script} at {cell.rate_per_s:,.0f}/s"
+            console.print(f"Not judged: {place}: {cell.excuse}", highlight=False)
     for line in lateness:
         console.print(line, highlight=False)
     judged = [cell for cell in cells if cell.judged]

@@ -66,13 +66,23 @@ def test_tolerance(truth, reported, floor, within):
 
 
 @pytest.mark.parametrize(
-    ("changes", "judged"),
-    [({}, True), ({"generator_cpu": 0.51}, False), ({"valid": False}, False)],
+    ("changes", "excuse"),
+    [
+        ({}, ""),
+        ({"machine_lost": 0.0025}, ""),
+        ({"generator_cpu": 0.51}, "the generator used 51% of a core"),
+        ({"valid": False, "reason": "too slow"}, "too slow"),
+        (
+            {"machine_lost": 0.011, "tries": 3, "valid": False, "reason": "too slow"},
+            "the machine itself stood still 1.10% of the time, in the quietest of 3 tries",
+        ),
+    ],
 )
-def test_a_generator_that_claims_nothing_is_not_judged(changes, judged):
+def test_where_nothing_is_claimed_nothing_is_judged(changes, excuse):
     cell = replace(CELL, **changes)
-    assert cell.judged is judged
-    assert ("not judged" in markdown_table([cell])) is not judged
+    assert cell.excuse == excuse
+    assert cell.judged is not bool(excuse)
+    assert ("not judged" in markdown_table([cell])) is bool(excuse)
 
 
 def test_lateness_is_told_by_rate():
