@@ -46,6 +46,8 @@ LEAST_SECONDS = 60
               help="Length of a drawn run.")  # fmt: skip
 @click.option("--block", type=click.IntRange(1), default=15, show_default=True,
               help="Seconds that stay together as recorded.")  # fmt: skip
+@click.option("--skip", type=click.IntRange(0), default=0, show_default=True,
+              help="Seconds at the start of each recording that were still warm-up.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
     "--processes",
@@ -54,14 +56,20 @@ LEAST_SECONDS = 60
     help="How many share the work; the figures do not depend on it. Default: all cores.",
 )
 def command(
-    runs: tuple[Path, ...], comparisons: int, seconds: int, block: int, seed: int, processes: int
+    runs: tuple[Path, ...],
+    comparisons: int,
+    seconds: int,
+    block: int,
+    skip: int,
+    seed: int,
+    processes: int,
 ) -> None:
     """Measure coverage, false alarms and power on recorded runs, and print them as Markdown."""
     plan = Plan(comparisons, comparisons, seconds, block, seed=seed)
-    calibration = Calibration(runs, plan)
+    calibration = Calibration(runs, plan, skip)
     started = time.perf_counter()
     # each process reads the recordings once; they are too large to be sent about
-    with ProcessPoolExecutor(processes, initializer=_open, initargs=(runs, plan)) as pool:
+    with ProcessPoolExecutor(processes, initializer=_open, initargs=(runs, plan, skip)) as pool:
         coverage = _shared(pool, Calibration.coverage, comparisons, processes)
         together = _shared(pool, Calibration.together, comparisons, processes)
         apart = _shared(pool, Calibration.apart, comparisons, processes)
@@ -74,10 +82,10 @@ def command(
 class Calibration:
     """The recordings, and each part of the work on the draws of some numbers."""
 
-    def __init__(self, paths: Sequence[Path], plan: Plan) -> None:
+    def __init__(self, paths: Sequence[Path], plan: Plan, skip: int) -> None:
         self.plan = plan
         self.runs = [read_run(path) for path in paths]
-        self.recordings = [_recording(run) for run in self.runs]
+        self.recordings = [_recording(run, skip) for run in self.runs]
 
     def coverage(self, numbers: range) -> dict[str, Coverage]:
         """Coverage of intervals."""
@@ -101,9 +109,9 @@ class Calibration:
 _ours: Calibration  # of a process of the pool
 
 
-def _open(paths: Sequence[Path], plan: Plan) -> None:
+def _open(paths: Sequence[Path], plan: Plan, skip: int) -> None:
     global _ours  # noqa: PLW0603 - how an initializer hands anything to the work that follows
-    _ours = Calibration(paths, plan)
+    _ours = Calibration(paths, plan, skip)
 
 
 def _do(work: Callable[[Calibration, range], dict[K, A]], numbers: range) -> dict[K, A]:
@@ -126,8 +134,8 @@ def _shared(
     return added(found)
 
 
-def _recording(run: Run) -> Recording:
-    recording = Recording(run)
+def _recording(run: Run, skip: int) -> Recording:
+    recording = Recording(run, skip=skip)
     if recording.seconds < LEAST_SECONDS:
         raise ResultsError(
             f"{run.path / 'latency.hlog'} holds {recording.seconds} s; a recording to draw runs "

@@ -59,9 +59,10 @@ def _recorded(runs: Sequence[Run], recordings: Sequence[Recording], plan: Plan) 
     for run, recording in zip(runs, recordings, strict=True):
         calls = sum(samples.calls for samples in recording.whole.values())
         valid = "valid" if run.info.validity and run.info.validity.valid else "not valid"
+        skipped = f", after {recording.skipped} s of further warm-up" if recording.skipped else ""
         yield (
             f"- `{run.info.id}`: {recording.seconds} s, {len(recording.whole)} series, "
-            f"{calls:,} calls, {calls / recording.seconds:.0f}/s, {valid}"
+            f"{calls:,} calls, {calls / recording.seconds:.0f}/s, {valid}{skipped}"
         )
     yield ""
     yield f"Drawn: runs of {plan.seconds} s in blocks of {plan.block} recorded seconds."

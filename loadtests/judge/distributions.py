@@ -26,6 +26,7 @@ def normal_cdf(z: float) -> float:
     return NormalDist().cdf(z)
 
 
+@lru_cache(maxsize=65_536)
 def beta_cdf(x: float, a: float, b: float) -> float:
     """P(X ≤ x) for X ~ Beta(a, b); `a` and `b` above 0, not necessarily whole."""
     if x <= 0.0:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from loadtests.judge.company import ENOUGH_ABOVE, Company, residuals_above
@@ -171,6 +172,7 @@ def _rank_of(q: float, calls: int) -> int:
     return max(1, min(calls, math.ceil(q * calls - 1e-9 * calls)))
 
 
+@lru_cache(maxsize=65_536)
 def _share(q: float, size: float, level: float) -> float | None:
     """The share r / size of the least rank r whose order statistic is ≥ the quantile for certain.
 

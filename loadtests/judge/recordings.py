@@ -31,17 +31,15 @@ class _BySecond:
 
 
 class Recording:
-    """One recorded run to draw from."""
+    """One recorded run to draw from; `skip` seconds at its start belong to no draw."""
 
-    def __init__(self, run: Run, metric: str = "response_time") -> None:
+    def __init__(self, run: Run, metric: str = "response_time", *, skip: int = 0) -> None:
         measured = Measured(run)
-        self.seconds = measured.seconds()
-        self.whole = {
-            key: measured.samples(key)
-            for one in measured.series()
-            if (key := Key(one.backend, one.driver, one.pattern, metric))
-            and measured.samples(key).calls
-        }
+        self.skipped = skip
+        self.seconds = max(0, measured.seconds() - skip)
+        keys = [Key(one.backend, one.driver, one.pattern, metric) for one in measured.series()]
+        every = {key: _after(measured.samples(key), skip) for key in keys}
+        self.whole = {key: samples for key, samples in every.items() if samples.calls}
         self._by_second = {key: _by_second(samples) for key, samples in self.whole.items()}
 
     def draw_seconds(self, rng: np.random.Generator, seconds: int, block: int) -> Counts:
@@ -78,6 +76,13 @@ def _part(samples: Samples, counts: Counts) -> Samples:
         samples.units,
         np.cumsum(counts[held]),
     )
+
+
+def _after(samples: Samples, skip: int) -> Samples:
+    held = samples.unit >= skip
+    counts = samples.counts[held]
+    units = max(0, samples.units - skip)
+    return Samples(samples.index[held], counts, samples.unit[held] - skip, units, np.cumsum(counts))
 
 
 def _by_second(samples: Samples) -> _BySecond:

@@ -53,6 +53,18 @@ def test_a_draw_holds_each_drawn_second_as_recorded(run, recording):
         assert drawn.units == 4
 
 
+def test_seconds_that_are_skipped_are_in_no_draw(run, recording):
+    later = Recording(run, skip=30)
+    assert later.seconds == recording.seconds - 30
+    same = np.arange(later.seconds)
+    for key, drawn in later.draw(same).items():
+        expected = recording.draw(same + 30)[key]
+        assert (drawn.index == expected.index).all()
+        assert (drawn.counts == expected.counts).all()
+        assert (drawn.unit == expected.unit).all()
+        assert later.whole[key].calls == drawn.calls
+
+
 def test_drawn_seconds_stay_together_and_all_are_as_likely(recording):
     drawn = np.concatenate([recording.draw_seconds(rng(), 60, 10)])
     blocks = drawn.reshape(-1, 10)
