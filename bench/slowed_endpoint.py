@@ -71,7 +71,12 @@ class Proxy:
 
     def _accept(self):
         client, _ = self._listener.accept()
-        exchange = Exchange(client, socket.create_connection(self._upstream, 10))
+        try:
+            upstream = socket.create_connection(self._upstream, 10)
+        except OSError:
+            client.close()
+            return
+        exchange = Exchange(client, upstream)
         for sock in (exchange.client, exchange.upstream):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._epoll.register(sock, select.EPOLLIN)
@@ -89,11 +94,14 @@ class Proxy:
                 self._close(exchange)
                 return
             exchange.begun_ns = now
-            exchange.upstream.sendall(data)
+            try:
+                exchange.upstream.sendall(data)
+            except OSError:
+                self._close(exchange)
             return
         if not data:
             self._epoll.unregister(sock)
-        held_ns = int(self.share * (now - exchange.begun_ns))
+        held_ns = int(self.share * (now - exchange.begun_ns)) if data else 0
         exchange.due_ns = max(exchange.due_ns, now + held_ns)
         self._order += 1
         heapq.heappush(self._held, (exchange.due_ns, self._order, exchange, data))

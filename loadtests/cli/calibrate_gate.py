@@ -48,7 +48,7 @@ LEAST_SECONDS = 60
               help="Seconds that stay together as recorded.")  # fmt: skip
 @click.option("--skip", type=click.IntRange(0), default=0, show_default=True,
               help="Seconds at the start of each recording that were still warm-up.")  # fmt: skip
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option(
     "--processes",
     type=click.IntRange(1),
@@ -138,8 +138,9 @@ def _recording(run: Run, skip: int) -> Recording:
     recording = Recording(run, skip=skip)
     if recording.seconds < LEAST_SECONDS:
         raise ResultsError(
-            f"{run.path / 'latency.hlog'} holds {recording.seconds} s; a recording to draw runs "
-            f"from needs {LEAST_SECONDS}.",
+            f"{run.path / 'latency.hlog'} holds {recording.seconds} s"
+            + (f" after the {skip} that --skip leaves out" if skip else "")
+            + f"; a recording to draw runs from needs {LEAST_SECONDS}.",
             hint="Record one: loadtests gate --rate 400 --warm-up 60 --run-time 660.",
         )
     return recording

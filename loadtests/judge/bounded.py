@@ -134,7 +134,7 @@ def _whole(held: Sequence[Bounded]) -> Bounded:
 
 
 def _enough(_: float) -> None:
-    """All patterns together have calls enough wherever one of them has."""
+    """How many calls all patterns together take is not reckoned: each of them says so itself."""
 
 
 def _error_rate(limit: Limit, measured: Measured) -> Bounded:

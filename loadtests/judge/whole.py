@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from loadtests.judge.distributions import normal_cdf, normal_quantile
-from loadtests.judge.quantiles import Quantile
+from loadtests.judge.quantiles import Quantile, least_calls
 from loadtests.judge.ratios import Shocks, Side, Spread
 
 
@@ -90,19 +90,26 @@ class WholeRatio:
         return tuple(_mean(run) for run in runs)
 
     def _distance(self, side: Side, level: float) -> float:
+        if not self._carried(side, level):
+            return math.inf
         square = math.fsum(run.distance(level) ** 2 for run in self.shocks(side, level))
         if self.spread is not None:
             one = self.parts[0]
             square += self.spread.square(len(one.subjects), len(one.references), level)
         return math.sqrt(square)
 
+    def _carried(self, side: Side, level: float) -> bool:
+        """Whether each pattern's own far quantile is: a mean of guesses would be no better."""
+        far = self.subjects if side == "high" else self.references
+        return all(one.calls >= least_calls(one.q, level) for one in far)
+
 
 def level_of_part(level: float, count: int) -> float:
     """The level at which a part's bounds are as lopsided as those of a mean of `count` at `level`.
 
-    A mean's skewness is that of its parts over √count, so z deviations of the mean are as lopsided
-    as z / √count of a part. Three deviations of a p99 that forty calls lie above are 20% further on
-    the one side than on the other, and nine such patterns never deviate so together.
+    The skewness of a mean of independent parts is theirs over √count, so z deviations of it are as
+    lopsided as z / √count of a part. Three deviations of a p99 that forty calls lie above are 20%
+    further on the one side than on the other, and nine such patterns never deviate so together.
     """
     return 1.0 - normal_cdf(normal_quantile(1.0 - level) / math.sqrt(count))
 

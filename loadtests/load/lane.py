@@ -76,7 +76,7 @@ class Lane:
         self._arm()
 
     def take(self) -> int:
-        """The intended start of the caller's next call, ns on the clock; waits until it is due.
+        """The intended start of the caller's next call, ns on the clock; waits for its time.
 
         The oldest due arrival goes to whoever asks first.
         """
@@ -84,7 +84,7 @@ class Lane:
         if late_ns >= -self._ahead_ns:
             tally = self.tally
             tally.offered += 1
-            if self._parked:  # due, and a user was free: only the wake-up is late
+            if self._parked or late_ns < 0:  # a user was free when it was due
                 tally.lateness_ns.append(max(0, late_ns))
             else:
                 tally.queued += 1

@@ -41,7 +41,35 @@ def test_sleepers_end_when_asked_and_say_what_they_saw():
     assert all(sleeper.returncode is not None for sleeper in witness._sleepers)
 
 
-def test_who_may_not_run_before_all_others_says_nothing(monkeypatch):
+class Sleeper:
+    """One that ends as told."""
+
+    def __init__(self, returncode, said):
+        self.returncode = None
+        self._ends = returncode, said
+
+    def communicate(self, timeout=None):
+        self.returncode, said = self._ends
+        return said, b""
+
+
+@pytest.mark.parametrize("codes", [(1, 1), (0, 1), (1, 0)])
+def test_who_may_not_run_before_all_others_says_nothing(codes):
+    witness = Witness()
+    witness._sleepers = [Sleeper(code, b"" if code else b"[[100, 10]]") for code in codes]
+    witness.__exit__(None, None, None)
+    assert witness.lost_share(0, 1_000) is None
+    assert [sleeper.returncode for sleeper in witness._sleepers] == list(codes)
+
+
+def test_what_they_say_is_heard():
+    witness = Witness()
+    witness._sleepers = [Sleeper(0, b"[]"), Sleeper(0, b"[[100, 10], [200, 5]]")]
+    witness.__exit__(None, None, None)
+    assert witness.lost_share(0, 1_000) == 0.015
+
+
+def test_it_does_not_watch_without_the_right_to(monkeypatch):
     def refuse(*_):
         raise PermissionError
 
@@ -49,5 +77,3 @@ def test_who_may_not_run_before_all_others_says_nothing(monkeypatch):
     monkeypatch.setattr(module.os, "sched_setscheduler", refuse)
     with pytest.raises(PermissionError):
         module.watch(0)
-    witness = Witness()
-    assert witness.lost_share(0, 1_000) is None

@@ -42,7 +42,7 @@ def test_of_one_pattern_it_is_that_patterns_ratio(seed, q, level):
     assert whole.low(level) == pytest.approx(pair.low(level))
 
 
-def test_the_same_pattern_again_adds_nothing():
+def test_the_same_pattern_again_keeps_its_noise():
     (pair,) = pairs(np.random.default_rng(1), 1, path=np.random.default_rng(2).normal(size=40) / 5)
     one, four = pair.shocks("high", level_of_part(0.05, 4))[0], WholeRatio([pair] * 4)
     assert four.estimate == pytest.approx(pair.estimate)
@@ -144,3 +144,13 @@ def test_where_one_pattern_carries_no_bound_all_together_do_not():
     whole = WholeRatio([many, few])
     assert whole.high(0.05) == math.inf
     assert whole.low(0.05) == 0.0
+
+
+def test_a_mean_has_no_bound_that_its_patterns_have_calls_too_few_for():
+    rng = np.random.default_rng(13)
+    enough, few = (WholeRatio(pairs(rng, 9, q=0.99, calls=calls)) for calls in (9, 4))
+    assert min(one.calls for one in enough.subjects) >= 299 > max(o.calls for o in few.subjects)
+    assert math.isfinite(enough.high(0.05))
+    assert few.high(0.05) == math.inf
+    assert few.low(0.05) == 0.0
+    assert math.isfinite(few.high(0.4))

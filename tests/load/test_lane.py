@@ -332,4 +332,7 @@ def test_ahead_of_their_time_arrivals_are_handed_over_by_so_much_at_most(starts,
     tally = lane.read_tally()
     assert tally.offered == len(starts)
     assert all(late == 0 for late in tally.lateness_ns)  # to be early is not to be late
+    late_ones = sum(taken > intended for intended, taken in users.taken)
+    assert late_ones <= tally.queued <= sum(t >= i for i, t in users.taken)
+    assert tally.queued + len(tally.lateness_ns) == len(starts)
     users.close()

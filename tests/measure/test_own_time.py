@@ -48,6 +48,8 @@ def test_both_kinds_of_samples_arrive_apart(tmp_path, relayed):
     assert signals["own time p99"]["value"] == pytest.approx(9, abs=0.051)
     assert signals["stalled loop"]["value"] == pytest.approx(10)
     assert signals["late arrivals"]["value"] == 0
+    assert signals["lateness p99"]["value"] == pytest.approx(1, rel=0.001)
+    assert signals["lateness p99"]["limit"] is None
     assert signals["wait for a CPU"]["value"] == pytest.approx(3)
     reasons = {r.rule for r in read_info(path).validity.reasons}
     assert reasons == {"own time p50", "own time p90", "own time p99", "stalled loop"}
