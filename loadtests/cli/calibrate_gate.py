@@ -21,19 +21,15 @@ from loadtests.errors import ResultsError
 from loadtests.judge.calibration_table import Cost, calibration_table
 from loadtests.judge.extension import planned_looks
 from loadtests.judge.gate_calibration import (
-    A,
-    Coverage,
     Injection,
-    K,
-    Outcomes,
     Plan,
-    added,
     measure_coverage,
     measure_outcomes,
 )
 from loadtests.judge.judging import judge_run
 from loadtests.judge.limit_calibration import Decided, measure_limits
 from loadtests.judge.recordings import Recording
+from loadtests.judge.tallies import A, Coverage, K, Outcomes, added
 from loadtests.measure.results import Run, read_run
 
 LEAST_SECONDS = 60

@@ -9,9 +9,7 @@ from itertools import product
 
 from loadtests.judge.gate_calibration import (
     GROWTHS,
-    Coverage,
     Injection,
-    Outcomes,
     Place,
     Plan,
     Scope,
@@ -19,6 +17,7 @@ from loadtests.judge.gate_calibration import (
 from loadtests.judge.limit_calibration import Decided
 from loadtests.judge.recordings import Recording
 from loadtests.judge.shares import Share
+from loadtests.judge.tallies import Coverage, Outcomes
 from loadtests.measure.results import Run
 
 _PLACES: Mapping[Place, str] = {"all": "all calls (p50 and p99)", "tail": "beyond p95 only (p99)"}

@@ -11,11 +11,10 @@ the figures are the same however they do.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal, Protocol, Self, TypeVar
+from typing import Final, Literal
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from loadtests.judge.quantiles import estimate
 from loadtests.judge.ratios import Ratio, together
 from loadtests.judge.recordings import Recording, companies_of, split
 from loadtests.judge.samples import Samples
+from loadtests.judge.tallies import Coverage, Outcomes
 from loadtests.judge.whole import Bounds
 from loadtests.measure.results import PERCENTILES, Key
 from loadtests.patterns import ALL_PATTERNS
@@ -40,17 +40,6 @@ TAIL_FROM: Final = 0.95  # "the tail only" slows the calls above this quantile
 Scope = Literal["series", "backend"]
 Injection = tuple[Place, Scope, float] | None
 Twins = dict[Key, tuple[Samples, Samples]]
-K = TypeVar("K", bound=Hashable)
-
-
-class Tally(Protocol):
-    """Counts that add up."""
-
-    def __add__(self, other: Self, /) -> Self:
-        """Both together."""
-
-
-A = TypeVar("A", bound=Tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,62 +56,6 @@ class Plan:
     def generator(self, what: str, number: int) -> np.random.Generator:
         """The source of chance of one draw for one purpose."""
         return np.random.default_rng([self.seed, number, *what.encode()])
-
-
-@dataclass(slots=True)
-class Coverage:
-    """One percentile: intervals that held the truth, and those the sample could not carry."""
-
-    intervals: int = 0
-    held: int = 0
-    not_carried: int = 0
-    by_series: Counter[Key] = field(default_factory=Counter)
-
-    @property
-    def share(self) -> float:
-        """Share of carried intervals that held the truth."""
-        return self.held / self.intervals if self.intervals else float("nan")
-
-    def __add__(self, other: Coverage) -> Coverage:
-        """Both together."""
-        return Coverage(
-            self.intervals + other.intervals,
-            self.held + other.held,
-            self.not_carried + other.not_carried,
-            self.by_series + other.by_series,
-        )
-
-
-@dataclass(slots=True)
-class Outcomes:
-    """How comparisons ended: PASS, FAIL, INCONCLUSIVE; `named` those that named what was slowed."""
-
-    statuses: Counter[str] = field(default_factory=Counter)
-    named: int = 0
-
-    def share(self, status: str) -> float:
-        """Share of comparisons that ended so."""
-        total = sum(self.statuses.values())
-        return self.statuses[status] / total if total else float("nan")
-
-    @property
-    def power(self) -> float:
-        """Share of comparisons that named what was slowed."""
-        total = sum(self.statuses.values())
-        return self.named / total if total else float("nan")
-
-    def __add__(self, other: Outcomes) -> Outcomes:
-        """Both together."""
-        return Outcomes(self.statuses + other.statuses, self.named + other.named)
-
-
-def added(parts: Iterable[Mapping[K, A]]) -> dict[K, A]:
-    """What several parts of the work found, together."""
-    first, *others = parts
-    total = dict(first)
-    for part in others:
-        total = {key: value + part[key] for key, value in total.items()}
-    return total
 
 
 @dataclass(frozen=True, slots=True)

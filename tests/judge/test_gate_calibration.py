@@ -9,7 +9,6 @@ from loadtests.errors import ResultsError
 from loadtests.judge.calibration_table import Cost, calibration_table
 from loadtests.judge.gate_calibration import (
     Plan,
-    added,
     measure_coverage,
     measure_outcomes,
     slowed,
@@ -17,6 +16,7 @@ from loadtests.judge.gate_calibration import (
 from loadtests.judge.limit_calibration import Decided
 from loadtests.judge.quantiles import estimate
 from loadtests.judge.recordings import Recording, split
+from loadtests.judge.tallies import added
 from loadtests.measure.histogram import Histogram
 from tests.run_folders import made_series, write_run
 

@@ -8,11 +8,12 @@ import pytest
 
 from loadtests.config import Gate, Slo
 from loadtests.judge.extension import Look
-from loadtests.judge.gate_calibration import Plan, added
+from loadtests.judge.gate_calibration import Plan
 from loadtests.judge.judging import judge_run
 from loadtests.judge.limit_calibration import first_units, measure_limits, statuses_of
 from loadtests.judge.measured import Measured
 from loadtests.judge.recordings import Recording
+from loadtests.judge.tallies import added
 from loadtests.measure.results import Key
 from tests.run_folders import made_series, write_run
 
