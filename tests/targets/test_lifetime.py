@@ -20,6 +20,7 @@ pytestmark = pytest.mark.embedded
 
 RUN = """
 import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` hands on an ignored one
 {patch}
 from loadtests.config import Config, Data
 from loadtests.targets.lifetime import open_endpoints
