@@ -45,7 +45,7 @@ class ScribeLink:
         """Send a frame, now or as soon as the scribe takes it."""
         self.send_packed(pack(header, payload))
 
-    def send_packed(self, frame: bytearray) -> None:
+    def send_packed(self, frame: bytes) -> None:
         """Send what `frames.pack` made."""
         self._waiting.append(memoryview(frame))
         self.flush()

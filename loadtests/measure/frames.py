@@ -6,22 +6,18 @@ Frame: header length and payload length (two little-endian 32-bit numbers), head
 from __future__ import annotations
 
 import struct
-from array import array
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 import orjson
 
 _LENGTHS: Final = struct.Struct("<II")
-_NO_LENGTHS: Final = bytes(_LENGTHS.size)
 
 
-def pack(header: dict[str, Any], *payload: bytes | array[int]) -> bytearray:
-    """One frame; the parts of its payload follow each other. All is copied once."""
+def pack(header: dict[str, Any], payload: bytes = b"") -> bytes:
+    """One frame."""
     head = orjson.dumps(header)
-    frame = bytearray().join((_NO_LENGTHS, head, *payload))
-    _LENGTHS.pack_into(frame, 0, len(head), len(frame) - _LENGTHS.size - len(head))
-    return frame
+    return _LENGTHS.pack(len(head), len(payload)) + head + payload
 
 
 def unpack(stream: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -98,7 +98,7 @@ class Recorder:
             self._series[key] = Series(*key)
         return self._series[key]
 
-    def drain(self) -> bytearray:
+    def drain(self) -> bytes:
         """One frame with all that was recorded since the last drain; empty when nothing was."""
         headers: list[dict[str, Any]] = []
         columns: list[array[int]] = []
@@ -108,5 +108,5 @@ class Recorder:
                 headers.append(taken[0])
                 columns += taken[1]
         if not headers:
-            return bytearray()
-        return pack({"kind": "values", "series": headers}, *columns)
+            return b""
+        return pack({"kind": "values", "series": headers}, b"".join(columns))
