@@ -15,13 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from loadtests.calibrate.figures import (
-    MACHINE_LOST,
-    Cell,
-    Figures,
-    Nanoseconds,
-    quantiles_ms,
-)
+from loadtests.calibrate.figures import Cell, Figures, Nanoseconds, quantiles_ms
 from loadtests.calibrate.memory import OTHER
 from loadtests.calibrate.scripts import Script
 from loadtests.calibrate.servers import ScriptedServer
@@ -63,19 +57,16 @@ def measure_cell(script: Script, rate_per_s: float, plan: Plan) -> Cell:
     While the machine stands still it is measured again, and the quietest try is kept: chosen by the
     witness alone, whatever the figures are.
     """
-    kept: Cell | None = None
-    number = 0
-    while kept is None or (number < plan.tries and (kept.machine_lost or 0.0) > MACHINE_LOST):
-        number += 1
-        cell = _try_cell(script, rate_per_s, plan)
-        if kept is None or (cell.machine_lost or 0.0) < (kept.machine_lost or 0.0):
-            kept = cell
+    tries = [_try_cell(script, rate_per_s, plan)]
+    while tries[-1].machine_stood_still and len(tries) < plan.tries:
+        tries.append(_try_cell(script, rate_per_s, plan))
+    kept = min(tries, key=lambda one: one.machine_lost or 0.0)
     told = {}
     if plan.conventional_s:
         seconds = _frozen_s(script) or plan.conventional_s
         with tempfile.TemporaryDirectory(prefix="loadtests-calibrate-") as folder:
             told = _run_conventional(script, rate_per_s, seconds, Path(folder))
-    return replace(kept, conventional=told, tries=number)
+    return replace(kept, conventional=told, tries=len(tries))
 
 
 def _frozen_s(script: Script) -> float:
@@ -86,12 +77,14 @@ def _frozen_s(script: Script) -> float:
 def _try_cell(script: Script, rate_per_s: float, plan: Plan) -> Cell:
     frozen = bool(script.freeze_ns)
     measured_s = _frozen_s(script) or plan.measured_s
-    with tempfile.TemporaryDirectory(prefix="loadtests-calibrate-") as folder:
-        with ScriptedServer(script) as server, Witness() as witness:
-            run, probed = _run_harness(
-                server.url, rate_per_s, plan.warm_up_s, measured_s, frozen, Path(folder)
-            )
-        reported = _reported(run)
+    with (
+        tempfile.TemporaryDirectory(prefix="loadtests-calibrate-") as folder,
+        ScriptedServer(script) as server,
+        Witness() as witness,
+    ):
+        run, probed = _run_harness(
+            server.url, rate_per_s, plan.warm_up_s, measured_s, frozen, Path(folder)
+        )
     clock = (run.info.model_extra or {}).get("monotonic_ns")
     if not clock:
         raise LoadtestsError(f"{script.name} at {rate_per_s:,.0f}/s never came to its first call.")
@@ -109,7 +102,7 @@ def _try_cell(script: Script, rate_per_s: float, plan: Plan) -> Cell:
         calls=sum(series.count for series in run.info.series),
         generator_cpu=signals["generator CPU"]["value"] / 100,
         truth=quantiles_ms(true_ns),
-        reported=reported,
+        reported=_reported(run),
         floor=quantiles_ms(_excess_ns(server.truth, probed)),
         conventional={},
         valid=bool(validity and validity.valid),

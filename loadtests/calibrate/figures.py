@@ -70,6 +70,11 @@ class Cell:
         return abs(self.error_ms(name)) <= self.tolerance_ms(name)
 
     @property
+    def machine_stood_still(self) -> bool:
+        """Whether the witness saw too much time lost for anything to be right."""
+        return (self.machine_lost or 0.0) > MACHINE_LOST
+
+    @property
     def judged(self) -> bool:
         """Whether the cell counts.
 
@@ -81,7 +86,7 @@ class Cell:
     @property
     def excuse(self) -> str:
         """Why it does not count; empty when it does."""
-        if (self.machine_lost or 0.0) > MACHINE_LOST:
+        if self.machine_stood_still:
             return (
                 f"the machine itself stood still {self.machine_lost:.2%} of the time, in the "
                 f"quietest of {self.tries} tries"

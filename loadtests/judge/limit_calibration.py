@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-import numpy as np
-
 from loadtests.judge.extension import Look
 from loadtests.judge.family import broken_limits
 from loadtests.judge.gate_calibration import Plan
@@ -111,17 +109,10 @@ def statuses_of(
 
 
 def _quantiles(drawn: Mapping[Key, Samples], seconds: int) -> dict[Key, Quantile]:
-    begun = {key: first_units(samples, seconds) for key, samples in drawn.items()}
+    begun = {key: samples.between(0, seconds) for key, samples in drawn.items()}
     companies = companies_of(begun)
     return {
         key: estimate(samples, P99, companies[key.backend, key.driver])
         for key, samples in begun.items()
         if samples.calls
     }
-
-
-def first_units(samples: Samples, units: int) -> Samples:
-    """What a run that had ended after so many units would have held."""
-    held = samples.unit < units
-    counts = samples.counts[held]
-    return Samples(samples.index[held], counts, samples.unit[held], units, np.cumsum(counts))

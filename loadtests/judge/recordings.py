@@ -38,8 +38,9 @@ class Recording:
         self.skipped = skip
         self.seconds = max(0, measured.seconds() - skip)
         keys = [Key(one.backend, one.driver, one.pattern, metric) for one in measured.series()]
-        every = {key: _after(measured.samples(key), skip) for key in keys}
-        self.whole = {key: samples for key, samples in every.items() if samples.calls}
+        every = {key: measured.samples(key) for key in keys}
+        later = {key: samples.between(skip, samples.units) for key, samples in every.items()}
+        self.whole = {key: samples for key, samples in later.items() if samples.calls}
         self._by_second = {key: _by_second(samples) for key, samples in self.whole.items()}
 
     def draw_seconds(self, rng: np.random.Generator, seconds: int, block: int) -> Counts:
@@ -76,13 +77,6 @@ def _part(samples: Samples, counts: Counts) -> Samples:
         samples.units,
         np.cumsum(counts[held]),
     )
-
-
-def _after(samples: Samples, skip: int) -> Samples:
-    held = samples.unit >= skip
-    counts = samples.counts[held]
-    units = max(0, samples.units - skip)
-    return Samples(samples.index[held], counts, samples.unit[held] - skip, units, np.cumsum(counts))
 
 
 def _by_second(samples: Samples) -> _BySecond:

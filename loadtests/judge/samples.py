@@ -66,6 +66,13 @@ class Samples:
         """All calls, by unit."""
         return self._by_unit(slice(None))
 
+    def between(self, first: int, end: int) -> Samples:
+        """The calls of units [first, end), as a series of its own."""
+        held = (self.unit >= first) & (self.unit < end)
+        counts = self.counts[held]
+        units = max(0, end - first)
+        return Samples(self.index[held], counts, self.unit[held] - first, units, np.cumsum(counts))
+
     def scaled(self, factor: float, above: int = -1) -> Samples:
         """The same calls with times above a bucket multiplied by `factor`."""
         values = highest_value_ns(self.index).astype(np.float64)

@@ -10,7 +10,7 @@ from loadtests.config import Gate, Slo
 from loadtests.judge.extension import Look
 from loadtests.judge.gate_calibration import Plan
 from loadtests.judge.judging import judge_run
-from loadtests.judge.limit_calibration import first_units, measure_limits, statuses_of
+from loadtests.judge.limit_calibration import measure_limits, statuses_of
 from loadtests.judge.measured import Measured
 from loadtests.judge.recordings import Recording
 from loadtests.judge.tallies import added
@@ -63,7 +63,7 @@ def test_a_limit_at_the_truth_is_left_open(decided):
 
 def test_the_first_units_are_what_a_shorter_run_would_have_held(run):
     for samples in Recording(run).whole.values():
-        begun = first_units(samples, 30)
+        begun = samples.between(0, 30)
         assert begun.units == 30
         assert begun.calls_by_unit().tolist() == samples.calls_by_unit()[:30].tolist()
         assert begun.calls_above(12_000).tolist() == samples.calls_above(12_000)[:30].tolist()
