@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.microbench.specs import access_patterns
+from loadtests.microbench.suites.specs import access_patterns
 
 
 @pytest.mark.parametrize("spec", access_patterns(), ids=str)

@@ -27,13 +27,13 @@ from drivers_locust import LocustRun, conventional, harness
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.calibrate.scripts import SCRIPTS
-from loadtests.calibrate.servers import ScriptedServer
+from loadtests.calibrate.server.scripts import SCRIPTS
+from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.config import Config, Data, Load
 from loadtests.targets.connect import dynamodb_client
-from loadtests.targets.dataset import Dataset, make_dataset
-from loadtests.targets.lifetime import open_endpoints
-from loadtests.targets.provision import provision_dynamodb
+from loadtests.targets.seed.dataset import Dataset, make_dataset
+from loadtests.targets.seed.provision import provision_dynamodb
+from loadtests.targets.supervisor.client import open_endpoints
 
 CHILD = Path(__file__).with_name("drivers_child.py")
 CONNECTIONS = 16

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.microbench.specs import fan_outs
+from loadtests.microbench.suites.specs import fan_outs
 
 
 @pytest.mark.parametrize("spec", fan_outs(), ids=str)

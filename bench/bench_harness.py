@@ -12,15 +12,15 @@ import os
 import numpy as np
 import pytest
 
-from loadtests.load.arrivals import arrivals, constant_rate
+from loadtests.load.schedule.arrivals import arrivals, constant_rate
 from loadtests.load.workload import Zipf
 from loadtests.measure import hlog
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.merger import Merger, Part
 from loadtests.measure.recorder import Recorder
-from loadtests.microbench.clocks import open_clocks
+from loadtests.microbench.timing.clocks import open_clocks
 from loadtests.patterns import METRICS, PATTERNS
-from loadtests.stores.sigv4 import Keys, Signer
+from loadtests.stores.http.sigv4 import Keys, Signer
 
 pytestmark = pytest.mark.benchmark(group="harness", max_time=0.25)
 BODY = b'{"TableName":"cloudshelf-carts","Key":{"user_id":{"S":"u"},"book_id":{"S":"b"}}}'

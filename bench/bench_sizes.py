@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.microbench.specs import cart_sizes
+from loadtests.microbench.suites.specs import cart_sizes
 
 
 @pytest.mark.parametrize("spec", cart_sizes(), ids=str)

@@ -21,11 +21,11 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loadtests.calibrate.scripts import SCRIPTS
-from loadtests.calibrate.servers import ScriptedServer
+from loadtests.calibrate.server.scripts import SCRIPTS
+from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.measure.results import read_info
 from loadtests.patterns import ALL_PATTERNS
-from loadtests.targets.embedded import start_embedded
+from loadtests.targets.embedded.start import start_embedded
 
 HERE = Path(__file__).parent
 # a minute has too few calls of the rarest patterns to prove an error rate of 0.1%

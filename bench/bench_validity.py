@@ -20,7 +20,7 @@ from validity_kinds import HEALTHY, STARVED
 from validity_runs import make_run
 
 from loadtests.calibrate.figures import JUDGED, MACHINE_LOST
-from loadtests.measure.delay_rules import OWN_LIMITS_MS
+from loadtests.measure.health.delay_rules import OWN_LIMITS_MS
 
 DRAWS = 6  # how often a starvation that distorts too little is drawn again
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from loadtests.calibrate.scripts import SCRIPTS
-from loadtests.calibrate.servers import ScriptedServer
+from loadtests.calibrate.server.scripts import SCRIPTS
+from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.calibrate.truth import Truth
 from loadtests.measure.histogram import Histogram
 from loadtests.measure.results import read_run

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from drivers_child import Measured
 
-from loadtests.calibrate.servers import ScriptedServer
+from loadtests.calibrate.server.start import ScriptedServer
 
 TABLE = "bench"
 KEYS = 100

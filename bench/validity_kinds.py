@@ -5,7 +5,7 @@ Each kind draws a trial; `harder` counts the draws that distorted too little.
 
 from dataclasses import dataclass, field
 
-from loadtests.calibrate.scripts import MS, Script
+from loadtests.calibrate.server.scripts import MS, Script
 
 WARM_UP_S = 2.0
 

@@ -16,11 +16,11 @@ import numpy as np
 from validity_kinds import WARM_UP_S
 
 from loadtests.calibrate.figures import JUDGED, Cell, quantiles_ms
-from loadtests.calibrate.memory import OTHER
-from loadtests.calibrate.servers import ScriptedServer
-from loadtests.calibrate.witness import Witness
-from loadtests.load.handover import RUN_ID_VARIABLE
-from loadtests.load.priority import raise_priority
+from loadtests.calibrate.hiccup_meter import Witness
+from loadtests.calibrate.server.memory import OTHER
+from loadtests.calibrate.server.start import ScriptedServer
+from loadtests.load.child_environment import RUN_ID_VARIABLE
+from loadtests.load.loop.priority import raise_priority
 from loadtests.measure.histogram import Histogram
 from loadtests.measure.results import Key, read_run
 
@@ -123,7 +123,7 @@ def start_probe(url, seconds, *, real_time):
     where = urlsplit(url)
     arguments = [where.hostname, str(where.port), "50", str(seconds)]
     return subprocess.Popen(
-        [sys.executable, "-m", "loadtests.calibrate.probe", *arguments],
+        [sys.executable, "-m", "loadtests.calibrate.round_trip", *arguments],
         stdout=subprocess.PIPE,
         preexec_fn=raise_priority if real_time else None,  # noqa: PLW1509 - likewise
     )

@@ -21,8 +21,8 @@ from loadtests.errors import LoadtestsError
 from loadtests.microbench.replay import Replay
 
 if TYPE_CHECKING:
-    from loadtests.cli.benchmark_screen import BenchmarkScreen
-    from loadtests.microbench.cases import Spec
+    from loadtests.cli.screen.benchmarks import BenchmarkScreen
+    from loadtests.microbench.suites.cases import Spec
 
 FOLDER: Final = "bench"
 FILES: Final = "bench_*.py"
@@ -133,7 +133,7 @@ class BenchmarkRun:
         self._specs = [spec for item in session.items if (spec := _spec_of(item)) is not None]
         if not self._specs or self._theirs.skip or self._config.getoption("collectonly"):
             return
-        from loadtests.cli.benchmark_screen import BenchmarkScreen
+        from loadtests.cli.screen.benchmarks import BenchmarkScreen
 
         with _as_exit():
             self._screen = BenchmarkScreen(

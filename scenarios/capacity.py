@@ -8,7 +8,7 @@ With both backends they climb one after the other.
 
 import storefront
 
-from loadtests.load.climb import Climbing
+from loadtests.load.locust.capacity import Climbing
 
 
 class CapacityUser(Climbing, storefront.StorefrontUser):

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import settings
 
 from loadtests.config import Config, Data
-from loadtests.targets import download
-from loadtests.targets.dataset import make_dataset
-from loadtests.targets.lifetime import open_endpoints
+from loadtests.targets.embedded import download
 from loadtests.targets.progress import ignore
-from loadtests.targets.provision import provision
+from loadtests.targets.seed.dataset import make_dataset
+from loadtests.targets.seed.provision import provision
+from loadtests.targets.supervisor.client import open_endpoints
 
 # the same examples each time, and no test fails because a machine is slow
 settings.register_profile("steady", derandomize=True, deadline=None)

@@ -19,8 +19,8 @@ from types import SimpleNamespace
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 
-from loadtests.load.handover import ENDPOINTS_VARIABLE
-from loadtests.targets.messages import endpoints_to_json
+from loadtests.load.child_environment import ENDPOINTS_VARIABLE
+from loadtests.targets.supervisor.messages import endpoints_to_json
 from tests.browser import until
 
 ROOT = Path(__file__).parents[1]

@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from loadtests.load.handover import ENDPOINTS_VARIABLE
+from loadtests.load.child_environment import ENDPOINTS_VARIABLE
 from loadtests.measure.results import read_run
 from loadtests.microbench.relay import PROGRESS_VARIABLE
 from loadtests.microbench.replay import Replay
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.messages import endpoints_to_json
+from loadtests.targets.supervisor.messages import endpoints_to_json
 
 TEST = "def test_plain():\n    pass\n"
 BENCH = """
@@ -24,7 +24,7 @@ from functools import partial
 import pytest
 
 from loadtests.errors import BackendError, TargetError
-from loadtests.microbench.cases import Call, Case, Spec
+from loadtests.microbench.suites.cases import Call, Case, Spec
 
 
 class Store:

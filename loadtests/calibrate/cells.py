@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from loadtests.calibrate.figures import Cell, Figures, Nanoseconds, quantiles_ms
-from loadtests.calibrate.memory import OTHER
-from loadtests.calibrate.scripts import Script
-from loadtests.calibrate.servers import ScriptedServer
+from loadtests.calibrate.hiccup_meter import Witness
+from loadtests.calibrate.server.memory import OTHER
+from loadtests.calibrate.server.scripts import Script
+from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.calibrate.truth import Truth, open_loop_response_ns
-from loadtests.calibrate.witness import Witness
 from loadtests.errors import LoadtestsError
-from loadtests.load.arrivals import arrivals, constant_rate
-from loadtests.load.handover import RUN_ID_VARIABLE
+from loadtests.load.child_environment import RUN_ID_VARIABLE
+from loadtests.load.schedule.arrivals import arrivals, constant_rate
 from loadtests.load.seeds import lane_seed
 from loadtests.measure.histogram import Histogram
 from loadtests.measure.results import Key, Run, read_run
@@ -157,7 +157,7 @@ def _await_measuring(locust: subprocess.Popen[bytes], path: Path, warm_up_s: flo
 def _probe(url: str, seconds: float) -> list[list[int]]:
     address = urlsplit(url)
     command = [
-        sys.executable, "-m", "loadtests.calibrate.probe", str(address.hostname),
+        sys.executable, "-m", "loadtests.calibrate.round_trip", str(address.hostname),
         str(address.port), str(PROBE_RATE_PER_S), str(seconds),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, timeout=seconds + 60, check=True)

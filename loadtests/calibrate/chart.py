@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtests.calibrate.figures import Cell
-from loadtests.report.charts import STYLE
-from loadtests.report.palette import LIGHT
+from loadtests.report.charts.chart import STYLE
+from loadtests.report.charts.palette import LIGHT
 
 PERCENTILES: Final = ("p50", "p99")
 WORDS: Final = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from loadtests.calibrate.memory import OTHER
+from loadtests.calibrate.server.memory import OTHER
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.patterns import PATTERNS
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from loadtests.calibrate.cells import Plan, measure_cell
 from loadtests.calibrate.chart import draw_chart
 from loadtests.calibrate.figures import Cell
-from loadtests.calibrate.scripts import SCRIPTS
+from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.tables import lateness_lines, markdown_table, terminal_table
 from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
 

@@ -18,18 +18,18 @@ import click
 from loadtests.__main__ import run_command
 from loadtests.config import Gate, Load, Slo
 from loadtests.errors import ResultsError
-from loadtests.judge.calibration_table import Cost, calibration_table
-from loadtests.judge.extension import planned_looks
-from loadtests.judge.gate_calibration import (
+from loadtests.judge.calibration.absolute import Decided, measure_limits
+from loadtests.judge.calibration.bootstrap import Recording
+from loadtests.judge.calibration.relative import (
     Injection,
     Plan,
     measure_coverage,
     measure_outcomes,
 )
+from loadtests.judge.calibration.table import Cost, calibration_table
+from loadtests.judge.calibration.tallies import A, Coverage, K, Outcomes, added
+from loadtests.judge.interim import planned_looks
 from loadtests.judge.judging import judge_run
-from loadtests.judge.limit_calibration import Decided, measure_limits
-from loadtests.judge.recordings import Recording
-from loadtests.judge.tallies import A, Coverage, K, Outcomes, added
 from loadtests.measure.results import Run, read_run
 
 LEAST_SECONDS = 60

@@ -8,19 +8,19 @@ from typing import Any, Final
 
 import click
 
-from loadtests.cli.climb_look import look_at_climb
-from loadtests.cli.closing import Ended, finish, show_closing, show_run
-from loadtests.cli.locust_process import LocustProcess
-from loadtests.cli.screen import Screen
+from loadtests.cli.runs.closing import Ended, finish, show_closing, show_run
+from loadtests.cli.runs.interim_capacity import look_at_climb
+from loadtests.cli.runs.locust_process import LocustProcess
+from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ResultsError, UsageError
-from loadtests.judge.climb import store_climb
-from loadtests.load.handover import new_run_id
-from loadtests.load.step_plan import lead_s, length_s, rates_of
+from loadtests.judge.capacity.answer import store_climb
+from loadtests.load.child_environment import new_run_id
+from loadtests.load.schedule.steps import lead_s, length_s, rates_of
 from loadtests.measure.results import RunInfo, read_info, read_run
 from loadtests.patterns import BACKENDS
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.lifetime import open_endpoints
+from loadtests.targets.supervisor.client import open_endpoints
 
 SCENARIO: Final = "scenarios/capacity.py"
 _POLL_S: Final = 0.25

@@ -8,10 +8,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from loadtests.cli.comparison_table import comparison_table, conclude
-from loadtests.cli.interleave import interleave as interleave_subjects
-from loadtests.cli.interleave import interleave_config
-from loadtests.cli.shown_path import shown_path
+from loadtests.cli.runs.interleave import interleave as interleave_subjects
+from loadtests.cli.runs.interleave import interleave_config
+from loadtests.cli.screen.paths import shown_path
 from loadtests.config import load_config
 from loadtests.errors import UsageError
 from loadtests.judge.baseline import baseline_names, read_baseline
@@ -21,6 +20,7 @@ from loadtests.judge.judging import store_verdict
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.results import Run, read_run
 from loadtests.report.build import build_reports
+from loadtests.report.formats.comparison_table import comparison_table, conclude
 
 
 @click.command()

@@ -9,21 +9,21 @@ from typing import Any, Final
 
 import click
 
-from loadtests.cli.closing import Ended, finish, show_closing
-from loadtests.cli.locust_process import LocustProcess
-from loadtests.cli.look import look_at
-from loadtests.cli.micro_process import MicroProcess, refuse_without_benchmarks
-from loadtests.cli.screen import Screen
+from loadtests.cli.runs.closing import Ended, finish, show_closing
+from loadtests.cli.runs.interim import look_at
+from loadtests.cli.runs.locust_process import LocustProcess
+from loadtests.cli.runs.micro_process import MicroProcess, refuse_without_benchmarks
+from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, LoadtestsError, ResultsError, UsageError
-from loadtests.judge.extension import next_look, planned_looks
-from loadtests.load.handover import new_run_id
-from loadtests.measure.folder import point_latest
+from loadtests.judge.interim import next_look, planned_looks
+from loadtests.load.child_environment import new_run_id
 from loadtests.measure.results import read_info
+from loadtests.measure.run_folder import point_latest
 from loadtests.microbench.folder import SCENARIO
 from loadtests.patterns import BACKENDS
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.lifetime import open_endpoints, seed_again
+from loadtests.targets.supervisor.client import open_endpoints, seed_again
 
 SCENARIOS: Final = ("scenarios/cart.py", "scenarios/session.py")
 _POLL_S: Final = 0.25

@@ -10,8 +10,8 @@ from rich.console import Console
 from loadtests.measure.results import Run, read_run
 from loadtests.report.build import render, write_files
 from loadtests.report.comparison import build_comparison
+from loadtests.report.formats.terminal import terminal_table
 from loadtests.report.page import build_page
-from loadtests.report.terminal import terminal_table
 
 
 @click.command()

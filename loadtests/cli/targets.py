@@ -10,12 +10,12 @@ import click
 import psutil
 from filelock import FileLock, Timeout
 
-from loadtests.cli.steps import show_steps
+from loadtests.cli.screen.steps import show_steps
 from loadtests.config import load_config
 from loadtests.errors import EXIT_ERROR, EXIT_PASS, TargetError
 from loadtests.patterns import BACKENDS
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.running import find_running, holder_of, state_file
+from loadtests.targets.supervisor.state import find_running, holder_of, state_file
 
 _PORT = click.IntRange(1, 65535)
 _NONE_UP = "No databases are up. Start them with `loadtests targets up`."
@@ -35,8 +35,8 @@ def command() -> None:
 @click.option("--postgres-port", type=_PORT, help="A fixed port; a free one otherwise.")
 def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> None:
     """Start the databases, set them up and fill them, and leave them running."""
-    from loadtests.targets.lifetime import Holder
-    from loadtests.targets.messages import Request
+    from loadtests.targets.supervisor.client import Holder
+    from loadtests.targets.supervisor.messages import Request
 
     config = load_config()
     # `up` is about embedded databases, whatever else the configuration names.
@@ -118,7 +118,7 @@ def env() -> None:
 @command.command(hidden=True)
 def hold() -> None:
     """Hold one run's databases; spoken to by pipe (loadtests/targets/messages.py)."""
-    from loadtests.targets.hold import hold as serve
+    from loadtests.targets.supervisor.server import hold as serve
 
     with (
         open(0, "rb", buffering=0, closefd=False) as source,

@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 
 import click
 
-from loadtests.cli.steps import show_steps
+from loadtests.cli.screen.steps import show_steps
 from loadtests.config import Config, load_config
 from loadtests.errors import EXIT_FAIL
 from loadtests.patterns import BACKENDS
-from loadtests.targets.check import Check
-from loadtests.targets.dataset import make_dataset
+from loadtests.targets.checklist.check import Check
+from loadtests.targets.checklist.verify import verify_dynamodb, verify_postgres, verify_references
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.lifetime import open_endpoints
-from loadtests.targets.provision import make_tables, provision
-from loadtests.targets.verify import verify_dynamodb, verify_postgres, verify_references
+from loadtests.targets.seed.dataset import make_dataset
+from loadtests.targets.seed.provision import make_tables, provision
+from loadtests.targets.supervisor.client import open_endpoints
 
 
 @click.command()

@@ -23,12 +23,12 @@ from loadtests.errors import (
     EXIT_PASS,
     ResultsError,
 )
-from loadtests.judge.family import broken_limits, wholes_first
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
-from loadtests.judge.pairs import Pair, wholes_of
-from loadtests.judge.quantiles import Quantile
-from loadtests.judge.ratios import Ratio, spread_of
+from loadtests.judge.stats.holm import broken_limits, wholes_first
+from loadtests.judge.stats.pairs import Pair, wholes_of
+from loadtests.judge.stats.quantiles import Quantile
+from loadtests.judge.stats.ratios import Ratio, spread_of
 from loadtests.measure.results import PERCENTILES, Key, Run, SeriesInfo
 from loadtests.patterns import ALL_PATTERNS, PATTERNS
 

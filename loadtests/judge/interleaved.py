@@ -21,10 +21,10 @@ from loadtests.config import Relative
 from loadtests.errors import ResultsError
 from loadtests.judge.comparison import Compared, Comparison, Subject, decide
 from loadtests.judge.measured import Measured
-from loadtests.judge.pairs import Pair
-from loadtests.judge.quantiles import estimate
-from loadtests.judge.ratios import together
-from loadtests.judge.samples import Samples, by_block
+from loadtests.judge.stats.pairs import Pair
+from loadtests.judge.stats.quantiles import estimate
+from loadtests.judge.stats.ratios import together
+from loadtests.judge.stats.samples import Samples, by_block
 from loadtests.measure.results import PERCENTILES, Key, Run
 from loadtests.patterns import PATTERNS
 

@@ -10,11 +10,11 @@ from typing import Any
 from loadtests.config import Gate, Slo
 from loadtests.errors import ConfigError
 from loadtests.judge.baseline import Baseline
-from loadtests.judge.bounded import Bounded, References, bound, with_wholes
-from loadtests.judge.family import Decision, broken_limits, wholes_first
+from loadtests.judge.limit_estimate import Bounded, References, bound, with_wholes
 from loadtests.judge.measured import Measured
 from loadtests.judge.sentences import limit_sentence, not_compared, run_sentence
 from loadtests.judge.slo import limits_of, resolve
+from loadtests.judge.stats.holm import Decision, broken_limits, wholes_first
 from loadtests.judge.verdict import Estimate, LimitVerdict, Status, Verdict
 from loadtests.measure.results import PERCENTILES, Key, Run, write_info
 from loadtests.patterns import ALL_PATTERNS

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from loadtests.errors import ResultsError
-from loadtests.judge.company import Company
-from loadtests.judge.quantiles import Quantile, estimate
-from loadtests.judge.samples import Samples, by_block
 from loadtests.judge.slo import expected_series
+from loadtests.judge.stats.pooled import Company
+from loadtests.judge.stats.quantiles import Quantile, estimate
+from loadtests.judge.stats.samples import Samples, by_block
 from loadtests.measure.results import Key, Run, SeriesInfo
 from loadtests.patterns import PATTERNS
 

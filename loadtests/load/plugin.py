@@ -18,14 +18,14 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
-from loadtests.load.arrivals import Share
-from loadtests.load.checks import check_profiles, check_stores
-from loadtests.load.cluster import Master, Worker
-from loadtests.load.conductor import SINGLE, Conductor, judge
-from loadtests.load.live import add_live_view
-from loadtests.load.options import add_arguments, config_of, default_users
+from loadtests.load.locust.checks import check_profiles, check_stores
+from loadtests.load.locust.cluster import Master, Worker
+from loadtests.load.locust.controller import SINGLE, Conductor, judge
+from loadtests.load.locust.live import add_live_view
+from loadtests.load.locust.options import add_arguments, config_of, default_users
+from loadtests.load.locust.users import OpenLoopUser, access_pattern
+from loadtests.load.schedule.arrivals import Share
 from loadtests.load.subjects import run_subjects
-from loadtests.load.users import OpenLoopUser, access_pattern
 from loadtests.targets.endpoints import Endpoints
 
 __all__ = ["OpenLoopUser", "access_pattern"]

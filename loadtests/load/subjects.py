@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from loadtests.config import Config
 from loadtests.errors import UsageError
+from loadtests.load.schedule.alternation import Turns
 from loadtests.load.seeds import lane_seed
-from loadtests.load.turns import Turns
 from loadtests.patterns import BACKENDS, DRIVERS
 from loadtests.stores.factories import backend_of_factory, is_factory
 from loadtests.stores.open import SYNC_DRIVERS

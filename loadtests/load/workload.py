@@ -20,7 +20,7 @@ from uuid import UUID
 import numpy as np
 
 from loadtests.errors import CallError, ResponseInvalid, UsageError
-from loadtests.load.arrivals import Share
+from loadtests.load.schedule.arrivals import Share
 from loadtests.model import (
     QUANTITY_MAX,
     SESSION_LIFE_S,
@@ -29,7 +29,7 @@ from loadtests.model import (
     CartSummary,
     Session,
 )
-from loadtests.targets.dataset import Dataset, make_session
+from loadtests.targets.seed.dataset import Dataset, make_session
 
 ZIPF_EXPONENT: Final = 0.99
 _CHUNK: Final = 512

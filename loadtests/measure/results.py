@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loadtests.errors import ResultsError
 from loadtests.measure import hlog
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.record import read_record
+from loadtests.measure.json_files import read_record
 
 SCHEMA: Final = 1
 PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}

@@ -19,11 +19,14 @@ import orjson
 
 from loadtests.measure import hlog
 from loadtests.measure.columns import Columns
-from loadtests.measure.evidence import Evidence
-from loadtests.measure.folder import RunFolderWriter
 from loadtests.measure.frames import unpack
-from loadtests.measure.health import HealthRow, HostProbe
-from loadtests.measure.locust_copy import for_locust
+from loadtests.measure.health.evidence import Evidence
+from loadtests.measure.health.generator_delay import OwnTimes, own_times, row_figures, times_of
+from loadtests.measure.health.probes import HealthRow, HostProbe
+from loadtests.measure.health.signals import Signal
+from loadtests.measure.health.step_evidence import StepEvidence
+from loadtests.measure.health.validity import judge_validity
+from loadtests.measure.locust_stats import for_locust
 from loadtests.measure.merger import (
     Merged,
     Merger,
@@ -31,11 +34,8 @@ from loadtests.measure.merger import (
     part_from_message,
     part_to_message,
 )
-from loadtests.measure.own_time import OwnTimes, own_times, row_figures, times_of
 from loadtests.measure.results import Key, RunInfo, SeriesInfo, Validity
-from loadtests.measure.signals import Signal
-from loadtests.measure.step_evidence import StepEvidence
-from loadtests.measure.validity import judge_validity
+from loadtests.measure.run_folder import RunFolderWriter
 
 
 class Relay:

@@ -17,18 +17,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtests.load.environment import describe_environment
 from loadtests.measure import hlog
-from loadtests.measure.folder import LATEST_MICRO, RunFolderWriter, point_latest
-from loadtests.measure.health import HealthRow, HostProbe, ProcessProbe
+from loadtests.measure.environment import describe_environment
+from loadtests.measure.health.probes import HealthRow, HostProbe, ProcessProbe
 from loadtests.measure.histogram import Counts, Sparse
 from loadtests.measure.merger import Merged, Merger, Part
 from loadtests.measure.results import Key, RunInfo, SeriesInfo
-from loadtests.microbench.cases import Subject
-from loadtests.microbench.rounds import Seconds
+from loadtests.measure.run_folder import LATEST_MICRO, RunFolderWriter, point_latest
+from loadtests.microbench.machine.checks import Evidence, clock_step_ns, judge_trust
+from loadtests.microbench.machine.reference import Machine
 from loadtests.microbench.rows import Row
-from loadtests.microbench.trust import Evidence, clock_step_ns, judge_trust
-from loadtests.microbench.yardstick import Machine
+from loadtests.microbench.suites.cases import Subject
+from loadtests.microbench.timing.rounds import Seconds
 from loadtests.targets.endpoints import Endpoints
 
 WORKER: Final = "benchmark"

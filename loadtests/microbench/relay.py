@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from loadtests.targets.messages import write_message
 from loadtests.targets.progress import OnProgress, Progress
+from loadtests.targets.supervisor.messages import write_message
 
 PROGRESS_VARIABLE: Final = "LOADTESTS_PROGRESS_FD"
 _EVERY_S: Final = 0.25

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtests.judge.quantiles import estimate, least_calls
-from loadtests.judge.samples import Samples
+from loadtests.judge.stats.quantiles import estimate, least_calls
+from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Sparse
-from loadtests.microbench.cases import Columns, Spec
+from loadtests.microbench.suites.cases import Columns, Spec
 
 LEVEL: Final = 0.025  # of each bound of a two-sided 95% interval
 

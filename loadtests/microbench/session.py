@@ -19,20 +19,20 @@ from typing import Any
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, UsageError
-from loadtests.load.handover import given_endpoints, run_id_for
-from loadtests.microbench.bench import Bench
-from loadtests.microbench.cases import Columns, Spec, Subject
-from loadtests.microbench.clocks import open_clocks
+from loadtests.load.child_environment import given_endpoints, run_id_for
 from loadtests.microbench.folder import SCENARIO, MicroFolder
-from loadtests.microbench.plans import Plans
-from loadtests.microbench.rounds import Pass, Seconds, timed
 from loadtests.microbench.rows import Row, row_of
-from loadtests.microbench.warm_target import needs_warming, warm_target
+from loadtests.microbench.suites.bench import Bench
+from loadtests.microbench.suites.cases import Columns, Spec, Subject
+from loadtests.microbench.suites.plans import Plans
+from loadtests.microbench.timing.clocks import open_clocks
+from loadtests.microbench.timing.rounds import Pass, Seconds, timed
+from loadtests.microbench.timing.warm_target import needs_warming, warm_target
 from loadtests.patterns import BACKENDS, PATTERNS
-from loadtests.stores.transports import gevent_has_patched
+from loadtests.stores.http.transport import gevent_has_patched
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.lifetime import open_endpoints
 from loadtests.targets.progress import OnProgress, Progress
+from loadtests.targets.supervisor.client import open_endpoints
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from loadtests.errors import ResultsError
 from loadtests.measure.results import read_run
-from loadtests.report.drawing import Drawing, draw
-from loadtests.report.html import render_report
-from loadtests.report.junit import render_junit
-from loadtests.report.markdown import render_summary
-from loadtests.report.openmetrics import render_openmetrics
+from loadtests.report.charts.drawing import Drawing, draw
+from loadtests.report.formats.html import render_report
+from loadtests.report.formats.junit import render_junit
+from loadtests.report.formats.markdown import render_summary
+from loadtests.report.formats.openmetrics import render_openmetrics
+from loadtests.report.formats.series_csv import render_csv
 from loadtests.report.page import Page, build_page
 from loadtests.report.sections import sections_of
-from loadtests.report.series_csv import render_csv
 
 
 def build_reports(run_path: Path) -> list[Path]:

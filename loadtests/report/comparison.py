@@ -10,19 +10,19 @@ from loadtests.errors import UsageError
 from loadtests.judge.comparison import Compared
 from loadtests.measure.results import Run
 from loadtests.report.build import pictures, write_files
-from loadtests.report.chart_bars import Bar, BarGroup, bars_chart
-from loadtests.report.chart_forest import Ratio, RatioGroup, forest_chart
-from loadtests.report.charts import Chart, Entry, Table
-from loadtests.report.comparing import Side, compare_pages
-from loadtests.report.drawing import draw
-from loadtests.report.html import render_comparison
-from loadtests.report.markdown import comparison_summary
+from loadtests.report.charts.bars import Bar, BarGroup, bars_chart
+from loadtests.report.charts.chart import Chart, Entry, Table
+from loadtests.report.charts.drawing import draw
+from loadtests.report.charts.forest import Ratio, RatioGroup, forest_chart
+from loadtests.report.charts.palette import SUBJECTS
+from loadtests.report.formats.html import render_comparison
+from loadtests.report.formats.markdown import comparison_summary
 from loadtests.report.page import Row
-from loadtests.report.palette import SUBJECTS
 from loadtests.report.ratios import SHOWN
 from loadtests.report.rounding import MISSING, change, change_span, seconds
 from loadtests.report.sections import Part, Section
 from loadtests.report.series import Series, Subject
+from loadtests.report.sides import Side, compare_pages
 
 
 def build_comparison(runs: Sequence[Run], folder: Path) -> list[Path]:

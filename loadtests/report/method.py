@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loadtests.report.climb import is_climb
+from loadtests.report.capacity import is_climb
 from loadtests.report.page import Page
 from loadtests.report.rounding import calls_needed, plain
 

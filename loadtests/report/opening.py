@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.measure.results import Run, Validity
-from loadtests.report.climb import answers_of, is_climb
-from loadtests.report.judged import NOT_JUDGED
+from loadtests.report.capacity import answers_of, is_climb
 from loadtests.report.page import Page, Row
 from loadtests.report.rounding import clean, percent, plain, seconds
+from loadtests.report.verdict_view import NOT_JUDGED
 
 
 @dataclass(frozen=True, slots=True)

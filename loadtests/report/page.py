@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.measure.results import Run
-from loadtests.report.climb import is_climb
-from loadtests.report.judged import RATIO, Judged, Limit, read_judged
+from loadtests.report.capacity import is_climb
 from loadtests.report.ratios import HeadToHead, head_to_head
 from loadtests.report.rounding import (
     UNKNOWN,
@@ -26,6 +25,7 @@ from loadtests.report.rounding import (
 )
 from loadtests.report.series import Series, Subject, patterns_of, read_series, subjects_of
 from loadtests.report.setting import Setting, measured_of, read_setting
+from loadtests.report.verdict_view import RATIO, Judged, Limit, read_judged
 
 PERCENTILES: Final = {"p50": 0.5, "p99": 0.99}
 METRIC_WORDS: Final = {

@@ -11,10 +11,10 @@ from loadtests.errors import ResultsError
 from loadtests.judge.comparison import Compared
 from loadtests.judge.interleaved import compare_backends
 from loadtests.measure.results import Run
-from loadtests.report.chart_forest import Ratio, RatioGroup
-from loadtests.report.judged import RATIO, Judged
+from loadtests.report.charts.forest import Ratio, RatioGroup
 from loadtests.report.rounding import calls_needed, clean, times
 from loadtests.report.series import Subject
+from loadtests.report.verdict_view import RATIO, Judged
 
 SHOWN: Final = ("p50", "p99")
 

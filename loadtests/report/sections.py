@@ -6,25 +6,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loadtests.report.breakdown import parts_of
-from loadtests.report.chart_bars import Bar, BarGroup, bars_chart
-from loadtests.report.chart_breakdown import breakdown_chart
-from loadtests.report.chart_capacity import capacity_chart
-from loadtests.report.chart_forest import forest_chart
-from loadtests.report.chart_heat import heat_chart
-from loadtests.report.chart_history import history_chart
-from loadtests.report.chart_spectrum import spectrum_chart
-from loadtests.report.chart_timeline import throughput_chart, timeline_chart
-from loadtests.report.charts import Chart, Entry, Table
-from loadtests.report.climb import answers_of, climb_table, is_climb, limit_of, steps_of
+from loadtests.report.capacity import answers_of, climb_table, is_climb, limit_of, steps_of
+from loadtests.report.charts.bars import Bar, BarGroup, bars_chart
+from loadtests.report.charts.breakdown import breakdown_chart
+from loadtests.report.charts.capacity import capacity_chart
+from loadtests.report.charts.chart import Chart, Entry, Table
+from loadtests.report.charts.forest import forest_chart
+from loadtests.report.charts.heatmap import heat_chart
+from loadtests.report.charts.history import history_chart
+from loadtests.report.charts.past import read_past
+from loadtests.report.charts.spectrum import spectrum_chart
+from loadtests.report.charts.timeline import throughput_chart, timeline_chart
 from loadtests.report.cost import PRICES_SAID, costs_of, total_of
-from loadtests.report.judged import NOT_JUDGED
 from loadtests.report.method import method_of
 from loadtests.report.page import Page
-from loadtests.report.past import read_past
 from loadtests.report.ratios import against_baseline
 from loadtests.report.rounding import plain
 from loadtests.report.tables import limits_table
 from loadtests.report.validity import signals_of
+from loadtests.report.verdict_view import NOT_JUDGED
 
 
 @dataclass(frozen=True, slots=True)

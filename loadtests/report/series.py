@@ -11,7 +11,7 @@ import numpy as np
 from loadtests.measure.histogram import Histogram, highest_value_ns, lowest_value_ns
 from loadtests.measure.results import Capacity, Interval, Key, Run, SeriesInfo
 from loadtests.patterns import BACKENDS, METRICS, PATTERNS
-from loadtests.report.palette import SUBJECTS
+from loadtests.report.charts.palette import SUBJECTS
 from loadtests.report.rounding import calls_needed, clean
 
 NAMES: Final = {"dynamodb": "DynamoDB", "postgres": "PostgreSQL"}

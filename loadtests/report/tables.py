@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from loadtests.report.charts import Table
-from loadtests.report.judged import RATIO, Limit
+from loadtests.report.charts.chart import Table
 from loadtests.report.page import Page
 from loadtests.report.rounding import MISSING, digits, plain
+from loadtests.report.verdict_view import RATIO, Limit
 
 
 def limits_table(page: Page) -> Table | None:

@@ -25,15 +25,15 @@ class _Driver(NamedTuple):
 
 
 SYNC_DRIVERS: Final = {
-    "wire": _Driver("dynamodb", "dynamodb_wire", "WireCartStore", "WireSessionStore"),
-    "boto3": _Driver("dynamodb", "dynamodb_boto3", "Boto3CartStore", "Boto3SessionStore"),
-    "psycopg": _Driver("postgres", "postgres_psycopg", "PsycopgCartStore", "PsycopgSessionStore"),
+    "wire": _Driver("dynamodb", "dynamodb.wire", "WireCartStore", "WireSessionStore"),
+    "boto3": _Driver("dynamodb", "dynamodb.boto3", "Boto3CartStore", "Boto3SessionStore"),
+    "psycopg": _Driver("postgres", "postgres.psycopg", "PsycopgCartStore", "PsycopgSessionStore"),
 }
 ASYNC_DRIVERS: Final = {
     "aioboto3": _Driver(
-        "dynamodb", "dynamodb_aioboto3", "Aioboto3CartStore", "Aioboto3SessionStore"
+        "dynamodb", "dynamodb.aioboto3", "Aioboto3CartStore", "Aioboto3SessionStore"
     ),
-    "asyncpg": _Driver("postgres", "postgres_asyncpg", "AsyncpgCartStore", "AsyncpgSessionStore"),
+    "asyncpg": _Driver("postgres", "postgres.asyncpg", "AsyncpgCartStore", "AsyncpgSessionStore"),
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.calibrate.memory import OTHER
+from loadtests.calibrate.server.memory import OTHER
 from loadtests.calibrate.truth import Truth, open_loop_response_ns
 from loadtests.patterns import PATTERNS
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from loadtests.cli import closing, gate, root
+from loadtests.cli import gate, root
+from loadtests.cli.runs import closing
 from loadtests.errors import LoadtestsError, ResultsError, UsageError
 from loadtests.judge.verdict import of_several
-from loadtests.measure.folder import point_latest
+from loadtests.measure.run_folder import point_latest
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import Progress
 from tests.run_folders import made_series, write_run

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from loadtests.cli.screen import Screen
+from loadtests.cli.screen.gate import Screen
 from tests.run_folders import MadeSeries, made_series, write_run
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from loadtests.calibrate.scripts import MS, Script
-from loadtests.calibrate.servers import ScriptedServer
+from loadtests.calibrate.server.scripts import MS, Script
+from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.cli import root
 from loadtests.errors import LoadtestsError
-from loadtests.load.handover import RUN_ID_VARIABLE
+from loadtests.load.child_environment import RUN_ID_VARIABLE
 from loadtests.measure.results import read_info, read_run
 
 ROOT = Path(__file__).parents[2]

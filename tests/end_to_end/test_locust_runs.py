@@ -16,13 +16,13 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from loadtests.calibrate.scripts import SCRIPTS
-from loadtests.calibrate.servers import ScriptedServer
-from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
+from loadtests.calibrate.server.scripts import SCRIPTS
+from loadtests.calibrate.server.start import ScriptedServer
+from loadtests.load.child_environment import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
 from loadtests.measure.histogram import HIGHEST_NS
 from loadtests.measure.results import Key, Run, read_run
 from loadtests.patterns import CART_PATTERNS, PATTERNS
-from loadtests.targets.messages import endpoints_to_json
+from loadtests.targets.supervisor.messages import endpoints_to_json
 
 ROOT = Path(__file__).parents[2]
 CART = "scenarios/cart.py"

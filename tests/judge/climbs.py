@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from loadtests.calibrate.scripts import MS, Hands
+from loadtests.calibrate.server.scripts import MS, Hands
 from loadtests.config import Capacity, Config, Load
-from loadtests.load.arrivals import arrivals
-from loadtests.load.step_plan import plan_of, profile_of
+from loadtests.load.schedule.arrivals import arrivals
+from loadtests.load.schedule.steps import plan_of, profile_of
 from loadtests.measure import hlog
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.results import (

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from loadtests.config import Config, Load
 from loadtests.errors import UsageError
+from loadtests.load.schedule.alternation import Turns
 from loadtests.load.seeds import lane_seed
 from loadtests.load.subjects import (
     arrivals_seed,
@@ -14,7 +15,6 @@ from loadtests.load.subjects import (
     run_subjects,
     turns_of,
 )
-from loadtests.load.turns import Turns
 from loadtests.measure.results import Key
 from loadtests.patterns import BACKENDS
 

@@ -21,10 +21,10 @@ from loadtests.errors import (
     ResponseInvalid,
     UsageError,
 )
-from loadtests.load.arrivals import Share
+from loadtests.load.schedule.arrivals import Share
 from loadtests.load.workload import Cart, Carts, Sessions, Zipf
 from loadtests.model import QUANTITY_MAX, SESSION_LIFE_S, Book, CartItem
-from loadtests.targets.dataset import make_dataset
+from loadtests.targets.seed.dataset import make_dataset
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 MIX = {"get": 30, "get_item": 18, "add": 20, "update": 16, "remove": 16}  # scenarios/cart.py

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from loadtests.measure.frames import pack
-from loadtests.measure.health import HostProbe
+from loadtests.measure.health.probes import HostProbe
 from loadtests.measure.scribe import serve
 
 NO_HOST = Path("/nonexistent")

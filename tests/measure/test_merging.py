@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.measure.frames import pack
-from loadtests.measure.health import HostProbe
+from loadtests.measure.health.probes import HostProbe
 from loadtests.measure.histogram import Sparse, highest_value_ns
 from loadtests.measure.recorder import Recorder
 from loadtests.measure.results import Key, Run, read_run

@@ -7,12 +7,12 @@ from random import Random
 
 from loadtests.config import Data
 from loadtests.errors import LineNotFound, SessionNotFound
-from loadtests.load.arrivals import Share
+from loadtests.load.schedule.arrivals import Share
 from loadtests.load.workload import Carts, Sessions
-from loadtests.microbench.cases import Call, Case, Spec, Subject
-from loadtests.microbench.clocks import Clocks
+from loadtests.microbench.suites.cases import Call, Case, Spec, Subject
+from loadtests.microbench.timing.clocks import Clocks
 from loadtests.model import CartItem
-from loadtests.targets.dataset import make_dataset
+from loadtests.targets.seed.dataset import make_dataset
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 DATASET = make_dataset(Data(users=30, books=40), 1, NOW)

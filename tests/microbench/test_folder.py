@@ -11,13 +11,13 @@ from loadtests.config import Gate, Slo
 from loadtests.judge.judging import judge_run
 from loadtests.measure import hlog
 from loadtests.measure.results import Key, read_run
-from loadtests.microbench.cases import Plan
 from loadtests.microbench.folder import MicroFolder
-from loadtests.microbench.rounds import Seconds
 from loadtests.microbench.rows import row_of
+from loadtests.microbench.suites.cases import Plan
+from loadtests.microbench.timing.rounds import Seconds
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from tests.microbench.made import MS, Time, spec, subject
-from tests.microbench.test_rounds import run
+from tests.microbench.timing.test_rounds import run
 
 ENDPOINTS = Endpoints(
     DynamoDBEndpoint("http://127.0.0.1:1"), PostgresEndpoint("postgresql://u:hidden@127.0.0.1/d")

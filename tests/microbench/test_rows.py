@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.microbench.cases import Columns
 from loadtests.microbench.rows import row_of, row_of_rounds
+from loadtests.microbench.suites.cases import Columns
 from tests.microbench.made import MS, spec
 
 

@@ -10,19 +10,19 @@ import pytest
 
 from loadtests.config import Config, Data
 from loadtests.errors import BackendError, LoadtestsError, UsageError
-from loadtests.load.handover import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
+from loadtests.load.child_environment import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
 from loadtests.measure.results import read_run
 from loadtests.microbench import session as sessions
-from loadtests.microbench.bench import Bench
-from loadtests.microbench.cases import Call, Case, Plan, Spec
-from loadtests.microbench.plans import FULL, QUICK, Plans
-from loadtests.microbench.rounds import SETTLING
 from loadtests.microbench.session import Session, describe_settings
-from loadtests.microbench.specs import access_patterns, cart_sizes, fan_outs
-from loadtests.microbench.warm_target import needs_warming, warm_target
+from loadtests.microbench.suites.bench import Bench
+from loadtests.microbench.suites.cases import Call, Case, Plan, Spec
+from loadtests.microbench.suites.plans import FULL, QUICK, Plans
+from loadtests.microbench.suites.specs import access_patterns, cart_sizes, fan_outs
+from loadtests.microbench.timing.rounds import SETTLING
+from loadtests.microbench.timing.warm_target import needs_warming, warm_target
 from loadtests.patterns import DRIVERS, PATTERNS
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints
-from loadtests.targets.messages import endpoints_to_json
+from loadtests.targets.supervisor.messages import endpoints_to_json
 from tests.microbench.made import Time, rng
 
 NOWHERE = json.dumps(endpoints_to_json(Endpoints()))
@@ -191,7 +191,7 @@ def test_warming_makes_every_access_pattern_s_calls_in_turns(monkeypatch):
         for pattern in ("cart.get", "cart.add")
         for driver in ("wire", "boto3")
     ]  # fmt: skip
-    monkeypatch.setattr("loadtests.microbench.warm_target.access_patterns", lambda: specs)
+    monkeypatch.setattr("loadtests.microbench.timing.warm_target.access_patterns", lambda: specs)
     asyncio.run(
         warm_target(None, 25, clocks=Time().clocks, rng=rng(),
                     on_turns=lambda done, total: told.append((done, total)))

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from loadtests.cli.report import command
 from loadtests.errors import ResultsError, UsageError
-from loadtests.report import past as past_module
-from loadtests.report.comparing import compare_pages
+from loadtests.report.charts import past as past_module
+from loadtests.report.charts.past import read_past
 from loadtests.report.comparison import build_comparison
-from loadtests.report.past import read_past
-from loadtests.report.terminal import terminal_table
+from loadtests.report.formats.terminal import terminal_table
+from loadtests.report.sides import compare_pages
 from tests.report.conftest import judge
 from tests.run_folders import made_series, write_run
 

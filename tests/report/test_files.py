@@ -11,11 +11,11 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from loadtests.report.junit import render_junit
-from loadtests.report.markdown import LONGEST, render_summary
-from loadtests.report.openmetrics import render_openmetrics
+from loadtests.report.formats.junit import render_junit
+from loadtests.report.formats.markdown import LONGEST, render_summary
+from loadtests.report.formats.openmetrics import render_openmetrics
+from loadtests.report.formats.series_csv import COLUMNS, render_csv
 from loadtests.report.page import build_page
-from loadtests.report.series_csv import COLUMNS, render_csv
 from tests.report.conftest import judge
 from tests.run_folders import MadeSeries, write_run
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.report.judged import NOT_JUDGED, read_judged
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import build_page
 from loadtests.report.setting import flat, without_passwords
 from loadtests.report.validity import signals_of
+from loadtests.report.verdict_view import NOT_JUDGED, read_judged
 from tests.report.conftest import HOSTILE
 
 

@@ -21,10 +21,9 @@ from loadtests.errors import (
     SessionNotFound,
 )
 from loadtests.model import Book, CartItem, CartSummary, Preferences, Session, SessionData
-from loadtests.stores import dynamodb_requests as requests
-from loadtests.stores import dynamodb_responses as responses
-from loadtests.stores.botocore_client import client_error, client_settings, config_settings
-from loadtests.stores.dynamodb_responses import Capacity
+from loadtests.stores.dynamodb import requests, responses
+from loadtests.stores.dynamodb.botocore_client import client_error, client_settings, config_settings
+from loadtests.stores.dynamodb.responses import Capacity
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=UTC)

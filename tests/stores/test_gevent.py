@@ -23,8 +23,8 @@ import gevent
 import psycopg
 from loadtests.errors import CallTimeout
 from loadtests.model import Book
-from loadtests.stores.postgres_psycopg import PsycopgCartStore
-from loadtests.stores.postgres_sql import Query
+from loadtests.stores.postgres.psycopg import PsycopgCartStore
+from loadtests.stores.postgres.sql import Query
 from loadtests.targets.endpoints import PostgresEndpoint
 
 dsn, user_id, book_id = sys.argv[1:]
@@ -85,7 +85,7 @@ from gevent import monkey; monkey.patch_all()
 import sys
 import gevent, gevent.event
 from gevent.server import StreamServer
-from loadtests.stores.dynamodb_boto3 import Boto3CartStore
+from loadtests.stores.dynamodb.boto3 import Boto3CartStore
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 both = gevent.event.Event()

@@ -20,9 +20,8 @@ from loadtests.errors import (
     SessionNotFound,
 )
 from loadtests.model import Book, CartItem, CartSummary, Preferences, Session, SessionData
-from loadtests.stores import postgres_rows as rows
-from loadtests.stores import postgres_sql as sql
-from loadtests.stores.postgres_asyncpg import to_uri
+from loadtests.stores.postgres import rows, sql
+from loadtests.stores.postgres.asyncpg import to_uri
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=UTC)
 BOOK = Book("b", "t", Decimal("9.50"), "i")

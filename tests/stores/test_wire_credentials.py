@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loadtests.errors import TargetError
-from loadtests.stores.aws_credentials import EMULATOR_KEYS, RefreshingKeys, resolve
-from loadtests.stores.sigv4 import Keys
+from loadtests.stores.http.credentials import EMULATOR_KEYS, RefreshingKeys, resolve
+from loadtests.stores.http.sigv4 import Keys
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 

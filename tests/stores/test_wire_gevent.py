@@ -9,16 +9,16 @@ import sys
 import numpy as np
 import pytest
 
-from loadtests.calibrate.scripts import SCRIPTS
-from loadtests.calibrate.servers import ScriptedServer
+from loadtests.calibrate.server.scripts import SCRIPTS
+from loadtests.calibrate.server.start import ScriptedServer
 
 CLIENT = """
 from gevent import monkey
 monkey.patch_all()
 import gc, json, sys
 import gevent
-from loadtests.stores.dynamodb_wire import WireSessionStore
-from loadtests.stores.transports_gevent import GeventTransport
+from loadtests.stores.dynamodb.wire import WireSessionStore
+from loadtests.stores.http.cooperative import GeventTransport
 from loadtests.targets.endpoints import DynamoDBEndpoint
 from datetime import UTC, datetime
 

@@ -17,8 +17,9 @@ from loadtests.errors import (
     QuantityRefused,
     ResponseInvalid,
 )
-from loadtests.stores import http_response, transports
-from loadtests.stores.dynamodb_wire import WireCartStore, WireSessionStore
+from loadtests.stores.dynamodb.wire import WireCartStore, WireSessionStore
+from loadtests.stores.http import response as http_response
+from loadtests.stores.http import transport as transports
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 from .hostile import HostileServer, Peer, answering, hostile, ok

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from loadtests.stores.http_response import BadResponse, Incoming, Response, Shape
+from loadtests.stores.http.response import BadResponse, Incoming, Response, Shape
 
 from .hostile import ok
 

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from loadtests.errors import BackendError, CallTimeout
-from loadtests.stores import aws_credentials, transports
-from loadtests.stores.dynamodb_wire import WireCartStore
+from loadtests.stores.dynamodb.wire import WireCartStore
+from loadtests.stores.http import credentials as aws_credentials
+from loadtests.stores.http import transport as transports
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 from .hostile import Peer, answering, hostile

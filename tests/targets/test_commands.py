@@ -14,7 +14,12 @@ import psycopg
 import pytest
 
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
-from loadtests.targets.running import find_running, remove_running, state_file, write_running
+from loadtests.targets.supervisor.state import (
+    find_running,
+    remove_running,
+    state_file,
+    write_running,
+)
 
 HERE = Endpoints(DynamoDBEndpoint("http://127.0.0.1:1"), PostgresEndpoint("postgresql://u:p@h/d"))
 

@@ -1,0 +1,1 @@
+"""The processes that a verb starts for a run, and how they are followed and ended."""

@@ -1,0 +1,83 @@
+"""How a gate ends: runs judged, reported and shown; several in one table, with one exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from loadtests.cli.runs.interim import judge
+from loadtests.cli.screen.gate import Screen
+from loadtests.cli.screen.paths import shown_path
+from loadtests.config import Config
+from loadtests.judge.capacity.answer import store_climb
+from loadtests.judge.judging import store_verdict
+from loadtests.judge.verdict import EXIT_CODES, Verdict, of_several
+from loadtests.measure.results import Run, read_run
+from loadtests.microbench.folder import SCENARIO
+from loadtests.microbench.tables import summary
+from loadtests.report.build import build_reports
+from loadtests.report.formats.terminal import STYLES, terminal_table
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that has been judged and reported."""
+
+    run: Run
+    verdict: Verdict
+    report: Path
+
+
+def finish(path: Path, config: Config, level: float | None) -> Ended:
+    """Judge a finished run folder, write its reports, print its table."""
+    run = read_run(path)
+    if run.info.steps:
+        run, verdict = store_climb(run, config.slo, config.gate.confidence)
+    else:
+        verdict = judge(run, config, level)
+        run = store_verdict(run, verdict)
+    return show_run(run, verdict)
+
+
+def show_run(run: Run, verdict: Verdict) -> Ended:
+    """Write a judged run's reports and print its table."""
+    report = build_reports(run.path)[0]
+    with Screen() as screen:
+        for shown in summary(run) if run.info.scenario == SCENARIO else [terminal_table(run)]:
+            screen.print(shown)
+    click.echo(f"Report: {shown_path(report)}")
+    return Ended(run, verdict, report)
+
+
+def show_closing(ended: Sequence[Ended]) -> int:
+    """Print the verdict on all runs together, the gravest one's; its exit code."""
+    status = of_several([one.verdict.status for one in ended])
+    if len(ended) > 1:
+        with Screen() as screen:
+            screen.print(_table(ended))
+    click.echo(f"Exit code {EXIT_CODES[status]} ({status})")
+    return EXIT_CODES[status]
+
+
+def _table(ended: Sequence[Ended]) -> Table:
+    table = Table(title="Verdicts", title_justify="left", header_style="bold", box=SIMPLE_HEAD,
+                  pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
+    table.add_column("run", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("limits", overflow="fold")
+    table.add_column("report", overflow="fold")
+    for one in ended:
+        counts = one.verdict.as_data()["counts"]
+        table.add_row(
+            Text(one.run.info.scenario),
+            Text(one.verdict.status, style=STYLES[one.verdict.status]),
+            Text(", ".join(f"{count} {status}" for status, count in sorted(counts.items()))),
+            Text(shown_path(one.report)),
+        )
+    return table

@@ -1,0 +1,77 @@
+"""Settles which backends two subjects call, in a process that may import somebody else's code.
+
+A factory is looked at before any database is started, so that a mistake in its name is told within
+a second, and away from this process, whose state its module could change.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import redirect_stdout
+
+from loadtests.config import Config
+from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
+from loadtests.load.subjects import qualified, run_subjects
+from loadtests.stores.factories import confirm_factory, is_factory
+
+_LONGEST_S = 60.0
+
+
+def settled(config: Config) -> Config:
+    """The settings with both subjects as `backend/client`. Raises UsageError."""
+    if not is_factory(config.load.subjects):
+        return qualified(config)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "loadtests.cli.runs.factories"],
+            input=json.dumps(config.model_dump(mode="json", by_alias=True)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"Importing the factories took longer than {_LONGEST_S:.0f} s.",
+            hint="Let the factory connect, not its module.",
+        ) from None
+    answer = _answer(done.stdout)
+    if "config" in answer:
+        return Config.model_validate(answer["config"])
+    if "message" in answer:
+        raise UsageError(answer["message"], hint=answer["hint"])
+    last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+    raise UsageError(
+        f"Importing the factories ended the process (code {done.returncode}).",
+        hint=f"Its last words: {last[0][:200]}",
+    )
+
+
+def _answer(text: str) -> dict[str, str]:
+    try:
+        return dict(json.loads(text.splitlines()[-1]))
+    except (IndexError, ValueError, TypeError):
+        return {}
+
+
+def main() -> int:
+    """Answer for the configuration on standard input: one JSON line."""
+    config = Config.model_validate(json.load(sys.stdin))
+    answer: dict[str, object]
+    try:
+        with redirect_stdout(sys.stderr):  # what a module prints when imported is no answer
+            found = qualified(config)
+            for one in run_subjects(found):
+                if is_factory(one.client):
+                    confirm_factory(one.client, one.backend)
+        answer = {"config": found.model_dump(mode="json", by_alias=True)}
+    except LoadtestsError as error:
+        answer = {"message": error.message, "hint": error.hint}
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
+    return EXIT_ERROR if "message" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

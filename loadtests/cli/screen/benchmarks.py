@@ -1,0 +1,215 @@
+"""What `pytest --benchmark` shows: set-up, progress, figures, the table, the verdict.
+
+pytest captures what tests print, so all of it is shown with its capture lifted. Progress is drawn
+between turns of calls and never from a thread of its own, which would run within them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import click
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from loadtests.cli.screen.paths import shown_path
+from loadtests.cli.screen.steps import show_steps
+from loadtests.config import load_config
+from loadtests.errors import LoadtestsError
+from loadtests.microbench.relay import open_relay
+from loadtests.microbench.rows import Row, row_of_rounds
+from loadtests.microbench.session import Measured, Session
+from loadtests.microbench.suites.cases import Spec
+from loadtests.microbench.suites.plans import FULL, ONCE, QUICK
+from loadtests.microbench.tables import details as figures
+from loadtests.microbench.tables import summary
+from loadtests.targets.progress import OnProgress, Progress
+
+_PLAIN_WIDTH: Final = 120
+_EVERY_S: Final = 0.25
+_PLAIN_EVERY_S: Final = 10.0
+
+
+class BenchmarkScreen:
+    """A session of benchmarks as the terminal sees it.
+
+    `once` makes each call a single time; `at_least` asks for more rounds than a part's plan has;
+    without `judged` the run folder is left as it was measured.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        *,
+        quick: bool,
+        once: bool,
+        at_least: int,
+        judged: bool,
+        capture: Any,
+    ) -> None:
+        self._relay = open_relay(os.environ)
+        if self._relay:  # the gate ends this by SIGINT, which a shell's background jobs ignore
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._config = load_config()
+        self._judged = judged
+        self._capture = capture
+        self._once = once
+        self._scratch = TemporaryDirectory() if once else None
+        self._others: list[Row] = []
+        plans = (QUICK if quick else FULL).with_at_least(at_least)
+        if self._scratch is not None:  # nothing of it is a result
+            plans = ONCE
+            self._config = self._config.model_copy(update={"results": self._scratch.name})
+        self._on_progress: OnProgress = lambda _: None
+        self._session = Session(self._config, specs, plans, on_progress=self._tell)
+
+    @property
+    def path(self) -> Path | None:
+        """The run folder, once there is one that counts."""
+        return None if self._once else self._session.path
+
+    def open(self) -> None:
+        """Start or reach the databases, once. Raises LoadtestsError."""
+        if not self._session.is_open:
+            with self._shown_progress():
+                self._session.open()
+
+    def measure(self, spec: Spec) -> Measured:
+        """The benchmark's rounds. Raises LoadtestsError."""
+        if self._session.has(spec):
+            return self._session.measure(spec)
+        with self._shown_progress():
+            return self._session.measure(spec)
+
+    @contextmanager
+    def _shown_progress(self) -> Iterator[None]:
+        with self._uncaptured():
+            click.echo("", err=True)
+            with _progress(self._relay) as self._on_progress:
+                yield
+
+    def call_once(self, spec: Spec) -> None:
+        """Make one more call, for a profiler."""
+        self._session.call_once(spec)
+
+    def add_other(
+        self, group: str, name: str, rounds_s: Sequence[float], limit_ms: float | None
+    ) -> None:
+        """Take in a benchmark that pytest-benchmark made by itself; `limit_ms` is its p50's."""
+        words = name.removeprefix("test_").replace("_", " ")
+        self._others.append(row_of_rounds(group, words, rounds_s, limit_ms))
+
+    def finish(self, state: str) -> None:
+        """Close everything. `state` is `complete` or `interrupted`."""
+        self._session.finish(state, self._others)
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def show(self, *, details: bool) -> None:
+        """Judge, write the reports, show the tables; errors in words."""
+        with self._uncaptured():
+            console = Console(file=sys.stdout)
+            if not console.is_terminal:
+                console = Console(file=sys.stdout, width=_PLAIN_WIDTH)
+            try:
+                for shown in self._shown(details=details):
+                    console.print(shown)
+            except LoadtestsError as error:
+                click.echo(f"Error: {error.message}" + (f"\nHint: {error.hint}" * bool(error.hint)))
+
+    def _shown(self, *, details: bool) -> Iterator[RenderableType]:
+        if details:
+            yield from figures([*self._session.rows, *self._others])
+        if self.path is None:
+            return
+        if self._session.state == "interrupted":
+            yield f"Interrupted and not judged; what was measured is in {shown_path(self.path)}"
+            return
+        if not self._judged:
+            yield f"Measured and not judged: {shown_path(self.path / 'run.json')}"
+            return
+        from loadtests.microbench.conclude import conclude  # with matplotlib: not before it is due
+
+        run = conclude(self.path, self._config)
+        if run is None:
+            yield f"No access pattern was measured, so nothing is judged: {shown_path(self.path)}"
+            return
+        yield from summary(run)
+        yield f"Report: {shown_path(self.path / 'report.html')}"
+
+    def _tell(self, step: Progress) -> None:
+        self._on_progress(step)
+
+    @contextmanager
+    def _uncaptured(self) -> Iterator[None]:
+        with self._capture.global_and_fixture_disabled() if self._capture else nullcontext():
+            yield
+
+
+@contextmanager
+def _progress(relay: OnProgress | None) -> Iterator[OnProgress]:
+    """Set-up steps as anywhere; measuring as a bar, or as a line every ten seconds.
+
+    Where a gate has started this it gets all of it instead, and shows it.
+    """
+    if relay:
+        yield relay
+        return
+    with show_steps() as on_step, _bars() as bars:
+        measuring = _BarMeasuring(bars) if bars else _LineMeasuring()
+
+        def tell(step: Progress) -> None:
+            (measuring if step.step.startswith(("Measuring", "Warming")) else on_step)(step)
+
+        yield tell
+
+
+@contextmanager
+def _bars() -> Iterator[Bars | None]:
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with Bars(
+        TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(),
+        TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False,
+    ) as bars:  # fmt: skip
+        yield bars
+
+
+class _BarMeasuring:
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._drawn_s = 0.0
+
+    def __call__(self, step: Progress) -> None:
+        if step.step not in self._tasks:
+            self._tasks[step.step] = self._bars.add_task(step.step, total=step.total)
+        now = time.monotonic()
+        if now - self._drawn_s > _EVERY_S or step.done == step.total:
+            self._drawn_s = now
+            self._bars.update(self._tasks[step.step], completed=step.done, refresh=True)
+
+
+class _LineMeasuring:
+    def __init__(self) -> None:
+        self._begun_s = self._told_s = time.monotonic()
+
+    def __call__(self, step: Progress) -> None:
+        now = time.monotonic()
+        total = step.total or 1
+        if step.done == total:
+            took_s = now - self._begun_s
+            click.echo(f"{step.step}: {total:,} calls in {took_s:.0f} s", err=True)
+        elif now - self._told_s > _PLAIN_EVERY_S:
+            self._told_s = now
+            click.echo(f"{step.step}: {step.done / total:.0%}", err=True)

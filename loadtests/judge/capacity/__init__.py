@@ -1,0 +1,1 @@
+"""The verdict on a capacity run: each step, and the highest sustained rate."""

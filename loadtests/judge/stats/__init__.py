@@ -1,0 +1,1 @@
+"""Statistics of latency samples: quantiles, autocorrelation, ratios, multiple testing."""

@@ -1,0 +1,39 @@
+"""What a gate hands to the processes it starts for a run, by environment variable."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.supervisor.messages import endpoints_from_json, endpoints_to_json
+
+# the endpoints as JSON, with the DSN: not an argument, which `ps` would show
+ENDPOINTS_VARIABLE: Final = "LOADTESTS_ENDPOINTS"
+RUN_ID_VARIABLE: Final = "LOADTESTS_RUN_ID"
+
+
+def handed_over(endpoints: Endpoints, run_id: str) -> dict[str, str]:
+    """This process's environment and the two variables, for a child."""
+    given = json.dumps(endpoints_to_json(endpoints))
+    return {**os.environ, ENDPOINTS_VARIABLE: given, RUN_ID_VARIABLE: run_id}
+
+
+def given_endpoints(environ: Mapping[str, str]) -> Endpoints | None:
+    """The endpoints handed over; None where this process is to open its own."""
+    given = environ.get(ENDPOINTS_VARIABLE)
+    return endpoints_from_json(json.loads(given)) if given else None
+
+
+def run_id_for(scenario: str, environ: Mapping[str, str]) -> str:
+    """The run folder's name as handed over, else a new one: UTC time, scenario, six letters."""
+    return environ.get(RUN_ID_VARIABLE) or new_run_id(scenario)
+
+
+def new_run_id(scenario: str) -> str:
+    """A name that sorts by time and is taken by no other run."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{scenario}-{uuid.uuid4().hex[:6]}"

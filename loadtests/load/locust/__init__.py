@@ -1,0 +1,1 @@
+"""The part of a load run that lives inside Locust."""

@@ -1,0 +1,84 @@
+"""Makes a scenario climb: rising steps of rate instead of one, with flags for them.
+
+`Climbing` before the user class in a scenario's bases is all it takes (`scenarios/capacity.py`).
+Importing this adds the flags to Locust; the last step's rate is `--rate`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from locust import events
+from locust.runners import WorkerRunner
+
+from loadtests.config import Config, load_config
+from loadtests.errors import UsageError
+from loadtests.load.locust.assignment import backends_of
+from loadtests.load.locust.options import config_of
+from loadtests.load.plugin import plainly
+from loadtests.load.schedule.arrivals import Segment
+from loadtests.load.schedule.steps import length_s, plan_of, profile_of
+
+
+class Climbing:
+    """Mixed into an `OpenLoopUser`: arrivals come in steps."""
+
+    @classmethod
+    def profile(cls, config: Config, backend: str) -> tuple[Segment, ...]:
+        """A warm-up at the first rate, then every step; the backends one after the other."""
+        return profile_of(config, backend, backends_of(config))
+
+
+def _on_parser(parser: Any, **_: Any) -> None:
+    climb = load_config().capacity
+    if not os.environ.get("LOADTESTS_RATE"):
+        parser.set_defaults(rate=climb.to)
+    group = parser.add_argument_group("CloudShelf capacity run", "The last step's rate is --rate.")
+
+    def add(flag: str, **options: Any) -> None:
+        action = group.add_argument(flag, **options)
+        action.include_in_web_ui = False
+        action.is_secret = action.is_required = action.is_multiple = False
+
+    add("--from", type=float, default=climb.from_, metavar="PER_SECOND",
+        help="Arrivals per second in the first step.")  # fmt: skip
+    add("--growth", type=float, default=climb.growth, metavar="FACTOR",
+        help="Each step's rate over the one before.")  # fmt: skip
+    add("--step-time", type=int, default=climb.step_time, metavar="SECONDS",
+        help="How long a step lasts.")  # fmt: skip
+    add("--settle", type=int, default=climb.settle, metavar="SECONDS",
+        help="Time at the start of each step that is not counted.")  # fmt: skip
+
+
+def _on_init(environment: Any, runner: Any, **_: Any) -> None:
+    climbing = [cls for cls in environment.user_classes if issubclass(cls, Climbing)]
+    if not climbing or isinstance(runner, WorkerRunner):
+        return
+    options = environment.parsed_options
+    config = config_of(options)
+    if len(climbing) < len(environment.user_classes):
+        raise UsageError(
+            "A climbing scenario was started together with others.",
+            hint="Give -f scenarios/capacity.py alone.",
+        )
+    if config.load.subjects:
+        raise UsageError(
+            "A capacity run climbs on one subject at a time.",
+            hint="Leave out --subjects; run it once for each.",
+        )
+    longest_s = length_s(config, backends_of(config))
+    if options.headless and not options.run_time:
+        options.run_time = longest_s
+
+    def tell_steps(**_: Any) -> None:
+        steps = plan_of(config_of(options), backends_of(config_of(options)))
+        facts = {"steps": [step.model_dump(mode="json") for step in steps]}
+        environment.conductor.forward({"kind": "info", "facts": facts})
+
+    # after the plugin's own listener, which opens the run folder
+    environment.events.test_start.add_listener(tell_steps)
+
+
+events.init_command_line_parser.add_listener(plainly(_on_parser))
+events.init.add_listener(plainly(_on_init))

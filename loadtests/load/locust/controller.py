@@ -1,0 +1,191 @@
+"""Conducts runs inside a Locust process: targets, scribe, places, start, finish, judgement.
+
+A single process and a cluster's master own the run folder; a worker's conductor makes load and
+hands its intervals on (`cluster.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from gevent.lock import Semaphore
+
+from loadtests.config import Config
+from loadtests.errors import EXIT_INVALID, LoadtestsError
+from loadtests.load.child_environment import given_endpoints, run_id_for
+from loadtests.load.locust.assignment import Station, backends_of
+from loadtests.load.locust.locust_stats import copy_to_locust
+from loadtests.load.loop.priority import raise_priority
+from loadtests.load.loop.run import LoadRun
+from loadtests.load.loop.scribe_client import ScribeLink
+from loadtests.load.progress_log import ProgressLog
+from loadtests.load.schedule.arrivals import Share
+from loadtests.load.subjects import recorded, run_subjects
+from loadtests.measure.environment import describe_environment
+from loadtests.measure.results import RunInfo
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.seed.dataset import make_dataset
+from loadtests.targets.supervisor.client import open_endpoints, seed_again
+
+_log: Final = logging.getLogger("loadtests")
+SINGLE: Final = "generator"
+
+
+class Conductor:
+    """One a process, kept as `environment.conductor`."""
+
+    def __init__(self, environment: Any, scenario: str) -> None:
+        self.environment = environment
+        self.scenario = scenario
+        self.path: Path | None = None
+        self.last_path: Path | None = None
+        self.refused: LoadtestsError | None = None  # why the web UI's last run could not start
+        self.live: dict[str, Any] = {}
+        self.on_interval: Callable[[dict[str, Any]], None] | None = None  # set on workers
+        self._stack = ExitStack()
+        self._endpoints: Endpoints | None = None
+        self._opened_for: Config | None = None
+        self._link: ScribeLink | None = None
+        self._run: LoadRun | None = None
+        self._ending = Semaphore(1)
+        self.exit_code: int | None = None
+
+    # --- targets
+
+    def open_targets(self, config: Config, *, provision: bool) -> Endpoints:
+        """Start or reach the databases and seed them, once for as long as nothing changes.
+
+        Raises LoadtestsError.
+        """
+        wanted = config.model_copy(update={"load": config.load.model_copy(update={"rate": 1.0})})
+        if self._endpoints is not None and wanted == self._opened_for:
+            if self.last_path and provision:  # a run has changed the carts: as seeded again
+                seed_again(config, self._endpoints)
+        else:
+            self.close_targets()
+            self._endpoints = given_endpoints(os.environ) or self._stack.enter_context(
+                open_endpoints(
+                    config, backends_of(config), provision=provision, on_progress=ProgressLog()
+                )
+            )
+            self._opened_for = wanted
+        return self._endpoints
+
+    def close_targets(self) -> None:
+        """Take down what was started."""
+        self._stack.close()
+        self._endpoints = None
+
+    # --- one run
+
+    def open_folder(self, config: Config, endpoints: Endpoints, workers: list[str]) -> None:
+        """Start the scribe that owns a new run folder."""
+        now = datetime.now(UTC)
+        makes_load = workers == [SINGLE]
+        scheduling = raise_priority() if makes_load else "each worker's own"
+        run_id = run_id_for(self.scenario, os.environ)
+        self.path = self.last_path = Path(config.results).absolute() / run_id
+        self.live = {}
+        info = RunInfo(
+            id=run_id,
+            scenario=self.scenario,
+            state="running",
+            started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            warm_up_s=config.load.warm_up,
+            config=_public(config, self.environment, workers),
+            environment=describe_environment() | {"generator_scheduling": scheduling},
+            targets=endpoints.described(),
+        )
+        called = len(run_subjects(config))
+        self._link = ScribeLink(self._hear)
+        self._link.send(
+            {
+                "kind": "open",
+                "mode": "write",
+                "path": str(self.path),
+                "info": info.model_dump(by_alias=True),
+                "started_at_s": now.timestamp(),
+                "sources": workers,
+                "rate_per_s": {
+                    worker: config.load.rate * called / len(workers) for worker in workers
+                },
+            }
+        )
+        _log.info("Results go to %s", self.path)
+
+    def open_relay(self, worker: str) -> None:
+        """Start the scribe of a cluster's worker."""
+        raise_priority()
+        self._link = ScribeLink(self._hear)
+        self._link.send({"kind": "open", "mode": "relay", "worker": worker})
+
+    def make_load(self, config: Config, endpoints: Endpoints, worker: str, share: Share) -> None:
+        """Build lanes and places; users may join now, arrivals start with `begin`."""
+        assert self._link
+        self._run = LoadRun(
+            link=self._link, worker=worker, source=worker, warm_up_s=config.load.warm_up
+        )
+        dataset = make_dataset(config.data, config.load.seed, datetime.now(UTC))
+        classes = list(self.environment.user_classes)
+        self.environment.load_station = Station(
+            config, endpoints, dataset, self._run, classes, share
+        )
+
+    def begin(self) -> None:
+        """Every user is there: let the arrivals come."""
+        if self._run and self._run.state == "new":
+            self._run.begin()
+
+    def finish(self) -> None:
+        """End the run and wait for its folder. Whoever calls again waits for the first."""
+        with self._ending:
+            run, self._run = self._run, None
+            link, self._link = self._link, None
+            if link is None:
+                return
+            if run:
+                run.finish()
+            complete = run is None or run.state == "finished"
+            try:
+                link.finish({"kind": "end", "state": "complete" if complete else "interrupted"})
+            except LoadtestsError as error:
+                _log.error("%s %s", error.message, error.hint)
+                self.exit_code = EXIT_INVALID
+
+    def forward(self, header: dict[str, Any]) -> None:
+        """Pass a worker's frame on to the scribe (master)."""
+        if self._link:
+            self._link.send(header)
+
+    def _hear(self, line: dict[str, Any]) -> None:
+        if "mirror" in line:
+            copy_to_locust(self.environment.stats, line.pop("mirror"))
+        if line["kind"] == "live":
+            self.live = line
+        elif line["kind"] == "interval" and self.on_interval:
+            self.on_interval(line)
+
+
+def _public(config: Config, environment: Any, workers: list[str]) -> dict[str, Any]:
+    """The settings without the DSN, which may hold a password."""
+    options = environment.parsed_options
+    settings = config.model_dump(mode="json", include={"data"})
+    settings |= recorded(config, getattr(options, "run_time", None))
+    settings["users"] = getattr(options, "num_users", None)
+    settings["run_time_s"] = getattr(options, "run_time", None)
+    settings["workers"] = len(workers)
+    return settings
+
+
+def judge(path: Path) -> int:
+    """Judge and report a finished run in a process of its own; its exit code is the verdict's."""
+    process = subprocess.Popen([sys.executable, "-m", "loadtests", "gate", str(path)])
+    return process.wait()

@@ -1,0 +1,1 @@
+"""The hot path: dispatcher, timers, heartbeat. With `load/locust`, the only gevent code."""

@@ -1,0 +1,180 @@
+"""A lane: one scenario's arrivals on one backend, and the users that carry them out.
+
+The lane holds the next intended start. A free user that asks while an arrival is due takes it, the
+oldest first, its intended start unchanged; otherwise the user parks and the lane's timer wakes it
+on time. Nothing is dropped: while every user is busy, due arrivals wait in the schedule itself.
+
+An arrival may be handed over a little ahead of its intended start, so that its user has chosen keys
+by then; `OpenLoopUser.call` begins no call before its time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import gevent
+import numpy as np
+from greenlet import getcurrent
+
+from loadtests.load.loop.timer import Timer, open_timer
+from loadtests.load.schedule.arrivals import Nanoseconds
+
+NEVER: Final = 1 << 62
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a lane saw since it was last read. Times in nanoseconds.
+
+    `lateness_ns` holds, for each arrival that found a user free, how long after its intended start
+    the generator handed it over: the generator's own fault. `queued` arrivals found every user
+    busy.
+    """
+
+    lateness_ns: list[int] = field(default_factory=list)
+    offered: int = 0
+    queued: int = 0
+    least_free: int = NEVER
+
+
+class Lane:
+    """Hands arrivals to users, up to `ahead_ns` before they are due.
+
+    One per scenario class and backend in each process.
+    """
+
+    def __init__(
+        self,
+        schedule: Iterator[Nanoseconds],
+        *,
+        clock: Callable[[], int] = time.monotonic_ns,
+        timer: Callable[[Callable[[], None]], Timer] = open_timer,
+        ahead_ns: int = 0,
+    ) -> None:
+        self.next_ns = NEVER
+        self._ahead_ns = ahead_ns
+        self.tally = Tally()
+        self._schedule = schedule
+        self._clock = clock
+        self._open_timer = timer
+        self._timer: Timer | None = None
+        self._chunk: Iterator[int] = iter(())
+        self._origin_ns = 0
+        self._end_ns = NEVER
+        self._parked: deque[Any] = deque()
+        self._switch = gevent.get_hub().switch
+
+    def start(self, origin_ns: int) -> None:
+        """Begin: intended starts count from `origin_ns` on the clock."""
+        self._origin_ns = origin_ns
+        self._timer = self._open_timer(self._wake)
+        self._advance()
+        self._arm()
+
+    def take(self) -> int:
+        """The intended start of the caller's next call, ns on the clock; waits for its time.
+
+        The oldest due arrival goes to whoever asks first.
+        """
+        late_ns = self._clock() - self.next_ns
+        if late_ns >= -self._ahead_ns:
+            tally = self.tally
+            tally.offered += 1
+            if self._parked or late_ns < 0:  # a user was free when it was due
+                tally.lateness_ns.append(max(0, late_ns))
+            else:
+                tally.queued += 1
+                tally.least_free = 0
+            intended = self.next_ns
+            self._advance()
+            return intended
+        me = getcurrent()
+        self._parked.append(me)
+        if len(self._parked) == 1:
+            self._arm()
+        try:
+            handed: int = self._switch()
+        except BaseException:
+            if me in self._parked:
+                self._parked.remove(me)
+            raise
+        return handed
+
+    @property
+    def free_users(self) -> int:
+        """Users parked and waiting."""
+        return len(self._parked)
+
+    def stop_offering(self, end_ns: int) -> None:
+        """No arrival after `end_ns`; those already due are still handed out."""
+        self._end_ns = end_ns
+        if self.next_ns > end_ns:
+            self.next_ns = NEVER
+            self._arm()
+
+    def abandon(self) -> Nanoseconds:
+        """Close, and return the intended starts still waiting for a user."""
+        until = min(self._clock(), self._end_ns)
+        waiting = np.zeros(0, np.int64)
+        if self.next_ns <= until:
+            rest = np.fromiter(self._chunk, np.int64) + self._origin_ns
+            held = [np.array([self.next_ns], np.int64), rest]
+            while not held[-1].size or held[-1][-1] <= until:  # by the chunk: there may be millions
+                chunk = next(self._schedule, None)
+                if chunk is None:
+                    break
+                held.append(chunk + self._origin_ns)
+            waiting = np.concatenate(held)
+            waiting = waiting[waiting <= until]
+        self.next_ns = NEVER
+        if self._timer:
+            self._timer.close()
+            self._timer = None
+        return np.array(waiting, np.int64)
+
+    def read_tally(self) -> Tally:
+        """What has happened since the last reading."""
+        free = len(self._parked)
+        tally, self.tally = self.tally, Tally(least_free=free)
+        tally.least_free = min(tally.least_free, free)
+        return tally
+
+    def _wake(self) -> None:
+        parked, clock = self._parked, self._clock
+        while parked:
+            late_ns = clock() - self.next_ns
+            if late_ns < -self._ahead_ns:
+                break
+            user = parked.popleft()
+            intended = self.next_ns
+            tally = self.tally
+            tally.offered += 1
+            tally.lateness_ns.append(max(0, late_ns))
+            tally.least_free = min(tally.least_free, len(parked))
+            self._advance()
+            user.switch(intended)
+        self._arm()
+
+    def _advance(self) -> None:
+        offset_ns = next(self._chunk, None)
+        while offset_ns is None:  # a chunk may be empty
+            chunk = next(self._schedule, None)
+            if chunk is None:
+                self.next_ns = NEVER
+                return
+            self._chunk = iter(chunk.tolist())
+            offset_ns = next(self._chunk, None)
+        due = self._origin_ns + offset_ns
+        self.next_ns = due if due <= self._end_ns else NEVER
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            return
+        if self._parked and self.next_ns < NEVER:
+            self._timer.arm(self.next_ns - self._ahead_ns)
+        else:
+            self._timer.disarm()

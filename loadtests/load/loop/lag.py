@@ -1,0 +1,78 @@
+"""Samples how late the event loop attends to what is ready, busy users or not.
+
+An answer that arrives at some moment waits until the loop comes round to it. Nothing about the
+answer decides that wait; only what the loop is doing at that moment does. So a timer set for random
+moments waits as an answer would have: its lateness has the distribution of the generator's own
+share in the reading of answers (arrivals at random moments see time averages: Wolff, "Poisson
+Arrivals See Time Averages", Operations Research 30(2), 1982).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+
+from loadtests.load.loop.timer import Timer, open_timer
+
+SLOT_NS: Final = 10_000_000
+_CHUNK: Final = 512
+# elsewhere gevent's timers, which count whole milliseconds, would be measured and not the loop
+CAN_SAMPLE: Final = sys.platform == "linux"
+
+
+class LagSampler:
+    """One random moment in each 10 ms, whatever the load; a standstill misses none of them."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], int] = time.monotonic_ns,
+        timer: Callable[[Callable[[], None]], Timer] = open_timer,
+        seed: int | None = None,
+    ) -> None:
+        self._clock = clock
+        self._timer = timer(self._fire)
+        self._rng = np.random.default_rng(seed)
+        self._moments: Iterator[int] = iter(())
+        self._next_ns = 0
+        self._lags_ns = array("q")
+
+    def start(self, origin_ns: int) -> None:
+        """Sample from `origin_ns` on."""
+        self._moments = self._draw(origin_ns)
+        self._next_ns = next(self._moments)
+        self._timer.arm(self._next_ns)
+
+    def stop(self) -> None:
+        """Sample no more; moments that are overdue count."""
+        self._catch_up()
+        self._next_ns = 0
+        self._timer.close()
+
+    def read(self) -> bytes:
+        """The lags since the last reading, int64 nanoseconds; moments that are overdue count."""
+        self._catch_up()
+        lags = self._lags_ns.tobytes()
+        del self._lags_ns[:]
+        return lags
+
+    def _fire(self) -> None:
+        self._catch_up()
+        self._timer.arm(self._next_ns)
+
+    def _catch_up(self) -> None:
+        now_ns = self._clock()
+        while 0 < self._next_ns <= now_ns:  # after a standstill, every moment it slept through
+            self._lags_ns.append(now_ns - self._next_ns)
+            self._next_ns = next(self._moments)
+
+    def _draw(self, origin_ns: int) -> Iterator[int]:
+        while True:
+            slots = origin_ns + SLOT_NS * np.arange(_CHUNK, dtype=np.int64)
+            yield from (slots + self._rng.integers(0, SLOT_NS, _CHUNK)).tolist()
+            origin_ns += SLOT_NS * _CHUNK

@@ -1,0 +1,1 @@
+"""Arrival schedules: pure functions without a clock."""

@@ -1,0 +1,88 @@
+"""The steps of a capacity run: pure, from settings to rates, a profile and a plan.
+
+Backends climb one after the other, each with the machine to itself: the first is silent by the
+time the second begins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from loadtests.config import Config
+from loadtests.errors import UsageError
+from loadtests.load.schedule.arrivals import Segment, constant_rate, pause, steps
+from loadtests.measure.results import StepInfo
+
+MOST_STEPS: Final = 200
+CLOSING_S: Final = 1  # after the last step, so that its last second is closed
+
+
+def rates_of(config: Config) -> list[float]:
+    """Each step's rate, 1/s: from `capacity.from` by factors of `growth` up to the load's rate.
+
+    Raises UsageError for a climb that goes down or has more than 200 steps.
+    """
+    climb, last = config.capacity, config.load.rate
+    if climb.from_ > last:
+        raise UsageError(
+            f"The climb begins at {climb.from_:g}/s, above its last rate of {last:g}/s.",
+            hint="Lower --from, or raise --to (--rate in Locust itself).",
+        )
+    # a last step within a thousandth of the one before would be that one again
+    count = (
+        math.ceil(math.log(last / climb.from_ * 0.999, climb.growth)) if last > climb.from_ else 0
+    )
+    if count >= MOST_STEPS:
+        raise UsageError(
+            f"From {climb.from_:g}/s to {last:g}/s by factors of {climb.growth:g} are {count + 1}"
+            " steps.",
+            hint=f"At most {MOST_STEPS}: raise --growth or --from.",
+        )
+    return [*(climb.from_ * climb.growth**n for n in range(max(count, 0))), last]
+
+
+def lead_s(config: Config) -> int:
+    """Whole seconds at the first rate before the first step: the warm-up."""
+    return math.ceil(config.load.warm_up)
+
+
+def turn_s(config: Config) -> int:
+    """Seconds that one backend's climb takes, its warm-up included."""
+    return lead_s(config) + len(rates_of(config)) * config.capacity.step_time
+
+
+def length_s(config: Config, backends: Sequence[str]) -> int:
+    """Seconds that the whole run takes."""
+    return turn_s(config) * len(backends) + CLOSING_S
+
+
+def profile_of(config: Config, backend: str, backends: Sequence[str]) -> tuple[Segment, ...]:
+    """A backend's arrivals: silence while others climb, a warm-up at the first rate, the steps."""
+    rates = rates_of(config)
+    silent_s = backends.index(backend) * turn_s(config)
+    return (
+        *(pause(silent_s) if silent_s else ()),
+        *(constant_rate(rates[0], lead_s(config)) if lead_s(config) else ()),
+        *steps(rates, config.capacity.step_time),
+    )
+
+
+def plan_of(config: Config, backends: Sequence[str]) -> list[StepInfo]:
+    """Every step of every backend, in the order of time."""
+    found = []
+    for place, backend in enumerate(backends):
+        begin_s = place * turn_s(config) + lead_s(config)
+        for number, rate in enumerate(rates_of(config)):
+            at_s = begin_s + number * config.capacity.step_time
+            found.append(
+                StepInfo(
+                    backend=backend,
+                    rate_per_s=rate,
+                    begin_s=at_s,
+                    measure_from_s=at_s + config.capacity.settle,
+                    end_s=at_s + config.capacity.step_time,
+                )
+            )
+    return found

@@ -1,0 +1,1 @@
+"""The load generator's own health: signals and the rules of validity."""

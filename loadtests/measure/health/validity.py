@@ -1,0 +1,165 @@
+"""When a run does not count: rules on the generator's health, each with its reason and remedy.
+
+The question each rule answers is what share of the reported time could be the generator's own. Up
+to a quarter of the calls beyond p99 may have been touched by it; more, and the p99 could be its.
+Slowness of the database breaks no rule: waiting for a busy user counts against the generator only
+when there were too few users for a database that keeps its promise. `docs/MEASUREMENT.md` explains
+the limits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from loadtests.measure.health.delay_rules import (
+    LATE_NS,
+    OWN_LIMITS_MS,
+    TAIL_LIMIT,
+    Allowance,
+    delay_signals,
+)
+from loadtests.measure.health.evidence import Evidence, Watched
+from loadtests.measure.health.signals import Signal, signals_as_data
+from loadtests.measure.results import Reason, SeriesInfo, Validity
+
+__all__ = [
+    "LATENESS_P50_LIMIT_MS", "LATENESS_P99_LIMIT_MS", "LATE_NS", "STEAL_LIMIT", "TAIL_LIMIT",
+    "Evidence", "Signal", "judge_validity", "signals_as_data",
+]  # fmt: skip
+
+CPU_LIMIT: Final = 0.90
+CPU_WAIT_LIMIT: Final = 0.10
+LATENESS_P50_LIMIT_MS: Final = OWN_LIMITS_MS["p50"]
+LATENESS_P99_LIMIT_MS: Final = OWN_LIMITS_MS["p99"]
+QUEUED_LIMIT: Final = 0.001
+PROMISE_S: Final = 0.010  # a database that keeps its promise frees a user this fast
+STEAL_LIMIT: Final = 0.10
+
+
+def judge_validity(
+    evidence: Evidence, series: Sequence[SeriesInfo] = ()
+) -> tuple[list[Signal], Validity]:
+    """Every signal, worst worker of each, and whether the run counts.
+
+    `series` is what was measured: a slow database is allowed a slower generator.
+    """
+    allowance = Allowance(series)
+    every = [
+        signal
+        for worker, watched in evidence.workers.items()
+        for signal in (
+            _cpu(worker, watched, len(evidence.workers)),
+            *delay_signals(worker, watched, allowance),
+            _cpu_wait(worker, watched),
+            _users(worker, watched, evidence),
+            *_machine(worker, watched),
+            _gc(worker, watched),
+            _invalid_responses(worker, watched),
+        )
+    ]
+    names = dict.fromkeys(signal.name for signal in every)
+    found = [*_lost(evidence), *(_worst(s for s in every if s.name == name) for name in names)]
+    reasons = [Reason(rule=s.name, found=s.text, remedy=s.remedy) for s in found if not s.ok]
+    return found, Validity(valid=not reasons, reasons=reasons)
+
+
+def _worst(signals: Iterable[Signal]) -> Signal:
+    return max(signals, key=lambda s: (not s.ok, s.value or 0.0))
+
+
+def _lost(evidence: Evidence) -> list[Signal]:
+    if not evidence.workers:
+        text = "No second of the run was measured: it ended within its warm-up."
+        remedy = "Run longer (--run-time) or shorten --warm-up."
+        return [Signal("measured seconds", text, 0, "s", 1, False, "", remedy)]
+    if not any(watched.saw_a_call for watched in evidence.workers.values()):
+        text = "Not one call was due in the measured part of the run."
+        remedy = "Run longer (--run-time) or raise --rate."
+        return [Signal("measured calls", text, 0, "calls", 1, False, "", remedy)]
+    return [
+        Signal("lost worker", f"{worker} stopped reporting.", 1, "workers", 0, False, worker,
+               "Look at that worker's log and repeat the run.")
+        for worker in evidence.lost
+    ]  # fmt: skip
+
+
+def _cpu(worker: str, watched: Watched, workers: int) -> Signal:
+    used = watched.process_cpu.value or 0.0
+    processes = workers * max(2, math.ceil(used / 0.5))
+    return Signal(
+        "generator CPU",
+        f"{worker} used {used:.0%} of a core.",
+        used * 100,
+        "% of a core",
+        CPU_LIMIT * 100,
+        used <= CPU_LIMIT,
+        worker,
+        f"Lower --rate or add --processes {processes}.",
+    )
+
+
+def _cpu_wait(worker: str, watched: Watched) -> Signal:
+    share = watched.cpu_wait.value
+    if share is None:
+        text = f"{worker}'s system does not tell how long a process waits for a CPU."
+        return Signal("wait for a CPU", text, None, "% of the time", None, True, worker)
+    return Signal(
+        "wait for a CPU",
+        f"{worker} was ready to run and not let run {share:.1%} of the time.",
+        share * 100,
+        "% of the time",
+        CPU_WAIT_LIMIT * 100,
+        share <= CPU_WAIT_LIMIT,
+        worker,
+        "Stop what else uses the generator's machine, or give the generator a core of its own.",
+    )
+
+
+def _users(worker: str, watched: Watched, evidence: Evidence) -> Signal:
+    queued = watched.queued / max(1, watched.offered)
+    users = watched.users_min or 0
+    needed = math.ceil(2 * evidence.rate_per_s.get(worker, 0.0) * PROMISE_S)
+    waited = queued > QUEUED_LIMIT or watched.behind_max_ms > 1_000
+    return Signal(
+        "free users",
+        f"{queued:.2%} of {worker}'s arrivals found all {users} users busy"
+        f" ({needed} are enough while calls take 10 ms).",
+        queued * 100,
+        "%",
+        QUEUED_LIMIT * 100 if users < needed else None,
+        users >= needed or not waited,
+        worker,
+        f"Raise --users to {needed * len(evidence.workers)} or more, or lower --rate.",
+    )
+
+
+def _machine(worker: str, watched: Watched) -> Iterator[Signal]:
+    stolen, pressure = watched.host_steal.value, watched.pressure_cpu.value
+    if stolen is not None:
+        yield Signal(
+            "stolen CPU",
+            f"The hypervisor kept {stolen:.1%} of the CPU from {worker}'s machine.",
+            stolen * 100,
+            "%",
+            STEAL_LIMIT * 100,
+            stolen <= STEAL_LIMIT,
+            worker,
+            "Repeat on a quieter or dedicated machine.",
+        )
+    if pressure is not None:
+        text = f"Some task of {worker}'s machine waited for a CPU {pressure:.0%} of the time."
+        yield Signal("CPU pressure", text, pressure * 100, "%", None, True, worker)
+
+
+def _gc(worker: str, watched: Watched) -> Signal:
+    longest = watched.gc_pause_max_ms
+    text = f"{worker}'s longest garbage collection took {longest:.1f} ms."
+    return Signal("GC pause", text, longest, "ms", None, True, worker)
+
+
+def _invalid_responses(worker: str, watched: Watched) -> Signal:
+    count = watched.invalid_responses
+    text = f"{count} responses to {worker} were not what had been stored (counted as errors)."
+    return Signal("invalid responses", text, count, "responses", None, True, worker)

@@ -1,0 +1,89 @@
+"""Writes one run folder as the run goes; a crash loses at most the last second."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from loadtests.measure import hlog
+from loadtests.measure.health.probes import HealthLog, HealthRow
+from loadtests.measure.health.signals import Signal, signals_as_data
+from loadtests.measure.merger import Merged
+from loadtests.measure.results import RunInfo, SeriesInfo, Validity, write_info
+
+LATEST: Final = "latest"  # the newest run folder; after a gate, its load run
+LATEST_MICRO: Final = "latest-micro"  # the newest with micro-benchmarks
+
+
+class RunFolderWriter:
+    """The open files of a running run."""
+
+    def __init__(self, path: Path, info: RunInfo, started_at_s: float) -> None:
+        path.mkdir(parents=True)
+        self.path = path
+        self.info = info
+        write_info(path, info)
+        self._logs = {
+            name: (path / name).open("w", encoding="ascii")
+            for name in ("latency.hlog", "warm-up.hlog")
+        }
+        for log in self._logs.values():
+            log.write(hlog.header(started_at_s))
+            log.flush()
+        self._health_file = (path / "health.csv").open("w", encoding="utf-8", newline="")
+        self._health = HealthLog(self._health_file)
+        point_latest(path)
+
+    def add(
+        self,
+        merged: Merged,
+        series: list[SeriesInfo],
+        signals: list[Signal],
+        validity: Validity | None,
+    ) -> None:
+        """Append a closed interval and bring run.json up to date, so far as is known."""
+        for name, lines in (("latency.hlog", merged.measured), ("warm-up.hlog", merged.warm_up)):
+            if lines:
+                self._logs[name].write("".join(hlog.format_line(line) for line in lines))
+                self._logs[name].flush()
+        self.info.duration_s = max(self.info.duration_s, merged.start_s + merged.length_s)
+        self.info.series = series
+        self.info.health = {"signals": signals_as_data(signals)}
+        self.info.validity = validity
+        write_info(self.path, self.info)
+
+    def add_health(self, row: HealthRow) -> None:
+        """Append a row of health.csv."""
+        self._health.write(row)
+
+    def update(self, facts: dict[str, Any]) -> None:
+        """Replace fields of run.json."""
+        self.info = RunInfo.model_validate({**self.info.model_dump(by_alias=True), **facts})
+        write_info(self.path, self.info)
+
+    def finish(
+        self, state: str, series: list[SeriesInfo], signals: list[Signal], validity: Validity
+    ) -> None:
+        """The last word: summaries, health and validity; closes the files."""
+        self.update(
+            {
+                "state": state,
+                "series": [s.model_dump(by_alias=True) for s in series],
+                "health": {"signals": signals_as_data(signals)},
+                "validity": validity.model_dump(),
+            }
+        )
+        for file in (*self._logs.values(), self._health_file):
+            file.close()
+
+
+def point_latest(path: Path, name: str = LATEST) -> None:
+    """Make `results/latest` point to this run, atomically; skipped where links cannot be made."""
+    link = path.parent / name
+    fresh = path.parent / f".{name}-{os.getpid()}"
+    try:
+        fresh.symlink_to(path.name)
+        fresh.replace(link)
+    except OSError:
+        fresh.unlink(missing_ok=True)

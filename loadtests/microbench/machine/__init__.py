@@ -1,0 +1,1 @@
+"""Checks on the machine that the micro-benchmarks run on."""

@@ -1,0 +1,1 @@
+"""What is measured: the suites of micro-benchmarks and the calls they make."""

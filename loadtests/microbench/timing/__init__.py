@@ -1,0 +1,1 @@
+"""How one call at a time is timed."""

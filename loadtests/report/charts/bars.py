@@ -1,0 +1,135 @@
+"""p50 and p99 of every access pattern as bars, subjects beside each other, with the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+from loadtests.report.charts.axes import PLATE, limit_line
+from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, Table, nice_limit
+from loadtests.report.charts.palette import LIGHT
+from loadtests.report.rounding import Number, plain
+from loadtests.report.series import Subject
+
+_BAR: float = 0.19  # inches
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One percentile of one series; the interval's ends are None where there is none."""
+
+    pattern: str
+    subject: Subject
+    value: Number
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BarGroup:
+    """One percentile of all series, and the target they share, in milliseconds."""
+
+    name: str
+    bars: tuple[Bar, ...]
+    limit_ms: float | None
+
+
+def bars_chart(groups: Sequence[BarGroup], patterns: Sequence[str], metric: str) -> Chart | None:
+    """Both panels on one scale, so that p50 and p99 can be compared by eye."""
+    values = [b.value.value for g in groups for b in g.bars if b.value.value is not None]
+    if not values:
+        return None
+    ends = [b.high for g in groups for b in g.bars if b.high is not None]
+    limits = [g.limit_ms for g in groups if g.limit_ms is not None]
+    top = nice_limit([*values, *limits, *(e for e in ends if e < 3 * max(values))])
+    subjects = list(dict.fromkeys(b.subject for g in groups for b in g.bars))
+    height = 0.75 + len(patterns) * (len(subjects) * _BAR + 0.13)
+    panels = tuple(
+        Panel(
+            title=f"{g.name} of {metric}",
+            alt=_alt(g),
+            draw=partial(_draw, group=g, patterns=patterns, subjects=subjects, top=top),
+            width_in=4.6,
+            height_in=height,
+            margins=Margins(left=1.5, right=0.3, top=0.48, bottom=0.45),
+        )
+        for g in groups
+    )
+    legend = [Entry(s.label, s.role) for s in subjects]
+    if limits:
+        legend.append(Entry("target", "limit", "dash"))
+    return Chart(
+        name="p50_p99",
+        title="p50 and p99 of each access pattern",
+        caption="Shorter is better. Both charts have the same scale. "
+        "Thin lines are 95% confidence intervals, where there is one.",
+        panels=panels,
+        legend=tuple(legend),
+        table=Table(
+            ("Access pattern", "Percentile", *(s.label for s in subjects)),
+            tuple(_row(p, g, subjects) for p in patterns for g in groups),
+        ),
+    )
+
+
+def _row(pattern: str, group: BarGroup, subjects: Sequence[Subject]) -> tuple[str, ...]:
+    found = {b.subject: b.value.text for b in group.bars if b.pattern == pattern}
+    return (pattern, group.name, *(found.get(s, "–") for s in subjects))
+
+
+def _alt(group: BarGroup) -> str:
+    known = [b for b in group.bars if b.value.value is not None]
+    if not known:
+        return f"No series carries a {group.name}."
+    slowest = max(known, key=lambda b: b.value.value or 0)
+    target = f"; the target is {group.limit_ms:g} ms" if group.limit_ms is not None else ""
+    return (
+        f"Bars of {group.name} for each access pattern. The longest is {slowest.pattern} on "
+        f"{slowest.subject.label} at {slowest.value.text}{target}."
+    )
+
+
+def _draw(
+    ax: Axes, *, group: BarGroup, patterns: Sequence[str], subjects: Sequence[Subject], top: float
+) -> None:
+    span = 1.0
+    thick = span * _BAR / (len(subjects) * _BAR + 0.13)
+    for bar in group.bars:
+        place = subjects.index(bar.subject) - (len(subjects) - 1) / 2
+        y = patterns.index(bar.pattern) + place * thick
+        if bar.value.value is None:
+            ax.text(0, y, f" {bar.value.text}", va="center", color=LIGHT["muted"], fontsize=8)
+            continue
+        value = bar.value.value
+        ax.barh(y, value, height=thick * 0.9, color=LIGHT[bar.subject.role], linewidth=0)
+        reach = value
+        if bar.low is not None and bar.high is not None:
+            ax.plot([bar.low, min(bar.high, top)], [y, y], color=LIGHT["ink"], linewidth=1)
+            reach = max(value, min(bar.high, top))
+        text = bar.value.text.removesuffix(" ms")
+        inside = reach > 0.88 * top
+        ax.annotate(
+            text,
+            (reach, y),
+            xytext=(-3 if inside else 3, 0),
+            textcoords="offset points",
+            va="center",
+            ha="right" if inside else "left",
+            fontsize=8,
+            color=LIGHT["paper"] if inside else LIGHT["ink"],
+            bbox=None if inside else PLATE,
+            zorder=4,
+        )
+    ax.set_ylim(len(patterns) - 0.5, -0.5)
+    ax.set_yticks(range(len(patterns)), patterns)
+    ax.tick_params(axis="y", labelcolor=LIGHT["ink"])
+    ax.set_xlim(0, top)
+    ax.set_xlabel("milliseconds")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
+    ax.grid(axis="y", visible=False)
+    ax.spines["left"].set_visible(False)
+    limit_line(ax, group.limit_ms, vertical=True)

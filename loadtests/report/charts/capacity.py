@@ -1,0 +1,121 @@
+"""Throughput against p99: how far the rate can rise before the promise breaks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from loadtests.report.capacity import Answer, Step, climb_table
+from loadtests.report.charts.axes import limit_line, log_ms, reach_ms
+from loadtests.report.charts.chart import Chart, Entry, Panel
+from loadtests.report.charts.palette import LIGHT, SUBJECTS
+from loadtests.report.rounding import plain
+
+_DOTS: Final = (0, (1, 2))
+_OPEN: Final = 1.6  # how far an interval without an upper end is drawn, times its p99
+_MOST_ABOVE: Final = 30.0  # times the limit: an overload of seconds must not flatten all else
+
+
+def capacity_chart(
+    steps: Sequence[Step], limit_ms: float | None, answers: Sequence[Answer] = ()
+) -> Chart | None:
+    """None when no step has a p99."""
+    known = [s for s in steps if s.p99.known or s.achieved.known]
+    times = [v for s in known for v in (s.p50.value, s.p99.value, s.low_ms, s.high_ms)]
+    most = limit_ms * _MOST_ABOVE if limit_ms else math.inf
+    reach = reach_ms([min(v, most) for v in times if v is not None], limit_ms)
+    if reach is None:
+        return None
+    backends = list(dict.fromkeys(s.backend for s in known))
+    roles = {b: SUBJECTS[min(i, len(SUBJECTS) - 1)] for i, b in enumerate(backends)}
+    legend = [Entry(f"{b} p99".strip(), roles[b], "line") for b in backends]
+    legend += [Entry(f"{b} p50".strip(), roles[b], "thin") for b in backends]
+    if limit_ms is not None:
+        legend.append(Entry("target for p99", "limit", "dash"))
+    said = "; ".join(f"{s.achieved.text}: p99 {s.p99.text}, {s.said}" for s in known)
+    keeps = {a.backend: a.keeps.value for a in answers if a.keeps.value}
+    panel = Panel(
+        title="p50 and p99 against throughput",
+        alt=f"Throughput against p99. {said}.",
+        draw=partial(_draw, steps=known, roles=roles, reach=reach, limit_ms=limit_ms, keeps=keeps),
+        width_in=6.6,
+        height_in=3.6,
+    )
+    return Chart(
+        name="capacity",
+        title="Throughput against p99",
+        caption="Each point is one step, at the rate it carried, with the 95% interval of its p99. "
+        "A filled point kept the promise, a hollow one broke it or stayed undecided, a cross was "
+        "the load generator's own doing and says nothing of the database; what is off the chart "
+        "stands at its top, a tip ends an interval that has no upper end. The dotted line is the "
+        "highest rate that keeps the promise.",
+        panels=(panel,),
+        legend=tuple(legend),
+        table=climb_table(steps),
+    )
+
+
+def _draw(
+    ax: Axes,
+    *,
+    steps: Sequence[Step],
+    roles: Mapping[str, str],
+    reach: tuple[float, float],
+    limit_ms: float | None,
+    keeps: Mapping[str, float],
+) -> None:
+    for backend, role in roles.items():
+        found = [s for s in steps if s.backend == backend]
+        colour = LIGHT[role]
+        sound = [s for s in found if s.verdict != "INVALID" and s.p99.known]
+        xs = [_x(s) for s in sound]
+        ax.plot(xs, [s.p99.value or math.nan for s in sound], color=colour, linewidth=2)
+        ax.plot(xs, [s.p50.value or math.nan for s in sound], color=colour, linewidth=1)
+        for step in found:
+            _point(ax, step, colour, reach[1])
+        if backend in keeps:
+            ax.axvline(keeps[backend], color=colour, linewidth=1.2, linestyle=_DOTS, zorder=1)
+    log_ms(ax, *reach)
+    _rates(ax, [_x(s) for s in steps])
+    ax.set_ylabel("ms")
+    limit_line(ax, limit_ms, left=True)
+
+
+def _point(ax: Axes, step: Step, colour: str, top_ms: float) -> None:
+    x, p99_ms = _x(step), step.p99.value
+    if p99_ms is None or p99_ms > top_ms:
+        mark = "x" if step.verdict == "INVALID" else "^"
+        ax.plot([x], [top_ms / 1.12], mark, color=colour, markerfacecolor=LIGHT["paper"])
+        return
+    if step.low_ms or step.high_ms:
+        high_ms = min(step.high_ms or p99_ms * _OPEN, top_ms)
+        ax.plot([x, x], [step.low_ms or p99_ms, high_ms], color=colour, linewidth=1)
+        if not step.high_ms:
+            ax.plot([x], [high_ms], "^", color=colour, markersize=3)
+    if step.verdict == "INVALID":
+        ax.plot([x], [p99_ms], "x", color=colour, markeredgewidth=2)
+        return
+    face = colour if step.verdict == "PASS" else LIGHT["paper"]
+    ax.plot([x], [p99_ms], "o", color=colour, markerfacecolor=face)
+
+
+def _rates(ax: Axes, rates: Sequence[float]) -> None:
+    """A logarithmic scale: each step is so many times the one before."""
+    low, high = min(r for r in rates if r > 0) / 1.15, max(rates) * 1.15
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ticks = [m * 10.0**e for e in range(-1, 7) for m in (1, 2, 5)]
+    shown = [t for t in ticks if low <= t <= high]
+    ax.xaxis.set_major_locator(FixedLocator(shown or [max(rates)]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
+    ax.set_xlabel("calls/s")
+
+
+def _x(step: Step) -> float:
+    return step.achieved.value or step.rate.value or 0.0

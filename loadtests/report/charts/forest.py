@@ -1,0 +1,158 @@
+"""Ratios with their intervals: one line each, so that "faster", "slower" and "unknown" show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from loadtests.report.charts.axes import DASH
+from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, Table
+from loadtests.report.charts.palette import LIGHT
+from loadtests.report.rounding import digits, plain, span
+
+_STEPS: Final = (
+    0.05,
+    0.1,
+    0.2,
+    0.25,
+    0.33,
+    0.5,
+    0.67,
+    0.8,
+    0.9,
+    1,
+    1.1,
+    1.25,
+    1.5,
+    2,
+    3,
+    4,
+    5,
+    10,
+    20,
+)
+_FEW: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10)
+_REACH: Final = 20.0
+_ROW: Final = 0.24  # inches
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One line: a ratio and its interval (an open end is None) in a role's colour."""
+
+    label: str
+    ratio: float
+    low: float | None
+    high: float | None
+    role: str = "ink"
+    limit: float | None = None
+
+    @property
+    def text(self) -> str:
+        """`1.42× (1.31–1.55)`."""
+        interval = span(self.low, self.high, "")
+        return f"{digits(self.ratio)}×" + (f" ({interval})" if interval else "")
+
+
+@dataclass(frozen=True, slots=True)
+class RatioGroup:
+    """A panel: what is divided by what, and the lines."""
+
+    title: str
+    ratios: tuple[Ratio, ...]
+
+
+def forest_chart(
+    groups: Sequence[RatioGroup],
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    sides: tuple[str, str],
+    legend: tuple[Entry, ...] = (),
+) -> Chart | None:
+    """`sides` are the words for below and above 1. None when there is no ratio."""
+    groups = [group for group in groups if group.ratios]
+    if not groups:
+        return None
+    # every panel on one scale, wide enough for all ends but the wildest
+    ends = [e for g in groups for r in g.ratios for e in (r.low, r.ratio, r.high, r.limit) if e]
+    reach = (
+        max(1 / _REACH, min([0.8, *ends]) / 1.08),
+        min(_REACH, max([1.25, *ends]) * 1.08),
+    )
+    panels = tuple(
+        Panel(
+            title=group.title,
+            alt=f"{group.title}. " + "; ".join(f"{r.label} {r.text}" for r in group.ratios) + ".",
+            draw=partial(_draw, ratios=group.ratios, reach=reach, sides=sides),
+            width_in=4.6,
+            height_in=0.85 + _ROW * len(group.ratios),
+            margins=Margins(left=1.55, right=0.6, top=0.4, bottom=0.45),
+        )
+        for group in groups
+    )
+    rows = tuple((r.label, g.title, r.text) for g in groups for r in g.ratios)
+    return Chart(
+        name=name,
+        title=title,
+        caption=caption,
+        panels=panels,
+        legend=legend,
+        table=Table(("Access pattern", "Ratio of", "Ratio (95% interval)"), rows),
+    )
+
+
+def _draw(
+    ax: Axes, *, ratios: Sequence[Ratio], reach: tuple[float, float], sides: tuple[str, str]
+) -> None:
+    left, right = reach
+    ax.set_xscale("log")
+    ax.set_xlim(left, right)
+    for y, one in enumerate(ratios):
+        colour = LIGHT[one.role]
+        low, high = max(one.low or left, left), min(one.high or right, right)
+        ax.plot([low, high], [y, y], color=colour, linewidth=1.6)
+        for end, edge, mark in ((one.low, left, "<"), (one.high, right, ">")):
+            if end is None or not left <= end <= right:
+                ax.plot([edge], [y], mark, color=colour, markersize=5, clip_on=False)
+        ax.plot([min(max(one.ratio, left), right)], [y], "s", color=colour, markersize=5)
+        ax.annotate(
+            f"{digits(one.ratio)}×",
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+        )
+        if one.limit is not None:
+            ax.plot([one.limit] * 2, [y - 0.35, y + 0.35], color=LIGHT["limit"], linewidth=1.4)
+    ax.axvline(1, color=LIGHT["muted"], linewidth=1, linestyle=DASH, zorder=1)
+    steps = _STEPS if right / left < 6 else _FEW
+    inside = [s for s in steps if left <= s <= right]
+    ax.xaxis.set_major_locator(FixedLocator(_spread(inside, right / left)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{plain(v)}×"))
+    ax.set_yticks(range(len(ratios)), [r.label for r in ratios])
+    ax.tick_params(axis="y", labelcolor=LIGHT["ink"])
+    ax.set_ylim(len(ratios) - 0.5, -0.5)
+    ax.set_xlabel(f"← {sides[0]}  |  {sides[1]} →")
+    ax.grid(axis="y", visible=False)
+    ax.spines["left"].set_visible(False)
+
+
+def _spread(ticks: Sequence[float], width: float) -> list[float]:
+    """Ticks at least a seventh of the axis apart, 1 always among them."""
+    gap = math.log(width) / 7
+    kept = [1.0]
+    for tick in sorted(ticks, key=lambda t: abs(math.log(t))):
+        if all(abs(math.log(tick / other)) >= gap * 0.98 for other in kept):
+            kept.append(tick)
+    return sorted(kept)

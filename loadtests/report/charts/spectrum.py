@@ -1,0 +1,128 @@
+"""The percentile spectrum: the whole distribution, its tail stretched, one panel a pattern."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from loadtests.measure.histogram import Histogram, highest_value_ns
+from loadtests.report.charts.axes import limit_line, log_ms, reach_ms
+from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, Table
+from loadtests.report.charts.palette import LIGHT
+from loadtests.report.rounding import CONFIDENCE, milliseconds
+from loadtests.report.series import Series, patterns_of, subjects_of
+
+# Where a percentile stands on the axis: -log10(1 - q), so that every further nine is one step.
+_TICKS: Final = {"0": 0.0, "50": 0.5, "90": 0.9, "99": 0.99, "99.9": 0.999, "99.99": 0.9999}
+_POINTS_A_NINE: Final = 40
+_SHOWN: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+
+
+def spectrum_chart(
+    series: Sequence[Series], metric: str, limit_ms: float | None, words: str
+) -> Chart | None:
+    """None when nothing was recorded."""
+    curves = {
+        (one.pattern, one.subject): curve(one.histograms[metric])
+        for one in series
+        if metric in one.histograms and one.histograms[metric].total > 1
+    }
+    reach = reach_ms([y for _, ys in curves.values() for y in ys], limit_ms)
+    if reach is None:
+        return None
+    subjects = subjects_of(series)
+    legend = [Entry(s.label, s.role, "line") for s in subjects]
+    if limit_ms is not None:
+        legend.append(Entry("target for p99", "limit", "dash"))
+    nines = max(xs[-1] for xs, _ in curves.values())
+    panels = tuple(
+        Panel(
+            title=pattern,
+            alt=f"{words} of {pattern} at every percentile. " + _said(series, pattern, metric),
+            draw=partial(
+                _draw,
+                curves=[(s.role, *curves[pattern, s]) for s in subjects if (pattern, s) in curves],
+                reach=reach,
+                nines=nines,
+                limit_ms=limit_ms,
+            ),
+            width_in=3.35,
+            height_in=2.15,
+            margins=Margins(left=0.52, right=0.12, top=0.32, bottom=0.43),
+        )
+        for pattern in patterns_of(series)
+    )
+    return Chart(
+        name="spectrum",
+        title="Percentile spectrum",
+        caption="Each step to the right is one more nine, so the tail has as much room as the "
+        "middle. A curve ends where the sample stops carrying a percentile: beyond it, a 95% "
+        "upper bound would be infinite.",
+        panels=panels,
+        legend=tuple(legend),
+        table=_table(series, metric),
+        columns=3,
+    )
+
+
+def curve(histogram: Histogram) -> tuple[list[float], list[float]]:
+    """Nines and milliseconds, as far as the sample carries, thinned to what a screen can show."""
+    parts = histogram.sparse()
+    total = parts.total
+    last = -math.log10(1 - (1 - CONFIDENCE) ** (1 / total))
+    steps = np.linspace(0, last, max(2, round(last * _POINTS_A_NINE)))
+    cumulative = np.cumsum(parts.counts)
+    ranks = np.clip(np.ceil((1 - 10.0**-steps) * total - 1e-9 * total), 1, total)
+    places = parts.index[np.searchsorted(cumulative, ranks, side="left")]
+    return [float(x) for x in steps], [float(y) / 1e6 for y in highest_value_ns(places)]
+
+
+def _said(series: Sequence[Series], pattern: str, metric: str) -> str:
+    said = []
+    for one in series:
+        if one.pattern == pattern:
+            figures = [
+                f"{name} {milliseconds(value).text}"
+                for name, q in _SHOWN.items()
+                if (value := one.quantile_ms(metric, q)) is not None
+            ]
+            said.append(f"{one.subject.label}: {', '.join(figures) or 'too few calls'}.")
+    return " ".join(said)
+
+
+def _table(series: Sequence[Series], metric: str) -> Table:
+    rows = tuple(
+        (
+            one.pattern,
+            one.subject.label,
+            *(milliseconds(one.quantile_ms(metric, q)).text for q in _SHOWN.values()),
+        )
+        for one in series
+    )
+    return Table(("Access pattern", "Backend", *_SHOWN), rows, figures_from=2)
+
+
+def _draw(
+    ax: Axes,
+    *,
+    curves: Sequence[tuple[str, list[float], list[float]]],
+    reach: tuple[float, float],
+    nines: float,
+    limit_ms: float | None,
+) -> None:
+    for role, xs, ys in curves:
+        ax.plot(xs, ys, color=LIGHT[role], linewidth=2, drawstyle="steps-post")
+    log_ms(ax, *reach)
+    ticks = {-math.log10(1 - q): name for name, q in _TICKS.items() if -math.log10(1 - q) <= nines}
+    ax.set_xlim(0, nines * 1.02)
+    ax.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: ticks.get(x, "")))
+    ax.set_xlabel("percentile, %")
+    ax.set_ylabel("ms")
+    limit_line(ax, limit_ms, left=True)

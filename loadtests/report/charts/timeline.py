@@ -1,0 +1,163 @@
+"""p50, p99 and throughput along the run, with the warm-up shaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from matplotlib.axes import Axes
+
+from loadtests.report.charts.axes import DASH, gaps, limit_line, log_ms, reach_ms, seconds_axis
+from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, nice_limit
+from loadtests.report.charts.palette import LIGHT
+from loadtests.report.rounding import digits, milliseconds, seconds
+from loadtests.report.series import Series, Subject, patterns_of, subjects_of
+from loadtests.report.windows import Window, rates, window_length_s, windows
+
+_Lines = Sequence[tuple[str, Sequence[Window]]]
+
+
+def timeline_chart(
+    series: Sequence[Series], metric: str, limit_ms: float | None, words: str, warm_up_s: float
+) -> Chart | None:
+    """None when nothing was recorded."""
+    length_s = window_length_s(series)
+    cut = {(s.pattern, s.subject): windows(s, metric, length_s) for s in series}
+    every = [w for found in cut.values() for w in found]
+    reach = reach_ms([v for w in every for v in (w.p50_ms, w.p99_ms)], limit_ms)
+    if reach is None:
+        return None
+    subjects = subjects_of(series)
+    legend = [Entry(f"{s.label} p99", s.role, "line") for s in subjects]
+    legend += [Entry(f"{s.label} p50", s.role, "thin") for s in subjects]
+    if limit_ms is not None:
+        legend.append(Entry("target for p99", "limit", "dash"))
+    panels = tuple(
+        Panel(
+            title=pattern,
+            alt=f"p50 and p99 {words} of {pattern} along the run. "
+            + " ".join(_said(s, cut[pattern, s]) for s in subjects if (pattern, s) in cut),
+            draw=partial(
+                _draw,
+                lines=[(s.role, cut[pattern, s]) for s in subjects if (pattern, s) in cut],
+                extent=_extent(every, warm_up_s),
+                reach=reach,
+                limit_ms=limit_ms,
+            ),
+            width_in=3.35,
+            height_in=2.15,
+            margins=Margins(left=0.52, right=0.12, top=0.32, bottom=0.43),
+        )
+        for pattern in patterns_of(series)
+    )
+    return Chart(
+        name="over_time",
+        title="p50 and p99 over time",
+        caption=f"Each point is the percentile of all calls in {seconds(length_s)}, the shortest "
+        "windows that carry a p99. A gap is a window with fewer than the 299 calls that takes.",
+        panels=panels,
+        legend=tuple(legend),
+        columns=3,
+    )
+
+
+def _extent(every: Sequence[Window], warm_up_s: float) -> tuple[float, float, float]:
+    """First and last second, and where the warm-up ends."""
+    end = max(w.start_s + w.length_s for w in every)
+    return min(w.start_s for w in every), end, warm_up_s
+
+
+def _said(subject: Subject, found: Sequence[Window]) -> str:
+    known = [w.p99_ms for w in found if w.p99_ms is not None and not w.warm_up]
+    if not known:
+        return f"{subject.label}: no window carries a p99."
+    return (
+        f"{subject.label}: p99 between {milliseconds(min(known)).text} and "
+        f"{milliseconds(max(known)).text}."
+    )
+
+
+def _draw(
+    ax: Axes,
+    *,
+    lines: _Lines,
+    extent: tuple[float, float, float],
+    reach: tuple[float, float],
+    limit_ms: float | None,
+) -> None:
+    for role, found in lines:
+        xs = [w.middle_s for w in found]
+        few = {"marker": "o", "markersize": 2.5} if len(found) < 30 else {}
+        colour = LIGHT[role]
+        ax.plot(xs, gaps([w.p99_ms for w in found]), color=colour, linewidth=2, **few)  # type: ignore[arg-type]
+        ax.plot(xs, gaps([w.p50_ms for w in found]), color=colour, linewidth=1)
+    log_ms(ax, *reach)
+    ax.set_ylabel("ms")
+    seconds_axis(ax, *extent)
+    limit_line(ax, limit_ms)
+
+
+def throughput_chart(
+    series: Sequence[Series], offered_per_s: float | None, warm_up_s: float
+) -> Chart | None:
+    """Calls begun each second on each subject, beside the rate the schedule asked for."""
+    subjects = subjects_of(series)
+    found_rates = {s: rates([one for one in series if one.subject == s]) for s in subjects}
+    every = [w for found in found_rates.values() for w in found]
+    if not every:
+        return None
+    top = nice_limit([w.calls / w.length_s for w in every if w.length_s], offered_per_s or 0)
+    legend = [Entry(s.label, s.role, "line") for s in subjects]
+    if offered_per_s:
+        legend.append(Entry("asked for", "muted", "dash"))
+    panels = tuple(
+        Panel(
+            title=subject.label,
+            alt=f"Calls per second on {subject.label} along the run: {_spread(found)}.",
+            draw=partial(
+                _draw_rate,
+                role=subject.role,
+                found=found,
+                extent=_extent(every, warm_up_s),
+                top=top,
+                offered=offered_per_s,
+            ),
+            height_in=1.9,
+            width_in=4.6,
+        )
+        for subject, found in found_rates.items()
+        if found
+    )
+    return Chart(
+        name="throughput",
+        title="Throughput over time",
+        caption="Calls recorded per second. An open-loop schedule asks for the same rate "
+        "whatever the server does.",
+        panels=panels,
+        legend=tuple(legend),
+    )
+
+
+def _spread(found: Sequence[Window]) -> str:
+    rates = [w.calls / w.length_s for w in found if not w.warm_up and w.length_s]
+    if not rates:
+        return "nothing after the warm-up"
+    return f"between {digits(min(rates))} and {digits(max(rates))} per second"
+
+
+def _draw_rate(
+    ax: Axes,
+    *,
+    role: str,
+    found: Sequence[Window],
+    extent: tuple[float, float, float],
+    top: float,
+    offered: float | None,
+) -> None:
+    xs = [w.middle_s for w in found]
+    ax.plot(xs, [w.calls / w.length_s for w in found], color=LIGHT[role], linewidth=1.6)
+    ax.set_ylim(0, top)
+    ax.set_ylabel("calls/s")
+    seconds_axis(ax, *extent)
+    if offered:
+        ax.axhline(offered, color=LIGHT["muted"], linewidth=1.2, linestyle=DASH)

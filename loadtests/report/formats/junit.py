@@ -1,0 +1,90 @@
+"""`junit.xml`: a test case for each limit, for CI systems that show such files.
+
+A limit that FAILs is a failure. One that is INCONCLUSIVE is skipped: it was neither met nor
+missed. INVALID is an error: the test itself broke. So that no CI turns green on skipped cases
+alone, the case `verdict` stands for the run as a whole, and is an error unless the run is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from loadtests.patterns import ALL_PATTERNS
+from loadtests.report.page import METRIC_WORDS, Page
+from loadtests.report.rounding import plain
+from loadtests.report.validity import signals_of
+from loadtests.report.verdict_view import NOT_JUDGED, Limit
+
+
+def render_junit(page: Page) -> bytes:
+    """The whole file; all figures come from the stored verdict and health."""
+    xml: Any = JUnitXml("cloudshelf-loadtests")  # its methods carry no types
+    for suite in _suites(page):
+        suite.timestamp = page.run.info.started_at[:19]
+        xml.add_testsuite(suite)
+    xml.update_statistics()
+    text: bytes = xml.tostring()
+    return text
+
+
+def _suites(page: Page) -> Iterator[TestSuite]:
+    scenario = page.setting.scenario
+    run = TestSuite(f"{scenario}.run")
+    run.add_testcase(_verdict(page))
+    for signal in signals_of(page.run):
+        if signal.ok is None:
+            continue
+        case = TestCase(f"{signal.name} {signal.limit}".strip(), f"{scenario}.generator")
+        if not signal.ok:
+            case.result = [Error(signal.words or f"{signal.name}: {signal.value}", "INVALID")]
+        run.add_testcase(case)
+    yield run
+    for subject in page.subjects:
+        suite = TestSuite(f"{scenario}.{subject.label}")
+        for row in page.rows:
+            if row.subject == subject:
+                suite.add_testcases([_case(limit, f"{suite.name}") for limit in row.limits])
+        together = page.judged.limits_of(subject, ALL_PATTERNS)
+        suite.add_testcases([_case(limit, f"{suite.name}") for limit in together])
+        if len(suite):
+            yield suite
+
+
+def _verdict(page: Page) -> TestCase:
+    case = TestCase("verdict", f"{page.setting.scenario}.run", page.measured_s)
+    status, sentence = page.judged.status, page.judged.sentence
+    if status == "FAIL":
+        case.result = [Failure(sentence, status)]
+    elif status in ("INCONCLUSIVE", "INVALID"):
+        case.result = [Error(sentence, status)]
+    elif status == NOT_JUDGED:
+        case.result = [Skipped(sentence)]
+    return case
+
+
+def _case(limit: Limit, suite: str) -> TestCase:
+    case = TestCase(_title(limit), f"{suite}.{limit.pattern}")
+    if limit.status == "FAIL":
+        case.result = [Failure(limit.sentence, limit.status)]
+    elif limit.status == "INVALID":
+        case.result = [Error(limit.sentence, limit.status)]
+    elif limit.status != "PASS":
+        case.result = [Skipped(limit.sentence or limit.status)]
+    else:
+        case.system_out = limit.sentence
+    return case
+
+
+def _title(limit: Limit) -> str:
+    metric = METRIC_WORDS.get(limit.metric, limit.metric)
+    if limit.limit is None:
+        return f"{limit.pattern} {limit.statistic} of {metric}"
+    if limit.unit == "ratio":
+        percentile = limit.statistic.removesuffix("_ratio")
+        return f"{limit.pattern} {percentile} of {metric} ≤ {plain(limit.limit)} × baseline"
+    if limit.unit == "share":
+        return f"{limit.pattern} errors ≤ {plain(100 * limit.limit)}%"
+    return f"{limit.pattern} {limit.statistic} of {metric} ≤ {plain(limit.limit)} ms"

@@ -1,0 +1,137 @@
+"""`summary.md`: one screen for a pull-request comment or a CI step summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from loadtests.report.capacity import climb_table, is_climb, steps_of
+from loadtests.report.charts.chart import Table
+from loadtests.report.opening import facts_of, notes_of
+from loadtests.report.page import Cell, Page, Row
+from loadtests.report.rounding import plain
+from loadtests.report.sides import Side
+
+MARKS: Final = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "INVALID": "⛔"}
+LONGEST: Final = 60_000  # GitHub refuses comments above 65,536 characters
+_MOST_SENTENCES: Final = 10
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~#])")
+
+
+def render_summary(page: Page) -> str:
+    """The verdict, the table, and why a limit did not pass."""
+    judged = page.judged
+    parts = [
+        f"### {MARKS.get(judged.status, '▫️')} {judged.status}: {words(judged.sentence)}",
+        _opening(page),
+        _steps(page) if is_climb(page.run) else _table(page),
+        _missed(page),
+        _facts(page),
+    ]
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    return _cut(text)
+
+
+def comparison_summary(sides: Sequence[Side], figures: Sequence[Table]) -> str:
+    """`comparison.md`: each run against the first, and the figures."""
+    runs = [f"- {side.letter}: {name(side.page.run.info.id[:80])}" for side in sides]
+    cautions = dict.fromkeys(side.page.setting.caution for side in sides)
+    parts = [
+        f"### {len(sides)} runs compared",
+        "\n\n".join(f"**{words(side.sentence)}**" for side in sides[1:]),
+        "\n".join(runs),
+        *cautions,
+        *(_plain_table(table) for table in figures),
+    ]
+    return _cut("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _plain_table(table: Table) -> str:
+    lines = [_line([words(cell) for cell in table.head]), _line(["---"] * len(table.head))]
+    return "\n".join(lines + [_line([words(cell) for cell in row]) for row in table.rows])
+
+
+def words(text: str) -> str:
+    """Text from outside with its Markdown and HTML made harmless, mentions too."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", text).replace("@", "@\u200b").replace("://", ":\u200b//")
+
+
+def name(text: str) -> str:
+    """A name from outside as a code span inside a table."""
+    return "`" + text.replace("`", "ˋ").replace("|", "\\|") + "`"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    # at a line's end, so that no markup is left open
+    return text[: text.rindex("\n", 0, LONGEST)] + "\n\n… cut; the report has the rest.\n"
+
+
+def _opening(page: Page) -> str:
+    setting = page.setting
+    lines = [f"{words(setting.ran_on)} {words(setting.load)} {setting.caution}".strip()]
+    if page.versus.sentence:
+        lines.insert(0, f"**{words(page.versus.sentence)}**")
+    lines += [f"> {words(note)}" for note in notes_of(page)]
+    return "\n\n".join(lines)
+
+
+def _steps(page: Page) -> str:
+    """A capacity run's steps; the figures of its access patterns would mix its rates."""
+    steps = steps_of(page.run)
+    return _plain_table(climb_table(steps)) if steps else ""
+
+
+def _table(page: Page) -> str:
+    if not page.rows:
+        return ""
+    heads = ["access pattern"]
+    for subject in page.subjects:
+        heads += [f"{words(subject.label)} p50", "p99", "verdict"]
+    lines = [_line(heads), _line(["---"] + ["---:", "---:", "---"] * len(page.subjects))]
+    for pattern in page.patterns:
+        cells = [name(pattern)]
+        for subject in page.subjects:
+            cells += _cells(page.row(pattern, subject))
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def _cells(row: Row | None) -> list[str]:
+    if row is None:
+        return ["–"] * 3
+    verdict = f"{MARKS.get(row.status, '▫️')} {row.status}"
+    failed = f"<br>{row.errors.text} errors" if row.errors.value else ""
+    return [_cell(row.p50), _cell(row.p99), verdict + failed]
+
+
+def _cell(cell: Cell) -> str:
+    value = f"**{cell.value.text}**" if cell.over else cell.value.text
+    small = ", ".join(filter(None, [cell.span, cell.change.text if cell.change.known else ""]))
+    return f"{value}<br><sub>{small}</sub>" if small else value
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _missed(page: Page) -> str:
+    missed = [x for x in page.judged.limits if x.status != "PASS" and x.sentence]
+    # what is certain first, and a broken promise before a slower release
+    missed.sort(key=lambda x: (x.status != "FAIL", x.unit == "ratio"))
+    lines = [f"- {x.status}: {words(x.sentence)}" for x in missed[:_MOST_SENTENCES]]
+    if len(missed) > _MOST_SENTENCES:
+        lines.append(f"- and {len(missed) - _MOST_SENTENCES} more in the report")
+    return "\n".join(lines)
+
+
+def _facts(page: Page) -> str:
+    change = f" and the change against {words(page.judged.baseline)}" if page.has_changes else ""
+    facts = "; ".join(f"{f.name.lower()} {f.value} ({f.context})" for f in facts_of(page))
+    return f"<sub>{name(page.run.info.id[:80])} · {words(facts)} · {page.metric_words}; " + (
+        f"small figures are {plain(100 * page.judged.confidence)}% confidence intervals{change}"
+        "</sub>"
+    )

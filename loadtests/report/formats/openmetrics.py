@@ -1,0 +1,108 @@
+"""`metrics.prom`: the final figures as OpenMetrics text, for Prometheus and its relatives.
+
+Format: https://prometheus.io/docs/specs/om/open_metrics_spec/. Seconds, as that specification
+asks. Quantiles the sample cannot carry are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from loadtests.patterns import METRICS
+from loadtests.report.formats.series_csv import QUANTILES
+from loadtests.report.page import Page
+from loadtests.report.series import Series
+from loadtests.report.verdict_view import NOT_JUDGED, VERDICTS
+
+PREFIX: Final = "cloudshelf_loadtest"
+
+
+def render_openmetrics(page: Page) -> str:
+    """The whole exposition, ending in `# EOF`."""
+    return "\n".join([*_run(page), *_times(page), *_counts(page), *_limits(page), "# EOF", ""])
+
+
+def _run(page: Page) -> Iterator[str]:
+    info = page.run.info
+    yield from _head(f"{PREFIX}_run", "info", "The run these figures are of.")
+    yield _sample(
+        f"{PREFIX}_run_info",
+        {"run": info.id, "scenario": info.scenario, "started_at": info.started_at},
+        1,
+    )
+    name = f"{PREFIX}_verdict"
+    yield from _head(name, "stateset", "The run's verdict.")
+    for status in (*VERDICTS, NOT_JUDGED):
+        yield _sample(name, {name: status}, int(status == page.judged.status))
+    name = f"{PREFIX}_duration_seconds"
+    yield from _head(name, "gauge", "Length of the measured part.", "seconds")
+    yield _sample(name, {}, page.measured_s)
+
+
+def _times(page: Page) -> Iterator[str]:
+    for metric in METRICS:
+        name = f"{PREFIX}_{metric}_seconds"
+        yield from _head(name, "summary", f"{metric.replace('_', ' ')} of calls.", "seconds")
+        for one in page.series:
+            histogram, mean = one.histograms.get(metric), one.mean_ms(metric)
+            if histogram is None or mean is None:
+                continue
+            labels = _labels(one)
+            for q in QUANTILES.values():
+                value = one.quantile_ms(metric, q)
+                if value is not None:
+                    yield _sample(name, labels | {"quantile": f"{q:g}"}, value / 1e3)
+            yield _sample(f"{name}_count", labels, histogram.total)
+            yield _sample(f"{name}_sum", labels, mean * histogram.total / 1e3)
+
+
+def _counts(page: Page) -> Iterator[str]:
+    name = f"{PREFIX}_calls"
+    yield from _head(name, "gauge", "Calls made, failed and unfinished ones included.")
+    for one in page.series:
+        yield _sample(name, _labels(one), one.calls)
+    name = f"{PREFIX}_errors"
+    yield from _head(name, "gauge", "Failed calls by the error's name.")
+    for one in page.series:
+        for error, number in sorted(one.errors.items()):
+            yield _sample(name, _labels(one) | {"error": error}, number)
+
+
+def _limits(page: Page) -> Iterator[str]:
+    name = f"{PREFIX}_limit_status"
+    yield from _head(name, "stateset", "The verdict on each limit.")
+    for limit in page.judged.limits:
+        labels = {
+            "backend": limit.backend,
+            "driver": limit.driver,
+            "pattern": limit.pattern,
+            "metric": limit.metric,
+            "statistic": limit.statistic,
+        }
+        for status in VERDICTS:
+            yield _sample(name, labels | {name: status}, int(status == limit.status))
+
+
+def _labels(one: Series) -> dict[str, str]:
+    return {
+        "backend": one.subject.backend,
+        "driver": one.subject.driver,
+        "pattern": one.pattern,
+    }
+
+
+def _head(name: str, kind: str, meaning: str, unit: str = "") -> Iterator[str]:
+    yield f"# TYPE {name} {kind}"
+    if unit:
+        yield f"# UNIT {name} {unit}"
+    yield f"# HELP {name} {meaning}"
+
+
+def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    inner = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+    return f"{name}{{{inner}}} {value:.10g}" if inner else f"{name} {value:.10g}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,102 @@
+"""The lean driver: CloudShelf's carts and sessions over DynamoDB's own JSON protocol.
+
+One persistent connection a store, AWS JSON 1.0, requests signed with Signature Version 4, and no
+retries: a throttled or failed call is counted under DynamoDB's own name for it. The choices behind
+it, with what each saved, are in docs/decisions/wire-driver.md.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import Any
+
+import orjson
+
+from loadtests.errors import BackendError, CallError, CallTimeout, ResponseInvalid
+from loadtests.stores import TIMEOUT_S
+from loadtests.stores.dynamodb import responses
+from loadtests.stores.dynamodb.requests import Request
+from loadtests.stores.dynamodb.stores import (
+    DynamoDBCartStore,
+    DynamoDBSessionStore,
+    SyncCalls,
+)
+from loadtests.stores.http.connection import HttpConnection
+from loadtests.stores.http.credentials import resolve
+from loadtests.targets.endpoints import DynamoDBEndpoint
+
+
+class WireCalls(SyncCalls):
+    """Sends requests and reads answers over a connection of its own.
+
+    `timeout_s` covers a whole call: connecting, every page, the last byte.
+    """
+
+    def __init__(
+        self,
+        endpoint: DynamoDBEndpoint,
+        *,
+        consistent: bool = True,
+        timeout_s: float = TIMEOUT_S,
+        ask_capacity: bool = False,
+    ) -> None:
+        super().__init__(consistent=consistent, ask_capacity=ask_capacity)
+        address, self._signer = resolve(endpoint)
+        self._connection = HttpConnection(address)
+        self._timeout_s = timeout_s
+        self._timeout_ns = int(timeout_s * 1e9)
+        self._deadline_ns = 0
+
+    def close(self) -> None:
+        """Give the connection back; safe to call twice."""
+        self._connection.close()
+
+    def _begin(self) -> None:
+        self.wire_ns = 0
+        self.capacity = None
+        self._deadline_ns = perf_counter_ns() + self._timeout_ns
+
+    def _exchange(self, request: Request) -> dict[str, Any]:
+        connection = self._connection
+        try:
+            payload = orjson.dumps(request.body)
+        except orjson.JSONEncodeError as error:  # a lone surrogate
+            raise BackendError(f"No JSON text: {error}", name="UnicodeEncodeError") from None
+        message = self._signer.request(request.operation, payload)
+        try:
+            status, body = connection.exchange(message, self._deadline_ns)
+        except CallTimeout:
+            raise responses.timed_out(request, self._timeout_s) from None
+        finally:
+            self.wire_ns += connection.wire_ns
+        if status != 200:
+            raise _refusal(request, status, body)
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise ResponseInvalid(
+                f"{request.operation} was answered with no JSON: {error}."
+            ) from None
+        if type(answer) is not dict:
+            raise ResponseInvalid(f"{request.operation} was answered with no JSON object.")
+        return answer
+
+
+class WireCartStore(WireCalls, DynamoDBCartStore):
+    """`CartStore` on DynamoDB, lean."""
+
+
+class WireSessionStore(WireCalls, DynamoDBSessionStore):
+    """`SessionStore` on DynamoDB, lean."""
+
+
+def _refusal(request: Request, status: int, body: bytes) -> CallError:
+    """The error for an answer that is not 200: DynamoDB's name for it, or else the HTTP status."""
+    try:
+        told = orjson.loads(body)
+        name, message = told["__type"], told.get("message") or told.get("Message") or ""
+        if type(name) is str and name and type(message) is str:
+            return responses.call_error(request, name[:200], message[:500])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass  # an error page of something in between
+    return BackendError(f"{request.operation}: HTTP {status}", name=f"HTTP {status}")

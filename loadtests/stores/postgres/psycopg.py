@@ -1,0 +1,113 @@
+"""PostgreSQL through psycopg 3: one connection a store, prepared statements, binary results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.json import set_json_loads
+
+from loadtests.errors import BackendError, CallError, CallTimeout
+from loadtests.stores import TIMEOUT_S
+from loadtests.stores.postgres.psycopg_connection import TimedConnection, TimedCursor
+from loadtests.stores.postgres.rows import (
+    CONNECTION_FAILED,
+    CONNECTION_LOST,
+    GRACE_S,
+    Rows,
+    call_error,
+)
+from loadtests.stores.postgres.sql import Query
+from loadtests.stores.postgres.stores import PostgresCartStore, PostgresSessionStore, SyncQueries
+from loadtests.stores.wire_time import WireTime
+from loadtests.targets.endpoints import PostgresEndpoint
+
+
+class PsycopgQueries(SyncQueries):
+    """A psycopg connection that runs one query at a time; opened by the first call.
+
+    After a call that lost the connection or ran out of time, the next one opens it again.
+    """
+
+    def __init__(self, endpoint: PostgresEndpoint, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._wire = WireTime()
+        self._connection: TimedConnection | None = None
+        # A cursor keeps what it learned of its last statement: one each learns once.
+        self._cursors: dict[str, TimedCursor] = {}
+
+    def _fetch(self, query: Query) -> Rows:
+        self._wire.begin()
+        try:
+            cursor = self._cursors.get(query.statement) or self._cursor(query.statement)
+            rows = cursor.execute(query.statement, query.parameters, binary=True).fetchall()
+        except (psycopg.Error, UnicodeError) as error:
+            raise self._failed(error) from error
+        except BaseException:  # out of time, or killed: the answer may still come
+            self.close()
+            raise
+        finally:
+            self.wire_ns += self._wire.elapsed_ns()
+        return rows
+
+    def _cursor(self, statement: str) -> TimedCursor:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = _connect(self._endpoint, self._timeout_s)
+        cursor = TimedCursor(connection)
+        cursor.wire = self._wire
+        self._cursors[statement] = cursor
+        return cursor
+
+    def _failed(self, error: Exception) -> CallError:
+        connection = self._connection
+        lost = connection is not None and connection.closed
+        if lost:
+            self.close()
+        if isinstance(error, psycopg.errors.ConnectionTimeout):
+            return CallTimeout(str(error))
+        if isinstance(error, psycopg.Error) and error.sqlstate:
+            return call_error(error.sqlstate, str(error), constraint=error.diag.constraint_name)
+        if isinstance(error, psycopg.OperationalError):
+            name = CONNECTION_LOST if lost else CONNECTION_FAILED
+            return BackendError(str(error), name=name)
+        return BackendError(str(error), name=type(error).__name__)
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice, and a later call opens it again."""
+        connection, self._connection = self._connection, None
+        self._cursors.clear()
+        if connection is not None:
+            connection.close()
+
+
+class PsycopgCartStore(PsycopgQueries, PostgresCartStore):
+    """`CartStore` through psycopg."""
+
+
+class PsycopgSessionStore(PsycopgQueries, PostgresSessionStore):
+    """`SessionStore` through psycopg."""
+
+
+def _connect(endpoint: PostgresEndpoint, timeout_s: float) -> TimedConnection:
+    given: dict[str, Any] = conninfo_to_dict(endpoint.dsn)
+    timeout_ms = int(timeout_s * 1000)
+    options = f"-c statement_timeout={timeout_ms} -c timezone=UTC"
+    conninfo = make_conninfo(
+        endpoint.dsn,
+        application_name="cloudshelf-loadtests",
+        connect_timeout=max(int(timeout_s), 2),  # libpq's least
+        tcp_user_timeout=timeout_ms,
+        options=f"{given.get('options') or ''} {options}".strip(),
+    )
+    connection = TimedConnection.connect(conninfo, autocommit=True, prepare_threshold=0)
+    connection.timeout_s = timeout_s + GRACE_S
+    set_json_loads(_unread, connection)
+    return connection
+
+
+def _unread(document: str | bytes) -> str | bytes:
+    """JSON as its text, which `postgres_rows` reads."""
+    return document if isinstance(document, str) else bytes(document)

@@ -1,0 +1,1 @@
+"""CloudShelf's set-up checklist."""

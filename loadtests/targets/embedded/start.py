@@ -1,0 +1,188 @@
+"""Start the embedded databases side by side, and take everything of theirs down again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from loadtests.errors import TargetError
+from loadtests.targets.embedded import dynamodb_local
+from loadtests.targets.embedded import postgres as embedded_postgres
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.progress import OnProgress, Progress
+from loadtests.targets.supervisor.process import LOOPBACK, Server, free_port, living, port_taken
+
+READY_TIMEOUT_S: Final = 60.0
+_POLL_S: Final = 0.02
+_PORT_TRIES: Final = 3
+_STEP: Final = "Starting the embedded databases"
+_PREFIX: Final = "loadtests-targets-"
+
+
+def start_embedded(
+    backends: tuple[str, ...],
+    ports: Mapping[str, int | None],
+    environ: Mapping[str, str],
+    stack: ExitStack,
+    on_progress: OnProgress,
+) -> Endpoints:
+    """Start the named backends; `stack` takes them down and deletes their files.
+
+    Call it from a thread that outlives them. A port of None means a free one. Raises TargetError.
+    """
+    for backend in backends:
+        _refuse_taken(backend, ports.get(backend))
+    folder = _temporary_folder(stack)
+    dynamodb = postgres = cluster = None
+    if "dynamodb" in backends:
+        home = dynamodb_local.locate(environ, on_progress)
+        on_progress(Progress(_STEP))
+        dynamodb = _Start(
+            name="DynamoDB Local",
+            start=lambda port: dynamodb_local.start(home, port, folder, environ),
+            ready_port=lambda server, _: dynamodb_local.ready_port(server),
+            failure=dynamodb_local.failure,
+            fixed_port=ports.get("dynamodb"),
+            choose_port=lambda: 0,
+            stack=stack,
+        )
+    if "postgres" in backends:
+        on_progress(Progress(_STEP))
+        # Meanwhile DynamoDB Local's JVM comes up.
+        cluster = embedded_postgres.initialise(folder, environ)
+        postgres = _start_postgres(cluster, ports.get("postgres"), folder, environ, stack)
+    _await_all([start for start in (dynamodb, postgres) if start])
+    on_progress(Progress(_STEP, 1, 1))
+    return Endpoints(
+        _dynamodb_endpoint(dynamodb.port, environ) if dynamodb else None,
+        _postgres_endpoint(cluster.dsn(postgres.port)) if cluster and postgres else None,
+    )
+
+
+def _start_postgres(
+    cluster: embedded_postgres.Cluster,
+    fixed_port: int | None,
+    folder: Path,
+    environ: Mapping[str, str],
+    stack: ExitStack,
+) -> _Start:
+    return _Start(
+        name="PostgreSQL",
+        start=lambda port: embedded_postgres.start(cluster, port, folder, environ),
+        ready_port=lambda _, port: port if embedded_postgres.answers(cluster.dsn(port)) else None,
+        failure=embedded_postgres.failure,
+        fixed_port=fixed_port,
+        choose_port=free_port,
+        stack=stack,
+    )
+
+
+def _dynamodb_endpoint(port: int, environ: Mapping[str, str]) -> DynamoDBEndpoint:
+    version = dynamodb_local.version(environ)
+    label = " ".join(filter(None, ("DynamoDB Local", version, "(embedded)")))
+    return DynamoDBEndpoint(f"http://{LOOPBACK}:{port}", label=label)
+
+
+def _postgres_endpoint(dsn: str) -> PostgresEndpoint:
+    label = f"PostgreSQL {embedded_postgres.version(dsn)} (embedded)"
+    return PostgresEndpoint(dsn, label=label)
+
+
+class _Start:
+    """One server on its way up; takes another port if someone was quicker to it."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        start: Callable[[int], Server],
+        ready_port: Callable[[Server, int], int | None],
+        failure: Callable[[Server], TargetError],
+        fixed_port: int | None,
+        choose_port: Callable[[], int],
+        stack: ExitStack,
+    ) -> None:
+        self.name = name
+        self._start = start
+        self._ready_port = ready_port
+        self._failure = failure
+        self._choose_port = choose_port
+        self._stack = stack
+        self._tries = 1 if fixed_port else _PORT_TRIES
+        self.port = fixed_port or choose_port()
+        self._server = self._run()
+
+    def _run(self) -> Server:
+        server = self._start(self.port)
+        self._stack.callback(server.stop)
+        return server
+
+    def ready(self) -> bool:
+        """Whether it serves on `port`. Raises TargetError where it has ended instead."""
+        if not self._server.ended():
+            port = self._ready_port(self._server, self.port)
+            self.port = port or self.port
+            return port is not None
+        self._tries -= 1
+        if not self._tries or "ddress already in use" not in self._server.log_text():
+            raise self._failure(self._server)
+        self.port = self._choose_port()
+        self._server = self._run()
+        return False
+
+
+def _await_all(starts: list[_Start]) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    waiting = starts
+    while waiting := [start for start in waiting if not start.ready()]:
+        if time.monotonic() > deadline:
+            raise TargetError(
+                f"{' and '.join(s.name for s in waiting)} did not answer in "
+                f"{READY_TIMEOUT_S:.0f} s.",
+                hint="The machine is overloaded, or something keeps them from starting.",
+            )
+        time.sleep(_POLL_S)
+
+
+def _refuse_taken(backend: str, port: int | None) -> None:
+    if port and port_taken(port):
+        raise TargetError(
+            f"Port {port} of {LOOPBACK}, asked for {backend}, is in use.",
+            hint=f"Stop what listens there, or name another with --{backend}-port "
+            "(without it, a free one is found).",
+        )
+
+
+def _temporary_folder(stack: ExitStack) -> Path:
+    _sweep(Path(tempfile.gettempdir()))
+    created = psutil.Process().create_time()
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{created:.2f}-"))
+    except OSError as error:
+        raise TargetError(
+            f"There is no folder for the databases' files ({error.strerror}).",
+            hint="Make room in the temporary folder, or name another with TMPDIR.",
+        ) from None
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _sweep(temporary: Path) -> None:
+    """Delete what holders that were killed left: their databases died with them, not the files."""
+    for folder in temporary.glob(f"{_PREFIX}*"):
+        pid, _, rest = folder.name.removeprefix(_PREFIX).partition("-")
+        try:
+            mine = folder.stat().st_uid == os.geteuid() and not folder.is_symlink()
+            holder = living(int(pid), float(rest.partition("-")[0]))
+        except (OSError, ValueError):
+            continue  # not a name of ours, or someone else was quicker
+        if mine and holder is None:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,74 @@
+"""Make CloudShelf's tables where they are missing, and put the data set in: both backends at once.
+
+Writes to its own tables only, and to no table that is not CloudShelf's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import psycopg
+
+from loadtests.errors import ProvisionError
+from loadtests.targets.connect import dynamodb_client, postgres_connection
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.progress import OnProgress, ignore
+from loadtests.targets.seed.dataset import Dataset
+from loadtests.targets.seed.dynamodb import THREADS, seed_dynamodb
+from loadtests.targets.seed.dynamodb_tables import ensure_tables
+from loadtests.targets.seed.postgres import seed_postgres
+from loadtests.targets.seed.postgres_schema import Connection, ensure_schema
+
+
+def make_tables(endpoints: Endpoints) -> None:
+    """Make the tables and leave them empty. Raises ProvisionError."""
+    if endpoints.dynamodb:
+        with closing(dynamodb_client(endpoints.dynamodb)) as client:
+            ensure_tables(client)
+    if endpoints.postgres:
+        with _connected(endpoints.postgres) as connection:
+            ensure_schema(connection)
+
+
+def provision(endpoints: Endpoints, dataset: Dataset, on_progress: OnProgress = ignore) -> None:
+    """Set up and seed every backend of `endpoints`; may be repeated, and then restores the seed.
+
+    `on_progress` is called from several threads. Raises ProvisionError.
+    """
+    jobs: list[Callable[[], None]] = []
+    if dynamodb := endpoints.dynamodb:
+        jobs.append(lambda: provision_dynamodb(dynamodb, dataset, on_progress))
+    if postgres := endpoints.postgres:
+        jobs.append(lambda: provision_postgres(postgres, dataset, on_progress))
+    with ThreadPoolExecutor(max(len(jobs), 1), thread_name_prefix="provision") as pool:
+        for future in [pool.submit(job) for job in jobs]:
+            future.result()
+
+
+def provision_dynamodb(
+    endpoint: DynamoDBEndpoint, dataset: Dataset, on_progress: OnProgress = ignore
+) -> None:
+    """Set up and seed one DynamoDB. Raises ProvisionError."""
+    with closing(dynamodb_client(endpoint, connections=THREADS)) as client:
+        ensure_tables(client)
+        seed_dynamodb(client, dataset, on_progress)
+
+
+def provision_postgres(
+    endpoint: PostgresEndpoint, dataset: Dataset, on_progress: OnProgress = ignore
+) -> None:
+    """Set up and seed one PostgreSQL. Raises ProvisionError."""
+    with _connected(endpoint) as connection:
+        ensure_schema(connection)
+        seed_postgres(connection, dataset, on_progress)
+
+
+def _connected(endpoint: PostgresEndpoint) -> Connection:
+    try:
+        return postgres_connection(endpoint, autocommit=True)
+    except psycopg.OperationalError:
+        raise ProvisionError(
+            f"{endpoint.label} went away before it was set up.", hint="See whether it still runs."
+        ) from None

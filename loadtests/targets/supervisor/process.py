@@ -1,0 +1,126 @@
+"""A database process: tied to this one's life, logging to a file, stopped for certain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from loadtests.targets.supervisor import pdeathsig as tether
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The unprivileged user a server runs as, where this process is root."""
+
+    uid: int
+    gid: int
+
+
+def tethered(
+    command: Sequence[str | Path], *, owner: Owner | None, on_parent_death: signal.Signals
+) -> list[str]:
+    """Prefix `command` so that the process it starts dies with this one."""
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        tether.__file__,
+        str(os.getpid()),
+        str(int(on_parent_death)),
+        f"{owner.uid}:{owner.gid}" if owner else "-",
+        *map(str, command),
+    ]
+
+
+class Server:
+    """A started database process. Start it from a thread that outlives it.
+
+    (Linux ties a process to the *thread* that started it.)
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        folder: Path,
+        environ: Mapping[str, str],
+        stop_signal: signal.Signals,
+        owner: Owner | None = None,
+    ) -> None:
+        self._log = log
+        self._stop_signal = stop_signal
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                tethered(command, owner=owner, on_parent_death=stop_signal),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=dict(environ),
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def ended(self) -> bool:
+        """Whether it is no longer running."""
+        return self._process.poll() is not None
+
+    def log_text(self) -> str:
+        """What it has written so far (its last 20,000 bytes)."""
+        return self._log.read_bytes()[-20_000:].decode("utf-8", "replace")
+
+    def stop(self, grace_s: float = 5.0) -> None:
+        """Ask it to end, then make it; returns when it has gone. Safe to call twice."""
+        if self.ended():
+            return
+        self._process.send_signal(self._stop_signal)
+        try:
+            self._process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def free_port() -> int:
+    """A loopback TCP port that nothing listens on now; someone else may still take it."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_taken(port: int) -> bool:
+    """Whether a loopback port cannot be listened on."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False
+
+
+def living(pid: int, created: float) -> psutil.Process | None:
+    """The process of that id, if it runs and is the one created then (ids are used again)."""
+    try:
+        process = psutil.Process(pid)
+        if abs(process.create_time() - created) < 0.02 and process.status() != psutil.STATUS_ZOMBIE:
+            return process
+    except psutil.Error:
+        pass
+    return None

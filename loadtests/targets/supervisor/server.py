@@ -1,0 +1,180 @@
+"""The process that holds a run's databases, so that they end with the run however it ends.
+
+It has the other end of a pipe from the run. When the run dies, the kernel closes the pipe, and
+this process takes the databases down and deletes their files. Were it killed itself, the kernel
+would end the databases (tether.py), and the next start deletes the files.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+from typing import BinaryIO, Final, NoReturn
+
+from loadtests.errors import LoadtestsError, UsageError
+from loadtests.targets.embedded.start import start_embedded
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.progress import OnProgress, Progress
+from loadtests.targets.supervisor.messages import KEEP, Message, Request, write_message
+from loadtests.targets.supervisor.state import find_running, remove_running, write_running
+
+_PROGRESS_PERIOD_S: Final = 0.1
+
+
+class Stopped(BaseException):
+    """The run has ended, or asked this process to."""
+
+
+def hold(source: BinaryIO, sink: BinaryIO, environ: Mapping[str, str]) -> None:
+    """Serve one request: databases up, set up, announced, held until the run ends, down.
+
+    Returns when all is down. Must be called from the main thread: it takes over SIGTERM.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    messages = _Messages(sink)
+    try:
+        request = _read_request(source)
+        threading.Thread(target=_watch, args=(source,), daemon=True).start()
+        with held(request, environ, messages.progress) as endpoints:
+            messages.send(endpoints)
+            if request.keep or "embedded" in _named(request).values():
+                while True:
+                    signal.pause()
+    except LoadtestsError as error:
+        messages.send(error)
+    except Stopped:
+        pass
+
+
+def _read_request(source: BinaryIO) -> Request:
+    try:
+        return Request.parse(source.readline())
+    except (ValueError, TypeError, KeyError):
+        raise UsageError(
+            "`loadtests targets hold` is for runs to start, which speak to it by pipe.",
+            hint="For databases that stay, use `loadtests targets up`.",
+        ) from None
+
+
+@contextmanager
+def held(
+    request: Request, environ: Mapping[str, str], on_progress: OnProgress
+) -> Iterator[Endpoints]:
+    """Resolve every backend of `request`, starting what is embedded; set up and seed as asked."""
+    with ExitStack() as stack:
+        named = _named(request)
+        reached = _reach(request, named, environ, on_progress)
+        embedded = tuple(backend for backend, where in named.items() if where == "embedded")
+        found = _already_up(request, embedded, environ)
+        if found is None:
+            ports = {"dynamodb": request.dynamodb_port, "postgres": request.postgres_port}
+            found = start_embedded(embedded, ports, environ, stack, on_progress)
+        endpoints = Endpoints(
+            reached.dynamodb or found.dynamodb, reached.postgres or found.postgres
+        )
+        if request.provision:
+            _provision(request, endpoints, on_progress)
+        if request.keep:
+            stack.callback(remove_running, environ)
+            write_running(environ, endpoints)
+        yield endpoints
+
+
+def _named(request: Request) -> dict[str, str]:
+    targets = request.config.targets
+    where = {"dynamodb": targets.dynamodb_endpoint, "postgres": targets.postgres_dsn}
+    return {backend: where[backend] for backend in request.backends}
+
+
+def _already_up(
+    request: Request, embedded: tuple[str, ...], environ: Mapping[str, str]
+) -> Endpoints | None:
+    """Those of `loadtests targets up` if they are all that is needed; None: start some."""
+    if not embedded:
+        return Endpoints()
+    running = None if request.keep else find_running(environ)
+    if running is None:
+        return None
+    wanted = {backend: getattr(running.endpoints, backend) for backend in embedded}
+    return Endpoints(**wanted) if all(wanted.values()) else None
+
+
+def _reach(
+    request: Request, named: Mapping[str, str], environ: Mapping[str, str], on_progress: OnProgress
+) -> Endpoints:
+    # Imported here: boto3 takes long, and the embedded databases need not wait for it.
+    from loadtests.targets.external import aws_notice, reach_dynamodb, reach_postgres
+
+    dynamodb = postgres = None
+    if named.get("dynamodb", "embedded") != "embedded":
+        if named["dynamodb"] == "aws" and request.provision:
+            on_progress(Progress(aws_notice(request.config), 0, 0))
+        dynamodb = reach_dynamodb(request.config.targets)
+    if named.get("postgres", "embedded") != "embedded":
+        postgres = reach_postgres(request.config.targets, environ)
+    return Endpoints(dynamodb, postgres)
+
+
+def _provision(request: Request, endpoints: Endpoints, on_progress: OnProgress) -> None:
+    """Set up and seed in a thread, so that being stopped need not wait for it."""
+    from loadtests.targets.seed.dataset import make_dataset
+    from loadtests.targets.seed.provision import provision
+
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            data = make_dataset(request.config.data, request.config.load.seed, datetime.now(UTC))
+            provision(endpoints, data, on_progress)
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+            failures.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.5)  # in turns, so that a signal is heard
+    if failures:
+        raise failures[0]
+
+
+class _Messages:
+    """Lines to the run; progress at most ten times a second and step, and its end always."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink = sink
+        self._lock = threading.Lock()
+        self._last: dict[str, float] = {}
+
+    def send(self, message: Message) -> None:
+        with self._lock:
+            try:
+                self._sink.write(write_message(message))
+                self._sink.flush()
+            except OSError:  # the run is gone, which the watcher sees too
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def progress(self, progress: Progress) -> None:
+        now = time.monotonic()
+        over = progress.done == progress.total
+        if over or now - self._last.get(progress.step, 0.0) >= _PROGRESS_PERIOD_S:
+            self._last[progress.step] = now
+            self.send(progress)
+
+
+def _watch(source: BinaryIO) -> None:
+    """Wait for the run's word or its end."""
+    if source.readline() != KEEP:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: let the clean-up finish
+    raise Stopped

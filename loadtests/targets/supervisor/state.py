@@ -1,0 +1,76 @@
+"""The databases that `loadtests targets up` keeps running between commands, by their state file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from loadtests.targets.embedded.download import cache_folder
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.supervisor.messages import endpoints_from_json, endpoints_to_json
+from loadtests.targets.supervisor.process import living
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A living holder: its process (id and creation time, for ids are reused) and endpoints."""
+
+    pid: int
+    created: float
+    endpoints: Endpoints
+
+
+def state_file(environ: Mapping[str, str]) -> Path:
+    """Where the state is kept; it holds a password, so only its owner may read it."""
+    return cache_folder(environ) / "targets-up.json"
+
+
+def find_running(environ: Mapping[str, str]) -> Running | None:
+    """The databases that are up, or None; what a holder that has died left behind is removed."""
+    path = state_file(environ)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        running = Running(
+            int(content["pid"]),
+            float(content["created"]),
+            endpoints_from_json(content["endpoints"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError):
+        running = None
+    if running is None or holder_of(running) is None:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+    return running
+
+
+def holder_of(running: Running) -> psutil.Process | None:
+    """The holder's process, or None where it has ended."""
+    return living(running.pid, running.created)
+
+
+def write_running(environ: Mapping[str, str], endpoints: Endpoints) -> None:
+    """Say that this process holds `endpoints`; the file appears whole or not at all."""
+    path = state_file(environ)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = asdict(Running(os.getpid(), psutil.Process().create_time(), endpoints))
+    content["endpoints"] = endpoints_to_json(endpoints)
+    partial = path.with_suffix(f".{os.getpid()}")
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(content, file)
+    partial.replace(path)
+
+
+def remove_running(environ: Mapping[str, str]) -> None:
+    """Take back what `write_running` said, if it was this process that said it."""
+    running = find_running(environ)
+    if running and running.pid == os.getpid():
+        state_file(environ).unlink(missing_ok=True)

@@ -1,0 +1,130 @@
+"""Shares beyond a limit and percentiles with bounds, against slow oracles."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadtests.judge.capacity.tail import NEVER, Above, Tail, above_of, unfinished
+from loadtests.judge.stats.samples import Samples
+from loadtests.measure.histogram import Sparse, highest_value_ns
+
+LEVEL = 0.05
+
+
+def tail_of(seconds: list[list[int]], waiting: int = 0) -> Tail:
+    parts = [(n, Sparse.of(np.array(one, np.int64))) for n, one in enumerate(seconds)]
+    return Tail(Samples.of([*parts, (len(seconds) - 1, unfinished(waiting))], len(seconds)))
+
+
+def binomial_at_most(k: int, n: int, p: float) -> float:
+    """P(X ≤ k), term by term."""
+    return sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k + 1))
+
+
+@given(st.integers(1, 400), st.data(), st.floats(0.002, 0.2))
+def test_bounds_of_independent_calls_are_the_exact_binomial_ones(n, data, share):
+    """Clopper and Pearson, term by term."""
+    k = data.draw(st.integers(0, min(n, 40)))
+    found = Above(k, n, 1.0, 10.0)
+    at_most, at_least = binomial_at_most(k, n, share), 1 - binomial_at_most(k - 1, n, share)
+    if abs(at_most - LEVEL) > 1e-9:
+        assert found.surely_at_most(share, LEVEL) == (k < n and at_most <= LEVEL)
+    if abs(at_least - LEVEL) > 1e-9:
+        assert found.surely_more_than(share, LEVEL) == (k > 0 and at_least <= LEVEL)
+
+
+def test_a_single_second_shows_nothing_for_certain():
+    found = above_of(np.array([0]), np.array([0]), np.array([100_000]))
+    assert not found.surely_at_most(0.01, LEVEL)
+    assert not above_of(np.array([90_000]), np.array([9]), np.array([100_000])).surely_more_than(
+        0.01, LEVEL
+    )
+
+
+@pytest.mark.parametrize("seconds", [5, 20])
+def test_slow_calls_in_one_second_weigh_less_than_the_same_spread_out(seconds):
+    calls = np.full(seconds, 1_000)
+    spread = np.full(seconds, 4)
+    heaped = np.zeros(seconds, np.int64)
+    heaped[1] = spread.sum()
+    assert above_of(spread, spread, calls).surely_at_most(0.01, LEVEL)
+    assert not above_of(heaped, heaped, calls).surely_at_most(0.01, LEVEL)
+    many = above_of(heaped * 5, heaped * 5, calls)
+    assert many.share > 0.01
+    assert not many.surely_more_than(0.01, LEVEL)
+    assert above_of(spread * 5, spread * 5, calls).surely_more_than(0.01, LEVEL)
+
+
+def test_short_steps_take_the_scatter_between_seconds():
+    above, calls = np.array([0, 8, 2, 6]), np.array([100, 200, 100, 200])
+    share = 16 / 600
+    residuals = (above - share * calls) / math.sqrt(share * (1 - share) * 600)
+    found = above_of(above, above, calls)
+    assert found.likeness == pytest.approx(max(1.0, (residuals**2).sum() * 4 / 3))
+    assert found.degrees == 3
+
+
+times = st.lists(
+    st.lists(st.integers(100_000, 50_000_000), min_size=0, max_size=30), min_size=2, max_size=12
+).filter(any)
+
+
+@settings(max_examples=60)
+@given(times, st.integers(0, 5), st.sampled_from([0.5, 0.9, 0.99]))
+def test_the_percentile_is_that_of_all_calls_the_unfinished_slowest(seconds, waiting, q):
+    tail = tail_of(seconds, waiting)
+    ordered = sorted(ns for one in seconds for ns in one) + [math.inf] * waiting
+    expected = ordered[max(1, math.ceil(q * len(ordered) - 1e-9)) - 1]
+    found = tail.quantile_ms(q)
+    if math.isinf(expected):
+        assert math.isinf(found)
+    else:
+        assert found == pytest.approx(expected / 1e6, rel=1.01e-3)
+    assert tail.low_ms(q, LEVEL) <= found <= tail.high_ms(q, LEVEL)
+
+
+@settings(max_examples=25, deadline=None)
+@given(times, st.sampled_from([0.5, 0.8]))
+def test_bounds_are_the_outermost_times_that_the_test_allows(seconds, q):
+    """Every occupied bucket in turn."""
+    tail = tail_of(seconds)
+    samples = tail.samples
+    buckets = sorted(set(samples.index.tolist()))
+
+    def above(bucket):
+        return above_of(samples.calls_above(bucket), tail.slowest, samples.calls_by_unit())
+
+    upper = [b for b in buckets if above(b).surely_at_most(1 - q, LEVEL)]
+    high = tail.high_ms(q, LEVEL)
+    if math.isfinite(high):
+        shown = [float(highest_value_ns(np.array([b]))[0]) / 1e6 for b in upper]
+        assert high in shown
+    lower = [b for b in buckets if above(b - 1).surely_more_than(1 - q, LEVEL)]
+    low = tail.low_ms(q, LEVEL)
+    if low:
+        assert low in [float(highest_value_ns(np.array([b]))[0]) / 1e6 for b in lower]
+
+
+def test_unfinished_calls_are_slower_than_anything():
+    assert unfinished(3).index.tolist() == [NEVER]
+    assert unfinished(0).total == 0
+
+
+def test_bounds_cover_as_promised():
+    """Independent calls, 400 runs: each one-sided bound misses about one in twenty at most."""
+    rng = np.random.default_rng(5)
+    missed_high = missed_low = 0
+    runs = 400
+    truth = -math.log(0.01) * 2e6  # the p99 of an exponential of mean 2 ms
+    for _ in range(runs):
+        tail = tail_of([list((rng.exponential(2e6, 150)).astype(np.int64)) for _ in range(10)])
+        missed_high += tail.high_ms(0.99, LEVEL) < truth / 1e6
+        missed_low += tail.low_ms(0.99, LEVEL) > truth / 1e6
+    # three standard errors above one in twenty
+    assert missed_high <= runs * 0.083
+    assert missed_low <= runs * 0.083

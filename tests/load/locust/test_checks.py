@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from loadtests.config import Config, Load
+from loadtests.errors import UsageError
+from loadtests.load.locust.checks import check_mix, check_profiles, check_stores
+from loadtests.load.locust.users import OpenLoopUser, access_pattern
+from loadtests.load.schedule.arrivals import steps
+from loadtests.targets.endpoints import Endpoints
+
+HERE = __name__
+closed: list[str] = []
+
+
+class Store:
+    def get(self): ...
+    def get_item(self): ...
+    def add(self): ...
+    def update(self): ...
+    def remove(self): ...
+
+    def close(self):
+        closed.append("cart")
+
+
+def carts_only(endpoints):
+    return Store(), None
+
+
+class CartUser(OpenLoopUser):
+    @access_pattern("cart.get", share=1)
+    def get(self) -> None: ...
+
+
+class SessionUser(OpenLoopUser):
+    @access_pattern("session.get", share=1)
+    def get(self) -> None: ...
+
+
+class ShrinkingUser(OpenLoopUser):
+    @access_pattern("cart.add", share=1)
+    def add(self) -> None: ...
+
+    @access_pattern("cart.remove", share=2)
+    def remove(self) -> None: ...
+
+
+class ClimbingUser(CartUser):
+    @classmethod
+    def profile(cls, config, backend):
+        return steps([10.0, 20.0], 5.0)
+
+
+SUBJECTS = Config(load=Load(subjects=f"wire dynamodb/{HERE}:carts_only"))
+
+
+def test_a_factorys_stores_are_opened_once_and_closed():
+    closed.clear()
+    check_stores(SUBJECTS, Endpoints(), [CartUser])
+    assert closed == ["cart"]
+
+
+def test_a_store_that_the_scenario_needs_and_the_factory_lacks_is_refused():
+    with pytest.raises(UsageError, match=r"carts_only gives no session store.*session\.get"):
+        check_stores(SUBJECTS, Endpoints(), [CartUser, SessionUser])
+
+
+def test_drivers_are_not_opened_before_they_are_needed():
+    check_stores(Config(), Endpoints(), [CartUser, SessionUser])
+
+
+def test_a_mix_that_empties_the_carts_is_refused():
+    with pytest.raises(UsageError, match="removes more cart lines than it adds"):
+        check_mix(ShrinkingUser)
+    check_mix(CartUser)
+
+
+def test_a_class_that_declares_nothing_is_refused():
+    with pytest.raises(UsageError, match="declares no access pattern"):
+        check_mix(OpenLoopUser)
+
+
+def test_a_rate_that_changes_is_refused_in_turns_only():
+    with pytest.raises(UsageError, match="ClimbingUser changes its rate") as caught:
+        check_profiles(SUBJECTS, [CartUser, ClimbingUser])
+    assert "--blocks 0" in caught.value.hint
+    check_profiles(SUBJECTS, [CartUser])
+    check_profiles(Config(), [ClimbingUser])
+    load = SUBJECTS.load.model_copy(update={"blocks": 0})
+    check_profiles(SUBJECTS.model_copy(update={"load": load}), [ClimbingUser])

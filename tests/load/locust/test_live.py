@@ -1,0 +1,254 @@
+"""What the live view says, and its page on made-up runs in a real browser."""
+
+from __future__ import annotations
+
+import json
+import threading
+from types import SimpleNamespace
+
+import flask
+import pytest
+from selenium.webdriver.common.by import By
+from werkzeug.serving import make_server
+
+from loadtests.config import Slo
+from loadtests.errors import UsageError
+from loadtests.load.locust.live import add_live_view, live_data
+from loadtests.load.locust.live_figures import calls_needed, live_figures
+from tests.browser import axe, emulate, reach, until
+
+HOSTILE = "<img src=x onerror=alert(1)>\u202e</script>"
+
+
+def series(pattern="cart.get", backend="dynamodb", *, count=1_000, errors=None, **times):
+    shown = {"p50": 1.0, "p90": 2.0, "p99": 3.0, "p99.9": 4.0, "max": 5.0} | times
+    return {
+        "pattern": pattern,
+        "backend": backend,
+        "driver": "wire",
+        "count": count,
+        "errors": errors or {},
+        "response_time_ms": shown,
+        "service_time_ms": {name: value / 2 for name, value in shown.items()},
+        "wire_time_ms": None,
+    }
+
+
+def signal(name="lateness p99", *, ok=True, limit=2.0, value=0.123):
+    return {"name": name, "text": f"{name} was so.", "value": value, "unit": "ms",
+            "limit": limit, "ok": ok}  # fmt: skip
+
+
+def word(*all_series, signals=(), **more):
+    second = [
+        {"pattern": s["pattern"], "backend": s["backend"], "rate_per_s": 12.0, "max_ms": 3.21}
+        for s in all_series
+    ]
+    process = {"cpu": 0.071, "lateness_p99_ms": 0.2, "loop_lag_max_ms": 1.5, "free_users_min": 7}
+    return {"kind": "live", "time_s": 12.4, "series": list(all_series), "last_second": second,
+            "health": {"generator": process}, "signals": list(signals)} | more  # fmt: skip
+
+
+def conductor(live=None, *, path=None, last_path=None, no_report=False, refused=None):
+    environment = SimpleNamespace(parsed_options=SimpleNamespace(no_report=no_report))
+    return SimpleNamespace(
+        refused=refused,
+        live=live or {},
+        path=path,
+        last_path=last_path or path,
+        environment=environment,
+    )
+
+
+def only_row(one, slo=None):
+    return live_figures(word(one), slo or Slo())["rows"][0]
+
+
+def test_calls_needed_is_the_fewest_whose_slowest_bounds_the_percentile():
+    for q, calls in ((0.5, 5), (0.9, 29), (0.99, 299), (0.999, 2_995)):
+        assert q**calls <= 0.05 < q ** (calls - 1)
+        assert calls_needed(q) == calls
+
+
+@pytest.mark.parametrize(
+    ("one", "limits", "status", "said"),
+    [
+        (series(p99=10.0), {}, "within", "p99 ≤ 10 ms"),
+        (series(p99=10.001), {}, "over", "p99 > 10 ms"),
+        (series(count=299, p99=9.0), {}, "within", "p99 ≤ 10 ms"),
+        (series(count=298, p99=90.0), {}, "unknown", "p99 from 299 calls"),
+        (series(errors={"Timeout": 2}), {}, "over", "errors > 0.1%"),
+        (series(errors={"Timeout": 1}), {}, "within", "p99 ≤ 10 ms"),
+        (series(p50=3.0, p99=11.0), {"p50_ms": 2.5}, "over", "p50 > 2.5 ms, p99 > 10 ms"),
+        (series(p99=19.0), {"metric": "service_time"}, "within", "p99 ≤ 10 ms"),
+        (series(), {"p99_ms": None, "error_rate": None}, "unknown", "no limit"),
+        (series(), {"p99_ms": None}, "within", "errors ≤ 0.1%"),
+    ],
+)
+def test_status_is_of_the_figures_that_the_calls_carry(one, limits, status, said):
+    row = only_row(one, Slo(**limits))
+    assert (row["status"], row["said"]) == (status, said)
+
+
+def test_a_percentile_too_few_calls_carry_is_left_out():
+    row = only_row(series(count=298))
+    assert (row["p50_ms"], row["p90_ms"], row["p99_ms"]) == (1.0, 2.0, None)
+
+
+def test_rows_stand_in_the_order_of_the_patterns_and_warm_up_has_rows_too():
+    live = word(series("session.get", "postgres"), series("cart.add"), series("cart.get"))
+    live["last_second"].append(
+        {"pattern": "new", "backend": "dynamodb", "rate_per_s": 1.0, "max_ms": 1.0}
+    )
+    rows = live_figures(live, Slo())["rows"]
+    assert [row["pattern"] for row in rows] == ["cart.get", "cart.add", "session.get", "new"]
+    assert (rows[-1]["count"], rows[-1]["p50_ms"], rows[-1]["status"]) == (0, None, "unknown")
+
+
+def test_errors_are_named_the_commonest_first():
+    live = word(series(errors={"a": 1, "b": 30}), series(backend="postgres", errors={"c": 4}))
+    assert live_figures(live, Slo())["errors"] == [
+        "cart.get on DynamoDB: b, 30 times",
+        "cart.get on PostgreSQL: c, 4 times",
+        "cart.get on DynamoDB: a, 1 times",
+    ]
+
+
+def test_a_signal_beyond_its_limit_comes_first_and_says_what_it_means():
+    signals = [signal("pressure", limit=None), signal("fine"), signal("late", ok=False, value=7.0)]
+    health = live_figures(word(series(), signals=signals), Slo())["health"]
+    assert [one["name"] for one in health["signals"]] == ["late", "fine", "pressure"]
+    assert [one["ok"] for one in health["signals"]] == [False, True, None]
+    assert health["said"].startswith("1 of 2 signals beyond")
+    assert "INVALID" in health["said"]
+    assert health["signals"][0]["found"] == "7\u00a0ms"
+
+
+def test_each_load_process_has_its_last_second():
+    live = word(series())
+    live["health"]["worker 2"] = {"cpu": 0.5, "lateness_p99_ms": None, "free_users_min": 0}
+    first, second = live_figures(live, Slo())["processes"]
+    assert (first["name"], first["cpu"], first["late"]) == ("generator", "7%", "0.200")
+    assert (second["late"], second["read_lag"], second["loop_lag"]) == ("–", "–", "–")
+
+
+def test_the_state_follows_the_run(tmp_path):
+    def state(**what):
+        return live_data(conductor(**what), Slo())["state"]
+
+    live = word(series())
+    assert state().startswith("No run yet")
+    assert state(path=tmp_path) == "The run is starting."
+    assert state(path=tmp_path, live=word()) == "Warming up: 12 s."
+    assert state(path=tmp_path, live=live) == "Measuring: 12 s."
+    assert state(last_path=tmp_path, live=live).endswith("It is being judged.")
+    assert "--no-report" not in state(last_path=tmp_path, live=live)
+    assert "No report was asked for" in state(last_path=tmp_path, live=live, no_report=True)
+    (tmp_path / "report.html").write_text("")
+    assert state(last_path=tmp_path, live=live) == "The run has ended after 12 s."
+    slip = UsageError("The rate is -1.", hint="Ask for more.")
+    assert state(refused=slip) == "The run could not start. The rate is -1. Ask for more."
+
+
+def test_a_report_is_linked_only_once_its_run_has_ended(tmp_path):
+    (tmp_path / "report.html").write_text("an older one")
+    assert live_data(conductor(path=tmp_path), Slo())["report"] == ""
+    assert live_data(conductor(last_path=tmp_path), Slo())["report"] == "report.html"
+    assert live_data(conductor(last_path=tmp_path), Slo())["verdict"] is None  # no run.json
+
+
+class WebUi:
+    """What `add_live_view` needs of Locust's."""
+
+    def __init__(self) -> None:
+        self.app = flask.Flask("locust")
+        self.template_args: dict = {}
+
+    def auth_required_if_enabled(self, view):
+        return view
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The live page, of a conductor whose figures the test sets."""
+    told = conductor()
+    ui = WebUi()
+    add_live_view(ui, told, Slo())
+    server = make_server("127.0.0.1", 0, ui.app)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield SimpleNamespace(
+        url=f"http://127.0.0.1:{server.server_port}/loadtests/live", told=told, stop=server.shutdown
+    )
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def text_of(browser) -> str:
+    return browser.find_element(By.ID, "loadtests-live").text
+
+
+@pytest.mark.browser
+def test_hostile_names_stay_text(browser, page, tmp_path):
+    bad = series(HOSTILE, HOSTILE, errors={HOSTILE: 40})
+    page.told.live = word(bad, signals=[signal(HOSTILE, ok=False)])
+    page.told.live["health"] = {HOSTILE: page.told.live["health"]["generator"]}
+    folder = tmp_path / "a<b>c"
+    folder.mkdir()
+    (folder / "report.html").write_text("<!doctype html><title>report</title>")
+    (folder / "run.json").write_text(json.dumps({
+        "id": "x", "scenario": "x", "state": "complete", "started_at": "x",
+        "verdict": {"status": HOSTILE, "sentence": HOSTILE},
+    }))  # fmt: skip
+    page.told.last_path = folder
+    emulate(browser, width=390)
+    browser.get_log("browser")
+    browser.get(page.url)
+    until(lambda: HOSTILE in text_of(browser))
+    assert text_of(browser).count(HOSTILE) >= 6
+    assert not browser.find_elements(By.CSS_SELECTOR, "#loadtests-live img")
+    assert browser.get_log("browser") == []
+    content, window = reach(browser)
+    assert content <= window
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_kind_of_figure_has_contrast(browser, page, tmp_path, dark):
+    page.told.last_path = tmp_path
+    (tmp_path / "report.html").write_text("")
+    page.told.live = word(
+        series(), series("cart.add", count=3), series("cart.update", errors={"Timeout": 9}),
+        signals=[signal(), signal("late", ok=False), signal("pressure", limit=None)],
+    )  # fmt: skip
+    emulate(browser, dark=dark)
+    browser.get(page.url)
+    until(lambda: "Open the report" in text_of(browser))
+    assert axe(browser) == []
+
+
+@pytest.mark.browser
+def test_focus_and_scroll_outlive_a_second(browser, page):
+    page.told.live = word(series(count=1_000))
+    emulate(browser, width=390)
+    browser.get(page.url)
+    until(lambda: "1,000" in text_of(browser))
+    browser.execute_script(
+        "const r = document.querySelector('.scroll'); r.scrollLeft = 90; r.focus();"
+    )
+    page.told.live = word(series(count=2_000))
+    until(lambda: "2,000" in text_of(browser))
+    assert browser.execute_script("return document.querySelector('.scroll').scrollLeft;") == 90
+    assert browser.switch_to.active_element.get_attribute("class") == "scroll"
+
+
+@pytest.mark.browser
+def test_a_locust_that_is_gone_is_noticed(browser, page):
+    page.told.live = word(series())
+    emulate(browser)
+    browser.get(page.url)
+    until(lambda: "cart.get" in text_of(browser))
+    page.stop()
+    until(lambda: "No answer from Locust since" in text_of(browser))
+    assert "cart.get" in text_of(browser)

@@ -1,0 +1,471 @@
+from __future__ import annotations
+
+import gc
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import gevent
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadtests.load.loop import run as run_module
+from loadtests.load.loop.dispatcher import Lane
+from loadtests.load.loop.run import DRAIN_S, LEAD_NS, Clocked, LoadRun
+from loadtests.measure.frames import pack, unpack
+from loadtests.measure.histogram import highest_value_ns
+from loadtests.measure.recorder import Series
+from loadtests.measure.results import read_run
+from tests.load.clockwork import MS, Clockwork, S
+from tests.measure.latencies import equivalent_range
+from tests.measure.streams import end as end_frame
+from tests.measure.streams import opening, scribe
+
+BEGIN = 5 * S
+ORIGIN = BEGIN + LEAD_NS
+PATTERNS = ("cart.get", "cart.add")
+
+
+class Link:
+    """Keeps every frame."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+
+    def send(self, header: dict, payload: bytes = b"") -> None:
+        self.send_packed(pack(header, payload))
+
+    def send_packed(self, frame: bytes) -> None:
+        self.sent += frame
+
+    def flush(self) -> None:
+        pass
+
+    def frames(self, kind: str) -> list[tuple[dict, bytes]]:
+        return [f for f in unpack(io.BytesIO(self.sent)) if f[0]["kind"] == kind]
+
+
+@dataclass(eq=False)
+class User:
+    """What `LoadRun` knows of a Locust user, and a life like its own."""
+
+    intended_ns: int = 0
+    series: Series | None = None
+    recorded: bool = False
+
+
+class Passed(BaseException):
+    pass
+
+
+class FakeGevent:
+    """`gevent.sleep` and `gevent.Timeout` on the clockwork."""
+
+    def __init__(self, world: Clockwork) -> None:
+        self._world = world
+        self._deadline_ns: int | None = None
+
+    def sleep(self, seconds: float) -> None:
+        wake_ns = self._world.now_ns + int(seconds * S)
+        if self._deadline_ns is not None and wake_ns >= self._deadline_ns:
+            self._world.run_to(self._deadline_ns)
+            raise Passed
+        self._world.run_to(wake_ns)
+
+    def Timeout(self, seconds: float, exception: bool):
+        assert exception is False
+        self._deadline_ns = self._world.now_ns + int(seconds * S)
+        return self
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, *_) -> bool:
+        self._deadline_ns = None
+        return kind is Passed
+
+
+class Staged:
+    """A run of lanes with users, on the clockwork."""
+
+    def __init__(
+        self,
+        lanes: list[tuple[list[float], int, list[float]]],
+        *,
+        warm_up_s: float = 0.0,
+        patterns: Iterable[str] = PATTERNS,
+        sample_lag: bool = True,
+    ) -> None:
+        """Each lane: arrivals in ms from the origin, users, ms that its k-th call takes."""
+        self.world = Clockwork(BEGIN)
+        self.link = Link()
+        self.run = LoadRun(
+            link=self.link,
+            worker="generator",
+            source="generator",
+            warm_up_s=warm_up_s,
+            clock=self.world.clock,
+            timer=self.world.timer,
+            sample_lag=sample_lag,
+        )
+        self.taken: list[int] = []
+        self.finished: list[tuple[int, int]] = []  # intended start and response time, ns
+        self.greenlets = []
+        for number, (due_ms, users, service_ms) in enumerate(lanes):
+            chunk = np.array([int(at * MS) for at in due_ms], np.int64)
+            lane = Lane(iter([chunk]), clock=self.world.clock, timer=self.world.timer)
+            names = ("dynamodb", "postgres")[number], ("wire", "psycopg")[number]
+            pairs = [
+                (
+                    self.run.recorder.series(*names, pattern, warm_up=True),
+                    self.run.recorder.series(*names, pattern, warm_up=False),
+                )
+                for pattern in patterns
+            ]
+            clocked = self.run.add_lane(lane, pairs)
+            for _ in range(users):
+                user = User()
+                clocked.users.append(user)
+                self.greenlets.append(gevent.spawn(self._live, user, clocked, service_ms))
+        self.world.settle()
+        self.run.begin()
+
+    def _live(self, user: User, clocked: Clocked, service_ms: list[float]) -> None:
+        while True:
+            user.intended_ns = intended = clocked.lane.take()
+            call = len(self.taken)
+            self.taken.append(intended)
+            pair = clocked.pairs[call % len(clocked.pairs)]
+            user.series = pair[intended >= self.run.measure_from_ns]
+            began = self.world.now_ns
+            self.world.sleep(int(service_ms[call % len(service_ms)] * MS))
+            done = self.world.now_ns
+            user.series.record(intended, began, done, (done - began) // 2)
+            self.finished.append((intended, done - intended))
+            user.intended_ns = 0
+
+    def run_to(self, at_ms: float) -> None:
+        self.world.run_to(ORIGIN + int(at_ms * MS))
+
+    def stall_to(self, at_ms: float) -> None:
+        self.world.stall_to(ORIGIN + int(at_ms * MS))
+
+    def finish(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_module, "gevent", FakeGevent(self.world))
+            self.run.finish()
+
+    def close(self) -> None:
+        gevent.killall(self.greenlets)
+        if self.run.state == "running":
+            self.run._probe.close()
+
+    def rows(self) -> list[dict]:
+        return [header["row"] for header, _ in self.link.frames("close")]
+
+    def own_times(self) -> list[tuple[list[int], list[int]]]:
+        """Each second's lateness and read lag, ns."""
+        found = []
+        for header, payload in self.link.frames("close"):
+            values = np.frombuffer(payload, np.int64).tolist()
+            late, lag = header["sizes"]
+            assert len(values) == late + lag
+            found.append((values[:late], values[late:]))
+        return found
+
+    def unfinished(self) -> dict[tuple[str, bool], list[float]]:
+        """Ages in ms by pattern and phase, as drained last."""
+        header, payload = self.link.frames("values")[-1]
+        values = np.frombuffer(payload, np.int64)
+        found, at = {}, 0
+        for series in header["series"]:
+            count = series["sizes"][0]
+            if series["unfinished"]:
+                ages = values[at : at + count][-series["unfinished"] :]
+                found[series["pattern"], series["warm_up"]] = (ages / MS).tolist()
+            at += sum(series["sizes"])
+        return found
+
+
+@pytest.fixture
+def staged():
+    made: list[Staged] = []
+
+    def make(*arguments, **keywords) -> Staged:
+        made.append(Staged(*arguments, **keywords))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+Stage = Callable[..., Staged]
+
+
+def test_calls_unfinished_at_the_end_count_at_their_age(staged: Stage):
+    here = staged([([10, 20, 30, 40], 2, [60_000])], patterns=["cart.get"])
+    here.run_to(100)
+    here.finish()
+    # drained for two seconds: two calls are out, two arrivals never found a user
+    assert here.world.now_ns == ORIGIN + 100 * MS + int(DRAIN_S * S)
+    [(series, ages)] = here.unfinished().items()
+    assert series == ("cart.get", False)
+    assert sorted(ages) == [2_060, 2_070, 2_080, 2_090]
+    assert here.finished == []
+    assert here.run.state == "finished"
+
+
+def test_waiting_calls_are_shared_out_evenly_over_patterns_and_by_phase(staged: Stage):
+    here = staged([([10, 20, 30, 40, 50, 60], 0, [1])], warm_up_s=0.035)
+    here.run_to(100)
+    here.finish()
+    assert here.unfinished() == {
+        ("cart.get", True): [2_090, 2_070],
+        ("cart.add", True): [2_080],
+        ("cart.get", False): [2_050],
+        ("cart.add", False): [2_060, 2_040],
+    }
+
+
+def test_calls_that_end_within_the_drain_are_finished_calls(staged: Stage):
+    here = staged([([10, 20, 90], 1, [100])])
+    here.run_to(100)
+    here.finish()
+    assert [response / MS for _, response in here.finished] == [100, 190, 220]
+    # over as soon as the last call is, not after the whole drain
+    assert here.world.now_ns <= ORIGIN + 320 * MS
+    assert sum(s["unfinished"] for h, _ in here.link.frames("values") for s in h["series"]) == 0
+
+
+def test_no_arrival_after_the_end_is_offered(staged: Stage):
+    here = staged([([10, 500, 2_000], 1, [1])])
+    here.run_to(100)
+    here.finish()
+    assert here.taken == [ORIGIN + 10 * MS]
+
+
+def test_a_call_whose_intended_start_was_warm_up_is_warm_up_however_late_it_ends(staged: Stage):
+    here = staged([([990, 999, 1_000, 1_001], 1, [20])], warm_up_s=1.0, patterns=["cart.get"])
+    here.run_to(1_500)
+    sizes = Counter()
+    here.finish()
+    for header, _ in here.link.frames("values"):
+        for series in header["series"]:
+            sizes[series["warm_up"]] += series["sizes"][0]
+    assert sizes == {True: 2, False: 2}
+
+
+def test_each_second_is_described(staged: Stage):
+    here = staged([([100, 200, 300, 1_900], 1, [450])], warm_up_s=1.0)
+    here.run_to(3_000)
+    one, two, three = here.rows()
+    assert [row["time_s"] for row in (one, two, three)] == [0, 1, 2]
+    assert [row["length_s"] for row in (one, two, three)] == [1, 1, 1]
+    assert [row["warm_up"] for row in (one, two, three)] == [True, False, False]
+    assert [row["offered"] for row in (one, two, three)] == [2, 2, 0]
+    assert [row["queued"] for row in (one, two, three)] == [1, 1, 0]
+    assert one["behind_ms"] == 700  # the arrival of 300 ms, at 1,000 ms
+    assert [row["in_flight"] for row in (one, two, three)] == [1, 1, 0]
+    assert [row["free_users_min"] for row in (one, two, three)] == [0, 0, 0]
+    assert {row["users"] for row in here.rows()} == {1}
+    assert [late for late, _ in here.own_times()] == [[0], [0], []]
+
+
+def test_invalid_responses_are_counted_by_the_second(staged: Stage):
+    here = staged([([], 1, [1])])
+    here.run_to(500)
+    here.run.invalid_responses += 2
+    here.run_to(2_000)
+    assert [row["invalid_responses"] for row in here.rows()] == [2, 0]
+
+
+def closes(here: Staged) -> list[tuple[int, float, float]]:
+    return [
+        (h["index"], h["start_s"], h["start_s"] + h["length_s"])
+        for h, _ in here.link.frames("close")
+    ]
+
+
+def test_seconds_are_numbered_by_the_timetable(staged: Stage):
+    here = staged([([], 1, [1])])
+    here.run_to(2_350)
+    here.finish()
+    assert closes(here) == [(0, 0, 1), (1, 1, 2), (2, 2, 2.35)]
+
+
+def test_after_a_standstill_no_number_comes_twice(staged: Stage):
+    here = staged([([], 1, [1])])
+    here.run_to(980)
+    here.stall_to(2_510)
+    here.run_to(4_000)
+    here.finish()
+    assert closes(here) == [(1, 0, 2.51), (2, 2.51, 3), (3, 3, 4), (4, 4, 4)]
+
+
+def test_a_standstill_reaching_into_the_measured_part_is_not_warm_up(staged: Stage):
+    here = staged([([], 1, [1])], warm_up_s=2.0)
+    here.run_to(1_900)
+    here.stall_to(3_400)
+    here.run_to(5_000)
+    rows = here.rows()
+    assert [(r["time_s"], r["warm_up"]) for r in rows] == [
+        (0, True),
+        (1, False),
+        (3.4, False),
+        (4, False),
+    ]
+    assert rows[1]["loop_stalled_ms"] == pytest.approx(1_480 - 5)
+
+
+def test_a_run_finished_before_its_first_moment_is_empty_and_readable(staged: Stage, tmp_path):
+    here = staged([([10], 1, [1])])
+    here.finish()
+    [(index, start_s, end_s)] = closes(here)
+    assert (index, start_s, end_s) == (0, 0, 0)
+    scribe(opening(tmp_path / "run") + here.link.sent + end_frame())
+    assert not read_run(tmp_path / "run").info.validity.valid
+
+
+def test_finishing_twice_or_before_the_start_does_nothing_more(staged: Stage):
+    here = staged([([10], 1, [1])])
+    here.run_to(50)
+    here.finish()
+    sent = here.link.sent
+    here.finish()
+    assert here.link.sent == sent
+    world, link = Clockwork(), Link()
+    never = LoadRun(
+        link=link, worker="w", source="w", warm_up_s=1, clock=world.clock, timer=world.timer
+    )
+    never.finish()
+    assert (never.state, link.sent) == ("new", b"")
+    assert world.timers[0].closed == 1  # nothing is left ticking
+
+
+def test_finishing_leaves_no_timer_and_no_callback_behind(staged: Stage):
+    before = list(gc.callbacks)
+    here = staged([([10], 1, [1])])
+    here.run_to(1_500)
+    assert len(gc.callbacks) == len(before) + 1
+    here.finish()
+    assert gc.callbacks == before
+    assert all(timer.at_ns is None for timer in here.world.timers)
+    assert gc.get_freeze_count() == 0
+
+
+# --- everything together: the run folder holds every arrival exactly once
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.integers(0, 4_000), max_size=40).map(sorted),
+    st.lists(st.integers(0, 4_000), max_size=40).map(sorted),
+    st.integers(0, 3),
+    st.lists(st.sampled_from([0.5, 3.25, 40.5, 700.5, 5_000.5]), min_size=7, max_size=7),
+    st.lists(st.tuples(st.integers(0, 900), st.integers(1, 2_500)), max_size=3),
+    st.sampled_from([0.0, 0.5, 1.0, 2.0]),
+    st.integers(0, 1_500),
+)
+def test_the_run_folder_holds_every_arrival_once(
+    tmp_path_factory, due, also_due, users, service_ms, stalls, warm_up_s, rest_ms
+):
+    here = Staged([(due, users, service_ms), (also_due, 2, service_ms)], warm_up_s=warm_up_s)
+    try:
+        at = 0
+        for runs, stalled in stalls:
+            here.run_to(at + runs)
+            at += runs + stalled
+            here.stall_to(at)
+        at += rest_ms
+        here.run_to(at)
+        here.finish()
+        closed_ns = here.world.now_ns
+        path = tmp_path_factory.mktemp("run") / "run"
+        scribe(opening(path) + here.link.sent + end_frame())
+        check_folder(here, path, sorted(due + also_due), at, closed_ns, warm_up_s)
+    finally:
+        here.close()
+
+
+def check_folder(here: Staged, path, due: list[int], at: float, closed_ns: int, warm_up_s) -> None:
+    run = read_run(path)
+    offered = Counter(ORIGIN + each * MS for each in due if each <= at)
+    finished = Counter(intended for intended, _ in here.finished)
+    assert not finished - offered
+    left = list((offered - finished).elements())
+    response_times = here.finished + [(each, closed_ns - each) for each in left]
+    for warm_up, intervals in ((True, run.warm_up), (False, run.intervals)):
+        wanted = Counter(
+            equivalent_range(response)[1]
+            for intended, response in response_times
+            if (intended < ORIGIN + int(warm_up_s * S)) == warm_up
+        )
+        found: Counter[int] = Counter()
+        for key, parts in intervals.items():
+            if key.metric == "response_time":
+                for part in parts:
+                    values = highest_value_ns(part.counts.index).tolist()
+                    found.update(dict(zip(values, part.counts.counts.tolist(), strict=True)))
+        assert found == wanted
+    measured_left = [each for each in left if each >= ORIGIN + int(warm_up_s * S)]
+    assert sum(series.unfinished for series in run.info.series) == len(measured_left)
+    rows = here.rows()
+    assert sum(row["offered"] for row in rows) == len(here.taken)
+    late = sum(len(late) for late, _ in here.own_times())
+    assert sum(row["queued"] for row in rows) + late == len(here.taken)
+    indexes = [index for index, _, _ in closes(here)]
+    assert indexes == sorted(set(indexes))
+    edges = [(start, end) for _, start, end in closes(here)]
+    for (_, before), (start, _) in pairwise(edges):
+        assert start == pytest.approx(before)
+
+
+def test_each_second_carries_its_samples_of_the_read_lag(staged: Stage):
+    # the only user is out all the time, so no arrival tells how late the loop is
+    here = staged([([10, 20, 30], 1, [60_000])], sample_lag=True)
+    here.run_to(1_400)
+    here.stall_to(1_700)
+    here.run_to(3_000)
+    lags = [lags for _, lags in here.own_times()]
+    assert [len(each) for each in lags] == [100, 100, 100]
+    assert [late for late, _ in here.own_times()] == [[0], [], []]
+    assert set(lags[0]) == set(lags[2]) == {0}
+    assert len([lag for lag in lags[1] if lag]) == 30
+    assert 290 * MS <= max(lags[1]) <= 300 * MS
+
+
+def test_a_standstill_is_told_with_the_second_that_it_ends(staged: Stage):
+    """Whichever timer the loop attends to first."""
+    here = staged([([], 1, [1])], sample_lag=True)
+    here.run_to(950)
+    here.stall_to(1_250)
+    here.finish()
+    lags = [lag for _, lags in here.own_times() for lag in lags]
+    assert len(lags) == 125
+    assert len([lag for lag in lags if lag]) == 30
+    rows = [
+        (len(lags), row["length_s"])
+        for (_, lags), row in zip(here.own_times(), here.rows(), strict=True)
+    ]
+    assert rows[0] == (125, 1.25)
+
+
+def test_the_end_is_not_sampled(staged: Stage):
+    """Waiting for a hung database's calls, Locust may inspect its stack, which takes long."""
+    here = staged([([10], 1, [60_000])], sample_lag=True)
+    here.run_to(1_000)
+    here.finish()
+    assert here.world.now_ns == ORIGIN + S + int(DRAIN_S * S)
+    assert [lag for _, lags in here.own_times() for lag in lags] == [0] * 100
+
+
+def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage):
+    here = staged([([10], 1, [1])], sample_lag=False)
+    here.run_to(1_000)
+    assert here.own_times() == [([0], [])]
+    assert len(here.world.timers) == 2  # the ticker's and the lane's

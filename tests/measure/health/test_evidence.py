@@ -1,0 +1,149 @@
+"""What is kept of a run for its validity: as much as its rows would tell, in constant memory."""
+
+from __future__ import annotations
+
+import gc
+import io
+import types
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.measure import run_folder as folder_module
+from loadtests.measure import scribe as scribe_module
+from loadtests.measure.frames import unpack
+from loadtests.measure.health.evidence import Evidence
+from loadtests.measure.health.probes import HealthRow, HostProbe
+from loadtests.measure.histogram import Sparse, bucket_index
+from loadtests.measure.recorder import Recorder
+from loadtests.measure.results import Validity
+from loadtests.measure.scribe import Writer
+from tests.measure.streams import NO_HOST, closing, opening, row
+
+UNKNOWN = {
+    f"{kind}_{q}_ms": None for kind in ("lateness", "read_lag") for q in ("p50", "p99", "max")
+}
+shares = st.floats(0, 1)
+delays = st.lists(st.integers(0, 10**9), max_size=5)
+
+
+@st.composite
+def seconds(draw) -> tuple[HealthRow, list[int], list[int]]:
+    """A second of one of two workers, with its samples."""
+    made = row(
+        draw(st.sampled_from(["worker 1", "worker 2"])),
+        length_s=draw(st.floats(0.001, 30)),
+        offered=draw(st.integers(0, 3)),
+        queued=draw(st.integers(0, 3)),
+        in_flight=draw(st.integers(0, 1)),
+        behind_ms=draw(st.sampled_from([0.0, 0.0, 700.0, 5_000.0])),
+        users=draw(st.integers(1, 9)),
+        invalid_responses=draw(st.integers(0, 2)),
+        loop_stalled_ms=draw(st.floats(0, 100)),
+        gc_pause_max_ms=draw(st.floats(0, 100)),
+        process_cpu=draw(shares),
+    )
+    host = {name: draw(st.none() | shares) for name in ("cpu_wait", "host_steal", "pressure_cpu")}
+    return HealthRow(**(made | UNKNOWN | host)), draw(delays), draw(delays)
+
+
+def sparse(values: Iterable[int]) -> Sparse:
+    return Sparse.of(np.array(list(values), np.int64))
+
+
+def mean(rows: list[HealthRow], name: str) -> float | None:
+    known = [(getattr(r, name), r.length_s) for r in rows if getattr(r, name) is not None]
+    return sum(v * s for v, s in known) / sum(s for _, s in known) if known else None
+
+
+@given(st.lists(seconds(), max_size=12))
+def test_what_is_kept_equals_what_all_rows_tell(fed):
+    evidence = Evidence()
+    for each, late, lag in fed:
+        evidence.add(each, sparse(late), sparse(lag))
+    assert set(evidence.workers) == {each.worker for each, _, _ in fed}
+    for worker, found in evidence.workers.items():
+        ours = [each for each in fed if each[0].worker == worker]
+        rows = [each for each, _, _ in ours]
+        assert found.seconds == pytest.approx(sum(r.length_s for r in rows))
+        assert found.saw_a_call == any(r.offered or r.in_flight or r.behind_ms for r in rows)
+        assert found.offered == sum(r.offered for r in rows)
+        assert found.queued == sum(r.queued for r in rows)
+        assert found.users_min == min(r.users for r in rows)
+        assert found.behind_max_ms == max(r.behind_ms for r in rows)
+        assert found.invalid_responses == sum(r.invalid_responses for r in rows)
+        assert found.loop_stalled_ms == pytest.approx(sum(r.loop_stalled_ms for r in rows))
+        assert found.gc_pause_max_ms == max(r.gc_pause_max_ms for r in rows)
+        for name in ("process_cpu", "cpu_wait", "host_steal", "pressure_cpu"):
+            assert getattr(found, name).value == pytest.approx(mean(rows, name))
+        for histogram, place in ((found.lateness, 1), (found.read_lag, 2)):
+            values = np.array([v for each in ours for v in each[place]], np.int64)
+            assert histogram.sparse() == sparse(values)
+            assert histogram.total == len(bucket_index(values))
+
+
+# --- an hour costs no more than a minute
+
+
+def reachable_bytes(root: object) -> int:
+    """The memory of everything that an object leads to, code and modules aside."""
+    seen: set[int] = set()
+    waiting = [root]
+    total = 0
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, type | types.ModuleType | types.FunctionType):
+            continue
+        seen.add(id(one))
+        # an array's own size does not tell its buffer in every version of numpy
+        total += one.nbytes if isinstance(one, np.ndarray) else one.__sizeof__()
+        waiting += gc.get_referents(one)
+    return total
+
+
+class Fed:
+    """A scribe's writer, fed second by second as by a load process."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        # neither keeps anything, and an hour of them takes long: run.json anew, and the rules
+        monkeypatch.setattr(folder_module, "write_info", lambda path, info: None)
+        counts = ([], Validity(valid=True))
+        monkeypatch.setattr(scribe_module, "judge_validity", lambda evidence, series: counts)
+        [(header, _)] = unpack(io.BytesIO(opening(path)))
+        self._out = io.StringIO()
+        self.writer = Writer(header, self._out, HostProbe(NO_HOST, clock=lambda: 0.0))
+        self._rng = np.random.default_rng(1)
+        self._recorder = Recorder()
+        self._second = 0
+
+    def run_to(self, second: int) -> None:
+        while self._second < second:
+            series = self._recorder.series("dynamodb", "wire", "cart.get", warm_up=False)
+            for took in self._rng.lognormal(14, 1, 5).astype(int).tolist():
+                series.record(0, 0, took, took // 2)
+            lags = self._rng.exponential(1e5, 10).astype(int).tolist()
+            frames = self._recorder.drain() + closing(
+                self._second, lateness_ns=lags, read_lag_ns=lags
+            )
+            for header, payload in unpack(io.BytesIO(frames)):
+                getattr(self.writer, header["kind"])(header, payload)
+            self._second += 1
+            self._out.seek(0)  # what was said has gone down the pipe
+            self._out.truncate()
+
+
+def test_an_hour_of_seconds_takes_no_more_memory_than_a_minute(tmp_path, monkeypatch):
+    fed = Fed(tmp_path / "run", monkeypatch)
+    fed.run_to(60)
+    a_minute = reachable_bytes(fed.writer)
+    fed.run_to(3_600)
+    an_hour = reachable_bytes(fed.writer)
+    fed.writer.finish("complete")
+    assert a_minute > 500_000  # it was found: histograms of a series and a worker
+    assert an_hour - a_minute < 4_000
+    rows = (tmp_path / "run" / "health.csv").read_text().splitlines()
+    assert len(rows) == 3_601  # all of it is on the disk

@@ -1,0 +1,71 @@
+"""Which machines a run is believed on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from loadtests.measure.health.probes import HealthRow
+from loadtests.microbench.machine.checks import Evidence, clock_step_ns, judge_trust
+from tests.microbench.made import MS
+
+
+def health(**figures):
+    plain = dict.fromkeys(HealthRow.__dataclass_fields__, 0) | {
+        "worker": "benchmark", "host_steal": 0.0, "pressure_cpu": 0.2, "gc_pause_max_ms": 3.0,
+    }  # fmt: skip
+    return HealthRow(**(plain | figures))
+
+
+def rules(evidence):
+    _, validity = judge_trust(evidence)
+    assert validity.valid is not bool(validity.reasons)
+    assert all(reason.remedy for reason in validity.reasons)
+    return [reason.rule for reason in validity.reasons]
+
+
+def waits(*pairs):
+    return np.repeat([int(ms * MS) for ms, _ in pairs], [n for _, n in pairs]).astype(np.int64)
+
+
+def test_a_quiet_machine_is_believed():
+    assert rules(Evidence(waits((0.01, 9_990), (1.5, 10)), [health()])) == []
+
+
+@pytest.mark.parametrize(
+    ("evidence", "rule"),
+    [
+        (Evidence(waits((0.01, 997), (5.1, 3))), ["late calls"]),
+        (Evidence(waits((0.01, 980), (2.1, 20))), ["CPU wait p99"]),
+        (Evidence(waits((0.6, 600), (0.0, 400))), ["CPU wait p50"]),
+        (Evidence(waits((0.0, 1_000)), clock_step_ns=2_000), ["clock"]),
+        (Evidence(waits((0.0, 1_000)), [health(host_steal=0.2)]), ["stolen CPU"]),
+    ],
+)
+def test_a_machine_that_takes_part_in_the_times_is_not(evidence, rule):
+    assert rules(evidence) == rule
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        Evidence(waits((0.01, 9_976), (5.1, 24))),  # under a quarter of the 1% beyond p99
+        Evidence(waits((0.0, 990), (1.9, 10))),
+        Evidence(waits((0.4, 1_000))),
+        Evidence(waits((0.0, 10)), [health(host_steal=0.05)]),
+        Evidence(waits((0.0, 10)), [health(gc_pause_max_ms=80.0, pressure_cpu=0.9)]),
+    ],
+)
+def test_what_stays_within_the_limits(evidence):
+    assert rules(evidence) == []
+
+
+def test_a_system_that_does_not_tell_is_said_so():
+    signals, validity = judge_trust(Evidence(None, [health(host_steal=None, pressure_cpu=None)]))
+    assert validity.valid
+    assert signals[0].value is None
+    assert "does not tell" in signals[0].text
+
+
+def test_the_clock_of_this_machine_has_steps():
+    assert clock_step_ns() > 0

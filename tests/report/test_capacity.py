@@ -1,0 +1,132 @@
+"""A capacity run's report, terminal table and summary, from a simulated climb."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from loadtests.config import Slo
+from loadtests.judge.capacity.answer import store_climb
+from loadtests.report.build import build_reports, render
+from loadtests.report.capacity import answers_of, climb_table, is_climb, limit_of, steps_of
+from loadtests.report.formats.terminal import terminal_table
+from loadtests.report.page import build_page
+from tests.browser import axe, emulate, reach
+from tests.judge.climbs import Server, climb_config, simulate, write_climb
+from tests.report.formats.test_html import Document
+
+
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory):
+    """DynamoDB gives out at 1,000/s; of PostgreSQL, measured in another run, the generator did."""
+    folder = tmp_path_factory.mktemp("climbs")
+    config = climb_config(250, 2_000)
+    postgres = simulate(config, Server(starved_from=1_000), ("postgres",))
+    other, _ = store_climb(write_climb(folder / "other", postgres), Slo(), 0.95)
+    told = (other.info.model_extra or {})["capacity_run"]
+    for step in told["steps"]:
+        step["run"] = "other"
+    run = write_climb(folder / "run", simulate(config, Server()))
+    return store_climb(run, Slo(), 0.95, [told])[0]
+
+
+@pytest.fixture(scope="module")
+def text(climbed):
+    return Document(build_reports(climbed.path)[0].read_text()).text
+
+
+def test_the_answers_stand_first(text):
+    assert "DynamoDB keeps the promise up to 500/s." in text
+    assert (
+        "PostgreSQL keeps the promise up to 500/s. At 1,000/s the load generator gave out" in text
+    )
+    assert "The steps of PostgreSQL were measured in run other." in text
+
+
+def test_every_step_is_in_the_table_under_whose_doing_it_was(climbed):
+    table = climb_table(steps_of(climbed))
+    verdicts = [(row[0], row[1], row[-2]) for row in table.rows]
+    assert verdicts == [
+        ("DynamoDB", "250 /s", "PASS"),
+        ("DynamoDB", "500 /s", "PASS"),
+        ("DynamoDB", "1,000 /s", "FAIL"),
+        ("DynamoDB", "2,000 /s", "FAIL"),
+        ("PostgreSQL", "250 /s", "PASS"),
+        ("PostgreSQL", "500 /s", "PASS"),
+        ("PostgreSQL", "1,000 /s", "INVALID: generator"),
+        ("PostgreSQL", "2,000 /s", "INVALID: generator"),
+    ]
+    assert {len(row) for row in table.rows} == {len(table.head)}
+
+
+def test_figures_that_would_mix_the_rates_are_left_out(text):
+    assert "Verdict for each access pattern" not in text
+    assert "Percentile spectrum" not in text
+    assert "250 to 2,000 Poisson arrivals/s in rising steps" in text
+
+
+def test_how_a_step_is_judged_is_explained(text):
+    assert "A step's verdict" in text
+    assert "highest power" in text
+
+
+def test_a_climb_that_nobody_judged_says_so(tmp_path):
+    run = write_climb(tmp_path / "r", simulate(climb_config(250, 250), Server()))
+    text = Document(render(build_page(run))["report.html"].decode()).text
+    assert "Its steps have not been judged." in text
+
+
+def test_charts_and_summary(climbed):
+    files = render(build_page(climbed))
+    assert "charts/capacity.png" in files
+    summary = files["summary.md"].decode()
+    assert "DynamoDB keeps the promise up to 500/s." in summary
+    assert "| PostgreSQL | 1,000 /s |" in summary
+    assert "10 ms" in files["charts/capacity.svg"].decode()
+
+
+def test_the_terminal_shows_this_runs_own_steps_in_80_columns(climbed):
+    out = StringIO()
+    Console(file=out, width=80, color_system=None).print(terminal_table(climbed))
+    said = out.getvalue()
+    assert max(len(line) for line in said.splitlines()) <= 80
+    assert "FAIL" in said
+    assert "generator" not in said
+    assert "target p99 10 ms" in said
+
+
+def test_the_target_is_the_one_the_steps_were_held_to(climbed):
+    steps = steps_of(climbed)
+    assert limit_of(steps, None) == 10.0
+    assert limit_of([], 7.0) == 7.0
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [None, 3, "x", {"steps": 4, "answers": "x"}, [{"rate_per_s": "x"}, 3],
+     {"steps": [{"rate_per_s": 10.0, "p99_ms": "<b>"}], "answers": [{"sentence": None}]}],
+)  # fmt: skip
+def test_a_stored_climb_that_makes_no_sense_is_not_stumbled_over(tmp_path, climbed, stored):
+    info = climbed.info.model_copy(update={"capacity_run": stored})
+    run = write_climb(tmp_path / "r", climbed)
+    run = type(run)(run.path, info, run.intervals, run.warm_up)
+    assert is_climb(run)
+    assert all(step.rate.known for step in steps_of(run))
+    assert "<b>" not in render(build_page(run))["report.html"].decode().split("<body")[0]
+    assert isinstance(answers_of(run), list)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])
+def test_in_a_browser(browser, climbed, width, dark):
+    page = build_reports(climbed.path)[0]
+    emulate(browser, width=width, dark=dark)
+    browser.get_log("browser")
+    browser.get(page.as_uri())
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; });")
+    content, window = reach(browser)
+    assert content <= window <= width
+    assert browser.get_log("browser") == []
+    assert axe(browser) == []

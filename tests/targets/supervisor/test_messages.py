@@ -1,0 +1,62 @@
+"""What a run and its holder say to each other arrives as it was meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtests.config import Config, Data, Targets
+from loadtests.errors import DownloadError, LoadtestsError, ProvisionError, TargetError
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.progress import Progress
+from loadtests.targets.supervisor.messages import Request, read_message, write_message
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(Config(), ("dynamodb",)),
+        Request(
+            Config(
+                targets=Targets(postgres_dsn="postgresql://u:p@127.0.0.1/d", allow_remote=True),
+                data=Data(users=7),
+                slo={"p99.9_ms": 30, "patterns": {"cart.get": {"p99_ms": 5}}},
+            ),
+            ("dynamodb", "postgres"),
+            provision=False,
+            keep=True,
+            dynamodb_port=8000,
+        ),
+    ],
+)
+def test_a_request_arrives_whole(request_):
+    line = request_.line()
+    assert line.count(b"\n") == 1
+    assert Request.parse(line) == request_
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Progress("Seeding", 3, 9),
+        Progress("Fetching"),
+        Endpoints(),
+        Endpoints(
+            DynamoDBEndpoint(None, "eu-west-1", emulator=False), PostgresEndpoint("dsn", "x")
+        ),
+    ],
+)
+def test_a_message_arrives_whole(message):
+    line = write_message(message)
+    assert line.count(b"\n") == 1
+    assert read_message(line) == message
+
+
+@pytest.mark.parametrize("kind", [TargetError, DownloadError, ProvisionError, LoadtestsError])
+def test_an_error_arrives_with_its_kind_sentence_and_hint(kind):
+    error = read_message(write_message(kind("What happened.\nTwo lines.", hint="Do this.")))
+    assert type(error) is kind
+    assert (error.message, error.hint) == ("What happened.\nTwo lines.", "Do this.")
+
+
+def test_endpoints_do_not_show_a_password():
+    assert "secret" not in repr(Endpoints(None, PostgresEndpoint("postgresql://u:secret@h/d")))
