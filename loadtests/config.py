@@ -21,7 +21,7 @@ FILE_NAME: Final = "loadtests.toml"
 
 Metric = Literal["response_time", "service_time", "wire_time"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Proportion = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 PatternName = Literal[PATTERNS]  # type: ignore[valid-type]
 BackendName = Literal["dynamodb", "postgres"]
 
@@ -71,7 +71,7 @@ class Limits(_Section):
     p90_ms: Positive | None = None
     p99_ms: Positive | None = None
     p999_ms: Annotated[Positive | None, Field(alias="p99.9_ms")] = None
-    error_rate: Share | None = None
+    error_rate: Proportion | None = None
     metric: Metric | None = None
 
 
@@ -97,7 +97,7 @@ class Slo(Limits):
     """
 
     p99_ms: Positive | None = 10.0
-    error_rate: Share | None = 0.001
+    error_rate: Proportion | None = 0.001
     metric: Metric | None = "response_time"
     patterns: dict[PatternName, Limits] = Field(default_factory=dict)
     backends: dict[BackendName, BackendLimits] = Field(default_factory=dict)
@@ -134,7 +134,7 @@ class Gate(_Section):
     micro: Literal["off", "quick", "full"] = "off"
 
 
-class Capacity(_Section):
+class CapacitySettings(_Section):
     """How a capacity run climbs: rates a second on each backend, whole seconds a step.
 
     Each step's rate is the one before times `growth`, the last is `to`. The first `settle` seconds
@@ -162,7 +162,7 @@ class Config(_Section):
     data: Data = Data()
     slo: Slo = Slo()
     gate: Gate = Gate()
-    capacity: Capacity = Capacity()
+    capacity: CapacitySettings = CapacitySettings()
     results: str = "results"
 
 

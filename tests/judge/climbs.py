@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from loadtests.calibrate.server.scripts import MS, Hands
-from loadtests.config import Capacity, Config, Load
+from loadtests.config import CapacitySettings, Config, Load
 from loadtests.load.schedule.arrivals import arrivals
 from loadtests.load.schedule.steps import plan_of, profile_of
 from loadtests.measure import hlog
@@ -43,7 +43,9 @@ def starved(found: str = "generator used 97% of a core.") -> Validity:
 def climb_config(first: float, last: float, growth: float = 2.0, **changes: Any) -> Config:
     """A climb in steps of 12 s, 2 of them not counted, after 2 s of warm-up."""
     climb = {"from": first, "to": last, "growth": growth, "step_time": 12, "settle": 2} | changes
-    return Config(load=Load(rate=last, warm_up=2.0), capacity=Capacity.model_validate(climb))
+    return Config(
+        load=Load(rate=last, warm_up=2.0), capacity=CapacitySettings.model_validate(climb)
+    )
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,14 @@ from loadtests.measure.results import read_run
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CapacityProgress:
     """A sentence for each step that has ended, and whether the climb should end."""
 
     sentences: list[str]
     over: bool
 
 
-def look_at_climb(path: Path, config: Config) -> Look:
+def look_at_climb(path: Path, config: Config) -> CapacityProgress:
     """Judge the steps so far. Raises LoadtestsError when they cannot be."""
     request = {"path": str(path), "config": config.model_dump(mode="json", by_alias=True)}
     done = subprocess.run(
@@ -38,11 +38,11 @@ def look_at_climb(path: Path, config: Config) -> Look:
     )
     if done.returncode:
         raise LoadtestsError("The climb so far cannot be judged.", hint=done.stderr.strip()[-300:])
-    return Look(**json.loads(done.stdout))
+    return CapacityProgress(**json.loads(done.stdout))
 
 
 def main() -> None:
-    """Judge what standard input names; print the look as JSON."""
+    """Judge what standard input names; print the progress as JSON."""
     with suppress(OSError):
         os.nice(5)  # not lower: databases at their end leave the lowest nothing
     request = json.load(sys.stdin)

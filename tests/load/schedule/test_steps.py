@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.config import Capacity, Config, Load
+from loadtests.config import CapacitySettings, Config, Load
 from loadtests.errors import UsageError
 from loadtests.load.schedule.arrivals import Share, arrivals
 from loadtests.load.schedule.steps import length_s, plan_of, profile_of, rates_of, turn_s
@@ -20,7 +20,7 @@ from loadtests.patterns import BACKENDS
 def climb(from_=10.0, to=50.0, growth=1.5, step_time=4, settle=1, warm_up=2.0) -> Config:
     return Config(
         load=Load(rate=to, warm_up=warm_up),
-        capacity=Capacity.model_validate(
+        capacity=CapacitySettings.model_validate(
             {"from": from_, "to": to, "growth": growth, "step_time": step_time, "settle": settle}
         ),
     )
