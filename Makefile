@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 UV ?= $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gate test check bench bench-drivers bench-validity bench-slowdown calibrate calibrate-gate constraints clean
+.PHONY: help setup gate test test-fast coverage check format typecheck hooks bench bench-drivers bench-validity bench-slowdown calibrate calibrate-gate constraints clean
 
 help:  ## Show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -35,11 +35,20 @@ gate: $(READY)  ## The performance gate on embedded databases; the exit code is 
 test: $(READY)  ## All tests, on real embedded databases
 	@$(BIN)/python -m pytest
 
-check: $(READY)  ## ruff, mypy, import rules
+check: $(READY) typecheck  ## ruff, mypy, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+format: $(READY)  ## Format the code and fix what ruff can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+typecheck: $(READY)  ## mypy, strict
 	@$(BIN)/mypy
-	@PATH="$(CURDIR)/$(BIN):$$PATH" lint-imports
+
+hooks: $(READY)  ## Run the checks before each commit of this clone
+	@$(BIN)/pre-commit install
 
 bench: $(READY)  ## Micro-benchmarks: what one call costs in the app
 	@$(BIN)/python -m pytest --benchmark

@@ -10,4 +10,4 @@ Six rooms, in the order data flows::
 `measure/results.py` is that seam. Every room shares `model`, `patterns`, `config` and `errors`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
