@@ -123,9 +123,12 @@ def _child(
 ) -> dict[str, Measured]:
     orders |= {"lines": lines, "patterns": PATTERNS, "warm_s": 0.3, "seconds": seconds}
     done = subprocess.run(
-        [sys.executable, str(CHILD)], input=json.dumps(orders), text=True, check=False,
+        [sys.executable, str(CHILD)],
+        input=json.dumps(orders),
+        text=True,
+        check=False,
         capture_output=True,
-    )  # fmt: skip
+    )
     if done.returncode:
         raise RuntimeError(f"{orders['driver']}: {done.stderr.strip()[-2000:]}")
     return {pattern: Measured(**found) for pattern, found in json.loads(done.stdout).items()}
@@ -168,8 +171,10 @@ def _postgres_table(rounds: int, seconds: float) -> Table:
         for _ in range(rounds):
             for name, connections in (("psycopg, greenlets", 16), ("psycopg, one caller", 1)):
                 orders = {
-                    "driver": "psycopg", "connections": connections, "dsn": endpoints.postgres.dsn,
-                }  # fmt: skip
+                    "driver": "psycopg",
+                    "connections": connections,
+                    "dsn": endpoints.postgres.dsn,
+                }
                 lines = _lines(dataset)[:connections]
                 for pattern, measured in _child(orders, lines, seconds).items():
                     found[name][pattern].append(_cpu_us(measured))
@@ -193,9 +198,14 @@ def _locust_table(dataset: Dataset, seconds: float, cpus: Cpus) -> Table:
     table = Table(title="Whole process in Locust, cart scenario, recording on, null server")
     table.add_column("run")
     for column in (
-        "CPU µs/call", "of it Locust's\nprocess", "calls/s", "calls/s\nand core", "× boto3",
-        "median beyond\nthe server's, ms", "exit code",
-    ):  # fmt: skip
+        "CPU µs/call",
+        "of it Locust's\nprocess",
+        "calls/s",
+        "calls/s\nand core",
+        "× boto3",
+        "median beyond\nthe server's, ms",
+        "exit code",
+    ):
         table.add_column(column, justify="right")
     for name, run in runs.items():
         table.add_row(

@@ -148,9 +148,11 @@ async def _run_aiodynamo(orders: dict[str, Any], lines: list[Line]) -> dict[str,
     connector = aiohttp.TCPConnector(limit=len(lines))
     async with aiohttp.ClientSession(connector=connector) as session:
         client = Client(
-            AIOHTTP(session), StaticCredentials(Key("AKID", "secret")), "us-east-1",
+            AIOHTTP(session),
+            StaticCredentials(Key("AKID", "secret")),
+            "us-east-1",
             endpoint=URL(orders["url"]),
-        )  # fmt: skip
+        )
         carts = client.table("cloudshelf-carts")
 
         async def all_lines(user_id: str) -> list[Any]:

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
+from loadtests.calibrate.ground_truth import GroundTruth
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.server.start import ScriptedServer
-from loadtests.calibrate.truth import Truth
 from loadtests.measure.histogram import Histogram
 from loadtests.measure.results import read_run
 
@@ -47,10 +47,21 @@ def harness(rate: float, seconds: float, cpus: tuple[int, int] | None, users: in
     """The project's own scenario: wire driver, open loop, recording on."""
     with tempfile.TemporaryDirectory() as results:
         arguments = (
-            "-f", str(HERE.parent / "scenarios" / "cart.py"), "--backend", "dynamodb",
-            "--rate", f"{rate:g}", "--users", str(users), "--warm-up", "2",
-            "--run-time", f"{SETTLE_S + seconds + 3:g}s", "--results", results,
-        )  # fmt: skip
+            "-f",
+            str(HERE.parent / "scenarios" / "cart.py"),
+            "--backend",
+            "dynamodb",
+            "--rate",
+            f"{rate:g}",
+            "--users",
+            str(users),
+            "--warm-up",
+            "2",
+            "--run-time",
+            f"{SETTLE_S + seconds + 3:g}s",
+            "--results",
+            results,
+        )
         return _run(arguments, seconds, cpus, flag="--dynamodb-endpoint", results=Path(results))
 
 
@@ -59,9 +70,15 @@ def conventional(
 ) -> LocustRun:
     """boto3 users as most load tests write them, as fast as they go."""
     arguments = (
-        "-f", str(HERE / "locustfile_boto3.py"), "--users", str(len(keys)),
-        "--spawn-rate", "100", "--run-time", f"{SETTLE_S + seconds + 10:g}s",
-    )  # fmt: skip
+        "-f",
+        str(HERE / "locustfile_boto3.py"),
+        "--users",
+        str(len(keys)),
+        "--spawn-rate",
+        "100",
+        "--run-time",
+        f"{SETTLE_S + seconds + 10:g}s",
+    )
     return _run(arguments, seconds, cpus, environment={"KEYS": json.dumps(keys)})
 
 
@@ -76,11 +93,20 @@ def _run(
 ) -> LocustRun:
     with ScriptedServer(SCRIPTS["null"], cpu=cpus[1] if cpus else None) as server:
         process = subprocess.Popen(
-            [sys.executable, "-m", "locust", "--headless", "--only-summary", *arguments,
-             *((flag, server.url) if flag else ())],
+            [
+                sys.executable,
+                "-m",
+                "locust",
+                "--headless",
+                "--only-summary",
+                *arguments,
+                *((flag, server.url) if flag else ()),
+            ],
             env={**os.environ, "DYNAMODB_URL": server.url, **(environment or {})},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=HERE.parent,
-        )  # fmt: skip
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=HERE.parent,
+        )
         try:
             samples = list(_sample(process, cpus[0] if cpus else None))
         finally:
@@ -131,7 +157,7 @@ def _cpu_s(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def _overhead_ms(results: Path, truth: Truth) -> float | None:
+def _overhead_ms(results: Path, truth: GroundTruth) -> float | None:
     """Median response time of the run beyond the server's own median."""
     run = read_run(results / "latest")
     reported = Histogram()

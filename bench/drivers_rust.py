@@ -50,12 +50,28 @@ def run(
     """One saturating run, start-up included (some milliseconds)."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
-        [program, "-e", server.url, "-ak", "AKID", "-c", str(connections), "-s", f"{seconds:.0f}",
-         "--cores", str(cpus[0] if cpus else 0), TABLE, operation,
-         f"pk:S:{{Key uniform {KEYS}}}"],
+        [
+            program,
+            "-e",
+            server.url,
+            "-ak",
+            "AKID",
+            "-c",
+            str(connections),
+            "-s",
+            f"{seconds:.0f}",
+            "--cores",
+            str(cpus[0] if cpus else 0),
+            TABLE,
+            operation,
+            f"pk:S:{{Key uniform {KEYS}}}",
+        ],
         env={**os.environ, "AWS_SECRET_ACCESS_KEY": "secret"},
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     wall_s = time.perf_counter() - begun
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -22,9 +22,12 @@ class CartUser(User):
     def on_start(self) -> None:
         self.user_id, self.book_id = next(KEYS)
         self.client = boto3.session.Session().client(
-            "dynamodb", region_name="us-east-1", endpoint_url=os.environ["DYNAMODB_URL"],
-            aws_access_key_id="AKID", aws_secret_access_key="secret",
-        )  # fmt: skip
+            "dynamodb",
+            region_name="us-east-1",
+            endpoint_url=os.environ["DYNAMODB_URL"],
+            aws_access_key_id="AKID",
+            aws_secret_access_key="secret",
+        )
 
     @task
     def get_item(self) -> None:

@@ -126,10 +126,17 @@ def hopeless_rate(draw, harder):
 
 
 STARVED = [
-    burns_in_long_pieces, burns_in_short_pieces, burns_while_users_are_busy, rival_on_its_core,
-    rival_of_an_ordinary_process, stopped_for_200_ms, collects_garbage, blocks_in_the_scenario,
-    too_few_users, hopeless_rate,
-]  # fmt: skip
+    burns_in_long_pieces,
+    burns_in_short_pieces,
+    burns_while_users_are_busy,
+    rival_on_its_core,
+    rival_of_an_ordinary_process,
+    stopped_for_200_ms,
+    collects_garbage,
+    blocks_in_the_scenario,
+    too_few_users,
+    hopeless_rate,
+]
 
 
 # --- healthy: nothing is wrong but, perhaps, the database
@@ -172,6 +179,10 @@ def throttled_database(draw, harder):
 
 
 HEALTHY = [
-    quick_database, slow_database, database_with_a_tail, freezing_database, hung_database,
+    quick_database,
+    slow_database,
+    database_with_a_tail,
+    freezing_database,
+    hung_database,
     throttled_database,
-]  # fmt: skip
+]

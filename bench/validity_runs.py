@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from validity_kinds import WARM_UP_S
 
-from loadtests.calibrate.figures import JUDGED, Cell, quantiles_ms
-from loadtests.calibrate.hiccup_meter import Witness
+from loadtests.calibrate.figures import JUDGED, CalibrationCell, quantiles_ms
+from loadtests.calibrate.hiccup_meter import HiccupMeter
 from loadtests.calibrate.server.memory import OTHER
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.load.child_environment import RUN_ID_VARIABLE
@@ -34,7 +34,7 @@ def make_run(trial, seed, measured_s):
     share of the time that the machine stood still (None where nobody could see)."""
     with tempfile.TemporaryDirectory(prefix="loadtests-validity-") as folder:
         cpu = 0 if trial.rival_ms else None
-        server, witness = ScriptedServer(trial.script, seed, cpu=cpu), Witness()
+        server, witness = ScriptedServer(trial.script, seed, cpu=cpu), HiccupMeter()
         with server, rival(trial), witness:
             probed = drive(trial, seed, measured_s, server, Path(folder))
         run = read_run(Path(folder) / "run")
@@ -45,7 +45,7 @@ def make_run(trial, seed, measured_s):
     if not (trial.metric and run.info.series):
         return run.info, None, lost
     truth = server.truth.between(since, clock["end"])
-    cell = Cell(
+    cell = CalibrationCell(
         script=trial.script.name,
         rate_per_s=trial.rate_per_s,
         calls=sum(series.count for series in run.info.series),
@@ -61,12 +61,31 @@ def make_run(trial, seed, measured_s):
 
 def drive(trial, seed, measured_s, server, folder):
     command = [
-        sys.executable, "-m", "locust", "-f", str(HERE / "validity_locustfile.py"), "--headless",
-        "--only-summary", "--no-report", "--backend", "dynamodb", "--driver", "wire",
-        "--dynamodb-endpoint", server.url, "--rate", str(trial.rate_per_s), "--seed", str(seed),
-        "--warm-up", str(WARM_UP_S), "--run-time", f"{WARM_UP_S + measured_s + 1:.0f}s",
-        "--results", str(folder),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "locust",
+        "-f",
+        str(HERE / "validity_locustfile.py"),
+        "--headless",
+        "--only-summary",
+        "--no-report",
+        "--backend",
+        "dynamodb",
+        "--driver",
+        "wire",
+        "--dynamodb-endpoint",
+        server.url,
+        "--rate",
+        str(trial.rate_per_s),
+        "--seed",
+        str(seed),
+        "--warm-up",
+        str(WARM_UP_S),
+        "--run-time",
+        f"{WARM_UP_S + measured_s + 1:.0f}s",
+        "--results",
+        str(folder),
+    ]
     if trial.users:
         command += ["--users", str(trial.users)]
     environment = {**os.environ, RUN_ID_VARIABLE: "run", "STARVE": json.dumps(trial.starve)}

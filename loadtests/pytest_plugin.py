@@ -1,6 +1,6 @@
 """The pytest plugin: ``pytest --benchmark`` runs the micro-benchmarks in ``bench/``.
 
-It collects ``bench/bench_*.py`` instead of the tests, opens a `microbench.session.Session` when the
+It collects ``bench/bench_*.py`` instead of the tests, opens a `BenchmarkSession` when the
 first benchmark needs it, and hands each benchmark's rounds to pytest-benchmark, whose own options
 go on working. Without the flag it does nothing at all; every pytest run loads it, so what it needs
 is imported late. docs/decisions/micro-benchmarks.md has the reasons.
@@ -159,11 +159,11 @@ class BenchmarkRun:
             pytest.fail(_in_words(error), pytrace=False)
         replay.rounds_ns = list(reversed(found.columns.service))
         benchmark.extra_info.update(found.row.as_data())
-        if found.row.rounds:
+        if found.row.iterations:
             # once the rounds are told, only a profiler calls again
             benchmark.pedantic(
                 lambda: None if replay.rounds_ns else screen.call_once(spec),
-                rounds=found.row.rounds,
+                rounds=found.row.iterations,
             )
         if found.row.errors:
             named = ", ".join(f"{name} {count:,}" for name, count in found.row.errors.items())
@@ -179,7 +179,7 @@ class BenchmarkRun:
         screen = self._screen
         if screen is not None:
             for other in self._theirs.benchmarks:
-                if "part" not in other.extra_info and other.stats.data:
+                if "suite" not in other.extra_info and other.stats.data:
                     screen.add_other(
                         other.group or "others",
                         other.name,

@@ -12,7 +12,7 @@ import pytest
 
 from loadtests.load.child_environment import ENDPOINTS_VARIABLE
 from loadtests.measure.results import read_run
-from loadtests.microbench.relay import PROGRESS_VARIABLE
+from loadtests.microbench.progress_pipe import PROGRESS_VARIABLE
 from loadtests.microbench.replay import Replay
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_to_json

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from loadtests.calibrate.figures import Cell, Figures, Nanoseconds, quantiles_ms
-from loadtests.calibrate.hiccup_meter import Witness
+from loadtests.calibrate.figures import CalibrationCell, Figures, Nanoseconds, quantiles_ms
+from loadtests.calibrate.ground_truth import GroundTruth, open_loop_response_ns
+from loadtests.calibrate.hiccup_meter import HiccupMeter
 from loadtests.calibrate.server.memory import OTHER
 from loadtests.calibrate.server.scripts import Script
 from loadtests.calibrate.server.start import ScriptedServer
-from loadtests.calibrate.truth import Truth, open_loop_response_ns
 from loadtests.errors import LoadtestsError
 from loadtests.load.child_environment import RUN_ID_VARIABLE
 from loadtests.load.schedule.arrivals import arrivals, constant_rate
@@ -39,7 +39,7 @@ SEED: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CellPlan:
     """How long each part of a cell takes, in seconds (for a server that freezes 2.4 periods).
 
     `tries` is how often a cell is measured at most while the machine stands still.
@@ -51,7 +51,7 @@ class Plan:
     tries: int = 3
 
 
-def measure_cell(script: Script, rate_per_s: float, plan: Plan) -> Cell:
+def measure_cell(script: Script, rate_per_s: float, plan: CellPlan) -> CalibrationCell:
     """One script at one rate. Raises LoadtestsError when a part of it cannot run.
 
     While the machine stands still it is measured again, and the quietest try is kept: chosen by the
@@ -74,13 +74,13 @@ def _frozen_s(script: Script) -> float:
     return FROZEN_PERIODS * script.period_ns / 1e9 if script.freeze_ns else 0.0
 
 
-def _try_cell(script: Script, rate_per_s: float, plan: Plan) -> Cell:
+def _try_cell(script: Script, rate_per_s: float, plan: CellPlan) -> CalibrationCell:
     frozen = bool(script.freeze_ns)
     measured_s = _frozen_s(script) or plan.measured_s
     with (
         tempfile.TemporaryDirectory(prefix="loadtests-calibrate-") as folder,
         ScriptedServer(script) as server,
-        Witness() as witness,
+        HiccupMeter() as witness,
     ):
         run, probed = _run_harness(
             server.url, rate_per_s, plan.warm_up_s, measured_s, frozen, Path(folder)
@@ -96,7 +96,7 @@ def _try_cell(script: Script, rate_per_s: float, plan: Plan) -> Cell:
         true_ns = truth.service_ns[truth.code != OTHER]
     signals = {s["name"]: s for s in run.info.health.get("signals", [])}
     validity = run.info.validity
-    return Cell(
+    return CalibrationCell(
         script=script.name,
         rate_per_s=rate_per_s,
         calls=sum(series.count for series in run.info.series),
@@ -116,14 +116,35 @@ def _run_harness(
     url: str, rate_per_s: float, warm_up_s: float, measured_s: float, frozen: bool, folder: Path
 ) -> tuple[Run, list[list[int]]]:
     command = [
-        sys.executable, "-m", "locust", "-f", SCENARIO, "--headless", "--only-summary",
-        "--no-report", "--backend", "dynamodb", "--driver", "wire", "--dynamodb-endpoint", url,
-        "--rate", str(rate_per_s), "--arrivals", "poisson", "--seed", str(SEED),
-        "--warm-up", str(warm_up_s), "--run-time", f"{warm_up_s + measured_s + 1:.0f}s",
-        "--results", str(folder),
+        sys.executable,
+        "-m",
+        "locust",
+        "-f",
+        SCENARIO,
+        "--headless",
+        "--only-summary",
+        "--no-report",
+        "--backend",
+        "dynamodb",
+        "--driver",
+        "wire",
+        "--dynamodb-endpoint",
+        url,
+        "--rate",
+        str(rate_per_s),
+        "--arrivals",
+        "poisson",
+        "--seed",
+        str(SEED),
+        "--warm-up",
+        str(warm_up_s),
+        "--run-time",
+        f"{warm_up_s + measured_s + 1:.0f}s",
+        "--results",
+        str(folder),
         # every arrival of a freeze must find a user, as every shopper has a browser
         *(["--users", str(round(rate_per_s * 1.5))] if frozen else []),
-    ]  # fmt: skip
+    ]
     environment = {**os.environ, RUN_ID_VARIABLE: "run"}
     with (folder / "locust.log").open("wb") as log:
         locust = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
@@ -157,15 +178,20 @@ def _await_measuring(locust: subprocess.Popen[bytes], path: Path, warm_up_s: flo
 def _probe(url: str, seconds: float) -> list[list[int]]:
     address = urlsplit(url)
     command = [
-        sys.executable, "-m", "loadtests.calibrate.round_trip", str(address.hostname),
-        str(address.port), str(PROBE_RATE_PER_S), str(seconds),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "loadtests.calibrate.round_trip",
+        str(address.hostname),
+        str(address.port),
+        str(PROBE_RATE_PER_S),
+        str(seconds),
+    ]
     done = subprocess.run(command, capture_output=True, timeout=seconds + 60, check=True)
     calls: list[list[int]] = json.loads(done.stdout)
     return calls
 
 
-def _excess_ns(truth: Truth, probed: list[list[int]]) -> Nanoseconds:
+def _excess_ns(truth: GroundTruth, probed: list[list[int]]) -> Nanoseconds:
     """Each probe call's time beyond the server's own; the k-th call is the k-th foreign one."""
     foreign = truth.code == OTHER
     order = np.argsort(truth.arrival_ns[foreign], kind="stable")
@@ -177,7 +203,7 @@ def _excess_ns(truth: Truth, probed: list[list[int]]) -> Nanoseconds:
 
 
 def _true_of_frozen(
-    script: Script, rate_per_s: float, clock: dict[str, int], since: int, truth: Truth
+    script: Script, rate_per_s: float, clock: dict[str, int], since: int, truth: GroundTruth
 ) -> Nanoseconds:
     intended = _until(clock["end"] - clock["origin"], rate_per_s, lane_seed(SEED, 0, "dynamodb"))
     starts = clock["origin"] + intended
@@ -211,11 +237,25 @@ def _run_conventional(script: Script, rate_per_s: float, seconds: float, folder:
     report = folder / "conventional"
     with ScriptedServer(script) as server:
         command = [
-            sys.executable, "-m", "locust", "-f", str(CONVENTIONAL), "--headless",
-            "--only-summary", "--users", str(max(1, round(rate_per_s / 10))),
-            "--spawn-rate", "100", "--reset-stats", "--run-time", f"{seconds:.0f}s",
-            "--json-file", str(report), "--exit-code-on-error", "0",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "locust",
+            "-f",
+            str(CONVENTIONAL),
+            "--headless",
+            "--only-summary",
+            "--users",
+            str(max(1, round(rate_per_s / 10))),
+            "--spawn-rate",
+            "100",
+            "--reset-stats",
+            "--run-time",
+            f"{seconds:.0f}s",
+            "--json-file",
+            str(report),
+            "--exit-code-on-error",
+            "0",
+        ]
         subprocess.run(
             command,
             capture_output=True,

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.calibrate.figures import Cell
+from loadtests.calibrate.figures import CalibrationCell
 from loadtests.report.charts.chart import STYLE
 from loadtests.report.charts.palette import LIGHT
 
@@ -24,7 +24,7 @@ WORDS: Final = {
 }
 
 
-def draw_chart(cells: list[Cell], path: Path) -> None:
+def draw_chart(cells: list[CalibrationCell], path: Path) -> None:
     """Write a PNG: a row a cell, one panel for p50 and one for p99, logarithmic milliseconds."""
     with mpl.rc_context({**STYLE, "axes.facecolor": "white"}):
         figure = Figure(figsize=(9.6, 0.34 * len(cells) + 1.5), dpi=150, facecolor="white")
@@ -40,19 +40,41 @@ def draw_chart(cells: list[Cell], path: Path) -> None:
         figure.savefig(path, metadata={"Software": None})
 
 
-def _draw(axes: Axes, cells: list[Cell], percentile: str) -> None:
+def _draw(axes: Axes, cells: list[CalibrationCell], percentile: str) -> None:
     rows = range(len(cells))
     usual = [cell.conventional.get(percentile, math.nan) for cell in cells]
     axes.set_xscale("log")
     axes.set_title(f"{percentile}, milliseconds")
-    axes.scatter([max(0.02, c.truth[percentile]) for c in cells], rows, s=130, marker="|",
-                 color=LIGHT["ink"], linewidths=2, label="truth", zorder=2)  # fmt: skip
-    axes.scatter([c.reported[percentile] for c in cells], rows, s=26, marker="o",
-                 color=LIGHT["first"], label="this harness", zorder=3)  # fmt: skip
-    axes.scatter(usual, rows, s=30, marker="x", color=LIGHT["second"],
-                 label="Locust, boto3, constant_pacing", zorder=3)  # fmt: skip
+    axes.scatter(
+        [max(0.02, c.truth[percentile]) for c in cells],
+        rows,
+        s=130,
+        marker="|",
+        color=LIGHT["ink"],
+        linewidths=2,
+        label="truth",
+        zorder=2,
+    )
+    axes.scatter(
+        [c.reported[percentile] for c in cells],
+        rows,
+        s=26,
+        marker="o",
+        color=LIGHT["first"],
+        label="this harness",
+        zorder=3,
+    )
+    axes.scatter(
+        usual,
+        rows,
+        s=30,
+        marker="x",
+        color=LIGHT["second"],
+        label="Locust, boto3, constant_pacing",
+        zorder=3,
+    )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _label(cell: Cell) -> str:
+def _label(cell: CalibrationCell) -> str:
     return f"{WORDS.get(cell.script, cell.script)}, {cell.rate_per_s:,.0f}/s"

@@ -32,7 +32,7 @@ def quantiles_ms(values_ns: Nanoseconds) -> Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class CalibrationCell:
     """One script at one rate; milliseconds by percentile.
 
     `floor` is what the bare probe saw beyond the server's own time, `conventional` what a boto3

@@ -6,7 +6,7 @@ slow client. A process that only sleeps and sees how late it wakes can; the idea
 Tene, https://github.com/giltene/jHiccup), here on each processor and before all other processes, so
 that they cannot be what it waited for.
 
-Run by `Witness` as `python -m loadtests.calibrate.hiccup_meter CPU`; ends with its input and
+Run by `HiccupMeter` as `python -m loadtests.calibrate.hiccup_meter CPU`; ends with its input and
 prints `[[woke, late], …]`, CLOCK_MONOTONIC nanoseconds.
 """
 
@@ -28,7 +28,7 @@ _PRIORITY: Final = 60  # above the scripted server's
 Wake = tuple[int, int]
 
 
-class Witness:
+class HiccupMeter:
     """Watches every processor that this process may run on; a context manager.
 
     `lost_share` tells once it is left. Where the system does not allow it to run before all others,

@@ -9,12 +9,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.calibrate.figures import JUDGED, Cell
+from loadtests.calibrate.figures import JUDGED, CalibrationCell
 
 _COLUMNS = ("server", "rate/s", "CPU", "", "truth", "reported", "floor", "usual test")
 
 
-def terminal_table(cells: list[Cell]) -> Table:
+def terminal_table(cells: list[CalibrationCell]) -> Table:
     """All cells, a row a percentile."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title="milliseconds", title_justify="left")
     for place, name in enumerate(_COLUMNS):
@@ -30,7 +30,7 @@ def terminal_table(cells: list[Cell]) -> Table:
     return table
 
 
-def markdown_table(cells: list[Cell]) -> str:
+def markdown_table(cells: list[CalibrationCell]) -> str:
     """The same for a document."""
     lines = [
         "| server | rate/s | generator CPU | | truth | reported | floor | usual test | |",
@@ -43,7 +43,7 @@ def markdown_table(cells: list[Cell]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def lateness_lines(cells: list[Cell]) -> list[str]:
+def lateness_lines(cells: list[CalibrationCell]) -> list[str]:
     """How late the generator was, by rate: the median of the judged cells and the worst of all."""
     lines = []
     for rate_per_s in sorted({cell.rate_per_s for cell in cells}):
@@ -59,7 +59,7 @@ def lateness_lines(cells: list[Cell]) -> list[str]:
     return lines
 
 
-def _rows(cell: Cell) -> list[tuple[str, ...]]:
+def _rows(cell: CalibrationCell) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for name in cell.reported:
         mark = ""

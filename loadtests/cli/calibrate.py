@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from loadtests.calibrate.cells import Plan, measure_cell
+from loadtests.calibrate.cells import CellPlan, measure_cell
 from loadtests.calibrate.chart import draw_chart
-from loadtests.calibrate.figures import Cell
+from loadtests.calibrate.figures import CalibrationCell
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.tables import lateness_lines, markdown_table, terminal_table
 from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
@@ -40,8 +40,8 @@ def command(
     judged, since generator or machine were disturbed in all.
     """
     console = Console()
-    plan = Plan(measured_s=measured, conventional_s=0.0 if no_usual else 8.0)
-    cells: list[Cell] = []
+    plan = CellPlan(measured_s=measured, conventional_s=0.0 if no_usual else 8.0)
+    cells: list[CalibrationCell] = []
     results.mkdir(parents=True, exist_ok=True)
     chosen = [(s, r) for s in scripts or SCRIPTS for r in rates or (100.0, 1_000.0, 3_000.0)]
     for number, (script, rate) in enumerate(chosen, 1):

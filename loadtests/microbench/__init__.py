@@ -2,7 +2,7 @@
 
 ::
 
-    bench/*.py ──► cases ──► rounds ──► folder ──► rows, conclude
+    bench/*.py ──► cases ──► iterations ──► folder ──► rows, conclude
     (what)         (Spec)    (timed,    (as any    (p50, p99, CPU,
                              in turns)  run)       verdict, charts)
 

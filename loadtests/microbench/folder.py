@@ -24,11 +24,11 @@ from loadtests.measure.histogram import Counts, Sparse
 from loadtests.measure.merger import Merged, Merger, Part
 from loadtests.measure.results import Key, RunInfo, SeriesInfo
 from loadtests.measure.run_folder import LATEST_MICRO, RunFolderWriter, point_latest
-from loadtests.microbench.machine.checks import Evidence, clock_step_ns, judge_trust
-from loadtests.microbench.machine.reference import Machine
-from loadtests.microbench.rows import Row
-from loadtests.microbench.suites.cases import Subject
-from loadtests.microbench.timing.rounds import Seconds
+from loadtests.microbench.machine.checks import MachineEvidence, check_machine, clock_step_ns
+from loadtests.microbench.machine.reference import MachineReference
+from loadtests.microbench.rows import ResultRow
+from loadtests.microbench.suites.cases import BenchmarkSubject
+from loadtests.microbench.timing.passes import Seconds
 from loadtests.targets.endpoints import Endpoints
 
 WORKER: Final = "benchmark"
@@ -47,7 +47,7 @@ class MicroFolder:
         endpoints: Endpoints,
         *,
         tells_cpu_wait: bool,
-        rounds: Mapping[str, Any] | None = None,
+        iterations: Mapping[str, Any] | None = None,
     ) -> None:
         now = datetime.now(UTC)
         info = RunInfo(
@@ -71,16 +71,16 @@ class MicroFolder:
         self._health: list[HealthRow] = []
         self._waits: list[Counts] | None = [] if tells_cpu_wait else None
         self._clock_step_ns = clock_step_ns()
-        self._machine = Machine(time.perf_counter_ns)
-        self._rounds = dict(rounds or {})
-        self._rows: list[Row] = []
+        self._machine = MachineReference(time.perf_counter_ns)
+        self._iterations = dict(iterations or {})
+        self._rows: list[ResultRow] = []
 
     @property
     def path(self) -> Path:
         """The run folder."""
         return self._writer.path
 
-    def begin_part(self, seconds: Seconds) -> None:
+    def begin_suite(self, seconds: Seconds) -> None:
         """Count from here on: what was done between two parts belongs to neither."""
         seconds.next()
         self._probe.read()
@@ -90,11 +90,13 @@ class MicroFolder:
         """Read the yardsticks; between turns of calls."""
         self._machine.measure()
 
-    def end_part(self, part: str) -> None:
+    def end_suite(self, suite: str) -> None:
         """The part's pass is over."""
-        self._machine.end_part(part)
+        self._machine.end_suite(suite)
 
-    def close_second(self, subjects: Sequence[Subject], seconds: Seconds, *, warm_up: bool) -> None:
+    def close_second(
+        self, subjects: Sequence[BenchmarkSubject], seconds: Seconds, *, warm_up: bool
+    ) -> None:
         """Write what was measured since the last second ended, and begin the next."""
         index = seconds.index
         start_s, length_s = seconds.next()
@@ -118,12 +120,12 @@ class MicroFolder:
             self._health.append(row)
         self._add(self._merger.close(index, WORKER, start_s, length_s))
 
-    def add_rows(self, rows: Iterable[Row]) -> None:
+    def add_rows(self, rows: Iterable[ResultRow]) -> None:
         """Put benchmarks' figures into run.json."""
         self._rows += rows
         told = {
-            "rounds": self._rounds,
-            "machine": self._machine.parts,
+            "iterations": self._iterations,
+            "machine": self._machine.suites,
             "rows": [row.as_data() for row in self._rows],
         }
         self._writer.update({"micro": told})
@@ -137,11 +139,11 @@ class MicroFolder:
         self._add(self._merger.finish())
         self._probe.close()
         self._machine.close()
-        signals, validity = judge_trust(self._evidence())
+        signals, validity = check_machine(self._evidence())
         self._writer.finish(state, self._series(), signals, validity)
         self._variants.close()
 
-    def _take(self, subject: Subject, *, warm_up: bool) -> tuple[array[int], Part]:
+    def _take(self, subject: BenchmarkSubject, *, warm_up: bool) -> tuple[array[int], Part]:
         """The calls of a subject since it was last asked; both times of each."""
         columns = subject.warm_up if warm_up else subject.measured
         begun, errors = self._written.get((id(subject), warm_up), (0, {}))
@@ -158,7 +160,7 @@ class MicroFolder:
 
     def _add(self, merged: Iterable[Merged]) -> None:
         for interval in merged:
-            self._writer.add(interval, self._series(), *judge_trust(self._evidence()))
+            self._writer.add(interval, self._series(), *check_machine(self._evidence()))
 
     def _series(self) -> list[SeriesInfo]:
         """Summaries, with the client CPU a call beside the three times."""
@@ -170,12 +172,17 @@ class MicroFolder:
             found.append(one.model_copy(update=extra))
         return found
 
-    def _evidence(self) -> Evidence:
+    def _evidence(self) -> MachineEvidence:
         waits = None
         if self._waits is not None:
             waits = np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)
-        return Evidence(waits, self._health, self._clock_step_ns,
-                        self._machine.work.times_ns, self._machine.round_trip.times_ns)  # fmt: skip
+        return MachineEvidence(
+            waits,
+            self._health,
+            self._clock_step_ns,
+            self._machine.work.times_ns,
+            self._machine.round_trip.times_ns,
+        )
 
     def _add_health(
         self, start_s: float, length_s: float, calls: int, *, warm_up: bool

@@ -17,26 +17,26 @@ import numpy as np
 from loadtests.judge.stats.quantiles import estimate, least_calls
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Sparse
-from loadtests.microbench.suites.cases import Columns, Spec
+from loadtests.microbench.suites.cases import CallColumns, Spec
 
 LEVEL: Final = 0.025  # of each bound of a two-sided 95% interval
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ResultRow:
     """One benchmark's figures; times in milliseconds, None where the sample does not carry one.
 
     `cpu_ms` is the mean CPU time of the client a call, `sdk_share` 0-1; `limit_ms` is what the p50
     of one of the harness's own parts may come to.
     """
 
-    part: str
+    suite: str
     group: str
     name: str
     backend: str
     driver: str
     pattern: str
-    rounds: int
+    iterations: int
     errors: dict[str, int]
     p50_ms: float | None = None
     p99_ms: float | None = None
@@ -53,19 +53,19 @@ class Row:
         return asdict(self)
 
 
-def row_of(spec: Spec, columns: Columns) -> Row:
+def row_of(spec: Spec, columns: CallColumns) -> ResultRow:
     """Work the figures out."""
     samples = samples_of(columns)
-    place = (spec.part, spec.group, spec.name, spec.backend, spec.driver, spec.pattern)
+    place = (spec.suite, spec.group, spec.name, spec.backend, spec.driver, spec.pattern)
     if not samples.calls:
-        return Row(*place, 0, dict(columns.errors))
+        return ResultRow(*place, 0, dict(columns.errors))
     p99 = estimate(samples, 0.99)
     low, high = p99.low_ms(LEVEL), p99.high_ms(LEVEL)
     service = _mean_ms(columns.service)
     wire = _mean_ms(columns.wire) if len(columns.wire) == len(columns.service) else None
-    return Row(
+    return ResultRow(
         *place,
-        rounds=samples.calls,
+        iterations=samples.calls,
         errors=dict(columns.errors),
         p50_ms=estimate(samples, 0.5).estimate_ms,
         p99_ms=p99.estimate_ms if samples.calls >= least_calls(0.99, 0.05) else None,
@@ -78,20 +78,20 @@ def row_of(spec: Spec, columns: Columns) -> Row:
     )
 
 
-def row_of_rounds(
-    group: str, name: str, rounds_s: Sequence[float], limit_ms: float | None = None
-) -> Row:
-    """The figures of a benchmark without a database, from the seconds of its rounds."""
-    values = np.sort(np.array(rounds_s, np.float64)) * 1e3
+def row_of_times(
+    group: str, name: str, times_s: Sequence[float], limit_ms: float | None = None
+) -> ResultRow:
+    """The figures of a benchmark without a database, from the seconds of its iterations."""
+    values = np.sort(np.array(times_s, np.float64)) * 1e3
     p99 = float(np.quantile(values, 0.99, method="inverted_cdf"))
-    return Row(
-        part=group,
+    return ResultRow(
+        suite=group,
         group="",
         name=name,
         backend="",
         driver="",
         pattern="",
-        rounds=values.size,
+        iterations=values.size,
         errors={},
         p50_ms=float(np.quantile(values, 0.5, method="inverted_cdf")),
         p99_ms=p99 if values.size >= least_calls(0.99, 0.05) else None,
@@ -100,7 +100,7 @@ def row_of_rounds(
     )
 
 
-def samples_of(columns: Columns) -> Samples:
+def samples_of(columns: CallColumns) -> Samples:
     """Service times by second."""
     if not columns.service:
         return Samples.of([])

@@ -21,12 +21,12 @@ from loadtests.config import Config
 from loadtests.errors import LoadtestsError, UsageError
 from loadtests.load.child_environment import given_endpoints, run_id_for
 from loadtests.microbench.folder import SCENARIO, MicroFolder
-from loadtests.microbench.rows import Row, row_of
+from loadtests.microbench.rows import ResultRow, row_of
 from loadtests.microbench.suites.bench import Bench
-from loadtests.microbench.suites.cases import Columns, Spec, Subject
-from loadtests.microbench.suites.plans import Plans
+from loadtests.microbench.suites.cases import BenchmarkSubject, CallColumns, Spec
+from loadtests.microbench.suites.plans import SuitePlans
 from loadtests.microbench.timing.clocks import open_clocks
-from loadtests.microbench.timing.rounds import Pass, Seconds, timed
+from loadtests.microbench.timing.passes import Pass, Seconds, timed
 from loadtests.microbench.timing.warm_target import needs_warming, warm_target
 from loadtests.patterns import BACKENDS, PATTERNS
 from loadtests.stores.http.transport import gevent_has_patched
@@ -36,24 +36,24 @@ from loadtests.targets.supervisor.client import open_endpoints
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One benchmark's rounds and figures."""
+class MeasuredCase:
+    """One benchmark's iterations and figures."""
 
-    columns: Columns
-    row: Row
+    columns: CallColumns
+    row: ResultRow
 
 
-class Session:
+class BenchmarkSession:
     """`measure` may be asked for each of `selected`, in any order; `finish` closes everything.
 
-    `plans` gives each part's rounds.
+    `plans` gives each part's iterations.
     """
 
     def __init__(
         self,
         config: Config,
         selected: Sequence[Spec],
-        plans: Plans,
+        plans: SuitePlans,
         *,
         on_progress: OnProgress,
         environ: dict[str, str] | None = None,
@@ -63,21 +63,21 @@ class Session:
         self._config = config
         self._selected = selected
         self._plans = plans
-        self._target_rounds = plans.target_rounds
+        self._target_iterations = plans.target_iterations
         self._on_progress = on_progress
         self._environ = dict(os.environ) if environ is None else environ
         self._stack = ExitStack()
         self._bench: Bench | None = None
         self._folder: MicroFolder | None = None
-        self._measured: dict[Spec, Measured] = {}
-        self._subjects: dict[Spec, Subject] = {}
+        self._measured: dict[Spec, MeasuredCase] = {}
+        self._subjects: dict[Spec, BenchmarkSubject] = {}
         self._failed: dict[str, BaseException] = {}
         self._clocks = open_clocks()
         self._seconds = Seconds(self._clocks, 0)
         self._rng = Random(config.load.seed)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ResultRow]:
         """Every benchmark's figures so far, in the order of selection."""
         return [self._measured[s].row for s in self._selected if s in self._measured]
 
@@ -98,30 +98,30 @@ class Session:
 
     def has(self, spec: Spec) -> bool:
         """Whether it has been measured, or will not be any more."""
-        return spec in self._measured or spec.part in self._failed
+        return spec in self._measured or spec.suite in self._failed
 
-    def measure(self, spec: Spec) -> Measured:
-        """The benchmark's rounds; runs the pass of its part if it has not run. Call `open` first.
+    def measure(self, spec: Spec) -> MeasuredCase:
+        """The benchmark's times; runs its suite's pass if it has not run. Call `open` first.
 
         Raises what ends the pass; LoadtestsError for those that come after.
         """
         if not self.has(spec):
             try:
-                self._run_part(spec.part)
+                self._run_suite(spec.suite)
             except Exception as error:
-                self._failed[spec.part] = error
+                self._failed[spec.suite] = error
                 raise
-        if spec.part in self._failed:
+        if spec.suite in self._failed:
             raise LoadtestsError(
-                f"The pass over {spec.part} did not end: {self._failed[spec.part]}"
+                f"The pass over {spec.suite} did not end: {self._failed[spec.suite]}"
             )
         return self._measured[spec]
 
     def call_once(self, spec: Spec) -> None:
         """One more call of a measured benchmark, noted nowhere."""
-        self._runner.run(timed(self._subjects[spec], Columns(), self._clocks, 0))
+        self._runner.run(timed(self._subjects[spec], CallColumns(), self._clocks, 0))
 
-    def finish(self, state: str, others: Sequence[Row] = ()) -> None:
+    def finish(self, state: str, others: Sequence[ResultRow] = ()) -> None:
         """Close stores, run folder and databases; `state` is `complete` or `interrupted`.
 
         `others` are figures that belong into the run folder too.
@@ -135,58 +135,58 @@ class Session:
         finally:
             self._stack.close()
 
-    def _run_part(self, part: str) -> None:
-        specs = [spec for spec in self._selected if spec.part == part]
+    def _run_suite(self, suite: str) -> None:
+        specs = [spec for spec in self._selected if spec.suite == suite]
         bench, folder = self._bench, self._folder
         assert bench is not None
         assert folder is not None
         self._warm_target(bench)
-        subjects = [Subject(spec, spec.open(bench)) for spec in specs]
+        subjects = [BenchmarkSubject(spec, spec.open(bench)) for spec in specs]
         gc.collect()
         gc.freeze()
-        folder.begin_part(self._seconds)
+        folder.begin_suite(self._seconds)
         try:
             self._runner.run(
                 Pass(
                     subjects,
-                    self._plans.of_part[part],
+                    self._plans.of_suite[suite],
                     clocks=self._clocks,
                     seconds=self._seconds,
                     rng=self._rng,
                     on_second=lambda warm_up: folder.close_second(
                         subjects, self._seconds, warm_up=warm_up
                     ),
-                    on_turns=partial(self._after_turns, folder, part),
+                    on_batches=partial(self._after_batches, folder, suite),
                 ).run()
             )
         finally:
             gc.unfreeze()
-            folder.end_part(part)
+            folder.end_suite(suite)
         for subject in subjects:
             row = row_of(subject.spec, subject.measured)
-            self._measured[subject.spec] = Measured(subject.measured, row)
+            self._measured[subject.spec] = MeasuredCase(subject.measured, row)
             self._subjects[subject.spec] = subject
         folder.add_rows(self._measured[spec].row for spec in specs)
 
     def _warm_target(self, bench: Bench) -> None:
-        rounds, self._target_rounds = self._target_rounds, 0
+        iterations, self._target_iterations = self._target_iterations, 0
         asked = any(spec.backend == "dynamodb" for spec in self._selected)
-        if not (rounds and asked and needs_warming(bench)):
+        if not (iterations and asked and needs_warming(bench)):
             return
         step = "Warming up DynamoDB Local"
         self._runner.run(
             warm_target(
                 bench,
-                rounds,
+                iterations,
                 clocks=self._clocks,
                 rng=self._rng,
-                on_turns=lambda done, total: self._on_progress(Progress(step, done, total)),
+                on_batches=lambda done, total: self._on_progress(Progress(step, done, total)),
             )
         )
 
-    def _after_turns(self, folder: MicroFolder, part: str, done: int, total: int) -> None:
+    def _after_batches(self, folder: MicroFolder, suite: str, done: int, total: int) -> None:
         folder.measure_machine()
-        self._on_progress(Progress(f"Measuring {part}", done, total))
+        self._on_progress(Progress(f"Measuring {suite}", done, total))
 
     def _endpoints(self) -> Endpoints:
         given = given_endpoints(self._environ)
@@ -204,7 +204,7 @@ class Session:
             self.path,
             describe_settings(self._config, self._selected),
             endpoints,
-            rounds=self._plans.described(self._selected),
+            iterations=self._plans.described(self._selected),
             tells_cpu_wait=self._clocks.tells_cpu_wait,
         )
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtests.measure.results import Run, SeriesInfo
-from loadtests.microbench.rows import Row
+from loadtests.microbench.rows import ResultRow
 from loadtests.patterns import DRIVERS, PATTERNS
 from loadtests.report.rounding import digits, milliseconds, span
 
@@ -45,16 +45,16 @@ def summary(run: Run) -> Iterator[RenderableType]:
     yield Text(str(verdict.get("sentence", "")), style=STYLES.get(status, ""))
 
 
-def details(rows: Sequence[Row]) -> Iterator[RenderableType]:
+def details(rows: Sequence[ResultRow]) -> Iterator[RenderableType]:
     """One table a part: every benchmark with its interval, client CPU and SDK share."""
-    for part in dict.fromkeys(row.part for row in rows):
-        mine = [row for row in rows if row.part == part]
+    for suite in dict.fromkeys(row.suite for row in rows):
+        mine = [row for row in rows if row.suite == suite]
         small = max(row.p50_ms or 0.0 for row in mine) < _SMALL_MS
         unit, factor = ("µs", 1e3) if small else ("ms", 1.0)
-        yield Text(f"{part[:1].upper()}{part[1:]}, {unit} a call", style="italic")
+        yield Text(f"{suite[:1].upper()}{suite[1:]}, {unit} a call", style="italic")
         table = _table()
         limited = any(row.limit_ms is not None for row in mine)
-        names = ["benchmark", "rounds", "p50", "p99", "95% interval", "client CPU", "SDK"]
+        names = ["benchmark", "iterations", "p50", "p99", "95% interval", "client CPU", "SDK"]
         for name in [*names, "limit of p50"] if limited else names:
             table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
         group = ""
@@ -66,10 +66,10 @@ def details(rows: Sequence[Row]) -> Iterator[RenderableType]:
         yield table
 
 
-def _figures(row: Row, factor: float) -> Iterator[Text]:
+def _figures(row: ResultRow, factor: float) -> Iterator[Text]:
     yield Text(f"  {row.name}")
     failed = sum(row.errors.values())
-    said = f"{row.rounds:,}" + (f" ({failed:,} failed)" if failed else "")
+    said = f"{row.iterations:,}" + (f" ({failed:,} failed)" if failed else "")
     yield Text(said, style="red" if failed else "")
     yield _time(row.p50_ms, factor)
     yield _time(row.p99_ms, factor)
@@ -79,12 +79,14 @@ def _figures(row: Row, factor: float) -> Iterator[Text]:
     yield Text(f"{row.sdk_share:.0%}") if row.sdk_share is not None else _MISSING
 
 
-def _limit(row: Row, factor: float) -> Iterator[Text]:
+def _limit(row: ResultRow, factor: float) -> Iterator[Text]:
     """Nothing where there is no limit: the table then fills the cell."""
     if row.limit_ms is not None and row.p50_ms is not None:
         kept = row.p50_ms <= row.limit_ms
-        yield Text(f"≤ {digits(row.limit_ms * factor)} {'✓' if kept else '✗'}",
-                   style=STYLES["PASS" if kept else "FAIL"])  # fmt: skip
+        yield Text(
+            f"≤ {digits(row.limit_ms * factor)} {'✓' if kept else '✗'}",
+            style=STYLES["PASS" if kept else "FAIL"],
+        )
 
 
 def _table() -> Table:

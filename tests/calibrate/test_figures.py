@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.calibrate.figures import QUANTILES, Cell, quantiles_ms
+from loadtests.calibrate.figures import QUANTILES, CalibrationCell, quantiles_ms
 from loadtests.calibrate.tables import lateness_lines, markdown_table
 
 
@@ -18,7 +18,7 @@ def figures(value):
     return dict.fromkeys(QUANTILES, value)
 
 
-CELL = Cell(
+CELL = CalibrationCell(
     script="constant",
     rate_per_s=100.0,
     calls=1_000,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.calibrate import hiccup_meter as module
-from loadtests.calibrate.hiccup_meter import Witness, lost_ns
+from loadtests.calibrate.hiccup_meter import HiccupMeter, lost_ns
 
 wakes = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 60)), max_size=6)
 
@@ -24,7 +24,7 @@ def test_lost_time_is_what_lies_within(late_wakes, since, until):
 
 
 def test_the_worst_processor_counts():
-    witness = Witness()
+    witness = HiccupMeter()
     witness._wakes = [[(100, 10)], [(50, 25), (200, 25)]]
     assert witness.lost_share(0, 1_000) == 0.05
     assert witness.lost_share(0, 100) == 0.25
@@ -34,7 +34,7 @@ def test_the_worst_processor_counts():
 @pytest.mark.skipif(sys.platform != "linux", reason="real-time scheduling as Linux has it")
 def test_sleepers_end_when_asked_and_say_what_they_saw():
     began = time.monotonic_ns()
-    with Witness() as witness:
+    with HiccupMeter() as witness:
         pass
     share = witness.lost_share(began, time.monotonic_ns())
     assert share is None or 0.0 <= share <= 1.0
@@ -55,7 +55,7 @@ class Sleeper:
 
 @pytest.mark.parametrize("codes", [(1, 1), (0, 1), (1, 0)])
 def test_who_may_not_run_before_all_others_says_nothing(codes):
-    witness = Witness()
+    witness = HiccupMeter()
     witness._sleepers = [Sleeper(code, b"" if code else b"[[100, 10]]") for code in codes]
     witness.__exit__(None, None, None)
     assert witness.lost_share(0, 1_000) is None
@@ -63,7 +63,7 @@ def test_who_may_not_run_before_all_others_says_nothing(codes):
 
 
 def test_what_they_say_is_heard():
-    witness = Witness()
+    witness = HiccupMeter()
     witness._sleepers = [Sleeper(0, b"[]"), Sleeper(0, b"[[100, 10], [200, 5]]")]
     witness.__exit__(None, None, None)
     assert witness.lost_share(0, 1_000) == 0.015

@@ -9,7 +9,7 @@ from loadtests.config import Data
 from loadtests.errors import LineNotFound, SessionNotFound
 from loadtests.load.schedule.arrivals import Share
 from loadtests.load.workload import Carts, Sessions
-from loadtests.microbench.suites.cases import Call, Case, Spec, Subject
+from loadtests.microbench.suites.cases import BenchmarkSubject, Call, Case, Spec
 from loadtests.microbench.timing.clocks import Clocks
 from loadtests.model import CartItem
 from loadtests.targets.seed.dataset import make_dataset
@@ -47,8 +47,12 @@ class Answering:
     def __init__(self, time, name, order, takes=lambda: (MS, MS // 2, 0), wire=MS // 4) -> None:
         self.wire_ns = 0
         self._time, self._name, self._order, self._takes, self._wire = (
-            time, name, order, takes, wire,
-        )  # fmt: skip
+            time,
+            name,
+            order,
+            takes,
+            wire,
+        )
 
     def call(self, answer=None):
         self._order.append(self._name)
@@ -62,16 +66,21 @@ class Answering:
         return self.call(answer)
 
 
-def spec(name="boto3", group="cart.get", backend="dynamodb", pattern=None, part="access patterns"):
+def spec(name="boto3", group="cart.get", backend="dynamodb", pattern=None, suite="access patterns"):
     return Spec(
-        part, group, name, backend, name, lambda _: Case(Call),
+        suite,
+        group,
+        name,
+        backend,
+        name,
+        lambda _: Case(Call),
         group if pattern is None else pattern,
-    )  # fmt: skip
+    )
 
 
 def subject(time, order, name="boto3", group="cart.get", **kwargs):
     store = Answering(time, (group, name), order, **kwargs)
-    return Subject(spec(name, group), Case(lambda: Call(store.call, store=store)))
+    return BenchmarkSubject(spec(name, group), Case(lambda: Call(store.call, store=store)))
 
 
 class MemoryShop:

@@ -13,8 +13,8 @@ from loadtests.measure import hlog
 from loadtests.measure.results import Key, read_run
 from loadtests.microbench.folder import MicroFolder
 from loadtests.microbench.rows import row_of
-from loadtests.microbench.suites.cases import Plan
-from loadtests.microbench.timing.rounds import Seconds
+from loadtests.microbench.suites.cases import SuitePlan
+from loadtests.microbench.timing.passes import Seconds
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from tests.microbench.made import MS, Time, spec, subject
 from tests.microbench.timing.test_rounds import run
@@ -40,8 +40,13 @@ def written(tmp_path):
     folder = MicroFolder(tmp_path / "run", config, ENDPOINTS, tells_cpu_wait=True)
     seconds = Seconds(time.clocks, time.now_ns)
     every = [*subjects, variant]
-    run(every, Plan(3_000, 100), time, seconds=seconds,
-        on_second=lambda warm_up: folder.close_second(every, seconds, warm_up=warm_up))  # fmt: skip
+    run(
+        every,
+        SuitePlan(3_000, 100),
+        time,
+        seconds=seconds,
+        on_second=lambda warm_up: folder.close_second(every, seconds, warm_up=warm_up),
+    )
     folder.add_rows(row_of(one.spec, one.measured) for one in every)
     folder.finish("complete")
     return read_run(tmp_path / "run"), subjects, variant
@@ -116,8 +121,13 @@ def test_a_crowded_machine_makes_the_run_invalid(tmp_path):
     one = subject(time, [], takes=lambda: (9 * MS, MS, 7 * MS))
     folder = MicroFolder(tmp_path / "run", {}, ENDPOINTS, tells_cpu_wait=True)
     seconds = Seconds(time.clocks, time.now_ns)
-    run([one], Plan(400, 0), time, seconds=seconds,
-        on_second=lambda warm_up: folder.close_second([one], seconds, warm_up=warm_up))  # fmt: skip
+    run(
+        [one],
+        SuitePlan(400, 0),
+        time,
+        seconds=seconds,
+        on_second=lambda warm_up: folder.close_second([one], seconds, warm_up=warm_up),
+    )
     folder.finish("complete")
     found = read_run(tmp_path / "run")
     assert "late calls" in {reason.rule for reason in found.info.validity.reasons}
@@ -137,13 +147,18 @@ def test_versions_of_every_driver_are_conditions_of_a_run(written):
 
 
 def test_rounds_and_the_machines_speed_by_part_stand_in_run_json(tmp_path):
-    folder = MicroFolder(tmp_path / "run", {}, ENDPOINTS, tells_cpu_wait=False,
-                         rounds={"clients": {"measured": 3, "warm_up": 1}})  # fmt: skip
+    folder = MicroFolder(
+        tmp_path / "run",
+        {},
+        ENDPOINTS,
+        tells_cpu_wait=False,
+        iterations={"clients": {"measured": 3, "warm_up": 1}},
+    )
     for _ in range(2):
         folder.measure_machine()
-    folder.end_part("clients")
+    folder.end_suite("clients")
     folder.add_rows([])
     folder.finish("complete")
     told = read_run(tmp_path / "run").info.model_extra["micro"]
-    assert told["rounds"]["clients"]["measured"] == 3
+    assert told["iterations"]["clients"]["measured"] == 3
     assert set(told["machine"]["clients"]) == {"work_ms", "round_trip_ms"}

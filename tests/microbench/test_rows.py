@@ -10,15 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.microbench.rows import row_of, row_of_rounds
-from loadtests.microbench.suites.cases import Columns
+from loadtests.microbench.rows import row_of, row_of_times
+from loadtests.microbench.suites.cases import CallColumns
 from tests.microbench.made import MS, spec
 
 
 def columns_of(service, *, wire=(), cpu=(), per_second=100):
     seconds = [i // per_second for i in range(len(service))]
-    return Columns(array("q", service), array("q", wire), array("q", cpu or service),
-                   array("q", [0] * len(service)), array("q", seconds))  # fmt: skip
+    return CallColumns(
+        array("q", service),
+        array("q", wire),
+        array("q", cpu or service),
+        array("q", [0] * len(service)),
+        array("q", seconds),
+    )
 
 
 def lognormal(count, seed=1):
@@ -31,7 +36,7 @@ def lognormal(count, seed=1):
 def test_percentiles_are_the_ranks_of_the_sorted_rounds(service):
     row = row_of(spec(), columns_of(service))
     ranked = sorted(service)
-    assert row.rounds == len(service)
+    assert row.iterations == len(service)
     assert row.p50_ms == pytest.approx(ranked[math.ceil(0.5 * len(ranked)) - 1] / MS, rel=2e-3)
     if len(service) < 299:
         assert row.p99_ms is None
@@ -90,13 +95,13 @@ def test_without_wire_times_there_is_no_sdk_share():
 
 
 def test_a_benchmark_without_a_round_has_errors_alone():
-    columns = Columns()
+    columns = CallColumns()
     columns.errors["CallTimeout"] = 3
     row = row_of(spec(), columns)
-    assert (row.rounds, row.p50_ms, row.errors) == (0, None, {"CallTimeout": 3})
+    assert (row.iterations, row.p50_ms, row.errors) == (0, None, {"CallTimeout": 3})
 
 
 def test_rounds_made_by_pytest_benchmark():
-    row = row_of_rounds("harness", "test_x", [i / 1_000 for i in range(1, 401)])
-    assert (row.p50_ms, row.p99_ms, row.rounds) == (200.0, 396.0, 400)
-    assert row_of_rounds("harness", "test_x", [1.0]).p99_ms is None
+    row = row_of_times("harness", "test_x", [i / 1_000 for i in range(1, 401)])
+    assert (row.p50_ms, row.p99_ms, row.iterations) == (200.0, 396.0, 400)
+    assert row_of_times("harness", "test_x", [1.0]).p99_ms is None

@@ -13,12 +13,12 @@ from loadtests.errors import BackendError, LoadtestsError, UsageError
 from loadtests.load.child_environment import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
 from loadtests.measure.results import read_run
 from loadtests.microbench import session as sessions
-from loadtests.microbench.session import Session, describe_settings
+from loadtests.microbench.session import BenchmarkSession, describe_settings
 from loadtests.microbench.suites.bench import Bench
-from loadtests.microbench.suites.cases import Call, Case, Plan, Spec
-from loadtests.microbench.suites.plans import FULL, QUICK, Plans
+from loadtests.microbench.suites.cases import Call, Case, Spec, SuitePlan
+from loadtests.microbench.suites.plans import FULL, QUICK, SuitePlans
 from loadtests.microbench.suites.specs import access_patterns, cart_sizes, fan_outs
-from loadtests.microbench.timing.rounds import SETTLING
+from loadtests.microbench.timing.passes import SETTLING
 from loadtests.microbench.timing.warm_target import needs_warming, warm_target
 from loadtests.patterns import DRIVERS, PATTERNS
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints
@@ -26,7 +26,7 @@ from loadtests.targets.supervisor.messages import endpoints_to_json
 from tests.microbench.made import Time, rng
 
 NOWHERE = json.dumps(endpoints_to_json(Endpoints()))
-PLANS = Plans(dict.fromkeys(FULL.of_part, Plan(30, 5, turn=1)))
+PLANS = SuitePlans(dict.fromkeys(FULL.of_suite, SuitePlan(30, 5, batch=1)))
 
 
 class Counting:
@@ -48,8 +48,8 @@ def counted(store, bench):
     return Case(lambda: Call(store.call, store=store))
 
 
-def made(name, store, part="access patterns", backend="dynamodb"):
-    return Spec(part, "cart.get", name, backend, name, partial(counted, store), "cart.get")
+def made(name, store, suite="access patterns", backend="dynamodb"):
+    return Spec(suite, "cart.get", name, backend, name, partial(counted, store), "cart.get")
 
 
 @pytest.fixture
@@ -57,7 +57,9 @@ def begin(tmp_path):
     def begin(*specs, plans=PLANS, run_id="named"):
         config = Config(data=Data(users=20, books=20), results=str(tmp_path))
         environ = {ENDPOINTS_VARIABLE: NOWHERE, RUN_ID_VARIABLE: run_id}
-        opened.append(Session(config, specs, plans, on_progress=lambda _: None, environ=environ))
+        opened.append(
+            BenchmarkSession(config, specs, plans, on_progress=lambda _: None, environ=environ)
+        )
         opened[-1].open()
         return opened[-1]
 
@@ -107,7 +109,7 @@ def test_what_ends_a_pass_is_told_to_each_of_its_part_and_not_repeated(begin):
     with pytest.raises(LoadtestsError, match="no such table"):
         session.measure(specs[1])
     assert len(tries) == 1
-    assert session.measure(fine).row.rounds == 30
+    assert session.measure(fine).row.iterations == 30
 
 
 def test_patched_sockets_are_refused(begin, monkeypatch):
@@ -120,7 +122,7 @@ def test_settings_owe_what_every_backend_was_asked_for():
     specs = access_patterns()
     every = describe_settings(Config(), specs)
     assert every["patterns"] == list(PATTERNS)
-    assert "rounds" not in every  # runs of few and of many rounds may be compared
+    assert "iterations" not in every  # runs of few and of many iterations may be compared
     assert FULL.described(specs) == {"access patterns": {"measured": 3_000, "warm_up": 200}}
     some = [s for s in specs if (s.backend, s.pattern) != ("postgres", "cart.add")]
     assert "cart.add" not in describe_settings(Config(), some)["patterns"]
@@ -139,24 +141,24 @@ def test_families_cover_every_driver():
 
 
 def test_plans_carry_a_p99_with_its_interval():
-    assert set(FULL.of_part) == set(QUICK.of_part)
+    assert set(FULL.of_suite) == set(QUICK.of_suite)
     # none failed: under 0.1% with 95% confidence
-    assert FULL.of_part["access patterns"].rounds >= 2_995
+    assert FULL.of_suite["access patterns"].iterations >= 2_995
     # the least for a two-sided 95% interval
-    assert QUICK.of_part["access patterns"].rounds >= 368
+    assert QUICK.of_suite["access patterns"].iterations >= 368
     raised = QUICK.with_at_least(100)
-    assert raised.of_part["fan-outs"].rounds == 100
-    assert raised.of_part["access patterns"] == QUICK.of_part["access patterns"]
+    assert raised.of_suite["fan-outs"].iterations == 100
+    assert raised.of_suite["access patterns"] == QUICK.of_suite["access patterns"]
 
 
 def test_the_emulator_is_warmed_up_once_before_the_first_part(begin, monkeypatch):
     asked = []
 
-    async def warm(bench, rounds, **_):
-        asked.append(rounds)
+    async def warm(bench, iterations, **_):
+        asked.append(iterations)
 
     monkeypatch.setattr(sessions, "warm_target", warm)
-    plans = Plans(PLANS.of_part, target_rounds=7)
+    plans = SuitePlans(PLANS.of_suite, target_iterations=7)
     specs = [made("wire", Counting()), made("x", Counting(), "clients")]
     begin(*specs, plans=plans, run_id="none").measure(specs[0])
     assert asked == []  # no DynamoDB takes part
@@ -186,16 +188,28 @@ def test_warming_makes_every_access_pattern_s_calls_in_turns(monkeypatch):
         return Case(lambda: Call(order.append, (name,)))
 
     specs = [
-        Spec("access patterns", pattern, driver, "dynamodb", driver,
-             partial(opened, name=(driver, pattern)), pattern)
+        Spec(
+            "access patterns",
+            pattern,
+            driver,
+            "dynamodb",
+            driver,
+            partial(opened, name=(driver, pattern)),
+            pattern,
+        )
         for pattern in ("cart.get", "cart.add")
         for driver in ("wire", "boto3")
-    ]  # fmt: skip
+    ]
     monkeypatch.setattr("loadtests.microbench.timing.warm_target.access_patterns", lambda: specs)
     asyncio.run(
-        warm_target(None, 25, clocks=Time().clocks, rng=rng(),
-                    on_turns=lambda done, total: told.append((done, total)))
-    )  # fmt: skip
+        warm_target(
+            None,
+            25,
+            clocks=Time().clocks,
+            rng=rng(),
+            on_batches=lambda done, total: told.append((done, total)),
+        )
+    )
     assert {name for name, _ in order} == {"wire"}
     for pattern in ("cart.get", "cart.add"):
         assert order.count(("wire", pattern)) == 25 + 3 * SETTLING

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from loadtests.measure.results import Run, RunInfo, SeriesInfo, Times
-from loadtests.microbench.rows import Row
+from loadtests.microbench.rows import ResultRow
 from loadtests.microbench.tables import details, summary
 
 
@@ -28,14 +28,26 @@ def series(driver, backend="dynamodb", count=2_000, pattern="cart.get"):
 
 
 def run_of(*found, verdict=None):
-    info = RunInfo(id="x", scenario="micro", state="complete", started_at="", series=list(found),
-                   verdict=verdict)  # fmt: skip
+    info = RunInfo(
+        id="x",
+        scenario="micro",
+        state="complete",
+        started_at="",
+        series=list(found),
+        verdict=verdict,
+    )
     return Run(Path(), info, {}, {})
 
 
 def limit(driver, status, statistic="p99"):
-    return {"backend": "dynamodb", "driver": driver, "pattern": "cart.get", "statistic": statistic,
-            "limit": 10.0, "status": status}  # fmt: skip
+    return {
+        "backend": "dynamodb",
+        "driver": driver,
+        "pattern": "cart.get",
+        "statistic": statistic,
+        "limit": 10.0,
+        "status": status,
+    }
 
 
 def test_one_row_a_pattern_and_one_column_a_driver():
@@ -75,12 +87,24 @@ def test_colours_are_the_verdicts(status, code):
 
 def row(**changes):
     plain = {
-        "part": "clients", "group": "boto3 cart.get_item", "name": "client API",
-        "backend": "dynamodb", "driver": "boto3", "pattern": "", "rounds": 1_000, "errors": {},
-        "p50_ms": 1.5, "p99_ms": 4.0, "p99_low_ms": 3.5, "p99_high_ms": 4.5, "mean_ms": 1.6,
-        "cpu_ms": 1.1, "wire_ms": 0.4, "sdk_share": 0.75,
-    }  # fmt: skip
-    return Row(**(plain | changes))
+        "suite": "clients",
+        "group": "boto3 cart.get_item",
+        "name": "client API",
+        "backend": "dynamodb",
+        "driver": "boto3",
+        "pattern": "",
+        "iterations": 1_000,
+        "errors": {},
+        "p50_ms": 1.5,
+        "p99_ms": 4.0,
+        "p99_low_ms": 3.5,
+        "p99_high_ms": 4.5,
+        "mean_ms": 1.6,
+        "cpu_ms": 1.1,
+        "wire_ms": 0.4,
+        "sdk_share": 0.75,
+    }
+    return ResultRow(**(plain | changes))
 
 
 def test_a_row_tells_interval_cpu_and_sdk_share():
@@ -105,16 +129,16 @@ def test_failed_calls_are_said():
 
 
 def test_a_part_of_short_times_is_in_microseconds():
-    text = printed(details([row(part="harness", p50_ms=0.0021, p99_ms=0.003, cpu_ms=None)]))
+    text = printed(details([row(suite="harness", p50_ms=0.0021, p99_ms=0.003, cpu_ms=None)]))
     assert "Harness, µs a call" in text
     assert "2.10" in text
 
 
 def test_the_harness_own_limits_are_shown_and_coloured():
     rows = [
-        row(part="harness", name="record a call", p50_ms=0.0004, limit_ms=0.001),
-        row(part="harness", name="flush", p50_ms=0.25, limit_ms=0.2),
-        row(part="harness", name="draw", p50_ms=0.1),
+        row(suite="harness", name="record a call", p50_ms=0.0004, limit_ms=0.001),
+        row(suite="harness", name="flush", p50_ms=0.25, limit_ms=0.2),
+        row(suite="harness", name="draw", p50_ms=0.1),
     ]
     text = printed(details(rows))
     assert "limit of p50" in text

@@ -40,21 +40,21 @@ class Refusal(Exception):
         self.code = code
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """A response body, and which access pattern asked (index in PATTERNS, or OTHER)."""
 
     code: int
     body: bytes
 
 
-class Row(NamedTuple):
+class StoredItem(NamedTuple):
     """An item, and the JSON it is sent as."""
 
     attributes: Attributes
     json: bytes
 
 
-class Table:
+class MemoryTable:
     """Rows by partition key, then by sort key ("" in a table without one)."""
 
     __slots__ = ("partition_key", "rows", "sort_key")
@@ -62,7 +62,7 @@ class Table:
     def __init__(self, partition_key: str, sort_key: str = "") -> None:
         self.partition_key = partition_key
         self.sort_key = sort_key
-        self.rows: dict[str, dict[str, Row]] = {}
+        self.rows: dict[str, dict[str, StoredItem]] = {}
 
     def place(self, key: Attributes) -> tuple[str, str]:
         """Where the item of this key (or this item) lies."""
@@ -72,9 +72,9 @@ class Table:
     def put(self, item: Attributes) -> None:
         """Write an item over any of the same key."""
         partition, sort = self.place(item)
-        self.rows.setdefault(partition, {})[sort] = Row(item, orjson.dumps(item))
+        self.rows.setdefault(partition, {})[sort] = StoredItem(item, orjson.dumps(item))
 
-    def find(self, key: Attributes) -> Row | None:
+    def find(self, key: Attributes) -> StoredItem | None:
         """The row of this key, or None."""
         partition, sort = self.place(key)
         rows = self.rows.get(partition)
@@ -86,10 +86,10 @@ class Memory:
 
     def __init__(self) -> None:
         self.tables = {
-            CARTS_TABLE: Table("user_id", "book_id"),
-            SESSIONS_TABLE: Table("session_id"),
+            CARTS_TABLE: MemoryTable("user_id", "book_id"),
+            SESSIONS_TABLE: MemoryTable("session_id"),
         }
-        self.operations: dict[str, Callable[[Attributes], Answer]] = {
+        self.operations: dict[str, Callable[[Attributes], Reply]] = {
             "GetItem": self.get_item,
             "Query": self.query,
             "PutItem": self.put_item,
@@ -97,35 +97,35 @@ class Memory:
             "DeleteItem": self.delete_item,
         }
 
-    def table(self, request: Attributes) -> Table:
+    def table(self, request: Attributes) -> MemoryTable:
         """The table that a request names."""
         try:
             return self.tables[request["TableName"]]
         except KeyError:
             raise Refusal(NOT_FOUND, OTHER, "Requested resource not found") from None
 
-    def get_item(self, request: Attributes) -> Answer:
+    def get_item(self, request: Attributes) -> Reply:
         """cart.get_item, session.get."""
         row = self.table(request).find(request["Key"])
         code = _reader_code(request["TableName"])
-        return Answer(code, _EMPTY if row is None else b'{"Item":%b}' % row.json)
+        return Reply(code, _EMPTY if row is None else b'{"Item":%b}' % row.json)
 
-    def query(self, request: Attributes) -> Answer:
+    def query(self, request: Attributes) -> Reply:
         """cart.get: all lines, by book_id, in one page."""
         (value,) = request["ExpressionAttributeValues"].values()
         rows = self.table(request).rows.get(next(iter(value.values())), {})
         found = [rows[sort].json for sort in sorted(rows)]
         body = b'{"Count":%d,"Items":[%b],"ScannedCount":%d}'
         code = _CODE["cart.get"] if request["TableName"] == CARTS_TABLE else OTHER
-        return Answer(code, body % (len(found), b",".join(found), len(found)))
+        return Reply(code, body % (len(found), b",".join(found), len(found)))
 
-    def put_item(self, request: Attributes) -> Answer:
+    def put_item(self, request: Attributes) -> Reply:
         """session.create, or any write while seeding."""
         self.table(request).put(request["Item"])
         sessions = request["TableName"] == SESSIONS_TABLE
-        return Answer(_CODE["session.create"] if sessions else OTHER, _EMPTY)
+        return Reply(_CODE["session.create"] if sessions else OTHER, _EMPTY)
 
-    def delete_item(self, request: Attributes) -> Answer:
+    def delete_item(self, request: Attributes) -> Reply:
         """cart.remove."""
         table = self.table(request)
         partition, sort = table.place(request["Key"])
@@ -134,9 +134,9 @@ class Memory:
             "ConditionExpression" in request
         ):
             raise Refusal(CONDITION_FAILED, code, "The conditional request failed")
-        return Answer(code, _EMPTY)
+        return Reply(code, _EMPTY)
 
-    def update_item(self, request: Attributes) -> Answer:
+    def update_item(self, request: Attributes) -> Reply:
         """cart.add, cart.update, session.refresh, session.store_summary."""
         table = self.table(request)
         values = request["ExpressionAttributeValues"]
@@ -158,9 +158,11 @@ class Memory:
         if old is None:
             raise Refusal(CONDITION_FAILED, code, "The conditional request failed")
         table.put(old.attributes | changes)
-        return Answer(code, _EMPTY)
+        return Reply(code, _EMPTY)
 
-    def _add(self, table: Table, key: Attributes, values: Attributes, old: Row | None) -> Answer:
+    def _add(
+        self, table: MemoryTable, key: Attributes, values: Attributes, old: StoredItem | None
+    ) -> Reply:
         code = _CODE["cart.add"]
         quantity = int(values[":quantity"]["N"])
         added_at = values[":now"]
@@ -178,7 +180,7 @@ class Memory:
             "book_image_url": values[":image"],
         }
         table.put(key | changes)
-        return Answer(code, b'{"Attributes":%b}' % orjson.dumps(changes))
+        return Reply(code, b'{"Attributes":%b}' % orjson.dumps(changes))
 
 
 def _reader_code(table: str) -> int:

@@ -27,7 +27,7 @@ from typing import Final
 
 from loadtests.calibrate.server.answers import Answers
 from loadtests.calibrate.server.framing import BadRequest, Framed, take_request
-from loadtests.calibrate.server.records import Recorder
+from loadtests.calibrate.server.records import CallLog
 from loadtests.calibrate.server.scripts import Hands, Script
 
 SPIN_NS: Final = 80_000
@@ -47,11 +47,11 @@ class Connection:
         self.unsent = b""
 
 
-class Server:
+class ServerLoop:
     """Reads requests, answers them when the script says, records both moments."""
 
     def __init__(
-        self, listener: socket.socket, script: Script, seed: int, recorder: Recorder
+        self, listener: socket.socket, script: Script, seed: int, recorder: CallLog
     ) -> None:
         self.windows: list[tuple[int, int]] = []
         self._listener = listener
@@ -207,8 +207,8 @@ def main(arguments: list[str]) -> None:
     ctypes.CDLL(None).prctl(_TIMER_SLACK, 1, 0, 0, 0)  # wake within 1 ns, not 50 µs, of the time
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listener.setblocking(False)
-    recorder = Recorder(Path(settings["records"]))
-    server = Server(listener, Script(**settings["script"]), settings["seed"], recorder)
+    recorder = CallLog(Path(settings["records"]))
+    server = ServerLoop(listener, Script(**settings["script"]), settings["seed"], recorder)
     # before all ordinary processes, where that is allowed: a busy machine would hold the server up
     # for milliseconds before it so much as sees a request, and that wait is in no record of its own
     with contextlib.suppress(PermissionError):

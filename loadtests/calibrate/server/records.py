@@ -9,7 +9,7 @@ from typing import Final
 _RECORDS_PER_FLUSH: Final = 1_024  # 32 KB: some 15 µs of writing
 
 
-class Recorder:
+class CallLog:
     """Every scripted call as four int64: code, arrival, due, done (CLOCK_MONOTONIC, ns)."""
 
     def __init__(self, path: Path) -> None:

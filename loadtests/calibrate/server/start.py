@@ -14,8 +14,8 @@ from typing import Final, Self
 
 import numpy as np
 
+from loadtests.calibrate.ground_truth import GroundTruth
 from loadtests.calibrate.server.scripts import Script
-from loadtests.calibrate.truth import Truth
 from loadtests.errors import TargetError
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
@@ -35,7 +35,7 @@ class ScriptedServer:
         self._script = script
         self._seed = seed
         self._cpu = cpu
-        self._truth: Truth | None = None
+        self._truth: GroundTruth | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -96,7 +96,7 @@ class ScriptedServer:
         return self._process.pid
 
     @property
-    def truth(self) -> Truth:
+    def truth(self) -> GroundTruth:
         """What the server saw of itself."""
         if self._truth is None:
             raise RuntimeError("the truth is known once the server has ended")
@@ -130,9 +130,9 @@ class ScriptedServer:
         lines = complaint.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"exit code {process.returncode}"
 
-    def _read_truth(self) -> Truth:
+    def _read_truth(self) -> GroundTruth:
         records = np.fromfile(Path(self._folder.name, "records"), np.int64).reshape(-1, 4)
         windows = json.loads(Path(self._folder.name, "windows.json").read_text(encoding="utf-8"))
         code, arrival_ns, due_ns, done_ns = records.T.copy()
         frozen = tuple((begin, end) for begin, end in windows)
-        return Truth(code, arrival_ns, due_ns, done_ns, frozen)
+        return GroundTruth(code, arrival_ns, due_ns, done_ns, frozen)

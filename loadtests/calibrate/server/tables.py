@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from loadtests.calibrate.server.memory import Memory, Refusal, Table
+from loadtests.calibrate.server.memory import Memory, MemoryTable, Refusal
 
 Attributes = dict[str, Any]
 _CREATED: Final = 1705330800
@@ -42,7 +42,7 @@ class Control:
         if name in self._created:
             raise Refusal("ResourceInUseException", -1, f"Table already exists: {name}")
         keys = {key["KeyType"]: key["AttributeName"] for key in request["KeySchema"]}
-        self._memory.tables[name] = Table(keys["HASH"], keys.get("RANGE", ""))
+        self._memory.tables[name] = MemoryTable(keys["HASH"], keys.get("RANGE", ""))
         self._created[name] = request
         return {"TableDescription": self._description(name)}
 

@@ -19,7 +19,7 @@ from loadtests.cli.runs.child_process import ChildProcess
 from loadtests.config import Config
 from loadtests.errors import ResultsError, UsageError
 from loadtests.load.child_environment import handed_over
-from loadtests.microbench.relay import PROGRESS_VARIABLE
+from loadtests.microbench.progress_pipe import PROGRESS_VARIABLE
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import Progress
 from loadtests.targets.supervisor.messages import read_message

@@ -25,9 +25,9 @@ from loadtests.cli.screen.paths import shown_path
 from loadtests.cli.screen.steps import show_steps
 from loadtests.config import load_config
 from loadtests.errors import LoadtestsError
-from loadtests.microbench.relay import open_relay
-from loadtests.microbench.rows import Row, row_of_rounds
-from loadtests.microbench.session import Measured, Session
+from loadtests.microbench.progress_pipe import open_progress_pipe
+from loadtests.microbench.rows import ResultRow, row_of_times
+from loadtests.microbench.session import BenchmarkSession, MeasuredCase
 from loadtests.microbench.suites.cases import Spec
 from loadtests.microbench.suites.plans import FULL, ONCE, QUICK
 from loadtests.microbench.tables import details as figures
@@ -56,7 +56,7 @@ class BenchmarkScreen:
         judged: bool,
         capture: Any,
     ) -> None:
-        self._relay = open_relay(os.environ)
+        self._relay = open_progress_pipe(os.environ)
         if self._relay:  # the gate ends this by SIGINT, which a shell's background jobs ignore
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self._config = load_config()
@@ -64,13 +64,13 @@ class BenchmarkScreen:
         self._capture = capture
         self._once = once
         self._scratch = TemporaryDirectory() if once else None
-        self._others: list[Row] = []
+        self._others: list[ResultRow] = []
         plans = (QUICK if quick else FULL).with_at_least(at_least)
         if self._scratch is not None:  # nothing of it is a result
             plans = ONCE
             self._config = self._config.model_copy(update={"results": self._scratch.name})
         self._on_progress: OnProgress = lambda _: None
-        self._session = Session(self._config, specs, plans, on_progress=self._tell)
+        self._session = BenchmarkSession(self._config, specs, plans, on_progress=self._tell)
 
     @property
     def path(self) -> Path | None:
@@ -83,7 +83,7 @@ class BenchmarkScreen:
             with self._shown_progress():
                 self._session.open()
 
-    def measure(self, spec: Spec) -> Measured:
+    def measure(self, spec: Spec) -> MeasuredCase:
         """The benchmark's rounds. Raises LoadtestsError."""
         if self._session.has(spec):
             return self._session.measure(spec)
@@ -106,7 +106,7 @@ class BenchmarkScreen:
     ) -> None:
         """Take in a benchmark that pytest-benchmark made by itself; `limit_ms` is its p50's."""
         words = name.removeprefix("test_").replace("_", " ")
-        self._others.append(row_of_rounds(group, words, rounds_s, limit_ms))
+        self._others.append(row_of_times(group, words, rounds_s, limit_ms))
 
     def finish(self, state: str) -> None:
         """Close everything. `state` is `complete` or `interrupted`."""

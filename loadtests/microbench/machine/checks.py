@@ -35,27 +35,27 @@ _QUIETER: Final = "Stop what else uses this machine, or use a quieter one, and r
 
 
 @dataclass(slots=True)
-class Evidence:
+class MachineEvidence:
     """What validity is judged on: judged calls' wait for a CPU (None: not told), health rows.
 
-    `yardstick_ns` are the times of `yardstick.work`, `round_trip_ns` those of bare round trips.
+    `reference_ns` are the times of `yardstick.work`, `round_trip_ns` those of bare round trips.
     """
 
     cpu_wait_ns: Counts | None
     rows: list[HealthRow] = field(default_factory=list)
     clock_step_ns: int = 1
-    yardstick_ns: array[int] = field(default_factory=lambda: array("q"))
+    reference_ns: array[int] = field(default_factory=lambda: array("q"))
     round_trip_ns: array[int] = field(default_factory=lambda: array("q"))
 
 
-def judge_trust(evidence: Evidence) -> tuple[list[Signal], Validity]:
+def check_machine(evidence: MachineEvidence) -> tuple[list[Signal], Validity]:
     """Every signal, and whether the run counts."""
     signals = [
         *_cpu_wait(evidence.cpu_wait_ns),
         _clock(evidence.clock_step_ns),
         *_steal(evidence.rows),
         *_told(evidence.rows),
-        *speed_signal(evidence.yardstick_ns),
+        *speed_signal(evidence.reference_ns),
         *round_trip_signal(evidence.round_trip_ns),
     ]
     reasons = [Reason(rule=s.name, found=s.text, remedy=s.remedy) for s in signals if not s.ok]
@@ -70,8 +70,9 @@ def _cpu_wait(waits: Counts | None) -> list[Signal]:
         return []
     share = float(np.count_nonzero(waits > LATE_NS)) / waits.size
     text = f"{share:.2%} of the calls waited more than 5 ms for a CPU that others used."
-    late = Signal("late calls", text, share * 100, "%", TAIL_LIMIT * 100, share <= TAIL_LIMIT,
-                  "", _QUIETER)  # fmt: skip
+    late = Signal(
+        "late calls", text, share * 100, "%", TAIL_LIMIT * 100, share <= TAIL_LIMIT, "", _QUIETER
+    )
     return [
         late,
         _wait_quantile(waits, 0.5, LATENESS_P50_LIMIT_MS),

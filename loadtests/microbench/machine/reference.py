@@ -34,7 +34,7 @@ def work() -> str:
     return hashlib.sha256("".join(names).encode()).hexdigest()
 
 
-class Yardstick:
+class ReferenceWorkload:
     """Times of one such piece, in nanoseconds, in the order of time."""
 
     def __init__(self, clock: Callable[[], int], piece: Callable[[], object] = work) -> None:
@@ -50,14 +50,14 @@ class Yardstick:
         self.times_ns.append(self._clock() - begun)
 
 
-class Machine:
+class MachineReference:
     """Both yardsticks, read at the same moments; `parts` has their medians part by part, in ms."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._echo = Echo()
-        self.work = Yardstick(clock)
-        self.round_trip = Yardstick(clock, self._echo.round_trip)
-        self.parts: dict[str, dict[str, float]] = {}
+        self.work = ReferenceWorkload(clock)
+        self.round_trip = ReferenceWorkload(clock, self._echo.round_trip)
+        self.suites: dict[str, dict[str, float]] = {}
         self._begun = 0
 
     def measure(self) -> None:
@@ -65,11 +65,11 @@ class Machine:
         self.work.measure()
         self.round_trip.measure()
 
-    def end_part(self, part: str) -> None:
+    def end_suite(self, suite: str) -> None:
         """What was read since the last part ended belongs to this one."""
         begun, self._begun = self._begun, len(self.work.times_ns)
         if self._begun > begun:
-            self.parts[part] = {
+            self.suites[suite] = {
                 "work_ms": median_ms(self.work.times_ns[begun:]),
                 "round_trip_ms": median_ms(self.round_trip.times_ns[begun:]),
             }

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from loadtests.errors import ResponseInvalid
 from loadtests.load.workload import Carts, Sessions
-from loadtests.microbench.suites.cases import TURN, Call
-from loadtests.microbench.timing.rounds import SETTLING
+from loadtests.microbench.suites.cases import BATCH, Call
+from loadtests.microbench.timing.passes import SETTLING
 from loadtests.model import Session
 
 
@@ -73,7 +73,7 @@ def restock(store: Any, work: Carts) -> Iterator[Call]:
     Where adds are measured too this gives nothing; where removals are measured alone it keeps the
     carts' size.
     """
-    for _ in range(missing_lines(work) - TURN - SETTLING):
+    for _ in range(missing_lines(work) - BATCH - SETTLING):
         yield add(store, work)
 
 

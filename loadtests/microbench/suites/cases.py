@@ -1,4 +1,4 @@
-"""What is measured: a spec before anything is open, a case once it is, a call each round."""
+"""What is measured: a spec before anything is open, a case once it is, one call per iteration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from loadtests.microbench.suites.bench import Bench
 
-TURN: Final = 10
+BATCH: Final = 10
 UNGUARDED: Final[AbstractContextManager[Any]] = nullcontext()
 
 
@@ -56,12 +56,12 @@ class Case:
 class Spec:
     """One benchmark: a subject (`name`) within a group of subjects that take turns.
 
-    All specs of a `part` are measured in one pass. `pattern` is set where one call is one access
-    pattern through a driver as it comes: these become the run's series, and are judged. Rounds are
-    those of the part's plan.
+    All specs of a `suite` are measured in one pass. `pattern` is set where one call is one access
+    pattern through a driver as it comes: these become the run's series, and are judged. The
+    suite's plan gives the number of iterations.
     """
 
-    part: str
+    suite: str
     group: str
     name: str
     backend: str
@@ -79,12 +79,12 @@ class Spec:
         return self.backend, self.driver, pattern.replace("/", "-").replace(",", "")
 
 
-class Plan(NamedTuple):
-    """Rounds of each case of a part: measured, before that warm-up, and calls in one turn."""
+class SuitePlan(NamedTuple):
+    """Iterations of each case of a suite: measured, before that warm-up, and calls in one batch."""
 
-    rounds: int
+    iterations: int
     warm_up: int
-    turn: int = TURN
+    batch: int = BATCH
 
 
 def _column() -> array[int]:
@@ -92,7 +92,7 @@ def _column() -> array[int]:
 
 
 @dataclass(slots=True, eq=False)
-class Columns:
+class CallColumns:
     """What was measured of one case, entry by entry; nanoseconds, `second` of the run.
 
     `cpu_wait` is the time within the call in which this thread was ready to run and had no CPU.
@@ -108,10 +108,10 @@ class Columns:
 
 
 @dataclass(slots=True, eq=False)
-class Subject:
+class BenchmarkSubject:
     """A spec in the course of being measured."""
 
     spec: Spec
     case: Case
-    warm_up: Columns = field(default_factory=Columns)
-    measured: Columns = field(default_factory=Columns)
+    warm_up: CallColumns = field(default_factory=CallColumns)
+    measured: CallColumns = field(default_factory=CallColumns)

@@ -33,7 +33,7 @@ def warm_clients() -> list[Spec]:
             partial(clients.open_reads, variant=name),
         )
         for name in _BOTO3_READS
-    ]  # fmt: skip
+    ]
     wire = [
         _spec(
             "clients",
@@ -43,45 +43,67 @@ def warm_clients() -> list[Spec]:
             partial(clients.open_wire_reads, consistent=consistent),
         )
         for name, consistent in (("consistent read", True), ("eventual read", False))
-    ]  # fmt: skip
+    ]
     threads = [
-        _spec("threads", "ten carts from boto3 threads", f"pool of {n}", "boto3",
-              partial(clients.open_threads, connections=n))
+        _spec(
+            "threads",
+            "ten carts from boto3 threads",
+            f"pool of {n}",
+            "boto3",
+            partial(clients.open_threads, connections=n),
+        )
         for n in _AT_ONCE
-    ]  # fmt: skip
+    ]
     return [*boto3, *wire, *threads]
 
 
 def cold_clients() -> list[Spec]:
     """First call against a warm one, and what it takes to make a client."""
     calls = [
-        Spec("first calls", "cart.get_item first and warm", f"{driver} {name}", backend, driver,
-             partial(opening, driver=driver))
+        Spec(
+            "first calls",
+            "cart.get_item first and warm",
+            f"{driver} {name}",
+            backend,
+            driver,
+            partial(opening, driver=driver),
+        )
         for backend, drivers in DRIVERS.items()
         for driver in drivers
         for name, opening in (
             ("first", clients.open_first_call),
             ("warm", clients.open_warm_call),
         )
-    ]  # fmt: skip
+    ]
     making = [
-        _spec("cold starts", "making a client", name, name.split(" ")[0],
-              partial(clients.open_creation, what=name))
+        _spec(
+            "cold starts",
+            "making a client",
+            name,
+            name.split(" ")[0],
+            partial(clients.open_creation, what=name),
+        )
         for name in clients.CREATIONS
-    ]  # fmt: skip
+    ]
     return [*calls, *making]
 
 
 def between_others() -> list[Spec]:
     """One call at a time with the other drivers' calls between: what cold caches add."""
     return [
-        Spec("between others", "cart.get_item between others", driver, backend, driver,
-             partial(clients.open_warm_call, driver=driver))
+        Spec(
+            "between others",
+            "cart.get_item between others",
+            driver,
+            backend,
+            driver,
+            partial(clients.open_warm_call, driver=driver),
+        )
         for backend, drivers in DRIVERS.items()
         for driver in drivers
-    ]  # fmt: skip
+    ]
 
 
-def _spec(part: str, group: str, name: str, driver: str, opening: Callable[[Bench], Case]) -> Spec:
+def _spec(suite: str, group: str, name: str, driver: str, opening: Callable[[Bench], Case]) -> Spec:
     backend = next(found for found, drivers in DRIVERS.items() if driver in drivers)
-    return Spec(part, group, name, backend, driver, opening)
+    return Spec(suite, group, name, backend, driver, opening)

@@ -1,4 +1,4 @@
-"""How many rounds each part of the benchmarks makes."""
+"""How many iterations each part of the benchmarks makes."""
 
 from __future__ import annotations
 
@@ -6,61 +6,61 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadtests.microbench.suites.cases import Plan, Spec
+from loadtests.microbench.suites.cases import Spec, SuitePlan
 
 
 @dataclass(frozen=True, slots=True)
-class Plans:
-    """The plan of each part; `target_rounds` calls of each access pattern before the first."""
+class SuitePlans:
+    """The plan of each part; `target_iterations` calls of each access pattern before the first."""
 
-    of_part: Mapping[str, Plan]
-    target_rounds: int = 0
+    of_suite: Mapping[str, SuitePlan]
+    target_iterations: int = 0
 
-    def with_at_least(self, rounds: int) -> Plans:
-        """The same with so many measured rounds where a part has fewer."""
+    def with_at_least(self, iterations: int) -> SuitePlans:
+        """The same with so many measured iterations where a part has fewer."""
         raised = {
-            part: plan._replace(rounds=max(plan.rounds, rounds))
-            for part, plan in self.of_part.items()
+            suite: plan._replace(iterations=max(plan.iterations, iterations))
+            for suite, plan in self.of_suite.items()
         }
-        return Plans(raised, self.target_rounds)
+        return SuitePlans(raised, self.target_iterations)
 
     def described(self, selected: Sequence[Spec]) -> dict[str, Any]:
         """What run.json says of them: those of the parts that take part."""
-        parts = {spec.part for spec in selected}
+        suites = {spec.suite for spec in selected}
         return {
-            part: {"measured": plan.rounds, "warm_up": plan.warm_up}
-            for part, plan in self.of_part.items()
-            if part in parts
+            suite: {"measured": plan.iterations, "warm_up": plan.warm_up}
+            for suite, plan in self.of_suite.items()
+            if suite in suites
         }
 
 
 # 3,000 calls without an error are the least that show an error rate under 0.1%. DynamoDB Local's
 # compiler has done by some 30,000 calls. Clients are made in turns of one, so that what one leaves
 # behind is collected before the next is made, and not during it.
-FULL: Final = Plans(
+FULL: Final = SuitePlans(
     {
-        "access patterns": Plan(3_000, 200),
-        "fan-outs": Plan(300, 20),
-        "cart sizes": Plan(400, 40),
-        "clients": Plan(600, 100),
-        "threads": Plan(100, 20),
-        "between others": Plan(400, 20, turn=1),
-        "first calls": Plan(120, 20),
-        "cold starts": Plan(30, 5, turn=1),
+        "access patterns": SuitePlan(3_000, 200),
+        "fan-outs": SuitePlan(300, 20),
+        "cart sizes": SuitePlan(400, 40),
+        "clients": SuitePlan(600, 100),
+        "threads": SuitePlan(100, 20),
+        "between others": SuitePlan(400, 20, batch=1),
+        "first calls": SuitePlan(120, 20),
+        "cold starts": SuitePlan(30, 5, batch=1),
     },
-    target_rounds=2_500,
+    target_iterations=2_500,
 )
-QUICK: Final = Plans(
+QUICK: Final = SuitePlans(
     {
-        "access patterns": Plan(370, 30),
-        "fan-outs": Plan(30, 10),
-        "cart sizes": Plan(40, 10),
-        "clients": Plan(50, 10),
-        "threads": Plan(20, 5),
-        "between others": Plan(75, 10, turn=1),
-        "first calls": Plan(15, 5, turn=5),
-        "cold starts": Plan(3, 0, turn=1),
+        "access patterns": SuitePlan(370, 30),
+        "fan-outs": SuitePlan(30, 10),
+        "cart sizes": SuitePlan(40, 10),
+        "clients": SuitePlan(50, 10),
+        "threads": SuitePlan(20, 5),
+        "between others": SuitePlan(75, 10, batch=1),
+        "first calls": SuitePlan(15, 5, batch=5),
+        "cold starts": SuitePlan(3, 0, batch=1),
     },
-    target_rounds=200,
+    target_iterations=200,
 )
-ONCE: Final = Plans(dict.fromkeys(FULL.of_part, Plan(1, 0, turn=1)))
+ONCE: Final = SuitePlans(dict.fromkeys(FULL.of_suite, SuitePlan(1, 0, batch=1)))

@@ -20,7 +20,7 @@ def access_patterns() -> list[Spec]:
     """Every access pattern through every driver."""
     return [
         Spec(
-            part="access patterns",
+            suite="access patterns",
             group=pattern,
             name=driver,
             backend=backend,
@@ -37,7 +37,7 @@ def fan_outs() -> list[Spec]:
     """Several calls of one page: at once through asyncio drivers, in turn through the others."""
     return [
         Spec(
-            part="fan-outs",
+            suite="fan-outs",
             group=name,
             name=f"{driver} {'at once' if driver in ASYNC_DRIVERS else 'in turn'}",
             backend=backend,
@@ -56,7 +56,7 @@ def cart_sizes() -> list[Spec]:
     """cart.get of carts of set sizes."""
     return [
         Spec(
-            part="cart sizes",
+            suite="cart sizes",
             group=f"cart.get of {lines} lines" if lines > 1 else "cart.get of 1 line",
             name=driver,
             backend=backend,

@@ -1,4 +1,4 @@
-"""The clocks of a round: time, this process's CPU, and the wait for a CPU."""
+"""The clocks of an iteration: time, this process's CPU, and the wait for a CPU."""
 
 from __future__ import annotations
 

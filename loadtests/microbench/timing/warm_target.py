@@ -13,10 +13,10 @@ from random import Random
 from typing import Final
 
 from loadtests.microbench.suites.bench import Bench
-from loadtests.microbench.suites.cases import Plan, Subject
+from loadtests.microbench.suites.cases import BenchmarkSubject, SuitePlan
 from loadtests.microbench.suites.specs import access_patterns
 from loadtests.microbench.timing.clocks import Clocks
-from loadtests.microbench.timing.rounds import Pass, Seconds
+from loadtests.microbench.timing.passes import Pass, Seconds
 
 DRIVER: Final = "wire"  # the quickest way to so many calls
 
@@ -27,16 +27,21 @@ def needs_warming(bench: Bench) -> bool:
 
 
 async def warm_target(
-    bench: Bench, rounds: int, *, clocks: Clocks, rng: Random, on_turns: Callable[[int, int], None]
+    bench: Bench,
+    iterations: int,
+    *,
+    clocks: Clocks,
+    rng: Random,
+    on_batches: Callable[[int, int], None],
 ) -> None:
-    """Make `rounds` calls of each access pattern, and a fifth more, that nobody looks at."""
-    subjects = [Subject(s, s.open(bench)) for s in access_patterns() if s.driver == DRIVER]
+    """Make `iterations` calls of each access pattern, and a fifth more, that nobody looks at."""
+    subjects = [BenchmarkSubject(s, s.open(bench)) for s in access_patterns() if s.driver == DRIVER]
     await Pass(
         subjects,
-        Plan(0, rounds),
+        SuitePlan(0, iterations),
         clocks=clocks,
         seconds=Seconds(clocks, clocks.now()),
         rng=rng,
         on_second=lambda warm_up: None,  # noqa: ARG005 - no second of it is written
-        on_turns=on_turns,
+        on_batches=on_batches,
     ).run()

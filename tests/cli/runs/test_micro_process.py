@@ -15,14 +15,14 @@ from loadtests.cli.runs.micro_process import MicroProcess, micro_command
 from loadtests.config import Config, Load
 from loadtests.errors import ResultsError
 from loadtests.load.child_environment import ENDPOINTS_VARIABLE, RUN_ID_VARIABLE
-from loadtests.microbench.relay import PROGRESS_VARIABLE, open_relay
+from loadtests.microbench.progress_pipe import PROGRESS_VARIABLE, open_progress_pipe
 from loadtests.targets.endpoints import Endpoints, PostgresEndpoint
 from loadtests.targets.progress import Progress
 from loadtests.targets.supervisor.messages import read_message
 
 STARTED = textwrap.dedent("""
     import json, os, pathlib, signal, sys, time
-    from loadtests.microbench.relay import open_relay
+    from loadtests.microbench.progress_pipe import open_progress_pipe
     from loadtests.targets.progress import Progress
 
     def folder(state):
@@ -30,7 +30,7 @@ STARTED = textwrap.dedent("""
         path.mkdir(exist_ok=True)
         (path / "run.json").write_text(json.dumps({"state": state, "told": dict(os.environ)}))
 
-    relay = open_relay(os.environ)
+    relay = open_progress_pipe(os.environ)
 """)
 
 
@@ -129,8 +129,8 @@ def test_leaving_early_lets_it_close_its_folder(start, tmp_path):
 
 def test_progress_between_is_thinned_out_and_a_listener_gone_is_no_error(monkeypatch):
     reading, writing = os.pipe()
-    relay = open_relay({PROGRESS_VARIABLE: str(writing)})
-    monkeypatch.setattr("loadtests.microbench.relay.time.monotonic", lambda: 100.0)
+    relay = open_progress_pipe({PROGRESS_VARIABLE: str(writing)})
+    monkeypatch.setattr("loadtests.microbench.progress_pipe.time.monotonic", lambda: 100.0)
     for done in range(1_001):
         relay(Progress("Measuring", done, 1_000))
     told = [read_message(line).done for line in os.read(reading, 65_536).splitlines()]
@@ -141,5 +141,5 @@ def test_progress_between_is_thinned_out_and_a_listener_gone_is_no_error(monkeyp
 
 
 def test_nothing_is_relayed_where_no_pipe_was_handed_over():
-    assert open_relay({}) is None
-    assert open_relay({PROGRESS_VARIABLE: "x"}) is None
+    assert open_progress_pipe({}) is None
+    assert open_progress_pipe({PROGRESS_VARIABLE: "x"}) is None

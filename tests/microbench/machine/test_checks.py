@@ -6,19 +6,22 @@ import numpy as np
 import pytest
 
 from loadtests.measure.health.probes import HealthRow
-from loadtests.microbench.machine.checks import Evidence, clock_step_ns, judge_trust
+from loadtests.microbench.machine.checks import MachineEvidence, check_machine, clock_step_ns
 from tests.microbench.made import MS
 
 
 def health(**figures):
     plain = dict.fromkeys(HealthRow.__dataclass_fields__, 0) | {
-        "worker": "benchmark", "host_steal": 0.0, "pressure_cpu": 0.2, "gc_pause_max_ms": 3.0,
-    }  # fmt: skip
+        "worker": "benchmark",
+        "host_steal": 0.0,
+        "pressure_cpu": 0.2,
+        "gc_pause_max_ms": 3.0,
+    }
     return HealthRow(**(plain | figures))
 
 
 def rules(evidence):
-    _, validity = judge_trust(evidence)
+    _, validity = check_machine(evidence)
     assert validity.valid is not bool(validity.reasons)
     assert all(reason.remedy for reason in validity.reasons)
     return [reason.rule for reason in validity.reasons]
@@ -29,17 +32,17 @@ def waits(*pairs):
 
 
 def test_a_quiet_machine_is_believed():
-    assert rules(Evidence(waits((0.01, 9_990), (1.5, 10)), [health()])) == []
+    assert rules(MachineEvidence(waits((0.01, 9_990), (1.5, 10)), [health()])) == []
 
 
 @pytest.mark.parametrize(
     ("evidence", "rule"),
     [
-        (Evidence(waits((0.01, 997), (5.1, 3))), ["late calls"]),
-        (Evidence(waits((0.01, 980), (2.1, 20))), ["CPU wait p99"]),
-        (Evidence(waits((0.6, 600), (0.0, 400))), ["CPU wait p50"]),
-        (Evidence(waits((0.0, 1_000)), clock_step_ns=2_000), ["clock"]),
-        (Evidence(waits((0.0, 1_000)), [health(host_steal=0.2)]), ["stolen CPU"]),
+        (MachineEvidence(waits((0.01, 997), (5.1, 3))), ["late calls"]),
+        (MachineEvidence(waits((0.01, 980), (2.1, 20))), ["CPU wait p99"]),
+        (MachineEvidence(waits((0.6, 600), (0.0, 400))), ["CPU wait p50"]),
+        (MachineEvidence(waits((0.0, 1_000)), clock_step_ns=2_000), ["clock"]),
+        (MachineEvidence(waits((0.0, 1_000)), [health(host_steal=0.2)]), ["stolen CPU"]),
     ],
 )
 def test_a_machine_that_takes_part_in_the_times_is_not(evidence, rule):
@@ -49,11 +52,11 @@ def test_a_machine_that_takes_part_in_the_times_is_not(evidence, rule):
 @pytest.mark.parametrize(
     "evidence",
     [
-        Evidence(waits((0.01, 9_976), (5.1, 24))),  # under a quarter of the 1% beyond p99
-        Evidence(waits((0.0, 990), (1.9, 10))),
-        Evidence(waits((0.4, 1_000))),
-        Evidence(waits((0.0, 10)), [health(host_steal=0.05)]),
-        Evidence(waits((0.0, 10)), [health(gc_pause_max_ms=80.0, pressure_cpu=0.9)]),
+        MachineEvidence(waits((0.01, 9_976), (5.1, 24))),  # under a quarter of the 1% beyond p99
+        MachineEvidence(waits((0.0, 990), (1.9, 10))),
+        MachineEvidence(waits((0.4, 1_000))),
+        MachineEvidence(waits((0.0, 10)), [health(host_steal=0.05)]),
+        MachineEvidence(waits((0.0, 10)), [health(gc_pause_max_ms=80.0, pressure_cpu=0.9)]),
     ],
 )
 def test_what_stays_within_the_limits(evidence):
@@ -61,7 +64,9 @@ def test_what_stays_within_the_limits(evidence):
 
 
 def test_a_system_that_does_not_tell_is_said_so():
-    signals, validity = judge_trust(Evidence(None, [health(host_steal=None, pressure_cpu=None)]))
+    signals, validity = check_machine(
+        MachineEvidence(None, [health(host_steal=None, pressure_cpu=None)])
+    )
     assert validity.valid
     assert signals[0].value is None
     assert "does not tell" in signals[0].text

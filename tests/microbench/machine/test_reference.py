@@ -6,9 +6,14 @@ from array import array
 
 import pytest
 
-from loadtests.microbench.machine.checks import Evidence, judge_trust
+from loadtests.microbench.machine.checks import MachineEvidence, check_machine
 from loadtests.microbench.machine.echo import Echo
-from loadtests.microbench.machine.reference import Machine, Yardstick, speed_signal, work
+from loadtests.microbench.machine.reference import (
+    MachineReference,
+    ReferenceWorkload,
+    speed_signal,
+    work,
+)
 from tests.microbench.made import MS, Time
 
 
@@ -19,7 +24,7 @@ def test_the_work_never_changes():
 def test_only_the_second_go_is_timed():
     time = Time()
     takes = iter([9 * MS, MS, 9 * MS, 2 * MS])
-    yardstick = Yardstick(lambda: time.now_ns, lambda: time.spend(next(takes)))
+    yardstick = ReferenceWorkload(lambda: time.now_ns, lambda: time.spend(next(takes)))
     yardstick.measure()
     yardstick.measure()
     assert yardstick.times_ns.tolist() == [MS, 2 * MS]
@@ -33,8 +38,8 @@ def test_the_signal_tells_median_and_drift():
 
 
 def test_a_slower_machine_is_a_finding_and_no_fault():
-    evidence = Evidence(None, yardstick_ns=array("q", [MS] * 5 + [3 * MS] * 5))
-    signals, validity = judge_trust(evidence)
+    evidence = MachineEvidence(None, reference_ns=array("q", [MS] * 5 + [3 * MS] * 5))
+    signals, validity = check_machine(evidence)
     assert validity.valid
     assert "machine speed" in {signal.name for signal in signals}
 
@@ -58,17 +63,17 @@ def test_an_echo_that_has_gone_is_an_error_and_no_endless_wait():
 
 def test_each_part_has_its_own_medians():
     time = Time()
-    machine = Machine(lambda: time.now_ns)
+    machine = MachineReference(lambda: time.now_ns)
     takes = iter([MS] * 4 + [3 * MS] * 4)
-    machine.work = Yardstick(lambda: time.now_ns, lambda: time.spend(next(takes)))
-    machine.round_trip = Yardstick(lambda: time.now_ns, lambda: time.spend(MS // 10))
-    for part in ("first", "second"):
+    machine.work = ReferenceWorkload(lambda: time.now_ns, lambda: time.spend(next(takes)))
+    machine.round_trip = ReferenceWorkload(lambda: time.now_ns, lambda: time.spend(MS // 10))
+    for suite in ("first", "second"):
         machine.measure()
         machine.measure()
-        machine.end_part(part)
-    machine.end_part("nothing read")
+        machine.end_suite(suite)
+    machine.end_suite("nothing read")
     machine.close()
-    assert machine.parts == {
+    assert machine.suites == {
         "first": {"work_ms": 1.0, "round_trip_ms": 0.1},
         "second": {"work_ms": 3.0, "round_trip_ms": 0.1},
     }
@@ -76,7 +81,9 @@ def test_each_part_has_its_own_medians():
 
 def test_the_bare_round_trip_is_told_beside():
     ticks = array("q", [MS // 20] * 10)
-    signals, validity = judge_trust(Evidence(None, yardstick_ns=ticks, round_trip_ns=ticks))
+    signals, validity = check_machine(
+        MachineEvidence(None, reference_ns=ticks, round_trip_ns=ticks)
+    )
     (signal,) = [one for one in signals if one.name == "bare round trip"]
     assert signal.value == 0.05
     assert signal.limit is None

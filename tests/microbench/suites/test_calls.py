@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from loadtests.errors import CallError, ResponseInvalid
 from loadtests.microbench.suites.calls import CALLS, add, missing_lines, remove, restock
-from loadtests.microbench.suites.cases import TURN
-from loadtests.microbench.timing.rounds import SETTLING
+from loadtests.microbench.suites.cases import BATCH
+from loadtests.microbench.timing.passes import SETTLING
 from loadtests.patterns import CART_PATTERNS, PATTERNS
 from tests.microbench.made import MemoryShop, carts, sessions
 
-BURST = TURN + SETTLING
+BURST = BATCH + SETTLING
 
 
 def make(call):

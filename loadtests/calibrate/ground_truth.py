@@ -20,7 +20,7 @@ Nanoseconds = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class GroundTruth:
     """Every scripted call, in the order answered, and the freezes as they truly were.
 
     `code` is the access pattern's index in PATTERNS (one more for other calls); `due_ns` is when
@@ -33,11 +33,11 @@ class Truth:
     done_ns: Nanoseconds
     windows: tuple[tuple[int, int], ...] = ()
 
-    def between(self, since_ns: int, until_ns: int) -> Truth:
+    def between(self, since_ns: int, until_ns: int) -> GroundTruth:
         """The calls that arrived in [since, until)."""
         return self._where((self.arrival_ns >= since_ns) & (self.arrival_ns < until_ns))
 
-    def of(self, pattern: str) -> Truth:
+    def of(self, pattern: str) -> GroundTruth:
         """The calls of one access pattern."""
         return self._where(self.code == PATTERNS.index(pattern))
 
@@ -74,8 +74,8 @@ class Truth:
         histogram.add(Sparse.of(self.service_ns))
         return histogram
 
-    def _where(self, chosen: npt.NDArray[np.bool_]) -> Truth:
-        return Truth(
+    def _where(self, chosen: npt.NDArray[np.bool_]) -> GroundTruth:
+        return GroundTruth(
             self.code[chosen],
             self.arrival_ns[chosen],
             self.due_ns[chosen],

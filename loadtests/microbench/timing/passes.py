@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, Final
 
 from loadtests.errors import CallError
-from loadtests.microbench.suites.cases import Call, Columns, Plan, Subject
+from loadtests.microbench.suites.cases import BenchmarkSubject, Call, CallColumns, SuitePlan
 from loadtests.microbench.timing.clocks import Clocks
 
 SETTLING: Final = 2  # calls of a turn that do not count
@@ -56,63 +56,65 @@ class Seconds:
 class Pass:
     """One pass over subjects that belong together.
 
-    `on_second` is told when a second is over (and whether it was warm-up), `on_turns` how many
+    `on_second` is told when a second is over (and whether it was warm-up), `on_batches` how many
     calls of how many are done each time a group has had its turns.
     """
 
     def __init__(
         self,
-        subjects: Sequence[Subject],
-        plan: Plan,
+        subjects: Sequence[BenchmarkSubject],
+        plan: SuitePlan,
         *,
         clocks: Clocks,
         seconds: Seconds,
         rng: Random,
         on_second: Callable[[bool], None],
-        on_turns: Callable[[int, int], None],
+        on_batches: Callable[[int, int], None],
     ) -> None:
         self._plan = plan
         self._clocks = clocks
         self._seconds = seconds
         self._rng = rng
         self._on_second = on_second
-        self._on_turns = on_turns
-        self._groups: dict[str, list[Subject]] = {}
+        self._on_batches = on_batches
+        self._groups: dict[str, list[BenchmarkSubject]] = {}
         for subject in subjects:
             self._groups.setdefault(subject.spec.group, []).append(subject)
-        self._total = len(subjects) * (plan.rounds + plan.warm_up)
+        self._total = len(subjects) * (plan.iterations + plan.warm_up)
         self._done = 0
 
     async def run(self) -> None:
         """Warm up, then measure."""
         await self._phase(self._plan.warm_up, warm_up=True)
         self._on_second(True)
-        await self._phase(self._plan.rounds, warm_up=False)
+        await self._phase(self._plan.iterations, warm_up=False)
         self._on_second(False)
 
-    async def _phase(self, rounds: int, *, warm_up: bool) -> None:
-        for begun in range(0, rounds, self._plan.turn):
+    async def _phase(self, iterations: int, *, warm_up: bool) -> None:
+        for begun in range(0, iterations, self._plan.batch):
             for group in self._groups.values():
                 self._rng.shuffle(group)
                 for subject in group:
-                    await self._turn(subject, min(self._plan.turn, rounds - begun), warm_up=warm_up)
-                self._on_turns(self._done, self._total)
+                    await self._batch(
+                        subject, min(self._plan.batch, iterations - begun), warm_up=warm_up
+                    )
+                self._on_batches(self._done, self._total)
                 await asyncio.sleep(0)  # where Ctrl-C is heard among calls that never wait
 
-    async def _turn(self, subject: Subject, rounds: int, *, warm_up: bool) -> None:
+    async def _batch(self, subject: BenchmarkSubject, iterations: int, *, warm_up: bool) -> None:
         columns = subject.warm_up if warm_up else subject.measured
-        if self._plan.turn > SETTLING:
-            unmeasured = Columns(errors=columns.errors)
+        if self._plan.batch > SETTLING:
+            unmeasured = CallColumns(errors=columns.errors)
             for _ in range(SETTLING):
                 await timed(subject, unmeasured, self._clocks, 0)
-        for _ in range(rounds):
+        for _ in range(iterations):
             await timed(subject, columns, self._clocks, self._seconds.index)
             self._done += 1
             if self._seconds.over():
                 self._on_second(warm_up)
         await self._tidy(subject, columns)
 
-    async def _tidy(self, subject: Subject, columns: Columns) -> None:
+    async def _tidy(self, subject: BenchmarkSubject, columns: CallColumns) -> None:
         for call in subject.case.tidy():
             try:
                 with call.guard:
@@ -125,7 +127,9 @@ class Pass:
                 break
 
 
-async def timed(subject: Subject, columns: Columns, clocks: Clocks, second: int) -> None:
+async def timed(
+    subject: BenchmarkSubject, columns: CallColumns, clocks: Clocks, second: int
+) -> None:
     """Make one call and note its time, its client CPU and its wait for a CPU.
 
     A call that fails has its time noted too, and its error counted by name.
@@ -144,7 +148,7 @@ async def timed(subject: Subject, columns: Columns, clocks: Clocks, second: int)
         columns.errors[error_name] += 1
 
 
-async def _make(call: Call, awaited: bool, columns: Columns, clocks: Clocks) -> str:
+async def _make(call: Call, awaited: bool, columns: CallColumns, clocks: Clocks) -> str:
     function, args, settle, guard, _ = call
     now = clocks.now
     began = done = 0

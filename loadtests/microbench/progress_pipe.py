@@ -15,13 +15,13 @@ PROGRESS_VARIABLE: Final = "LOADTESTS_PROGRESS_FD"
 _EVERY_S: Final = 0.25
 
 
-def open_relay(environ: Mapping[str, str]) -> OnProgress | None:
+def open_progress_pipe(environ: Mapping[str, str]) -> OnProgress | None:
     """What writes progress into the pipe; None where none was handed over."""
     given = environ.get(PROGRESS_VARIABLE, "")
-    return Relay(int(given)) if given.isdecimal() else None
+    return ProgressPipe(int(given)) if given.isdecimal() else None
 
 
-class Relay:
+class ProgressPipe:
     """An OnProgress that writes a line for each step's beginning and end, and a few between."""
 
     def __init__(self, descriptor: int) -> None:

@@ -9,28 +9,50 @@ from itertools import groupby
 import pytest
 
 from loadtests.errors import BackendError, CallTimeout, ResponseInvalid
-from loadtests.microbench.suites.cases import TURN, Call, Case, Columns, Plan, Subject
-from loadtests.microbench.timing.rounds import SETTLING, Pass, Seconds, timed
+from loadtests.microbench.suites.cases import (
+    BATCH,
+    BenchmarkSubject,
+    Call,
+    CallColumns,
+    Case,
+    SuitePlan,
+)
+from loadtests.microbench.timing.passes import SETTLING, Pass, Seconds, timed
 from tests.microbench.made import MS, Answering, Time, rng, spec, subject
 
 
-def run(subjects, plan, time, *, on_second=lambda warm_up: None, on_turns=lambda done, total: None,
-        seconds=None, seed=1):  # fmt: skip
+def run(
+    subjects,
+    plan,
+    time,
+    *,
+    on_second=lambda warm_up: None,
+    on_batches=lambda done, total: None,
+    seconds=None,
+    seed=1,
+):
     seconds = seconds or Seconds(time.clocks, time.now_ns)
     asyncio.run(
-        Pass(subjects, plan, clocks=time.clocks, seconds=seconds, rng=rng(seed),
-             on_second=on_second, on_turns=on_turns).run()
-    )  # fmt: skip
+        Pass(
+            subjects,
+            plan,
+            clocks=time.clocks,
+            seconds=seconds,
+            rng=rng(seed),
+            on_second=on_second,
+            on_batches=on_batches,
+        ).run()
+    )
     return seconds
 
 
 def timed_once(case, time, *, awaited=False):
-    columns = Columns()
-    asyncio.run(timed(Subject(spec(), case), columns, time.clocks, 7))
+    columns = CallColumns()
+    asyncio.run(timed(BenchmarkSubject(spec(), case), columns, time.clocks, 7))
     return columns
 
 
-def turns(order):
+def batches(order):
     """Who called, and how often at a stretch."""
     return [(name, len(list(calls))) for name, calls in groupby(order)]
 
@@ -38,53 +60,53 @@ def turns(order):
 def test_subjects_take_turns_in_an_order_drawn_anew():
     time, order = Time(), []
     names = ["wire", "boto3", "psycopg"]
-    run([subject(time, order, name) for name in names], Plan(60 * TURN, 0), time)
-    taken = [order[i][1] for i in range(0, len(order), TURN + SETTLING)]
-    rounds = [tuple(taken[i : i + 3]) for i in range(0, 180, 3)]
-    assert all(sorted(one) == sorted(names) for one in rounds)
-    assert len(set(rounds)) == 6  # all orders come up
+    run([subject(time, order, name) for name in names], SuitePlan(60 * BATCH, 0), time)
+    taken = [order[i][1] for i in range(0, len(order), BATCH + SETTLING)]
+    iterations = [tuple(taken[i : i + 3]) for i in range(0, 180, 3)]
+    assert all(sorted(one) == sorted(names) for one in iterations)
+    assert len(set(iterations)) == 6  # all orders come up
 
 
 def test_groups_take_turns_over_the_whole_pass():
     time, order = Time(), []
     groups = ["cart.get", "cart.add"]
-    run([subject(time, order, group=group) for group in groups], Plan(2 * TURN + 5, 0), time)
-    lengths = [TURN, TURN, TURN, TURN, 5, 5]
-    assert [(group, n - SETTLING) for (group, _), n in turns(order)] == list(
+    run([subject(time, order, group=group) for group in groups], SuitePlan(2 * BATCH + 5, 0), time)
+    lengths = [BATCH, BATCH, BATCH, BATCH, 5, 5]
+    assert [(group, n - SETTLING) for (group, _), n in batches(order)] == list(
         zip(groups * 3, lengths, strict=True)
     )
 
 
 def test_the_first_calls_of_a_turn_do_not_count():
     time, order = Time(), []
-    slow_first = iter(([9 * MS] * SETTLING + [MS] * TURN) * 2)
+    slow_first = iter(([9 * MS] * SETTLING + [MS] * BATCH) * 2)
     one = subject(time, order, takes=lambda: (next(slow_first), 0, 0))
-    run([one], Plan(2 * TURN, 0), time)
-    assert one.measured.service.tolist() == [MS] * 2 * TURN
+    run([one], SuitePlan(2 * BATCH, 0), time)
+    assert one.measured.service.tolist() == [MS] * 2 * BATCH
     assert not one.warm_up.service
 
 
 def test_calls_of_single_turns_all_count():
     time, order = Time(), []
     subjects = [subject(time, order, name) for name in ("wire", "boto3")]
-    run(subjects, Plan(40, 0, turn=1), time)
+    run(subjects, SuitePlan(40, 0, batch=1), time)
     assert len(order) == 80
     assert all(len(one.measured.service) == 40 for one in subjects)
     assert all({order[i], order[i + 1]} == set(order) for i in range(0, 80, 2))
 
 
 def test_an_error_of_a_call_that_does_not_count_is_an_error():
-    calls = iter([BackendError(name="Throttled"), *[None] * (TURN + SETTLING)])
+    calls = iter([BackendError(name="Throttled"), *[None] * (BATCH + SETTLING)])
     store = Answering(Time(), "x", [])
-    one = Subject(spec(), Case(lambda: Call(store.call, (next(calls),), store=store)))
-    run([one], Plan(TURN, 0), Time())
+    one = BenchmarkSubject(spec(), Case(lambda: Call(store.call, (next(calls),), store=store)))
+    run([one], SuitePlan(BATCH, 0), Time())
     assert one.measured.errors == {"Throttled": 1}
 
 
 def test_warm_up_rounds_are_kept_apart():
     time = Time()
     one = subject(time, [])
-    run([one], Plan(40, 30), time)
+    run([one], SuitePlan(40, 30), time)
     assert (len(one.warm_up.service), len(one.measured.service)) == (30, 40)
 
 
@@ -182,8 +204,8 @@ def test_tidying_is_not_timed_and_may_be_awaited():
         yield Call(time.spend, (70 * MS,), lambda _: tidied.append("plain"))
         yield Call(tidy_awaited)
 
-    one = Subject(spec(), Case(lambda: Call(store.call, store=store), tidy=tidy))
-    run([one], Plan(2 * TURN, 0), time)
+    one = BenchmarkSubject(spec(), Case(lambda: Call(store.call, store=store), tidy=tidy))
+    run([one], SuitePlan(2 * BATCH, 0), time)
     assert tidied == ["plain", "awaited"] * 2
     assert set(one.measured.service) == {MS}
 
@@ -197,12 +219,14 @@ def test_seconds_end_between_calls_and_at_the_end_of_each_phase():
     def on_second(warm_up):
         told.append((warm_up, seconds.index, *seconds.next()))
 
-    run([one], Plan(6, 4, turn=1), time, on_second=on_second, seconds=seconds)
+    run([one], SuitePlan(6, 4, batch=1), time, on_second=on_second, seconds=seconds)
     assert told == [
-        (True, 0, 0.0, 1.2), (True, 1, 1.2, pytest.approx(0.4)),
-        (False, 2, 1.6, pytest.approx(1.2)), (False, 3, 2.8, pytest.approx(1.2)),
+        (True, 0, 0.0, 1.2),
+        (True, 1, 1.2, pytest.approx(0.4)),
+        (False, 2, 1.6, pytest.approx(1.2)),
+        (False, 3, 2.8, pytest.approx(1.2)),
         (False, 4, 4.0, 0.0),
-    ]  # fmt: skip
+    ]
     assert one.measured.second.tolist() == [2, 2, 2, 3, 3, 3]
 
 
@@ -212,8 +236,8 @@ def test_progress_counts_every_call_that_does():
     subjects = [subject(time, [], name) for name in ("wire", "boto3")]
     run(
         subjects,
-        Plan(30, 20, turn=25),
+        SuitePlan(30, 20, batch=25),
         time,
-        on_turns=lambda done, total: told.append((done, total)),
+        on_batches=lambda done, total: told.append((done, total)),
     )
     assert told == [(40, 100), (90, 100), (100, 100)]

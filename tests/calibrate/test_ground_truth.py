@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtests.calibrate.ground_truth import GroundTruth, open_loop_response_ns
 from loadtests.calibrate.server.memory import OTHER
-from loadtests.calibrate.truth import Truth, open_loop_response_ns
 from loadtests.patterns import PATTERNS
 
 
@@ -47,7 +47,7 @@ def test_a_tenth_of_arrivals_in_a_freeze_puts_p95_at_half_of_it():
 def test_truth_is_cut_by_arrival_and_by_pattern():
     code = np.array([0, 0, 1, len(PATTERNS)])
     arrival = np.array([10, 20, 30, 40])
-    truth = Truth(code, arrival, arrival + 5, arrival + np.array([6, 7, 8, 9]), ((1, 2),))
+    truth = GroundTruth(code, arrival, arrival + 5, arrival + np.array([6, 7, 8, 9]), ((1, 2),))
     assert truth.patterns == PATTERNS[:2]
     assert truth.of(PATTERNS[0]).service_ns.tolist() == [6, 7]
     assert truth.between(20, 40).service_ns.tolist() == [7, 8]
@@ -88,7 +88,7 @@ def test_lag_is_what_a_call_took_beyond_its_moment(made, order):
     rows = [(code, arrival, moment(arrival, delay, windows) + lag) for code, arrival, lag in calls]
     order.shuffle(rows)  # answered in any order
     code, arrival, done = np.array(rows, np.int64).reshape(-1, 3).T
-    truth = Truth(code, arrival, arrival, done, tuple(windows))
+    truth = GroundTruth(code, arrival, arrival, done, tuple(windows))
     expected = [
         max(0, lag) for code, _, lag in sorted(calls, key=lambda call: call[1]) if code != OTHER
     ]
@@ -100,10 +100,10 @@ def test_after_a_thaw_each_call_waits_for_those_before_it(held, each):
     """A server that answers its queue one by one, `each` units a call."""
     arrival = np.arange(100, 100 + held)
     done = 500 + each * np.arange(1, held + 1)
-    truth = Truth(np.zeros(held, np.int64), arrival, arrival, done, ((90, 500),))
+    truth = GroundTruth(np.zeros(held, np.int64), arrival, arrival, done, ((90, 500),))
     assert truth.lag_ns(2).tolist() == [each * place for place in range(1, held + 1)]
     # and before the freeze there is none
-    early = Truth(
+    early = GroundTruth(
         np.zeros(1, np.int64), np.array([10]), np.array([12]), np.array([12]), ((90, 500),)
     )
     assert early.lag_ns(2).tolist() == [0]
