@@ -17,7 +17,7 @@ from loadtests.microbench.suites.cases import SuitePlan
 from loadtests.microbench.timing.passes import Seconds
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from tests.microbench.made import MS, Time, spec, subject
-from tests.microbench.timing.test_rounds import run
+from tests.microbench.timing.test_passes import run
 
 ENDPOINTS = Endpoints(
     DynamoDBEndpoint("http://127.0.0.1:1"), PostgresEndpoint("postgresql://u:hidden@127.0.0.1/d")
