@@ -4,7 +4,7 @@
 
 N starved and N healthy Locust runs on scripted servers, which record what they truly did. A run is
 starved when its reported p50, p90 or p99 is off the server's own record by more than calibration
-tolerates and by more than validity says it lets pass (`docs/MEASUREMENT.md`); a starvation too mild
+tolerates and by more than validity says it lets pass (`docs/VALIDITY.md`); a starvation too mild
 for that is drawn anew, harder. Every starved run must be INVALID, and no healthy one, however slow
 its server is. A run is not healthy while the machine itself stands still, and is then made anew.
 Exit code 1 if any is misjudged. Linux; as root also against real-time rivals.

@@ -1,4 +1,4 @@
-"""The calibration as a table, for the terminal and for docs/MEASUREMENT.md."""
+"""The calibration as a table, for the terminal and for docs/RESULTS.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`python -m loadtests.cli.calibrate_gate RUN…`: what the gate's statistics are worth, as Markdown.
 
-`make calibrate-gate` runs it; the table stands in docs/MEASUREMENT.md.
+`make calibrate-gate` runs it; the table stands in docs/RESULTS.md.
 """
 
 from __future__ import annotations

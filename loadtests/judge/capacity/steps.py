@@ -2,7 +2,7 @@
 
 A step is judged on the calls that ended in its counted seconds. Those still under way, or waiting
 for a user, when it ends are counted as slower than any limit: a backlog cannot hide behind the end
-of a step. `docs/MEASUREMENT.md` has the rules and their reasons.
+of a step. `docs/METHOD.md` has the rules and their reasons.
 
     INVALID        the generator was the bottleneck (the run's own health rules, on this step)
     FAIL           surely more calls than 1% beyond their limit, on the whole or for one access

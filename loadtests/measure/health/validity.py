@@ -3,7 +3,7 @@
 The question each rule answers is what share of the reported time could be the generator's own. Up
 to a quarter of the calls beyond p99 may have been touched by it; more, and the p99 could be its.
 Slowness of the database breaks no rule: waiting for a busy user counts against the generator only
-when there were too few users for a database that keeps its promise. `docs/MEASUREMENT.md` explains
+when there were too few users for a database that keeps its promise. `docs/VALIDITY.md` explains
 the limits.
 """
 

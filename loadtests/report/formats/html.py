@@ -22,7 +22,7 @@ from loadtests.report.sections import Section
 from loadtests.report.sides import Side
 
 MARKS: Final = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", "NOT JUDGED": "–"}
-MEASUREMENT: Final = "docs/MEASUREMENT.md"
+METHOD_GUIDE: Final = "docs/METHOD.md"
 MOST_UP: Final = 3  # results/<run>/, or one folder deeper
 
 
@@ -64,10 +64,10 @@ def render_report(page: Page, sections: Sequence[Section], drawings: Mapping[str
 
 
 def guide_beside(folder: Path) -> str:
-    """The way from a run folder to the project's docs/MEASUREMENT.md; empty where there is none."""
+    """The way from a run folder to the project's docs/METHOD.md; empty where there is none."""
     for up, parent in enumerate(folder.parents[:MOST_UP], 1):
-        if (parent / MEASUREMENT).is_file():
-            return "../" * up + MEASUREMENT
+        if (parent / METHOD_GUIDE).is_file():
+            return "../" * up + METHOD_GUIDE
     return ""
 
 

@@ -109,7 +109,7 @@ def test_it_says_what_a_release_manager_asks(document):
     assert re.search(
         r"DynamoDB takes [\d.]+× as long as PostgreSQL at p50 and [\d.]+× at p99", text
     )
-    assert "docs/MEASUREMENT.md" in text
+    assert "docs/METHOD.md" in text
     for title in ("Percentile spectrum", "Where the time goes", "Can the generator be trusted?"):
         assert title in text
 
@@ -118,11 +118,11 @@ def test_it_links_to_the_projects_guide_where_there_is_one(passed, tmp_path):
     folder = tmp_path / "results" / "20260302T093000Z-storefront-pass"
     folder.mkdir(parents=True)
     page = build_page(replace(passed, path=folder))
-    assert "MEASUREMENT.md</a>" not in render(page)["report.html"].decode()
-    guide = tmp_path / "docs" / "MEASUREMENT.md"
+    assert "METHOD.md</a>" not in render(page)["report.html"].decode()
+    guide = tmp_path / "docs" / "METHOD.md"
     guide.parent.mkdir()
     guide.write_text("")
-    found = re.findall(r'href="([^"]*MEASUREMENT.md)"', render(page)["report.html"].decode())
+    found = re.findall(r'href="([^"]*METHOD.md)"', render(page)["report.html"].decode())
     assert len(found) == 2
     assert {(folder / link).resolve() for link in found} == {guide.resolve()}
 
