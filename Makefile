@@ -54,16 +54,16 @@ bench: $(READY)  ## Micro-benchmarks: what one call costs in the app
 	@$(BIN)/python -m pytest --benchmark
 
 bench-drivers: $(READY)  ## CPU per call and calls per second and core, driver by driver
-	@$(BIN)/python bench/bench_drivers.py
+	@$(BIN)/python -m experiments.drivers
 
 calibrate: $(READY)  ## Prove the reported percentiles against servers of known latency
 	@$(BIN)/loadtests calibrate
 
 bench-validity: $(READY)  ## Starved runs are INVALID, healthy ones never: RUNS=50 of each
-	@$(BIN)/python bench/bench_validity.py --runs $(or $(RUNS),50)
+	@$(BIN)/python -m experiments.validity --runs $(or $(RUNS),50)
 
 bench-slowdown: $(READY)  ## An endpoint 30% slower than its baseline is a FAIL, as it was a PASS
-	@$(BIN)/python bench/bench_slowdown.py
+	@$(BIN)/python -m experiments.slowdown
 
 calibrate-gate: $(READY)  ## The gate's own false alarms and power, on recorded runs: RUNS="results/…"
 	@$(BIN)/python -m loadtests.cli.calibrate_gate $(RUNS)

@@ -11,8 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from drivers_child import Measured
-
+from experiments.drivers.child import Measured
 from loadtests.calibrate.server.start import ScriptedServer
 
 TABLE = "bench"

@@ -24,6 +24,7 @@ from loadtests.measure.histogram import Histogram
 from loadtests.measure.results import read_run
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 SETTLE_S = 4.0  # start-up, seeding and warm-up; what follows is measured
 
 
@@ -48,7 +49,7 @@ def harness(rate: float, seconds: float, cpus: tuple[int, int] | None, users: in
     with tempfile.TemporaryDirectory() as results:
         arguments = (
             "-f",
-            str(HERE.parent / "scenarios" / "cart.py"),
+            str(ROOT / "scenarios" / "cart.py"),
             "--backend",
             "dynamodb",
             "--rate",
@@ -105,7 +106,7 @@ def _run(
             env={**os.environ, "DYNAMODB_URL": server.url, **(environment or {})},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            cwd=HERE.parent,
+            cwd=ROOT,
         )
         try:
             samples = list(_sample(process, cpus[0] if cpus else None))

@@ -53,7 +53,7 @@ class Bench:
         return path, ended.returncode
 
 
-def loadtests(*arguments, results, config=HERE.parent / "loadtests.toml"):
+def loadtests(*arguments, results, config=HERE.parent.parent / "loadtests.toml"):
     return subprocess.run(
         [sys.executable, "-m", "loadtests", *map(str, arguments), "--results", str(results)],
         capture_output=True,
@@ -67,7 +67,7 @@ def loadtests(*arguments, results, config=HERE.parent / "loadtests.toml"):
 def slowed_endpoint(url):
     """The proxy's URL, and a function that tells it how much slower to be."""
     where = urlsplit(url)
-    command = [sys.executable, str(HERE / "slowed_endpoint.py"), where.hostname, str(where.port)]
+    command = [sys.executable, str(HERE / "proxy.py"), where.hostname, str(where.port)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as proxy:
         port = int(proxy.stdout.readline())

@@ -1,4 +1,4 @@
-"""One run of `bench_validity.py`: server, load process, and what starves either from outside."""
+"""One run of the experiment: server, load process, and what starves either from outside."""
 
 import ctypes
 import json
@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-from validity_kinds import WARM_UP_S
 
+from experiments.validity.kinds import WARM_UP_S
 from loadtests.calibrate.figures import JUDGED, CalibrationCell, quantiles_ms
 from loadtests.calibrate.hiccup_meter import HiccupMeter
 from loadtests.calibrate.server.memory import OTHER
@@ -65,7 +65,7 @@ def drive(trial, seed, measured_s, server, folder):
         "-m",
         "locust",
         "-f",
-        str(HERE / "validity_locustfile.py"),
+        str(HERE / "locustfile.py"),
         "--headless",
         "--only-summary",
         "--no-report",

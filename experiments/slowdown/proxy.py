@@ -1,6 +1,6 @@
 """A proxy on 127.0.0.1 that makes the database behind it slower by a share of its own time.
 
-    python bench/slowed_endpoint.py HOST PORT
+    python -m experiments.slowdown.proxy HOST PORT
 
 It says where it listens in one line. Each line it is told is the share from then on: with 0.3 every
 answer takes 30% longer than the database took. It ends when standard input does. Linux only.

@@ -1,6 +1,6 @@
 """The usual load test of a DynamoDB table: a boto3 client a user, whole milliseconds, no schedule.
 
-What the harness is compared with; not how to test. DYNAMODB_URL and KEYS come from bench_drivers.
+What the harness is compared with; not how to test. DYNAMODB_URL and KEYS come from the experiment.
 """
 
 from __future__ import annotations

@@ -16,9 +16,8 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
-from validity_kinds import HEALTHY, STARVED
-from validity_runs import make_run
-
+from experiments.validity.kinds import HEALTHY, STARVED
+from experiments.validity.runs import make_run
 from loadtests.calibrate.figures import JUDGED, MACHINE_LOST
 from loadtests.measure.health.delay_rules import OWN_LIMITS_MS
 

@@ -1,4 +1,4 @@
-"""One driver, as many calls as it can make, in a process of its own: called by bench_drivers.py.
+"""One driver, as many calls as it can make, in a process of its own: called by experiments.drivers.
 
 Reads its orders as JSON on standard input, and writes one JSON object of `Measured` by pattern.
 CPU time is this process's alone, from the first measured call to the last; connections are open,

@@ -1,6 +1,6 @@
 """What one call costs the client, driver by driver, on one scripted server in one run.
 
-    python bench/bench_drivers.py [--quick] [--no-locust] [--no-postgres]
+    python -m experiments.drivers [--quick] [--no-locust] [--no-postgres]
 
 CPU per call is what counts: calls per second and core is its inverse, and unlike a measured rate
 it stands on a busy machine. Drivers take turns, round after round, and the median round is shown.
@@ -21,12 +21,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import drivers_rust
-from drivers_child import Measured
-from drivers_locust import LocustRun, conventional, harness
 from rich.console import Console
 from rich.table import Table
 
+from experiments.drivers import rust
+from experiments.drivers.child import Measured
+from experiments.drivers.locust_runs import LocustRun, conventional, harness
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.config import Config, Data, Load
@@ -35,7 +35,7 @@ from loadtests.targets.seed.dataset import Dataset, make_dataset
 from loadtests.targets.seed.provision import provision_dynamodb
 from loadtests.targets.supervisor.client import open_endpoints
 
-CHILD = Path(__file__).with_name("drivers_child.py")
+CHILD = Path(__file__).with_name("child.py")
 CONNECTIONS = 16
 PATTERNS = ("cart.get_item", "cart.get", "cart.update")
 DATA = Data(users=200, books=60)
@@ -101,9 +101,9 @@ def _compare(
     server: ScriptedServer, lines: list[tuple[str, str]], rounds: int, seconds: float, cpus: Cpus
 ) -> Rounds:
     found: Rounds = defaultdict(lambda: defaultdict(list))
-    program = drivers_rust.find_program()
+    program = rust.find_program()
     if program:
-        drivers_rust.seed(dynamodb_client(server.endpoint))
+        rust.seed(dynamodb_client(server.endpoint))
     for _ in range(rounds):
         for name, (driver, connections) in CLIENTS.items():
             orders = {"url": server.url, "driver": driver, "connections": connections}
@@ -111,9 +111,7 @@ def _compare(
                 found[name][pattern].append(_cpu_us(measured))
         if program:
             for operation, pattern in (("GetItem", "cart.get_item"), ("PutItem", "cart.update")):
-                run = drivers_rust.run(
-                    program, server, operation, CONNECTIONS, max(2.0, 2 * seconds), cpus
-                )
+                run = rust.run(program, server, operation, CONNECTIONS, max(2.0, 2 * seconds), cpus)
                 found[RUST][pattern].append(_cpu_us(run))
     return found
 

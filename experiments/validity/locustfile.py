@@ -1,6 +1,6 @@
 """The cart scenario in a load process that is starved from inside, as `STARVE` (JSON) says.
 
-Run by `bench_validity.py`. The starving goes on throughout, so it is in the warm-up too.
+The starving goes on throughout, so it also happens during the warm-up.
 """
 
 import gc
@@ -17,7 +17,7 @@ from locust import events
 
 from loadtests.load.plugin import access_pattern
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scenarios"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scenarios"))
 import cart
 
 STARVE = json.loads(os.environ.get("STARVE", "{}"))

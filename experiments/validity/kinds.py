@@ -1,4 +1,4 @@
-"""What `bench_validity.py` runs: kinds of starved generators and of healthy ones, drawn by seed.
+"""Kinds of starved generators and of healthy ones, drawn by seed.
 
 Each kind draws a trial; `harder` counts the draws that distorted too little.
 """

@@ -1,0 +1,1 @@
+"""What one call costs the client, driver by driver."""

@@ -1,0 +1,1 @@
+"""Whether a run calls itself INVALID when, and only when, the generator distorted it."""
