@@ -108,6 +108,11 @@ def to_iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def to_iso_seconds(moment: datetime) -> str:
+    """Write an aware datetime like `to_iso`, in whole seconds (rounded down)."""
+    return to_iso(moment.replace(microsecond=0))
+
+
 def from_iso(text: str) -> datetime:
     """Read what `to_iso` writes (and the sample's whole seconds)."""
     return datetime.fromisoformat(text)

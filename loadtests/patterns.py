@@ -1,4 +1,4 @@
-"""The nine access patterns, the two backends and the five drivers, by their one name each."""
+"""The names of the nine access patterns, the two backends and the five drivers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ PATTERNS: Final = CART_PATTERNS + SESSION_PATTERNS
 ALL_PATTERNS: Final = "all patterns"  # in a comparison: the mean over them
 
 BACKENDS: Final = ("dynamodb", "postgres")
+DISPLAY_NAMES: Final = {"dynamodb": "DynamoDB", "postgres": "PostgreSQL"}
 DRIVERS: Final = {
     "dynamodb": ("wire", "boto3", "aioboto3"),
     "postgres": ("psycopg", "asyncpg"),

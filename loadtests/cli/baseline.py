@@ -21,6 +21,7 @@ from loadtests.judge.baseline import (
 from loadtests.judge.fingerprint import fingerprint
 from loadtests.judge.history import Figures, figures_of
 from loadtests.judge.sentences import three_digits
+from loadtests.model import to_iso_seconds
 
 
 @click.group()
@@ -41,7 +42,7 @@ def promote_command(
     if force and not reason.strip():
         raise UsageError("--force needs a --reason.", hint='For example --reason "new hardware".')
     folder = Path(load_config({"results": results}).results)
-    promoted_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    promoted_at = to_iso_seconds(datetime.now(UTC))
     made = promote(
         runs, folder, name=name, promoted_at=promoted_at, force=force, reason=reason.strip()
     )

@@ -12,10 +12,10 @@ from filelock import FileLock, Timeout
 
 from loadtests.cli.screen.steps import show_steps
 from loadtests.config import load_config
-from loadtests.errors import EXIT_ERROR, EXIT_PASS, TargetError
+from loadtests.errors import EXIT_ERROR, TargetError
 from loadtests.patterns import BACKENDS
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.supervisor.state import find_running, holder_of, state_file
+from loadtests.targets.supervisor.state import find_supervisor, process_of, state_file
 
 _PORT = click.IntRange(1, 65535)
 _NONE_UP = "No databases are up. Start them with `loadtests targets up`."
@@ -35,8 +35,8 @@ def command() -> None:
 @click.option("--postgres-port", type=_PORT, help="A fixed port; a free one otherwise.")
 def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> None:
     """Start the databases, set them up and fill them, and leave them running."""
-    from loadtests.targets.supervisor.client import Holder
-    from loadtests.targets.supervisor.messages import Request
+    from loadtests.targets.supervisor.client import Supervisor
+    from loadtests.targets.supervisor.messages import SupervisorRequest
 
     config = load_config()
     # `up` is about embedded databases, whatever else the configuration names.
@@ -46,24 +46,24 @@ def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path.with_suffix(".lock"), timeout=0):
-            if running := find_running(os.environ):
+            if running := find_supervisor(os.environ):
                 click.echo("The databases are up already.")
                 _show(running.endpoints)
                 return
-            request = Request(
+            request = SupervisorRequest(
                 config,
                 BACKENDS if backend == "both" else (backend,),
                 keep=True,
                 dynamodb_port=dynamodb_port,
                 postgres_port=postgres_port,
             )
-            with Holder(request) as holder, show_steps() as on_progress:
-                endpoints = holder.endpoints(on_progress)
-                holder.keep()
+            with Supervisor(request) as supervisor, show_steps() as on_progress:
+                endpoints = supervisor.endpoints(on_progress)
+                supervisor.keep()
     except Timeout:
         raise TargetError(
             "Another `loadtests targets up` is starting the databases this moment.",
-            hint="Wait for it; `loadtests targets status` tells when they are up.",
+            hint="Wait for it; `loadtests targets status` says when they are up.",
         ) from None
     _show(endpoints)
     click.echo("They stay until `loadtests targets down`.")
@@ -72,7 +72,7 @@ def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> No
 @command.command()
 def status() -> None:
     """Tell whether the databases are up, and where; exit code 2 if not."""
-    running = find_running(os.environ)
+    running = find_supervisor(os.environ)
     if running is None:
         click.echo(_NONE_UP)
         sys.exit(EXIT_ERROR)
@@ -83,8 +83,8 @@ def status() -> None:
 @command.command()
 def down() -> None:
     """Stop the databases and delete their data."""
-    running = find_running(os.environ)
-    process = holder_of(running) if running else None
+    running = find_supervisor(os.environ)
+    process = process_of(running) if running else None
     if process is None:
         click.echo("No databases are up.")
         return
@@ -96,7 +96,7 @@ def down() -> None:
         process.wait(5)
     except psutil.NoSuchProcess:
         pass
-    find_running(os.environ)  # clears what a killed holder left
+    find_supervisor(os.environ)  # clears what a killed supervisor left
     click.echo("Down.")
 
 
@@ -106,28 +106,13 @@ def env() -> None:
 
     The output holds the database's password.
     """
-    running = find_running(os.environ)
+    running = find_supervisor(os.environ)
     if running is None:
         raise TargetError("No databases are up.", hint="Start them with `loadtests targets up`.")
     if dynamodb := running.endpoints.dynamodb:
         click.echo(f"export LOADTESTS_DYNAMODB_ENDPOINT={shlex.quote(dynamodb.url or 'aws')}")
     if postgres := running.endpoints.postgres:
         click.echo(f"export LOADTESTS_POSTGRES_DSN={shlex.quote(postgres.dsn)}")
-
-
-@command.command(hidden=True)
-def hold() -> None:
-    """Hold one run's databases; spoken to by pipe (loadtests/targets/messages.py)."""
-    from loadtests.targets.supervisor.server import hold as serve
-
-    with (
-        open(0, "rb", buffering=0, closefd=False) as source,
-        open(1, "wb", buffering=0, closefd=False) as sink,
-    ):
-        serve(source, sink, dict(os.environ))
-        sys.stderr.flush()
-        # Threads may still be waiting for databases that are gone.
-        os._exit(EXIT_PASS)
 
 
 def _show(endpoints: Endpoints) -> None:

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from loadtests.measure.frames import pack
 
 
-def _column() -> array[int]:
+def new_column() -> array[int]:
+    """An empty column of nanoseconds."""
     return array("q")
 
 
@@ -30,9 +31,9 @@ class Series:
     driver: str
     pattern: str
     warm_up: bool
-    response: array[int] = field(default_factory=_column)
-    service: array[int] = field(default_factory=_column)
-    wire: array[int] = field(default_factory=_column)
+    response: array[int] = field(default_factory=new_column)
+    service: array[int] = field(default_factory=new_column)
+    wire: array[int] = field(default_factory=new_column)
     errors: Counter[str] = field(default_factory=Counter)
     unfinished: int = 0
     capacity: list[float] = field(default_factory=lambda: [0, 0.0, 0.0])

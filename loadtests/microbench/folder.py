@@ -29,6 +29,7 @@ from loadtests.microbench.machine.reference import MachineReference
 from loadtests.microbench.rows import ResultRow
 from loadtests.microbench.suites.cases import BenchmarkSubject
 from loadtests.microbench.timing.passes import Seconds
+from loadtests.model import to_iso_seconds
 from loadtests.targets.endpoints import Endpoints
 
 WORKER: Final = "benchmark"
@@ -54,7 +55,7 @@ class MicroFolder:
             id=path.name,
             scenario=SCENARIO,
             state="running",
-            started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            started_at=to_iso_seconds(now),
             config=dict(config),
             environment=describe_environment(*PACKAGES),
             targets=endpoints.described(),

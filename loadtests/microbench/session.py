@@ -29,7 +29,7 @@ from loadtests.microbench.timing.clocks import open_clocks
 from loadtests.microbench.timing.passes import Pass, Seconds, timed
 from loadtests.microbench.timing.warm_target import needs_warming, warm_target
 from loadtests.patterns import BACKENDS, PATTERNS
-from loadtests.stores.http.transport import gevent_has_patched
+from loadtests.stores.gevent_patch import gevent_has_patched
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.supervisor.client import open_endpoints

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtests.measure.results import Run
+from loadtests.patterns import DISPLAY_NAMES
 from loadtests.report.charts.chart import Table
 from loadtests.report.rounding import (
     UNKNOWN,
@@ -21,7 +22,6 @@ from loadtests.report.rounding import (
     percent,
     span,
 )
-from loadtests.report.series import NAMES
 
 WORDS: Final = {"INVALID": "INVALID: generator"}
 
@@ -133,7 +133,7 @@ def _parts(stored: Any) -> Iterator[Mapping[str, Any]]:
 def _step(one: Mapping[str, Any], own: str) -> Step:
     backend, run = str(one.get("backend", "")), clean(one.get("run") or "")
     return Step(
-        backend=NAMES.get(backend, clean(backend)),
+        backend=DISPLAY_NAMES.get(backend, clean(backend)),
         rate=_number(one.get("rate_per_s"), per_second),
         achieved=_number(one.get("achieved_per_s"), per_second),
         p50=_number(one.get("p50_ms"), milliseconds),
@@ -152,7 +152,7 @@ def _step(one: Mapping[str, Any], own: str) -> Step:
 def _answer(one: Mapping[str, Any]) -> Answer:
     backend = str(one.get("backend", ""))
     return Answer(
-        backend=NAMES.get(backend, clean(backend)),
+        backend=DISPLAY_NAMES.get(backend, clean(backend)),
         keeps=_number(one.get("keeps_per_s"), per_second),
         knee=_number(one.get("knee_per_s"), per_second),
         gave_out=clean(one.get("gave_out") or ""),

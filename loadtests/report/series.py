@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from loadtests.measure.histogram import Histogram, highest_value_ns, lowest_value_ns
 from loadtests.measure.results import Capacity, Interval, Key, Run, SeriesInfo
-from loadtests.patterns import BACKENDS, METRICS, PATTERNS
+from loadtests.patterns import BACKENDS, DISPLAY_NAMES, METRICS, PATTERNS
 from loadtests.report.charts.palette import SUBJECTS
 from loadtests.report.rounding import calls_needed, clean
-
-NAMES: Final = {"dynamodb": "DynamoDB", "postgres": "PostgreSQL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,7 @@ def _subjects(pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Subject
     several = {backend for backend, _ in ordered if sum(b == backend for b, _ in ordered) > 1}
     subjects = {}
     for place, (backend, driver) in enumerate(ordered):
-        name = NAMES.get(backend, clean(backend))
+        name = DISPLAY_NAMES.get(backend, clean(backend))
         label = f"{name} ({clean(driver)})" if backend in several else name
         role = SUBJECTS[min(place, len(SUBJECTS) - 1)]
         subjects[backend, driver] = Subject(backend, driver, label, role)

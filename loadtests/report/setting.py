@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadtests.measure.results import Run
+from loadtests.patterns import DISPLAY_NAMES
 from loadtests.report.rounding import clean, plain, seconds
-from loadtests.report.series import NAMES
 
 _PASSWORD: Final = re.compile(r"(?i)(://[^/@\s:]*:)[^@\s]+(?=@)|(password=)(?:'[^']*'|\S+)")
 _SECRET_KEY: Final = re.compile(r"(?i)password|secret|token|access_key|credential")
@@ -70,7 +70,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _place(backend: str, about: Mapping[str, Any]) -> Place:
     target = clean(without_passwords(str(about.get("target", ""))))
-    label = clean(about.get("label") or NAMES.get(backend, backend))
+    label = clean(about.get("label") or DISPLAY_NAMES.get(backend, backend))
     version = clean(about.get("version") or "")
     name = f"{label} {version}".strip() if version not in label else label
     dynamodb = backend == "dynamodb"

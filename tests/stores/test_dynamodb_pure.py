@@ -23,7 +23,7 @@ from loadtests.errors import (
 from loadtests.model import Book, CartItem, CartSummary, Preferences, Session, SessionData
 from loadtests.stores.dynamodb import requests, responses
 from loadtests.stores.dynamodb.botocore_client import client_error, client_settings, config_settings
-from loadtests.stores.dynamodb.responses import Capacity
+from loadtests.stores.dynamodb.responses import CapacityUnits
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=UTC)
@@ -143,8 +143,8 @@ def test_capacity():
     assert asked.body["ReturnConsumedCapacity"] == "TOTAL"
     assert "ReturnConsumedCapacity" not in request.body
     answer = {"ConsumedCapacity": {"TableName": "t", "CapacityUnits": 2.5}}
-    assert responses.read_capacity(asked, answer) == Capacity(2.5, 0)
-    assert responses.read_capacity(requests.remove_line("u", "b"), answer) == Capacity(0, 2.5)
+    assert responses.read_capacity(asked, answer) == CapacityUnits(2.5, 0)
+    assert responses.read_capacity(requests.remove_line("u", "b"), answer) == CapacityUnits(0, 2.5)
     assert responses.read_capacity(asked, {}) is None
 
 

@@ -18,8 +18,8 @@ from loadtests.errors import (
     ResponseInvalid,
 )
 from loadtests.stores.dynamodb.wire import WireCartStore, WireSessionStore
+from loadtests.stores.http import connection
 from loadtests.stores.http import response as http_response
-from loadtests.stores.http import transport as transports
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 from .hostile import HostileServer, Peer, answering, hostile, ok
@@ -32,7 +32,7 @@ GOOD = ok(ITEM)
 
 @pytest.fixture(autouse=True, params=["blocking", "gevent"])
 def transport(request, monkeypatch):
-    monkeypatch.setattr(transports, "gevent_has_patched", lambda: request.param == "gevent")
+    monkeypatch.setattr(connection, "gevent_has_patched", lambda: request.param == "gevent")
     return request.param
 
 

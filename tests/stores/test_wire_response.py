@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from loadtests.stores.http.response import BadResponse, Incoming, Response, Shape
+from loadtests.stores.http.response import BadResponse, HeadPattern, Incoming, Response
 
 from .hostile import ok
 
@@ -67,7 +67,7 @@ def pairs(draw):
 def test_what_the_shape_takes_llhttp_takes_likewise(pair):
     first, second = pair
     known = careful(first)
-    shape = Shape.of(first) if known and known.status == 200 and known.keep_alive else None
+    shape = HeadPattern.of(first) if known and known.status == 200 and known.keep_alive else None
     taken = shape.take(second) if shape else None
     if taken is not None:
         assert taken == careful(second)
@@ -83,7 +83,7 @@ def test_the_next_response_of_the_same_shape_is_taken(body, other, crc32, reques
             b"x-amz-crc32: %d" % checksum,
         )
 
-    shape = Shape.of(made(body, 7, "first"))
+    shape = HeadPattern.of(made(body, 7, "first"))
     assert shape is not None
     assert shape.take(made(other, crc32, request_id)) == Response(200, other, crc32, True)
 
@@ -115,4 +115,4 @@ def test_pieces_make_no_difference(data, sizes):
     ],
 )
 def test_rare_kinds_have_no_shape(data):
-    assert Shape.of(data) is None
+    assert HeadPattern.of(data) is None

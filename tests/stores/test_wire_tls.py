@@ -11,8 +11,8 @@ import pytest
 
 from loadtests.errors import BackendError, CallTimeout
 from loadtests.stores.dynamodb.wire import WireCartStore
+from loadtests.stores.http import connection
 from loadtests.stores.http import credentials as aws_credentials
-from loadtests.stores.http import transport as transports
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 from .hostile import Peer, answering, hostile
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="makes keys 
 
 @pytest.fixture(autouse=True, params=["blocking", "gevent"])
 def transport(request, monkeypatch):
-    monkeypatch.setattr(transports, "gevent_has_patched", lambda: request.param == "gevent")
+    monkeypatch.setattr(connection, "gevent_has_patched", lambda: request.param == "gevent")
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ import pytest
 
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.supervisor.state import (
-    find_running,
-    remove_running,
+    find_supervisor,
+    remove_state,
     state_file,
-    write_running,
+    write_state,
 )
 
 HERE = Endpoints(DynamoDBEndpoint("http://127.0.0.1:1"), PostgresEndpoint("postgresql://u:p@h/d"))
@@ -69,9 +69,9 @@ def test_up_status_env_verify_down(loadtests, environ):
     assert up.returncode == 0, up.stderr
     assert re.search(r"DynamoDB Local 1\.25\.1 \(embedded\): http://127\.0\.0\.1:\d+", up.stdout)
     assert "Seeding PostgreSQL" in up.stderr  # plain lines, for this is no terminal
-    running = find_running(environ)
-    holder = psutil.Process(running.pid)
-    servers = holder.children(recursive=True)
+    running = find_supervisor(environ)
+    supervisor = psutil.Process(running.pid)
+    servers = supervisor.children(recursive=True)
     password = psycopg.conninfo.conninfo_to_dict(running.endpoints.postgres.dsn)["password"]
     status = loadtests("targets", "status")
     assert status.returncode == 0
@@ -89,17 +89,17 @@ def test_up_status_env_verify_down(loadtests, environ):
         assert connection.execute("select count(*) from users").fetchone() == (30,)
 
     again = loadtests("targets", "up")
-    assert (again.returncode, find_running(environ)) == (0, running)
+    assert (again.returncode, find_supervisor(environ)) == (0, running)
     assert "up already" in again.stdout
 
     verified = loadtests("verify", "--backend", "postgres")
     assert verified.returncode == 0, verified.stdout
     assert "All 17 checks passed." in verified.stdout
-    assert find_running(environ) == running  # it used those that are up, and left them
+    assert find_supervisor(environ) == running  # it used those that are up, and left them
 
     down = loadtests("targets", "down")
     assert (down.returncode, down.stdout) == (0, "Down.\n")
-    assert all(gone(process) for process in [holder, *servers])
+    assert all(gone(process) for process in [supervisor, *servers])
     assert not state_file(environ).exists()
     assert loadtests("targets", "status").returncode == 2
     assert loadtests("targets", "down").stdout == "No databases are up.\n"
@@ -108,12 +108,12 @@ def test_up_status_env_verify_down(loadtests, environ):
 @pytest.mark.embedded
 def test_up_survives_its_holder_being_killed(loadtests, environ):
     assert loadtests("targets", "up", "--backend", "postgres").returncode == 0
-    running = find_running(environ)
+    running = find_supervisor(environ)
     assert running.endpoints.dynamodb is None
-    holder = psutil.Process(running.pid)
-    servers = holder.children(recursive=True)
-    holder.kill()
-    assert all(gone(process) for process in [holder, *servers])
+    supervisor = psutil.Process(running.pid)
+    servers = supervisor.children(recursive=True)
+    supervisor.kill()
+    assert all(gone(process) for process in [supervisor, *servers])
     status = loadtests("targets", "status")
     assert status.returncode == 2
     assert not state_file(environ).exists()
@@ -130,7 +130,7 @@ def test_a_port_in_use_is_told(loadtests, environ, backend):
     assert f"Port {port} of 127.0.0.1, asked for {backend}, is in use." in up.stderr
     assert "Hint: " in up.stderr
     assert "Traceback" not in up.stderr
-    assert find_running(environ) is None
+    assert find_supervisor(environ) is None
 
 
 def test_no_emulator_at_the_home_named(loadtests, tmp_path):
@@ -166,24 +166,24 @@ def test_verify_of_a_target_that_cannot_be_used(loadtests, flags, told):
 
 
 def test_what_is_running_is_found_by_its_living_process(environ):
-    write_running(environ, HERE)
-    running = find_running(environ)
+    write_state(environ, HERE)
+    running = find_supervisor(environ)
     assert (running.pid, running.endpoints) == (os.getpid(), HERE)
-    remove_running(environ)
-    assert find_running(environ) is None
+    remove_state(environ)
+    assert find_supervisor(environ) is None
 
 
 @pytest.mark.parametrize("change", [{"created": 12.5}, {"pid": 2**22 + 1}, {"endpoints": None}])
 def test_a_stale_state_is_removed(environ, change):
-    write_running(environ, HERE)
+    write_state(environ, HERE)
     path = state_file(environ)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert find_running(environ) is None
+    assert find_supervisor(environ) is None
     assert not path.exists()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"pid": "x"}'])
 def test_a_damaged_state_is_removed(environ, content):
     state_file(environ).write_text(content)
-    assert find_running(environ) is None
+    assert find_supervisor(environ) is None
     assert not state_file(environ).exists()

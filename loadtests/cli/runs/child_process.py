@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from loadtests.targets.supervisor.process import tethered
+from loadtests.targets.supervisor.process import with_pdeathsig
 
 _END_S: Final = 60.0
 
@@ -29,7 +29,7 @@ class ChildProcess:
         self._output: list[str] = []
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self._process = subprocess.Popen(
-            tethered(command, owner=None, on_parent_death=end_with),
+            with_pdeathsig(command, owner=None, on_parent_death=end_with),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

@@ -19,8 +19,8 @@ from loadtests.judge.capacity.steps import JudgedStep, judge_steps
 from loadtests.judge.sentences import three_digits
 from loadtests.judge.verdict import Status, Verdict, of_several
 from loadtests.measure.results import Run, write_info
+from loadtests.patterns import DISPLAY_NAMES
 
-NAMES: Final = {"dynamodb": "DynamoDB", "postgres": "PostgreSQL"}
 ENOUGH: Final = 2  # steps in a row that end a climb
 
 GaveOut = Literal["database", "generator", "undecided", "nothing"]
@@ -172,7 +172,7 @@ def _gave_out(beyond: Sequence[JudgedStep]) -> GaveOut:
 def _sentence(
     steps: Sequence[JudgedStep], top: int, gave_out: GaveOut, knee: JudgedStep | None
 ) -> str:
-    name = NAMES.get(steps[0].backend, steps[0].backend)
+    name = DISPLAY_NAMES.get(steps[0].backend, steps[0].backend)
     beyond = list(steps[top + 1 :])
     dip = next((step for step in steps[: max(0, top)] if step.verdict == "FAIL"), None)
     said = f"{name} keeps the promise up to {rate(steps[top].rate_per_s)}"

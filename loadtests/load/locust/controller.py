@@ -31,6 +31,7 @@ from loadtests.load.schedule.arrivals import Share
 from loadtests.load.subjects import recorded, run_subjects
 from loadtests.measure.environment import describe_environment
 from loadtests.measure.results import RunInfo
+from loadtests.model import to_iso_seconds
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.seed.dataset import make_dataset
 from loadtests.targets.supervisor.client import open_endpoints, seed_again
@@ -98,7 +99,7 @@ class Conductor:
             id=run_id,
             scenario=self.scenario,
             state="running",
-            started_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            started_at=to_iso_seconds(now),
             warm_up_s=config.load.warm_up,
             config=_public(config, self.environment, workers),
             environment=describe_environment() | {"generator_scheduling": scheduling},

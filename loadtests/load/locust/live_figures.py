@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from loadtests.config import Limits, Slo
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import DISPLAY_NAMES, PATTERNS
 
-NAMES: Final = {"dynamodb": "DynamoDB", "postgres": "PostgreSQL"}
 LIMITS: Final = {"p50_ms": "p50", "p90_ms": "p90", "p99_ms": "p99", "p999_ms": "p99.9"}
 MOST_ERRORS: Final = 10
 
@@ -51,7 +50,7 @@ def _row(
     status, said = _status(carried, errors, count, limits)
     return {
         "pattern": pattern,
-        "backend": NAMES.get(backend, backend),
+        "backend": DISPLAY_NAMES.get(backend, backend),
         "count": count,
         "errors": errors,
         "rate_per_s": second.get("rate_per_s", 0.0),
@@ -98,7 +97,11 @@ def _status(
 
 def _errors(series: Any) -> list[str]:
     found = [
-        (n, f"{s['pattern']} on {NAMES.get(s['backend'], s['backend'])}: {name}, {n:,} times")
+        (
+            n,
+            f"{s['pattern']} on {DISPLAY_NAMES.get(s['backend'], s['backend'])}: "
+            f"{name}, {n:,} times",
+        )
         for s in series
         for name, n in s["errors"].items()
         if n

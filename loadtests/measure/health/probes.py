@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 
 STALL_NS: Final = 5_000_000  # half of single-digit milliseconds
 _PRESSURES: Final = ("cpu", "memory", "io")
-_SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
+SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +58,25 @@ COLUMNS: Final = tuple(field.name for field in fields(HealthRow))
 
 
 def read_cpu_wait_ns() -> int | None:
-    """How long this thread has been ready to run while others ran; None where it is not told.
+    """How long this thread has been ready to run while others ran (Linux's run-queue delay).
 
-    Linux's run-queue delay: /proc/thread-self/schedstat has time run, time waited (both ns) and
-    time slices.
+    None where the kernel does not count it.
     """
     try:
-        _, waited_ns, slices = _SCHEDSTAT.read_bytes().split()
-        return int(waited_ns) if int(slices) else None  # a kernel that does not count reads 0 0 0
-    except (OSError, ValueError):
+        return parse_cpu_wait_ns(SCHEDSTAT.read_bytes())
+    except OSError:
+        return None
+
+
+def parse_cpu_wait_ns(schedstat: bytes) -> int | None:
+    """Read the wait from a schedstat: time run, time waited (both ns) and time slices.
+
+    None where the kernel does not count it (it then writes 0 0 0).
+    """
+    try:
+        _, waited_ns, slices = schedstat.split()
+        return int(waited_ns) if int(slices) else None
+    except ValueError:
         return None
 
 

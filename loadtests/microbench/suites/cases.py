@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from loadtests.measure.recorder import new_column
+
 if TYPE_CHECKING:
     from loadtests.microbench.suites.bench import Bench
 
@@ -87,10 +89,6 @@ class SuitePlan(NamedTuple):
     batch: int = BATCH
 
 
-def _column() -> array[int]:
-    return array("q")
-
-
 @dataclass(slots=True, eq=False)
 class CallColumns:
     """What was measured of one case, entry by entry; nanoseconds, `second` of the run.
@@ -99,11 +97,11 @@ class CallColumns:
     `wire` stays empty where wire time is not measured.
     """
 
-    service: array[int] = field(default_factory=_column)
-    wire: array[int] = field(default_factory=_column)
-    cpu: array[int] = field(default_factory=_column)
-    cpu_wait: array[int] = field(default_factory=_column)
-    second: array[int] = field(default_factory=_column)
+    service: array[int] = field(default_factory=new_column)
+    wire: array[int] = field(default_factory=new_column)
+    cpu: array[int] = field(default_factory=new_column)
+    cpu_wait: array[int] = field(default_factory=new_column)
+    second: array[int] = field(default_factory=new_column)
     errors: Counter[str] = field(default_factory=Counter)
 
 

@@ -19,7 +19,7 @@ from loadtests.stores.dynamodb.botocore_client import (
     client_settings,
     config_settings,
 )
-from loadtests.stores.dynamodb.requests import Request
+from loadtests.stores.dynamodb.requests import DynamoDBRequest
 from loadtests.stores.dynamodb.stores import (
     AsyncCalls,
     AsyncDynamoDBCartStore,
@@ -53,7 +53,7 @@ class Aioboto3Calls(AsyncCalls):
         self._open = AsyncExitStack()
         self._methods: dict[str, Any] = {}
 
-    async def _exchange(self, request: Request) -> Mapping[str, Any]:
+    async def _exchange(self, request: DynamoDBRequest) -> Mapping[str, Any]:
         self._wire.begin()
         try:
             if not self._methods:

@@ -24,7 +24,7 @@ from loadtests.stores.dynamodb.botocore_client import (
     client_settings,
     config_settings,
 )
-from loadtests.stores.dynamodb.requests import Request
+from loadtests.stores.dynamodb.requests import DynamoDBRequest
 from loadtests.stores.dynamodb.stores import DynamoDBCartStore, DynamoDBSessionStore, SyncCalls
 from loadtests.stores.wire_time import TimedConnectionSocket, WireTime
 from loadtests.targets.endpoints import DynamoDBEndpoint
@@ -61,7 +61,7 @@ class Boto3Calls(SyncCalls):
             operation: getattr(self._client, method) for operation, method in METHODS.items()
         }
 
-    def _exchange(self, request: Request) -> Mapping[str, Any]:
+    def _exchange(self, request: DynamoDBRequest) -> Mapping[str, Any]:
         self._wire.begin()
         try:
             response: Mapping[str, Any] = self._methods[request.operation](**request.body)
@@ -98,21 +98,21 @@ def _stamp_sockets(client: Any, wire: WireTime) -> None:
     tests fail.
     """
 
-    class Connection(AWSHTTPConnection):
+    class StampedConnection(AWSHTTPConnection):
         def connect(self) -> None:
             super().connect()
             self.sock = TimedConnectionSocket(self.sock, wire)
 
-    class TLSConnection(AWSHTTPSConnection):
+    class StampedTLSConnection(AWSHTTPSConnection):
         def connect(self) -> None:
             super().connect()
             self.sock = TimedConnectionSocket(self.sock, wire)
 
-    class Pool(AWSHTTPConnectionPool):
-        ConnectionCls = Connection
+    class StampedPool(AWSHTTPConnectionPool):
+        ConnectionCls = StampedConnection
 
-    class TLSPool(AWSHTTPSConnectionPool):
-        ConnectionCls = TLSConnection
+    class StampedTLSPool(AWSHTTPSConnectionPool):
+        ConnectionCls = StampedTLSConnection
 
     manager = client._endpoint.http_session._manager
-    manager.pool_classes_by_scheme = {"http": Pool, "https": TLSPool}
+    manager.pool_classes_by_scheme = {"http": StampedPool, "https": StampedTLSPool}

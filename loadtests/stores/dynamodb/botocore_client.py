@@ -13,7 +13,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from loadtests.errors import BackendError, CallError, ResponseInvalid
-from loadtests.stores.dynamodb.requests import Request
+from loadtests.stores.dynamodb.requests import DynamoDBRequest
 from loadtests.stores.dynamodb.responses import call_error, timed_out
 from loadtests.targets.endpoints import (
     EMULATOR_ACCESS_KEY,
@@ -59,7 +59,7 @@ def config_settings(endpoint: DynamoDBEndpoint, timeout_s: float) -> dict[str, A
     return settings
 
 
-def client_error(request: Request, error: Exception, timeout_s: float) -> CallError:
+def client_error(request: DynamoDBRequest, error: Exception, timeout_s: float) -> CallError:
     """The CallError for what a client raised (any of `CLIENT_ERRORS`)."""
     if isinstance(error, ClientError):
         refusal = error.response.get("Error", {})

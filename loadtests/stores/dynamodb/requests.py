@@ -37,7 +37,6 @@ from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
 from loadtests.stores.quantities import check_quantity
 
 API_VERSION: Final = "DynamoDB_20120810"
-OPERATIONS: Final = ("Query", "GetItem", "UpdateItem", "DeleteItem", "PutItem")
 READS: Final = frozenset({"Query", "GetItem"})
 
 # The texts of the expressions never change, so DynamoDB and the drivers may cache them.
@@ -57,7 +56,7 @@ SESSION_LIVE: Final = "expires_at > :second"
 _NONE: Final = {"N": "0"}
 
 
-class Request(NamedTuple):
+class DynamoDBRequest(NamedTuple):
     """One call: operation, body in DynamoDB JSON, and what a failed condition means."""
 
     operation: str
@@ -65,9 +64,9 @@ class Request(NamedTuple):
     refused: type[CallError] = BackendError
 
 
-def get_cart(user_id: str, *, consistent: bool = True) -> Request:
+def get_cart(user_id: str, *, consistent: bool = True) -> DynamoDBRequest:
     """All lines of a user; read each page with `read_lines`, go on with `next_page`."""
-    return Request(
+    return DynamoDBRequest(
         "Query",
         {
             "TableName": CARTS_TABLE,
@@ -78,9 +77,9 @@ def get_cart(user_id: str, *, consistent: bool = True) -> Request:
     )
 
 
-def get_line(user_id: str, book_id: str, *, consistent: bool = True) -> Request:
+def get_line(user_id: str, book_id: str, *, consistent: bool = True) -> DynamoDBRequest:
     """One line by both keys; read with `read_line`."""
-    return Request(
+    return DynamoDBRequest(
         "GetItem",
         {
             "TableName": CARTS_TABLE,
@@ -90,13 +89,13 @@ def get_line(user_id: str, book_id: str, *, consistent: bool = True) -> Request:
     )
 
 
-def add_line(user_id: str, book: Book, quantity: int, now: datetime) -> Request:
+def add_line(user_id: str, book: Book, quantity: int, now: datetime) -> DynamoDBRequest:
     """Create or increase a line in one write; read with `read_quantity`.
 
     The cached title, price and image become the book's present ones. Raises QuantityRefused.
     """
     check_quantity(quantity)
-    return Request(
+    return DynamoDBRequest(
         "UpdateItem",
         {
             "TableName": CARTS_TABLE,
@@ -118,10 +117,10 @@ def add_line(user_id: str, book: Book, quantity: int, now: datetime) -> Request:
     )
 
 
-def update_line(user_id: str, book_id: str, quantity: int, now: datetime) -> Request:
+def update_line(user_id: str, book_id: str, quantity: int, now: datetime) -> DynamoDBRequest:
     """Set the quantity of an existing line; nothing to read. Raises QuantityRefused."""
     check_quantity(quantity)
-    return Request(
+    return DynamoDBRequest(
         "UpdateItem",
         {
             "TableName": CARTS_TABLE,
@@ -137,9 +136,9 @@ def update_line(user_id: str, book_id: str, quantity: int, now: datetime) -> Req
     )
 
 
-def remove_line(user_id: str, book_id: str) -> Request:
+def remove_line(user_id: str, book_id: str) -> DynamoDBRequest:
     """Delete an existing line; nothing to read."""
-    return Request(
+    return DynamoDBRequest(
         "DeleteItem",
         {
             "TableName": CARTS_TABLE,
@@ -150,14 +149,16 @@ def remove_line(user_id: str, book_id: str) -> Request:
     )
 
 
-def create_session(session: Session) -> Request:
+def create_session(session: Session) -> DynamoDBRequest:
     """Write a whole session, over any of the same id; nothing to read."""
-    return Request("PutItem", {"TableName": SESSIONS_TABLE, "Item": session_to_attributes(session)})
+    return DynamoDBRequest(
+        "PutItem", {"TableName": SESSIONS_TABLE, "Item": session_to_attributes(session)}
+    )
 
 
-def get_session(session_id: str, *, consistent: bool = True) -> Request:
+def get_session(session_id: str, *, consistent: bool = True) -> DynamoDBRequest:
     """A session by its key; read with `read_session`, which drops an expired one."""
-    return Request(
+    return DynamoDBRequest(
         "GetItem",
         {
             "TableName": SESSIONS_TABLE,
@@ -167,7 +168,7 @@ def get_session(session_id: str, *, consistent: bool = True) -> Request:
     )
 
 
-def refresh_session(session_id: str, now: datetime) -> Request:
+def refresh_session(session_id: str, now: datetime) -> DynamoDBRequest:
     """Give a live session another 24 h; nothing to read."""
     second = int(now.timestamp())
     values = {
@@ -178,7 +179,7 @@ def refresh_session(session_id: str, now: datetime) -> Request:
     return _update_session(session_id, REFRESH, values)
 
 
-def store_summary(session_id: str, summary: CartSummary, now: datetime) -> Request:
+def store_summary(session_id: str, summary: CartSummary, now: datetime) -> DynamoDBRequest:
     """Replace the cart summary of a live session; nothing to read."""
     values = {
         ":now": {"S": to_iso(now)},
@@ -188,8 +189,8 @@ def store_summary(session_id: str, summary: CartSummary, now: datetime) -> Reque
     return _update_session(session_id, STORE_SUMMARY, values)
 
 
-def _update_session(session_id: str, expression: str, values: dict[str, Any]) -> Request:
-    return Request(
+def _update_session(session_id: str, expression: str, values: dict[str, Any]) -> DynamoDBRequest:
+    return DynamoDBRequest(
         "UpdateItem",
         {
             "TableName": SESSIONS_TABLE,
@@ -202,6 +203,6 @@ def _update_session(session_id: str, expression: str, values: dict[str, Any]) ->
     )
 
 
-def ask_capacity(request: Request) -> Request:
+def ask_capacity(request: DynamoDBRequest) -> DynamoDBRequest:
     """The same request, answered with the capacity it consumed (costs some bytes a call)."""
     return request._replace(body={**request.body, "ReturnConsumedCapacity": "TOTAL"})

@@ -19,7 +19,7 @@ from loadtests.errors import (
     ResponseInvalid,
 )
 from loadtests.model import CartItem, Session
-from loadtests.stores.dynamodb.requests import READS, Request
+from loadtests.stores.dynamodb.requests import READS, DynamoDBRequest
 from loadtests.stores.quantities import sum_refused
 
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
@@ -27,8 +27,8 @@ PAGES: Final = 256  # of 1 MB each: far beyond any cart, and the end of an endle
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
-class Capacity(NamedTuple):
-    """Capacity units that a call consumed: read and write."""
+class CapacityUnits(NamedTuple):
+    """CapacityUnits units that a call consumed: read and write."""
 
     rcu: float
     wcu: float
@@ -42,7 +42,7 @@ def read_lines(response: Mapping[str, Any]) -> list[CartItem]:
     return [cart_item_from_attributes(item) for item in items]
 
 
-def next_page(request: Request, response: Mapping[str, Any]) -> Request | None:
+def next_page(request: DynamoDBRequest, response: Mapping[str, Any]) -> DynamoDBRequest | None:
     """The Query that goes on after `response`, or None when that was all."""
     last = response.get("LastEvaluatedKey")
     if not last:
@@ -78,16 +78,16 @@ def read_session(response: Mapping[str, Any], now: datetime) -> Session | None:
     return session if session.expires_at > now.timestamp() else None
 
 
-def read_capacity(request: Request, response: Mapping[str, Any]) -> Capacity | None:
+def read_capacity(request: DynamoDBRequest, response: Mapping[str, Any]) -> CapacityUnits | None:
     """What the call consumed, or None if DynamoDB did not say (it never does for a refusal)."""
     try:
         units = float(response["ConsumedCapacity"]["CapacityUnits"])
     except _MALFORMED:
         return None
-    return Capacity(units, 0.0) if request.operation in READS else Capacity(0.0, units)
+    return CapacityUnits(units, 0.0) if request.operation in READS else CapacityUnits(0.0, units)
 
 
-def call_error(request: Request, name: str, message: str = "") -> CallError:
+def call_error(request: DynamoDBRequest, name: str, message: str = "") -> CallError:
     """The error for a refusal that DynamoDB names `name` (also as `com.amazonaws…#name`)."""
     name = name.rpartition("#")[2] or "UnknownError"
     if name == CONDITION_FAILED:
@@ -97,6 +97,6 @@ def call_error(request: Request, name: str, message: str = "") -> CallError:
     return BackendError(f"{request.operation}: {name}: {message}", name=name)
 
 
-def timed_out(request: Request, seconds: float) -> CallTimeout:
+def timed_out(request: DynamoDBRequest, seconds: float) -> CallTimeout:
     """The error for a call that had no answer within `seconds`."""
     return CallTimeout(f"{request.operation}: no answer within {seconds:g} s.")

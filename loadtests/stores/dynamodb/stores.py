@@ -1,7 +1,7 @@
-"""The nine access patterns over any DynamoDB connection, and their awaited twins.
+"""The nine access patterns over any DynamoDB connection, and their asyncio counterparts.
 
 A driver is a subclass that sends one request; everything else about a call is here or in the pure
-modules, so that drivers differ in their I/O alone and the twins in `await` alone.
+modules, so that drivers differ in their I/O alone and the two kinds in `await` alone.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from loadtests.model import Book, CartItem, CartSummary, Session
 from loadtests.stores.dynamodb import requests, responses
-from loadtests.stores.dynamodb.requests import Request
-from loadtests.stores.dynamodb.responses import Capacity
+from loadtests.stores.dynamodb.requests import DynamoDBRequest
+from loadtests.stores.dynamodb.responses import CapacityUnits
 
 
 class DynamoDBCalls:
@@ -27,18 +27,18 @@ class DynamoDBCalls:
     def __init__(self, *, consistent: bool = True, ask_capacity: bool = False) -> None:
         self.consistent = consistent
         self.ask_capacity = ask_capacity
-        self.capacity: Capacity | None = None
+        self.capacity: CapacityUnits | None = None
         self.wire_ns = 0
 
     def _begin(self) -> None:
         self.wire_ns = 0
         self.capacity = None
 
-    def _note_capacity(self, request: Request, response: Mapping[str, Any]) -> None:
+    def _note_capacity(self, request: DynamoDBRequest, response: Mapping[str, Any]) -> None:
         used = responses.read_capacity(request, response)
         before = self.capacity
         if used is not None and before is not None:  # a further page
-            used = Capacity(before.rcu + used.rcu, before.wcu + used.wcu)
+            used = CapacityUnits(before.rcu + used.rcu, before.wcu + used.wcu)
         self.capacity = used
 
 
@@ -46,13 +46,13 @@ class SyncCalls(DynamoDBCalls, ABC):
     """A connection that blocks its caller (a thread or a greenlet)."""
 
     @abstractmethod
-    def _exchange(self, request: Request) -> Mapping[str, Any]:
+    def _exchange(self, request: DynamoDBRequest) -> Mapping[str, Any]:
         """Send one request and return the response; add its wire time to `wire_ns`.
 
         Raises only CallError.
         """
 
-    def _send(self, request: Request) -> Mapping[str, Any]:
+    def _send(self, request: DynamoDBRequest) -> Mapping[str, Any]:
         if not self.ask_capacity:
             return self._exchange(request)
         response = self._exchange(requests.ask_capacity(request))
@@ -128,10 +128,10 @@ class AsyncCalls(DynamoDBCalls, ABC):
     """A connection that is awaited."""
 
     @abstractmethod
-    async def _exchange(self, request: Request) -> Mapping[str, Any]:
+    async def _exchange(self, request: DynamoDBRequest) -> Mapping[str, Any]:
         """See `SyncCalls._exchange`."""
 
-    async def _send(self, request: Request) -> Mapping[str, Any]:
+    async def _send(self, request: DynamoDBRequest) -> Mapping[str, Any]:
         if not self.ask_capacity:
             return await self._exchange(request)
         response = await self._exchange(requests.ask_capacity(request))

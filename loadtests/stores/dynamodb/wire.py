@@ -15,7 +15,7 @@ import orjson
 from loadtests.errors import BackendError, CallError, CallTimeout, ResponseInvalid
 from loadtests.stores import TIMEOUT_S
 from loadtests.stores.dynamodb import responses
-from loadtests.stores.dynamodb.requests import Request
+from loadtests.stores.dynamodb.requests import DynamoDBRequest
 from loadtests.stores.dynamodb.stores import (
     DynamoDBCartStore,
     DynamoDBSessionStore,
@@ -56,7 +56,7 @@ class WireCalls(SyncCalls):
         self.capacity = None
         self._deadline_ns = perf_counter_ns() + self._timeout_ns
 
-    def _exchange(self, request: Request) -> dict[str, Any]:
+    def _exchange(self, request: DynamoDBRequest) -> dict[str, Any]:
         connection = self._connection
         try:
             payload = orjson.dumps(request.body)
@@ -90,7 +90,7 @@ class WireSessionStore(WireCalls, DynamoDBSessionStore):
     """`SessionStore` on DynamoDB, lean."""
 
 
-def _refusal(request: Request, status: int, body: bytes) -> CallError:
+def _refusal(request: DynamoDBRequest, status: int, body: bytes) -> CallError:
     """The error for an answer that is not 200: DynamoDB's name for it, or else the HTTP status."""
     try:
         told = orjson.loads(body)

@@ -14,9 +14,11 @@ import zlib
 from typing import Final, NamedTuple
 
 from loadtests.errors import BackendError, CallError, CallTimeout, ResponseInvalid
-from loadtests.stores.http.response import BadResponse, Incoming, Response, Shape
+from loadtests.stores.gevent_patch import gevent_has_patched
+from loadtests.stores.http.blocking import connect_blocking
+from loadtests.stores.http.response import BadResponse, HeadPattern, Incoming, Response
 from loadtests.stores.http.tls import TlsTransport
-from loadtests.stores.http.transport import Transport, connect
+from loadtests.stores.http.transport import Transport
 
 _SHAPES: Final = 8  # a server with more kinds of usual response than that has none
 
@@ -56,7 +58,7 @@ class HttpConnection:
         self.wire_ns = 0
         self._address = address
         self._transport: Transport | None = None
-        self._shape: Shape | None = None
+        self._shape: HeadPattern | None = None
         self._shapes_left = _SHAPES
         self._read_ns = 0
 
@@ -108,7 +110,7 @@ class HttpConnection:
         host, port, tls = self._address
         plain: Transport | None = None
         try:
-            plain = connect(host, port, deadline_ns)
+            plain = _connect(host, port, deadline_ns)
             self._transport = plain if tls is None else TlsTransport(plain, tls, host, deadline_ns)
         except BaseException as error:
             if plain is not None:
@@ -131,7 +133,7 @@ class HttpConnection:
             raise ConnectionAbortedError
         response = incoming.response()
         if data is begin and response.status == 200 and response.keep_alive and self._shapes_left:
-            self._shape = Shape.of(begin) or self._shape
+            self._shape = HeadPattern.of(begin) or self._shape
             self._shapes_left -= 1
         return response
 
@@ -147,3 +149,16 @@ class HttpConnection:
             )
         name = next(name for kind, name in _NAMES if isinstance(error, kind))
         return BackendError(f"{self._address}: {error.strerror or error}", name=name)
+
+
+def _connect(host: str, port: int, deadline_ns: int) -> Transport:
+    """Connect by the deadline, with the kind of transport that suits this process.
+
+    Raises TimeoutError, OSError.
+    """
+    if gevent_has_patched():
+        # imported here: a process without gevent need not load it
+        from loadtests.stores.http.cooperative import connect_gevent
+
+        return connect_gevent(host, port, deadline_ns)
+    return connect_blocking(host, port, deadline_ns)

@@ -1,9 +1,9 @@
-"""HTTP/1.1 responses out of bytes that nobody vouches for.
+"""Parse untrusted HTTP/1.1 responses.
 
-`Incoming` reads them with the C parser llhttp (`httptools`), in whatever pieces and framing. Since
-a server's answers differ only in a few values, `Shape` remembers what a response that llhttp has
-accepted looked like, header by header, and takes the next one of exactly that shape apart with one
-match. Anything else goes through llhttp again.
+`Incoming` parses them with the C parser llhttp (`httptools`), in any pieces and any framing. A
+server's responses differ only in a few values. So `HeadPattern` remembers, header by header, what a
+response that llhttp accepted looked like, and parses the next response of exactly that form with
+one regular expression match. Anything else goes through llhttp.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Response(NamedTuple):
     keep_alive: bool
 
 
-class Shape:
+class HeadPattern:
     """What the usual response of one server looks like."""
 
     __slots__ = ("_crc32", "_length", "_match")

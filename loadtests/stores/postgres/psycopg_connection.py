@@ -8,7 +8,6 @@ which costs a third less CPU a call (docs/decisions/stores.md).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from time import monotonic
 from typing import Any, Final
@@ -19,9 +18,9 @@ from psycopg.waiting import Ready, Wait
 
 from loadtests.errors import CallTimeout
 from loadtests.stores import TIMEOUT_S
+from loadtests.stores.gevent_patch import gevent_has_patched
 from loadtests.stores.wire_time import WireTime
 
-_CHECK_EVERY_S: Final = 0.1
 _EVENTS: Final = {Wait.R: 1, Wait.W: 2, Wait.RW: 3}  # libev's READ and WRITE
 
 
@@ -33,7 +32,7 @@ class TimedConnection(Connection[tuple[Any, ...]]):
 
     def wait(self, gen: PQGen[RV], *_: Any, **__: Any) -> RV:
         """See psycopg's Connection.wait; how long to wait is settled here alone."""
-        if self._watchers is None and _gevent_patched():
+        if self._watchers is None and gevent_has_patched("select"):
             self._watchers = _Watchers(self.pgconn.socket, self.timeout_s)
         if self._watchers is not None:
             return self._watchers.drive(gen)
@@ -67,11 +66,6 @@ class TimedCursor(RawCursor[tuple[Any, ...]]):
     def _check_results(self, *args: Any, **settings: Any) -> None:
         self.wire.received()
         super()._check_results(*args, **settings)
-
-
-def _gevent_patched() -> bool:
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and monkey.is_module_patched("select")
 
 
 def _until(deadline_s: float, gen: PQGen[RV], timeout_s: float) -> Generator[Wait, Ready | int, RV]:

@@ -1,7 +1,7 @@
-"""The nine access patterns over any PostgreSQL connection, and their awaited twins.
+"""The nine access patterns over any PostgreSQL connection, and their asyncio counterparts.
 
 A driver is a subclass that runs one query; everything else about a call is here or in the pure
-modules, so that drivers differ in their I/O alone and the twins in `await` alone.
+modules, so that drivers differ in their I/O alone and the two kinds in `await` alone.
 """
 
 from __future__ import annotations

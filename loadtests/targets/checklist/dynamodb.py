@@ -22,7 +22,7 @@ from loadtests.targets.checklist.sample import sample_cart, sample_session
 from loadtests.targets.endpoints import DynamoDBEndpoint
 from loadtests.targets.seed.dynamodb_tables import (
     TABLES,
-    Table,
+    TableDefinition,
     create_table,
     describe,
     expected_keys,
@@ -86,7 +86,7 @@ def session_checks(
     yield removal
 
 
-def _keys(table: Table, found: dict[str, Any]) -> Finding:
+def _keys(table: TableDefinition, found: dict[str, Any]) -> Finding:
     keys = key_types(found)
     return keys == expected_keys(table), keys_in_words(keys)
 
@@ -110,7 +110,7 @@ def _sse(found: dict[str, Any], endpoint: DynamoDBEndpoint) -> Finding:
     return True, "no other key set, so DynamoDB's own"
 
 
-def _ttl(client: DynamoDBClient, table: Table) -> Check:
+def _ttl(client: DynamoDBClient, table: TableDefinition) -> Check:
     wanted = f"TTL on {table.ttl_attribute}" if table.ttl_attribute else "no TTL"
 
     def look() -> Finding:

@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from loadtests.errors import DownloadError
 from loadtests.targets.progress import OnProgress, Progress
-from loadtests.targets.supervisor.process import tethered
+from loadtests.targets.supervisor.process import with_pdeathsig
 
 NPM_TIMEOUT_S: Final = 300.0
 MAX_BYTES: Final = 250 * 1024 * 1024
@@ -129,7 +129,7 @@ def _npm_pack(package: Package, folder: Path, environ: Mapping[str, str]) -> Pat
     ]  # fmt: skip
     try:
         done = subprocess.run(
-            tethered(command, owner=None, on_parent_death=signal.SIGKILL),
+            with_pdeathsig(command, owner=None, on_parent_death=signal.SIGKILL),
             cwd=folder,
             env=dict(environ),
             stdin=subprocess.DEVNULL,

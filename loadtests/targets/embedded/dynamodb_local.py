@@ -18,7 +18,7 @@ from typing import Final
 from loadtests.errors import TargetError
 from loadtests.targets.embedded import download
 from loadtests.targets.progress import OnProgress
-from loadtests.targets.supervisor.process import LOOPBACK, Server
+from loadtests.targets.supervisor.process import LOOPBACK, DatabaseProcess
 
 VERSION: Final = "1.25.1"  # what download.DYNAMODB_LOCAL carries
 _PACKAGE: Final = "com.amazonaws.services.dynamodbv2.local.server"
@@ -95,7 +95,7 @@ def version(environ: Mapping[str, str]) -> str:
     return "" if environ.get("DYNAMODB_LOCAL_HOME") else VERSION
 
 
-def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> Server:
+def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> DatabaseProcess:
     """Start the server on `port` (0: a free one), its files in `folder`.
 
     Raises TargetError where there is no JRE.
@@ -116,7 +116,7 @@ def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> Se
     ]
     # JAVA_TOOL_OPTIONS and the like would change what is measured.
     kept = {k: v for k, v in environ.items() if not k.startswith(("JAVA_", "JDK_", "_JAVA"))}
-    return Server(
+    return DatabaseProcess(
         command,
         log=folder / "dynamodb-local.log",
         folder=folder,
@@ -125,7 +125,7 @@ def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> Se
     )
 
 
-def ready_port(server: Server) -> int | None:
+def ready_port(server: DatabaseProcess) -> int | None:
     """The port it listens on by its own word, or None while it does not yet.
 
     Its own word, because on a busy machine another server may answer on a port that was free.
@@ -134,7 +134,7 @@ def ready_port(server: Server) -> int | None:
     return int(found[1]) if found else None
 
 
-def failure(server: Server) -> TargetError:
+def failure(server: DatabaseProcess) -> TargetError:
     """Say why a server that ended during its start did so."""
     lines = [line for line in server.log_text().splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by: ") and len(line) > 12]

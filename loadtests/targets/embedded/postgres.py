@@ -23,7 +23,7 @@ from typing import Final
 import psycopg
 
 from loadtests.errors import TargetError
-from loadtests.targets.supervisor.process import LOOPBACK, Owner, Server, tethered
+from loadtests.targets.supervisor.process import LOOPBACK, DatabaseProcess, Owner, with_pdeathsig
 
 USER: Final = "cloudshelf"
 _INITDB_TIMEOUT_S: Final = 60.0
@@ -81,12 +81,12 @@ def initialise(folder: Path, environ: Mapping[str, str]) -> Cluster:
     return Cluster(home / "data", binaries, password, owner)
 
 
-def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str]) -> Server:
+def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str]) -> DatabaseProcess:
     """Start serving on `port`, the log in `folder`."""
     command: list[str | Path] = [cluster.binaries / "bin/postgres", "-D", cluster.data]
     for name, value in {**_SETTINGS, "port": port}.items():
         command += ["-c", f"{name}={value}"]
-    return Server(
+    return DatabaseProcess(
         command,
         log=folder / "postgres.log",
         folder=cluster.data.parent if os.geteuid() else Path("/"),
@@ -112,7 +112,7 @@ def version(dsn: str) -> str:
         return found.split()[0]
 
 
-def failure(server: Server) -> TargetError:
+def failure(server: DatabaseProcess) -> TargetError:
     """Say why a server that ended during its start did so."""
     lines = [line for line in server.log_text().splitlines() if line.strip()]
     fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
@@ -188,7 +188,7 @@ def _initdb(
     ]  # fmt: skip
     try:
         done = subprocess.run(
-            tethered(command, owner=owner, on_parent_death=signal.SIGKILL),
+            with_pdeathsig(command, owner=owner, on_parent_death=signal.SIGKILL),
             cwd="/",
             env=_environ(environ),
             stdin=subprocess.DEVNULL,

@@ -18,7 +18,13 @@ from loadtests.targets.embedded import dynamodb_local
 from loadtests.targets.embedded import postgres as embedded_postgres
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.progress import OnProgress, Progress
-from loadtests.targets.supervisor.process import LOOPBACK, Server, free_port, living, port_taken
+from loadtests.targets.supervisor.process import (
+    LOOPBACK,
+    DatabaseProcess,
+    free_port,
+    living,
+    port_taken,
+)
 
 READY_TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.02
@@ -103,9 +109,9 @@ class _Start:
         self,
         *,
         name: str,
-        start: Callable[[int], Server],
-        ready_port: Callable[[Server, int], int | None],
-        failure: Callable[[Server], TargetError],
+        start: Callable[[int], DatabaseProcess],
+        ready_port: Callable[[DatabaseProcess, int], int | None],
+        failure: Callable[[DatabaseProcess], TargetError],
         fixed_port: int | None,
         choose_port: Callable[[], int],
         stack: ExitStack,
@@ -120,7 +126,7 @@ class _Start:
         self.port = fixed_port or choose_port()
         self._server = self._run()
 
-    def _run(self) -> Server:
+    def _run(self) -> DatabaseProcess:
         server = self._start(self.port)
         self._stack.callback(server.stop)
         return server
@@ -176,13 +182,13 @@ def _temporary_folder(stack: ExitStack) -> Path:
 
 
 def _sweep(temporary: Path) -> None:
-    """Delete what holders that were killed left: their databases died with them, not the files."""
+    """Delete the files of killed supervisors, whose databases ended with them."""
     for folder in temporary.glob(f"{_PREFIX}*"):
         pid, _, rest = folder.name.removeprefix(_PREFIX).partition("-")
         try:
             mine = folder.stat().st_uid == os.geteuid() and not folder.is_symlink()
-            holder = living(int(pid), float(rest.partition("-")[0]))
+            supervisor = living(int(pid), float(rest.partition("-")[0]))
         except (OSError, ValueError):
             continue  # not a name of ours, or someone else was quicker
-        if mine and holder is None:
+        if mine and supervisor is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,7 @@ ACTIVE_TIMEOUT_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableDefinition:
     """One table's fixed shape; all keys are strings (S)."""
 
     name: str
@@ -28,8 +28,8 @@ class Table:
 
 
 TABLES: Final = (
-    Table(CARTS_TABLE, ("user_id", "book_id")),
-    Table(SESSIONS_TABLE, ("session_id",), "expires_at"),
+    TableDefinition(CARTS_TABLE, ("user_id", "book_id")),
+    TableDefinition(SESSIONS_TABLE, ("session_id",), "expires_at"),
 )
 
 
@@ -82,7 +82,7 @@ def key_types(description: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def expected_keys(table: Table) -> list[tuple[str, str, str]]:
+def expected_keys(table: TableDefinition) -> list[tuple[str, str, str]]:
     """What `key_types` should give."""
     return [(key, kind, "S") for key, kind in zip(table.keys, ("HASH", "RANGE"), strict=False)]
 
@@ -101,7 +101,9 @@ def ttl_attribute(client: DynamoDBClient, name: str) -> str | None:
     return None
 
 
-def _problems(client: DynamoDBClient, table: Table, description: dict[str, Any]) -> list[str]:
+def _problems(
+    client: DynamoDBClient, table: TableDefinition, description: dict[str, Any]
+) -> list[str]:
     problems = []
     found = key_types(description)
     if found != expected_keys(table):
@@ -114,7 +116,7 @@ def _problems(client: DynamoDBClient, table: Table, description: dict[str, Any])
     return problems
 
 
-def create_table(client: DynamoDBClient, table: Table) -> None:
+def create_table(client: DynamoDBClient, table: TableDefinition) -> None:
     """Make one table, unless it is there, wait until it is active, and enable its TTL."""
     if describe(client, table.name) is None:
         _create(client, table)
@@ -126,7 +128,7 @@ def create_table(client: DynamoDBClient, table: Table) -> None:
         )
 
 
-def _create(client: DynamoDBClient, table: Table) -> None:
+def _create(client: DynamoDBClient, table: TableDefinition) -> None:
     # No SSESpecification: DynamoDB then encrypts with its own key, as CloudShelf's guide asks.
     # Another run may make it this moment.
     with contextlib.suppress(client.exceptions.ResourceInUseException):
@@ -144,7 +146,7 @@ def _create(client: DynamoDBClient, table: Table) -> None:
         )
 
 
-def _await_active(client: DynamoDBClient, table: Table) -> None:
+def _await_active(client: DynamoDBClient, table: TableDefinition) -> None:
     deadline = time.monotonic() + ACTIVE_TIMEOUT_S
     while (describe(client, table.name) or {}).get("TableStatus") not in ("ACTIVE", "UPDATING"):
         if time.monotonic() > deadline:

@@ -37,7 +37,7 @@ order by c.relname, k.place
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TableShape:
     """A table: its primary key, and for each column its type and whether it must be given."""
 
     primary_key: tuple[str, ...]
@@ -78,7 +78,7 @@ def find_problems(connection: Connection) -> dict[str, list[str]]:
     }
 
 
-def read_shapes(connection: Connection) -> dict[str, Shape]:
+def read_shapes(connection: Connection) -> dict[str, TableShape]:
     """The CloudShelf tables that the current schema has."""
     row = connection.execute("select current_schema()::regnamespace::oid").fetchone()
     if row is None or row[0] is None:
@@ -98,7 +98,7 @@ def _statements() -> str:
     return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
 
 
-def _expected(connection: Connection) -> dict[str, Shape]:
+def _expected(connection: Connection) -> dict[str, TableShape]:
     with connection.transaction(force_rollback=True):
         connection.execute("set local search_path = pg_temp")
         connection.execute(_statements())
@@ -107,7 +107,7 @@ def _expected(connection: Connection) -> dict[str, Shape]:
         return _shapes(connection, row[0])
 
 
-def _shapes(connection: Connection, schema: int) -> dict[str, Shape]:
+def _shapes(connection: Connection, schema: int) -> dict[str, TableShape]:
     columns: dict[str, dict[str, tuple[str, bool]]] = {}
     keys: dict[str, list[str]] = {}
     wanted = (schema, list(TABLES))
@@ -115,10 +115,10 @@ def _shapes(connection: Connection, schema: int) -> dict[str, Shape]:
         columns.setdefault(table, {})[column] = (of, required)
     for table, column in connection.execute(_PRIMARY_KEYS, wanted):
         keys.setdefault(table, []).append(column)
-    return {name: Shape(tuple(keys.get(name, ())), columns[name]) for name in columns}
+    return {name: TableShape(tuple(keys.get(name, ())), columns[name]) for name in columns}
 
 
-def _problems(name: str, found: Shape, expected: Shape) -> list[str]:
+def _problems(name: str, found: TableShape, expected: TableShape) -> list[str]:
     problems = []
     if found.primary_key != expected.primary_key:
         key = ", ".join(found.primary_key) or "nothing"

@@ -1,4 +1,4 @@
-"""Give a run its endpoints for as long as it lasts: the run's side of the holder process.
+"""Give a run its endpoints for as long as it lasts: the run's side of the supervisor process.
 
 It needs pipes and a child process only, so it works the same in a plain process and in one that
 gevent has patched.
@@ -19,10 +19,10 @@ from loadtests.errors import LoadtestsError, TargetError
 from loadtests.patterns import BACKENDS
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress, ignore
-from loadtests.targets.supervisor.messages import KEEP, Request, read_message
+from loadtests.targets.supervisor.messages import KEEP, SupervisorRequest, read_message
 
 _STOP_TIMEOUT_S: Final = 20.0
-COMMAND: Final = (sys.executable, "-m", "loadtests", "targets", "hold")
+COMMAND: Final = (sys.executable, "-m", "loadtests.targets.supervisor.server")
 
 
 @contextmanager
@@ -39,8 +39,8 @@ def open_endpoints(
     `provision` sets all of them up and seeds them, in CloudShelf's own tables.
     Raises TargetError, ProvisionError.
     """
-    with Holder(Request(config, tuple(backends), provision)) as holder:
-        yield holder.endpoints(on_progress)
+    with Supervisor(SupervisorRequest(config, tuple(backends), provision)) as supervisor:
+        yield supervisor.endpoints(on_progress)
 
 
 def seed_again(config: Config, endpoints: Endpoints, *, on_progress: OnProgress = ignore) -> None:
@@ -60,10 +60,10 @@ def seed_again(config: Config, endpoints: Endpoints, *, on_progress: OnProgress 
         pass
 
 
-class Holder:
-    """A holder process. Leaving the `with` block ends it, unless it was told to keep."""
+class Supervisor:
+    """A supervisor process. Leaving the `with` block ends it, unless it was told to keep."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: SupervisorRequest) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - until close
         # In a session of its own: Ctrl-C in the terminal is the run's business.
         self._process = subprocess.Popen(
@@ -102,7 +102,7 @@ class Holder:
         self._kept = True
 
     def close(self) -> None:
-        """End the holder, and with it the databases; returns when they are gone."""
+        """End the supervisor, and with it the databases; returns when they are gone."""
         with suppress(OSError):
             self._pipe("stdin").close()
         if not self._kept:
@@ -114,7 +114,7 @@ class Holder:
         self._pipe("stdout").close()
         self._errors.close()
 
-    def __enter__(self) -> Holder:
+    def __enter__(self) -> Supervisor:
         return self
 
     def __exit__(

@@ -1,7 +1,8 @@
-"""What a run and the process that holds its databases say to each other, one JSON line each.
+"""The messages between a run and its supervisor, one JSON line each.
 
-The run sends one `Request`, keeps its end of the pipe open, and for databases that shall outlive
-it ends with `KEEP`. The holder sends progress, then endpoints or an error, then nothing more.
+The run sends one `SupervisorRequest` and keeps its end of the pipe open; for databases that are to
+outlive it, it ends with `KEEP`. The supervisor sends progress, then endpoints or an error, then
+nothing more.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ KEEP: Final = b"keep\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What to hold, and whether to set it up and seed it."""
+class SupervisorRequest:
+    """Which databases to open, and whether to set them up and seed them."""
 
     config: Config
     backends: tuple[str, ...]
@@ -43,7 +44,7 @@ class Request:
         return json.dumps(content).encode() + b"\n"
 
     @classmethod
-    def parse(cls, line: bytes) -> Request:
+    def parse(cls, line: bytes) -> SupervisorRequest:
         """Read what `line` wrote. Raises ValueError."""
         content = json.loads(line)
         content["config"] = Config.model_validate(content["config"])

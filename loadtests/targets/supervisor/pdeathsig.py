@@ -1,10 +1,11 @@
-"""Run as a script: tie this process to its parent, drop root if told to, then become a command.
+"""A script that sets the parent death signal, optionally changes the user, then runs a command.
 
-`tether.py PARENT_PID SIGNAL UID:GID|- COMMAND…`. On Linux the kernel sends SIGNAL when the parent
-dies, by `kill -9` too. A script of its own because Python's `preexec_fn` may deadlock in a process
-with threads, and because the tie must come after the change of user, which would undo it.
+`pdeathsig.py PARENT_PID SIGNAL UID:GID|- COMMAND…`. On Linux the kernel sends SIGNAL to this
+process when its parent dies, also by `kill -9`. It is a separate script because Python's
+`preexec_fn` may deadlock in a process with threads, and because a change of user clears the signal,
+so that it must be set afterwards.
 
-It imports no part of the project: it runs isolated, before every start of a database.
+It imports no other module of the project: it runs in isolated mode, before each database starts.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Final
 
 import psutil
 
-from loadtests.targets.supervisor import pdeathsig as tether
+from loadtests.targets.supervisor import pdeathsig
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -27,7 +27,7 @@ class Owner:
     gid: int
 
 
-def tethered(
+def with_pdeathsig(
     command: Sequence[str | Path], *, owner: Owner | None, on_parent_death: signal.Signals
 ) -> list[str]:
     """Prefix `command` so that the process it starts dies with this one."""
@@ -35,7 +35,7 @@ def tethered(
         sys.executable,
         "-I",
         "-S",
-        tether.__file__,
+        pdeathsig.__file__,
         str(os.getpid()),
         str(int(on_parent_death)),
         f"{owner.uid}:{owner.gid}" if owner else "-",
@@ -43,7 +43,7 @@ def tethered(
     ]
 
 
-class Server:
+class DatabaseProcess:
     """A started database process. Start it from a thread that outlives it.
 
     (Linux ties a process to the *thread* that started it.)
@@ -63,7 +63,7 @@ class Server:
         self._stop_signal = stop_signal
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                tethered(command, owner=owner, on_parent_death=stop_signal),
+                with_pdeathsig(command, owner=owner, on_parent_death=stop_signal),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

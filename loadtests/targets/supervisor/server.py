@@ -1,14 +1,16 @@
-"""The process that holds a run's databases, so that they end with the run however it ends.
+"""The supervisor process: it owns a run's databases, so that they end with the run.
 
-It has the other end of a pipe from the run. When the run dies, the kernel closes the pipe, and
-this process takes the databases down and deletes their files. Were it killed itself, the kernel
-would end the databases (tether.py), and the next start deletes the files.
+`python -m loadtests.targets.supervisor.server`, started by `client.py`, which it reaches by pipe.
+When the run dies, the kernel closes the pipe; this process then stops the databases and deletes
+their files. If this process is killed, the kernel ends the databases (pdeathsig.py), and the next
+start deletes the files.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,12 +19,12 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import BinaryIO, Final, NoReturn
 
-from loadtests.errors import LoadtestsError, UsageError
+from loadtests.errors import EXIT_PASS, LoadtestsError, UsageError
 from loadtests.targets.embedded.start import start_embedded
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress
-from loadtests.targets.supervisor.messages import KEEP, Message, Request, write_message
-from loadtests.targets.supervisor.state import find_running, remove_running, write_running
+from loadtests.targets.supervisor.messages import KEEP, Message, SupervisorRequest, write_message
+from loadtests.targets.supervisor.state import find_supervisor, remove_state, write_state
 
 _PROGRESS_PERIOD_S: Final = 0.1
 
@@ -31,10 +33,22 @@ class Stopped(BaseException):
     """The run has ended, or asked this process to."""
 
 
-def hold(source: BinaryIO, sink: BinaryIO, environ: Mapping[str, str]) -> None:
-    """Serve one request: databases up, set up, announced, held until the run ends, down.
+def main() -> NoReturn:
+    """Serve the request on standard input; messages go to standard output."""
+    with (
+        open(0, "rb", buffering=0, closefd=False) as source,
+        open(1, "wb", buffering=0, closefd=False) as sink,
+    ):
+        serve(source, sink, dict(os.environ))
+        sys.stderr.flush()
+        # Threads may still be waiting for databases that are gone.
+        os._exit(EXIT_PASS)
 
-    Returns when all is down. Must be called from the main thread: it takes over SIGTERM.
+
+def serve(source: BinaryIO, sink: BinaryIO, environ: Mapping[str, str]) -> None:
+    """Serve one request: start, set up and announce the databases; stop them when the run ends.
+
+    Returns when all have stopped. Must be called from the main thread: it takes over SIGTERM.
     """
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -42,7 +56,7 @@ def hold(source: BinaryIO, sink: BinaryIO, environ: Mapping[str, str]) -> None:
     try:
         request = _read_request(source)
         threading.Thread(target=_watch, args=(source,), daemon=True).start()
-        with held(request, environ, messages.progress) as endpoints:
+        with open_databases(request, environ, messages.progress) as endpoints:
             messages.send(endpoints)
             if request.keep or "embedded" in _named(request).values():
                 while True:
@@ -53,19 +67,19 @@ def hold(source: BinaryIO, sink: BinaryIO, environ: Mapping[str, str]) -> None:
         pass
 
 
-def _read_request(source: BinaryIO) -> Request:
+def _read_request(source: BinaryIO) -> SupervisorRequest:
     try:
-        return Request.parse(source.readline())
+        return SupervisorRequest.parse(source.readline())
     except (ValueError, TypeError, KeyError):
         raise UsageError(
-            "`loadtests targets hold` is for runs to start, which speak to it by pipe.",
-            hint="For databases that stay, use `loadtests targets up`.",
+            "The supervisor reads its request from a pipe, and no valid request came.",
+            hint="Use `loadtests targets up` to start databases that stay up.",
         ) from None
 
 
 @contextmanager
-def held(
-    request: Request, environ: Mapping[str, str], on_progress: OnProgress
+def open_databases(
+    request: SupervisorRequest, environ: Mapping[str, str], on_progress: OnProgress
 ) -> Iterator[Endpoints]:
     """Resolve every backend of `request`, starting what is embedded; set up and seed as asked."""
     with ExitStack() as stack:
@@ -82,24 +96,24 @@ def held(
         if request.provision:
             _provision(request, endpoints, on_progress)
         if request.keep:
-            stack.callback(remove_running, environ)
-            write_running(environ, endpoints)
+            stack.callback(remove_state, environ)
+            write_state(environ, endpoints)
         yield endpoints
 
 
-def _named(request: Request) -> dict[str, str]:
+def _named(request: SupervisorRequest) -> dict[str, str]:
     targets = request.config.targets
     where = {"dynamodb": targets.dynamodb_endpoint, "postgres": targets.postgres_dsn}
     return {backend: where[backend] for backend in request.backends}
 
 
 def _already_up(
-    request: Request, embedded: tuple[str, ...], environ: Mapping[str, str]
+    request: SupervisorRequest, embedded: tuple[str, ...], environ: Mapping[str, str]
 ) -> Endpoints | None:
     """Those of `loadtests targets up` if they are all that is needed; None: start some."""
     if not embedded:
         return Endpoints()
-    running = None if request.keep else find_running(environ)
+    running = None if request.keep else find_supervisor(environ)
     if running is None:
         return None
     wanted = {backend: getattr(running.endpoints, backend) for backend in embedded}
@@ -107,7 +121,10 @@ def _already_up(
 
 
 def _reach(
-    request: Request, named: Mapping[str, str], environ: Mapping[str, str], on_progress: OnProgress
+    request: SupervisorRequest,
+    named: Mapping[str, str],
+    environ: Mapping[str, str],
+    on_progress: OnProgress,
 ) -> Endpoints:
     # Imported here: boto3 takes long, and the embedded databases need not wait for it.
     from loadtests.targets.external import aws_notice, reach_dynamodb, reach_postgres
@@ -122,7 +139,7 @@ def _reach(
     return Endpoints(dynamodb, postgres)
 
 
-def _provision(request: Request, endpoints: Endpoints, on_progress: OnProgress) -> None:
+def _provision(request: SupervisorRequest, endpoints: Endpoints, on_progress: OnProgress) -> None:
     """Set up and seed in a thread, so that being stopped need not wait for it."""
     from loadtests.targets.seed.dataset import make_dataset
     from loadtests.targets.seed.provision import provision
@@ -178,3 +195,7 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
     del number, frame
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: let the clean-up finish
     raise Stopped
+
+
+if __name__ == "__main__":
+    main()

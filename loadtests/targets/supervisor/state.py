@@ -18,8 +18,8 @@ from loadtests.targets.supervisor.process import living
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A living holder: its process (id and creation time, for ids are reused) and endpoints."""
+class SupervisorState:
+    """A living supervisor: its process (id and creation time, for ids are reused) and endpoints."""
 
     pid: int
     created: float
@@ -31,12 +31,12 @@ def state_file(environ: Mapping[str, str]) -> Path:
     return cache_folder(environ) / "targets-up.json"
 
 
-def find_running(environ: Mapping[str, str]) -> Running | None:
-    """The databases that are up, or None; what a holder that has died left behind is removed."""
+def find_supervisor(environ: Mapping[str, str]) -> SupervisorState | None:
+    """The supervisor of `targets up`, or None; the state file of one that has died is removed."""
     path = state_file(environ)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        running = Running(
+        running = SupervisorState(
             int(content["pid"]),
             float(content["created"]),
             endpoints_from_json(content["endpoints"]),
@@ -45,23 +45,23 @@ def find_running(environ: Mapping[str, str]) -> Running | None:
         return None
     except (OSError, ValueError, TypeError, KeyError):
         running = None
-    if running is None or holder_of(running) is None:
+    if running is None or process_of(running) is None:
         with contextlib.suppress(OSError):
             path.unlink()
         return None
     return running
 
 
-def holder_of(running: Running) -> psutil.Process | None:
-    """The holder's process, or None where it has ended."""
-    return living(running.pid, running.created)
+def process_of(state: SupervisorState) -> psutil.Process | None:
+    """The supervisor's process, or None where it has ended."""
+    return living(state.pid, state.created)
 
 
-def write_running(environ: Mapping[str, str], endpoints: Endpoints) -> None:
+def write_state(environ: Mapping[str, str], endpoints: Endpoints) -> None:
     """Say that this process holds `endpoints`; the file appears whole or not at all."""
     path = state_file(environ)
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = asdict(Running(os.getpid(), psutil.Process().create_time(), endpoints))
+    content = asdict(SupervisorState(os.getpid(), psutil.Process().create_time(), endpoints))
     content["endpoints"] = endpoints_to_json(endpoints)
     partial = path.with_suffix(f".{os.getpid()}")
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -69,8 +69,8 @@ def write_running(environ: Mapping[str, str], endpoints: Endpoints) -> None:
     partial.replace(path)
 
 
-def remove_running(environ: Mapping[str, str]) -> None:
-    """Take back what `write_running` said, if it was this process that said it."""
-    running = find_running(environ)
+def remove_state(environ: Mapping[str, str]) -> None:
+    """Take back what `write_state` said, if it was this process that said it."""
+    running = find_supervisor(environ)
     if running and running.pid == os.getpid():
         state_file(environ).unlink(missing_ok=True)

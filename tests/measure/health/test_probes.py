@@ -215,7 +215,7 @@ def test_the_kernels_count_of_waiting(tmp_path, monkeypatch, text, waited_ns):
     file = tmp_path / "schedstat"
     if text is not None:
         file.write_text(text)
-    monkeypatch.setattr(health, "_SCHEDSTAT", file)
+    monkeypatch.setattr(health, "SCHEDSTAT", file)
     assert read_cpu_wait_ns() == waited_ns
 
 

@@ -24,9 +24,9 @@ from loadtests.targets.checklist.verify import verify_postgres, verify_reference
 from loadtests.targets.connect import dynamodb_client, postgres_connection
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
 from loadtests.targets.seed import dynamodb_tables
-from loadtests.targets.seed.dynamodb_tables import Table
+from loadtests.targets.seed.dynamodb_tables import TableDefinition
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UNIQUE = uuid.UUID("00000000-0000-4000-8000-000000000001")
 
@@ -78,7 +78,7 @@ def plain(attributes):
 
 @pytest.mark.parametrize("name", ["cart_item.json", "session.json"])
 def test_the_packaged_samples_are_the_guides(name):
-    packaged = resources.files("loadtests.targets").joinpath("samples", name).read_bytes()
+    packaged = resources.files("loadtests.targets.checklist").joinpath("samples", name).read_bytes()
     assert packaged == (SAMPLES / name).read_bytes()
 
 
@@ -134,8 +134,8 @@ def other_tables(client, monkeypatch):
     """Both tables under other names, so that a test may have them wrong."""
     mark = uuid.uuid4().hex
     tables = (
-        Table(f"carts-{mark}", ("user_id", "book_id")),
-        Table(f"sessions-{mark}", ("session_id",), "expires_at"),
+        TableDefinition(f"carts-{mark}", ("user_id", "book_id")),
+        TableDefinition(f"sessions-{mark}", ("session_id",), "expires_at"),
     )
     for module in (dynamodb_tables, verify_dynamodb):
         monkeypatch.setattr(module, "TABLES", tables)

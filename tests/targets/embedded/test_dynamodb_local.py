@@ -12,7 +12,7 @@ from loadtests.errors import TargetError
 from loadtests.targets.embedded import dynamodb_local
 from loadtests.targets.embedded.dynamodb_local import failure, locate, ready_port, version
 from loadtests.targets.progress import ignore
-from loadtests.targets.supervisor.process import Server
+from loadtests.targets.supervisor.process import DatabaseProcess
 
 
 class Said:
@@ -74,7 +74,7 @@ def test_a_server_that_does_not_listen_to_its_signal_is_made_to_end(tmp_path):
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('up', flush=True); signal.pause()"
     )
-    server = Server(
+    server = DatabaseProcess(
         [sys.executable, "-c", code],
         log=tmp_path / "log",
         folder=tmp_path,

@@ -23,7 +23,7 @@ from loadtests.targets.endpoints import PostgresEndpoint
 from loadtests.targets.seed import dynamodb_tables
 from loadtests.targets.seed.dataset import make_dataset
 from loadtests.targets.seed.dynamodb import seed_dynamodb
-from loadtests.targets.seed.dynamodb_tables import Table, ensure_tables, ttl_attribute
+from loadtests.targets.seed.dynamodb_tables import TableDefinition, ensure_tables, ttl_attribute
 from loadtests.targets.seed.postgres_schema import ensure_schema, find_problems
 from loadtests.targets.seed.provision import provision
 
@@ -210,8 +210,8 @@ def other_tables(client, monkeypatch):
     """The two tables under other names, so that a test may have them wrong."""
     mark = uuid.uuid4().hex
     tables = (
-        Table(f"carts-{mark}", ("user_id", "book_id")),
-        Table(f"sessions-{mark}", ("session_id",), "expires_at"),
+        TableDefinition(f"carts-{mark}", ("user_id", "book_id")),
+        TableDefinition(f"sessions-{mark}", ("session_id",), "expires_at"),
     )
     monkeypatch.setattr(dynamodb_tables, "TABLES", tables)
     yield tables

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from loadtests.targets.embedded.start import _sweep
+from loadtests.targets.supervisor.client import COMMAND
 
 pytestmark = pytest.mark.embedded
 
@@ -69,9 +70,9 @@ def await_line(process, wanted):
 
 
 def family(process):
-    """The holder and what it started, by process: (holder, servers and their children)."""
-    (holder,) = psutil.Process(process.pid).children()
-    return holder, holder.children(recursive=True)
+    """The supervisor and what it started, by process: (supervisor, servers and their children)."""
+    (supervisor,) = psutil.Process(process.pid).children()
+    return supervisor, supervisor.children(recursive=True)
 
 
 def ask_each(processes, question):
@@ -110,42 +111,42 @@ def names(processes):
 def test_the_databases_end_when_the_run_is_killed(run, number):
     process = run()
     await_line(process, "ready")
-    holder, servers = family(process)
+    supervisor, servers = family(process)
     assert {"java", "postgres"} <= names(servers)
-    assert folders_of(holder.pid)
-    os.killpg(process.pid, number)  # as Ctrl-C does: the whole group, which the holder is not in
+    assert folders_of(supervisor.pid)
+    os.killpg(process.pid, number)  # as Ctrl-C does; the supervisor is not in the group
     process.wait(30)
-    await_gone([holder, *servers])
-    assert not folders_of(holder.pid)
+    await_gone([supervisor, *servers])
+    assert not folders_of(supervisor.pid)
 
 
 def test_the_databases_end_when_the_run_is_killed_while_they_start(run):
     process = run()
     await_line(process, "Starting")
-    holder, servers = family(process)
+    supervisor, servers = family(process)
     process.kill()
-    await_gone([holder, *servers])
-    assert not folders_of(holder.pid)
+    await_gone([supervisor, *servers])
+    assert not folders_of(supervisor.pid)
 
 
 def test_the_databases_end_even_when_their_holder_is_killed(run):
     process = run()
     await_line(process, "ready")
-    holder, servers = family(process)
+    supervisor, servers = family(process)
     assert {"java", "postgres"} <= names(servers)
-    holder.kill()
-    await_gone([holder, *servers])
-    (left,) = folders_of(holder.pid)
+    supervisor.kill()
+    await_gone([supervisor, *servers])
+    (left,) = folders_of(supervisor.pid)
     process.kill()
     process.wait()
-    await_gone([holder])
+    await_gone([supervisor])
     _sweep(Path(tempfile.gettempdir()))
     assert not left.exists()
 
 
 def test_a_run_that_ends_by_itself_waits_until_all_is_gone(run):
-    process = run(then="import psutil; print('holder', psutil.Process().children()[0].pid)")
-    pid = int(await_line(process, "holder").split()[1])
+    process = run(then="import psutil; print('supervisor', psutil.Process().children()[0].pid)")
+    pid = int(await_line(process, "supervisor").split()[1])
     await_line(process, "down")
     assert process.wait(30) == 0
     assert not psutil.pid_exists(pid)
@@ -189,23 +190,24 @@ def test_a_ctrl_c_for_the_run_does_not_reach_the_databases(run):
     """A run may want them still, to finish what it began."""
     process = run()
     await_line(process, "ready")
-    holder, servers = family(process)
+    supervisor, servers = family(process)
     assert os.getpgid(process.pid) == process.pid
-    groups = ask_each([holder, *servers], lambda p: (os.getpgid(p.pid), os.getsid(p.pid)))
+    groups = ask_each([supervisor, *servers], lambda p: (os.getpgid(p.pid), os.getsid(p.pid)))
     assert len(groups) >= 3
     assert all(process.pid not in group for group in groups)
 
 
-def test_hold_started_by_hand_says_what_it_is_for():
-    held = subprocess.run(
-        [sys.executable, "-m", "loadtests", "targets", "hold"],
+def test_a_supervisor_started_by_hand_says_what_to_use_instead():
+    supervisor = subprocess.run(
+        COMMAND,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "is for runs to start" in held.stdout
-    assert held.stderr == ""
+    assert "reads its request from a pipe" in supervisor.stdout
+    assert "loadtests targets up" in supervisor.stdout
+    assert supervisor.stderr == ""
 
 
 def test_only_what_no_living_holder_owns_is_swept(tmp_path):

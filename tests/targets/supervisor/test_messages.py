@@ -1,4 +1,4 @@
-"""What a run and its holder say to each other arrives as it was meant."""
+"""What a run and its supervisor say to each other arrives as it was meant."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from loadtests.config import Config, Data, Targets
 from loadtests.errors import DownloadError, LoadtestsError, ProvisionError, TargetError
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.progress import Progress
-from loadtests.targets.supervisor.messages import Request, read_message, write_message
+from loadtests.targets.supervisor.messages import SupervisorRequest, read_message, write_message
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(Config(), ("dynamodb",)),
-        Request(
+        SupervisorRequest(Config(), ("dynamodb",)),
+        SupervisorRequest(
             Config(
                 targets=Targets(postgres_dsn="postgresql://u:p@127.0.0.1/d", allow_remote=True),
                 data=Data(users=7),
@@ -31,7 +31,7 @@ from loadtests.targets.supervisor.messages import Request, read_message, write_m
 def test_a_request_arrives_whole(request_):
     line = request_.line()
     assert line.count(b"\n") == 1
-    assert Request.parse(line) == request_
+    assert SupervisorRequest.parse(line) == request_
 
 
 @pytest.mark.parametrize(
