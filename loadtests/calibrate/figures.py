@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from loadtests.order_statistics import rank
+
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 JUDGED: Final = ("p50", "p90", "p99")
 SLACK_MS: Final = 0.25
@@ -21,14 +23,11 @@ Figures = dict[str, float]
 
 
 def quantiles_ms(values_ns: Nanoseconds) -> Figures:
-    """Percentiles in milliseconds: rank ceil(q n), as HdrHistogram has it. NaN when empty."""
+    """Percentiles in milliseconds: rank ⌈q·n⌉, as in HdrHistogram. NaN when empty."""
     if not values_ns.size:
         return dict.fromkeys(QUANTILES, math.nan)
     ordered = np.sort(values_ns)
-    return {
-        name: float(ordered[max(0, math.ceil(q * ordered.size - 1e-9) - 1)]) / 1e6
-        for name, q in QUANTILES.items()
-    }
+    return {name: float(ordered[rank(q, ordered.size) - 1]) / 1e6 for name, q in QUANTILES.items()}
 
 
 @dataclass(frozen=True, slots=True)

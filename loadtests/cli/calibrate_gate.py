@@ -28,7 +28,7 @@ from loadtests.judge.calibration.relative import (
 )
 from loadtests.judge.calibration.table import Cost, calibration_table
 from loadtests.judge.calibration.tallies import A, Coverage, K, Outcomes, added
-from loadtests.judge.interim import planned_looks
+from loadtests.judge.interim import planned_analyses
 from loadtests.judge.judging import judge_run
 from loadtests.measure.results import Run, read_run
 
@@ -98,7 +98,7 @@ class Calibration:
     def limits(self, numbers: range) -> dict[float, Decided]:
         """Absolute limits, look after look."""
         load = Load()
-        looks = planned_looks(Gate(), load.run_time - load.warm_up)
+        looks = planned_analyses(Gate(), load.run_time - load.warm_up)
         return measure_limits(self.recordings, looks, self.plan, numbers)
 
 

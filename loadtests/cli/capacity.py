@@ -14,7 +14,7 @@ from loadtests.cli.runs.locust_process import LocustProcess
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ResultsError, UsageError
-from loadtests.judge.capacity.answer import store_climb
+from loadtests.judge.capacity.answer import store_capacity_run
 from loadtests.load.child_environment import new_run_id
 from loadtests.load.schedule.steps import lead_s, length_s, rates_of
 from loadtests.measure.results import RunInfo, read_info, read_run
@@ -163,14 +163,16 @@ def _close(paths: Sequence[Path], config: Config) -> int:
     """Judge all, show each run the others' steps beside its own, report; the exit code."""
     told = []
     for path in paths:
-        run, _ = store_climb(read_run(path), config.slo, config.gate.confidence)
+        run, _ = store_capacity_run(read_run(path), config.slo, config.gate.confidence)
         told.append((run.info.model_extra or {})["capacity_run"])
         for step in told[-1]["steps"]:
             step["run"] = path.name
     ended: list[Ended] = []
     for place, path in enumerate(paths):
         others = [one for other, one in enumerate(told) if other != place]
-        run, verdict = store_climb(read_run(path), config.slo, config.gate.confidence, others)
+        run, verdict = store_capacity_run(
+            read_run(path), config.slo, config.gate.confidence, others
+        )
         ended.append(show_run(run, verdict))
     return show_closing(ended)
 

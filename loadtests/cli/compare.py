@@ -14,7 +14,7 @@ from loadtests.cli.screen.paths import shown_path
 from loadtests.config import load_config
 from loadtests.errors import UsageError
 from loadtests.judge.baseline import baseline_names, read_baseline
-from loadtests.judge.comparison import Subject, compare_runs
+from loadtests.judge.comparison import ComparedSubject, compare_runs
 from loadtests.judge.interleaved import compare_interleaved, subjects_of
 from loadtests.judge.judging import store_verdict
 from loadtests.judge.subject_verdict import verdict_of
@@ -127,7 +127,7 @@ def _runs(text: str, results: Path) -> list[Run]:
     return [read_run(Path(part)) for part in text.split(",") if part]
 
 
-def _two(run: Run, named: tuple[str, str] | None) -> tuple[Subject, Subject]:
+def _two(run: Run, named: tuple[str, str] | None) -> tuple[ComparedSubject, ComparedSubject]:
     """The subject and its reference. Raises UsageError unless two are meant."""
     known = subjects_of(run)
     listed = ", ".join(map(str, known))

@@ -16,7 +16,7 @@ from loadtests.cli.runs.micro_process import MicroProcess, refuse_without_benchm
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, LoadtestsError, ResultsError, UsageError
-from loadtests.judge.interim import next_look, planned_looks
+from loadtests.judge.interim import next_analysis, planned_analyses
 from loadtests.load.child_environment import new_run_id
 from loadtests.measure.results import read_info
 from loadtests.measure.run_folder import point_latest
@@ -167,7 +167,7 @@ def _own_baseline(config: Config) -> Config:
 def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> float:
     """Follow the run to its end, extending it while it is inconclusive and that may help."""
     warm_up_s = config.load.warm_up
-    looks = planned_looks(config.gate, config.load.run_time - warm_up_s)
+    looks = planned_analyses(config.gate, config.load.run_time - warm_up_s)
     seen, look = 0, looks[0]
     screen.plan(warm_up_s + look.measured_s, warm_up_s)
     while locust.running():
@@ -180,7 +180,7 @@ def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) ->
             continue
         status, needed_s, sentence = look_at(path, config, look.level)
         seen += 1
-        further = next_look(status, needed_s, looks, seen)
+        further = next_analysis(status, needed_s, looks, seen)
         if further is None:
             break
         screen.notice(f"{sentence} Extending the run to {further.measured_s:.0f} s.")

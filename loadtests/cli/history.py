@@ -14,8 +14,8 @@ from loadtests.judge.history import (
     CHANGE_POINTS_HINT,
     can_find_change_points,
     change_points,
+    comparable_runs,
     figures_of,
-    like_the_newest,
     read_history,
 )
 from loadtests.judge.sentences import three_digits
@@ -45,7 +45,7 @@ def command(
     for problem in unreadable:
         click.echo(f"Left out: {problem}", err=True)
     counted = [one for one in runs if one.validity is not None and one.validity.valid]
-    held = counted if every else like_the_newest(counted)
+    held = counted if every else comparable_runs(counted)
     click.echo(_summary(folder, len(runs), len(runs) - len(counted), len(counted) - len(held)))
     if not held:
         return

@@ -40,7 +40,7 @@ Outcome = Literal["WITHIN", "SLOWER", "UNDECIDED", ""]
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ComparedSubject:
     """One side of a comparison: a backend through a driver."""
 
     backend: str
@@ -93,7 +93,7 @@ class Comparison:
         return "PASS" if outcomes == {"WITHIN"} else "INCONCLUSIVE"
 
     @property
-    def open_rows(self) -> tuple[Compared, ...]:
+    def undecided_rows(self) -> tuple[Compared, ...]:
         """Single patterns that are undecided, whatever all of them come to together."""
         return tuple(
             one for one in self.rows if one.outcome == "UNDECIDED" and one.pattern != ALL_PATTERNS
@@ -232,8 +232,8 @@ def _common(runs: Sequence[Measured]) -> Mapping[str, _Side]:
     return sides
 
 
-def _subject(one: SeriesInfo) -> Subject:
-    return Subject(one.backend, one.driver)
+def _subject(one: SeriesInfo) -> ComparedSubject:
+    return ComparedSubject(one.backend, one.driver)
 
 
 def _quantiles(runs: Sequence[Measured], key: Key, q: float) -> tuple[Quantile, ...]:

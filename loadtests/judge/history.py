@@ -53,7 +53,7 @@ def read_history(results: Path, scenario: str | None = None) -> tuple[list[RunIn
     return sorted(found, key=lambda info: (info.started_at, info.id)), unreadable
 
 
-def like_the_newest(runs: Sequence[RunInfo]) -> list[RunInfo]:
+def comparable_runs(runs: Sequence[RunInfo]) -> list[RunInfo]:
     """Runs of the newest one's scenario, load, targets and machine; versions may differ."""
     if not runs:
         return []

@@ -20,27 +20,27 @@ HOPELESS: Final = 3.0  # times the last look's seconds; a run needing more is no
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class InterimAnalysis:
     """One look at the run: after how many measured seconds, and the level it may spend."""
 
     measured_s: float
     level: float
 
 
-def planned_looks(gate: Gate, measured_s: float) -> tuple[Look, ...]:
+def planned_analyses(gate: Gate, measured_s: float) -> tuple[InterimAnalysis, ...]:
     """Every look at a run of `measured_s` seconds; a single one when it may not be extended."""
     error = 1.0 - gate.confidence
     if gate.max_extension < 1.0:
-        return (Look(measured_s, error),)
+        return (InterimAnalysis(measured_s, error),)
     return tuple(
-        Look(measured_s + time * gate.max_extension, share * error)
+        InterimAnalysis(measured_s + time * gate.max_extension, share * error)
         for time, share in zip(TIMES, SHARES, strict=True)
     )
 
 
-def next_look(
-    status: str, needed_s: float | None, looks: tuple[Look, ...], seen: int
-) -> Look | None:
+def next_analysis(
+    status: str, needed_s: float | None, looks: tuple[InterimAnalysis, ...], seen: int
+) -> InterimAnalysis | None:
     """The look to extend the run to after `seen` of them; None to stop here.
 
     Only an inconclusive run is extended, and not when it would need far more than the last look.

@@ -19,10 +19,10 @@ from typing import Any, Final
 
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
-from loadtests.judge.comparison import Compared, Comparison, Subject, decide
+from loadtests.judge.comparison import Compared, ComparedSubject, Comparison, decide
 from loadtests.judge.measured import Measured
 from loadtests.judge.stats.pairs import Pair
-from loadtests.judge.stats.quantiles import estimate
+from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.ratios import together
 from loadtests.judge.stats.samples import Samples, by_block
 from loadtests.measure.results import PERCENTILES, Key, Run
@@ -55,8 +55,8 @@ def compare_backends(
 
 def compare_interleaved(
     run: Run,
-    subject: Subject,
-    reference: Subject,
+    subject: ComparedSubject,
+    reference: ComparedSubject,
     allowed: Relative,
     confidence: float,
     *,
@@ -79,13 +79,13 @@ def compare_interleaved(
     return Comparison(decide(pairs, allowed, confidence), tuple(reasons))
 
 
-def subjects_of(run: Run) -> list[Subject]:
+def subjects_of(run: Run) -> list[ComparedSubject]:
     """Every backend and driver that a run measured."""
-    found = {Subject(one.backend, one.driver) for one in run.info.series if one.count}
+    found = {ComparedSubject(one.backend, one.driver) for one in run.info.series if one.count}
     return sorted(found, key=str)
 
 
-def _failing(run: Run, subject: Subject) -> list[str]:
+def _failing(run: Run, subject: ComparedSubject) -> list[str]:
     """Access patterns whose percentiles may be those of failed calls, which are often quick."""
     return [
         f"{subject}: {failed:,} of {one.count:,} calls of {one.pattern} failed "
@@ -98,8 +98,8 @@ def _failing(run: Run, subject: Subject) -> list[str]:
 
 def interleaved_pairs(
     run: Run,
-    subject: Subject,
-    reference: Subject,
+    subject: ComparedSubject,
+    reference: ComparedSubject,
     *,
     metric: str,
     percentiles: Collection[str] = PERCENTILES,
@@ -114,7 +114,7 @@ def interleaved_pairs(
             continue
         for percentile in percentiles:
             q = PERCENTILES[percentile]
-            ratio = together(estimate(sides[0], q), estimate(sides[1], q))
+            ratio = together(estimate_quantile(sides[0], q), estimate_quantile(sides[1], q))
             sides_named = (str(subject), str(reference))
             pairs.append(Pair(*sides_named, pattern, metric, percentile, ratio))
     return pairs
@@ -131,7 +131,7 @@ class _Block:
 
 
 def _samples(
-    measured: Measured, subject: Subject, pattern: str, metric: str, units: Units | None
+    measured: Measured, subject: ComparedSubject, pattern: str, metric: str, units: Units | None
 ) -> Samples:
     key = Key(subject.backend, subject.driver, pattern, metric)
     if units is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from loadtests.judge.stats.proportions import Share
 from loadtests.judge.stats.quantiles import Quantile
 from loadtests.judge.stats.ratios import Ratio, Spread, spread_of
 from loadtests.measure.results import PERCENTILES, Key, Run
+from loadtests.order_statistics import min_calls
 from loadtests.patterns import ALL_PATTERNS
 
 
@@ -146,7 +146,7 @@ def _error_rate(limit: Limit, measured: Measured) -> Bounded:
     share = Share(min(one.count, sum(one.errors.values()) + one.unfinished), one.count)
 
     def to_carry(level: float) -> int | None:
-        least = math.ceil(math.log(level) / math.log1p(-limit.limit)) if limit.limit < 1 else 0
+        least = min_calls(1.0 - limit.limit, level) if limit.limit < 1 else 0
         return least if share.calls < least else None
 
     return Bounded(limit, share.estimate, share.low, share.high, share.calls, to_carry)

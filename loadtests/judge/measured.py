@@ -5,7 +5,7 @@ from __future__ import annotations
 from loadtests.errors import ResultsError
 from loadtests.judge.slo import expected_series
 from loadtests.judge.stats.pooled import Company
-from loadtests.judge.stats.quantiles import Quantile, estimate
+from loadtests.judge.stats.quantiles import Quantile, estimate_quantile
 from loadtests.judge.stats.samples import Samples, by_block
 from loadtests.measure.results import Key, Run, SeriesInfo
 from loadtests.patterns import PATTERNS
@@ -56,7 +56,7 @@ class Measured:
             keys = [Key(b, d, one, m) for one in PATTERNS for b, d, m in (whole,)]
             held = [samples for one in keys if (samples := self.samples(one)).calls]
             self._companies[whole] = Company(held)
-        return estimate(self.samples(key), q, self._companies[whole])
+        return estimate_quantile(self.samples(key), q, self._companies[whole])
 
     def series(self) -> list[SeriesInfo]:
         """Series with calls."""

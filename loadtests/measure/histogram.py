@@ -7,13 +7,14 @@ nothing is ever rounded twice.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from loadtests.order_statistics import rank
 
 Counts = npt.NDArray[np.int64]
 
@@ -28,7 +29,7 @@ LENGTH: Final = (BUCKETS + 1) * HALF
 
 
 def bucket_index(values_ns: npt.NDArray[np.int64]) -> Counts:
-    """Each value's place in the layout. Values are clamped to 0 … one hour, never dropped."""
+    """The bucket of each value in the layout. Values are clamped to 0 … one hour, never dropped."""
     values = np.clip(values_ns, 0, HIGHEST_NS)
     # frexp's exponent is the bit length: exact, since every value is below 2^53
     exponent = np.frexp((values | MASK).astype(np.float64))[1].astype(np.int64) - SUB_BUCKET_BITS
@@ -37,7 +38,7 @@ def bucket_index(values_ns: npt.NDArray[np.int64]) -> Counts:
 
 
 def lowest_value_ns(index: Counts) -> Counts:
-    """The smallest value counted at each place."""
+    """The smallest value counted in each bucket."""
     bucket = (index >> (SUB_BUCKET_BITS - 1)) - 1
     sub = (index & (HALF - 1)) + HALF
     exact = bucket < 0
@@ -46,7 +47,7 @@ def lowest_value_ns(index: Counts) -> Counts:
 
 
 def highest_value_ns(index: Counts) -> Counts:
-    """The largest value counted at each place, which HdrHistogram reports as the percentile."""
+    """The largest value counted in each bucket, which HdrHistogram reports as the percentile."""
     bucket = np.maximum((index >> (SUB_BUCKET_BITS - 1)) - 1, 0)
     values: Counts = lowest_value_ns(index) + (np.int64(1) << bucket) - 1
     return values
@@ -54,7 +55,7 @@ def highest_value_ns(index: Counts) -> Counts:
 
 @dataclass(frozen=True, slots=True)
 class Sparse:
-    """The occupied places of a histogram, ascending, and their counts (equal lengths)."""
+    """The occupied buckets of a histogram, ascending, and their counts (equal lengths)."""
 
     index: Counts
     counts: Counts
@@ -65,10 +66,37 @@ class Sparse:
         index, counts = np.unique(bucket_index(values_ns), return_counts=True)
         return cls(index, counts.astype(np.int64))
 
+    @classmethod
+    def sum(cls, parts: Sequence[Sparse]) -> Sparse:
+        """Add several histograms; the sum of none is empty."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        buckets = np.concatenate([part.index for part in parts])
+        index, inverse = np.unique(buckets, return_inverse=True)
+        counts = np.zeros(index.size, np.int64)
+        np.add.at(counts, inverse, np.concatenate([part.counts for part in parts]))
+        return cls(index, counts)
+
     @property
     def total(self) -> int:
         """How many values were recorded."""
         return int(self.counts.sum())
+
+    def quantile_ns(self, q: float) -> int:
+        """The value at rank ⌈q·n⌉, as HdrHistogram reports it. Raises ValueError when empty."""
+        return self.quantiles_ns([q])[0]
+
+    def quantiles_ns(self, qs: Sequence[float]) -> list[int]:
+        """`quantile_ns` for several quantiles in one pass."""
+        cumulative = np.cumsum(self.counts)
+        if not cumulative.size or not cumulative[-1]:
+            raise ValueError("an empty histogram has no quantiles")
+        total = int(cumulative[-1])
+        ranks = [rank(q, total) for q in qs]
+        buckets = self.index[np.searchsorted(cumulative, ranks, side="left")]
+        return [int(value) for value in highest_value_ns(buckets)]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sparse):
@@ -76,12 +104,6 @@ class Sparse:
         return np.array_equal(self.index, other.index) and np.array_equal(self.counts, other.counts)
 
     __hash__ = None  # type: ignore[assignment]
-
-
-def _rank(q: float, total: int) -> int:
-    # the fraction meant: as binary floats 0.9 × 10 lies above 9, and in 10⁶ calls no fixed
-    # tolerance tells 0.999 n from the next rank
-    return math.ceil(Fraction(q).limit_denominator(1_000_000_000) * total)
 
 
 @dataclass(slots=True)
@@ -100,26 +122,17 @@ class Histogram:
         return int(self.counts.sum())
 
     def sparse(self) -> Sparse:
-        """The occupied places alone."""
+        """The occupied buckets alone."""
         index = np.flatnonzero(self.counts).astype(np.int64)
         return Sparse(index, self.counts[index])
 
     def quantile_ns(self, q: float) -> int:
-        """The value at or below which a share `q` (0-1) of the calls lie, as HdrHistogram gives it.
-
-        The rank is ceil(q × n), at least 1. Raises ValueError when empty.
-        """
+        """The value at rank ⌈q·n⌉, as HdrHistogram reports it. Raises ValueError when empty."""
         return self.quantiles_ns([q])[0]
 
-    def quantiles_ns(self, qs: list[float]) -> list[int]:
-        """`quantile_ns` for several shares in one pass."""
-        cumulative = np.cumsum(self.counts)
-        total = int(cumulative[-1])
-        if not total:
-            raise ValueError("an empty histogram has no quantiles")
-        ranks = [max(1, min(total, _rank(q, total))) for q in qs]
-        places = np.searchsorted(cumulative, ranks, side="left").astype(np.int64)
-        return [int(v) for v in highest_value_ns(places)]
+    def quantiles_ns(self, qs: Sequence[float]) -> list[int]:
+        """`quantile_ns` for several quantiles in one pass."""
+        return self.sparse().quantiles_ns(qs)
 
     def max_ns(self) -> int:
         """The largest recorded value, to the layout's precision. Raises ValueError when empty."""

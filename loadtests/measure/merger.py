@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from loadtests.measure import hlog
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.results import Capacity, Key, SeriesInfo, summarise
@@ -144,21 +142,11 @@ class Merger:
             for metric, counts in part.counts.items():
                 grouped[part.warm_up, part.name, metric].append(counts)
         for (warm_up, name, metric), pieces in sorted(grouped.items(), key=lambda item: item[0]):
-            counts = add(pieces)
+            counts = Sparse.sum(pieces)
             if counts.index.size:
                 line = hlog.Line(Key(*name, metric).tag, start_s, length_s, counts)
                 (merged.warm_up if warm_up else merged.measured).append(line)
         return merged
-
-
-def add(pieces: list[Sparse]) -> Sparse:
-    """The sum of sparse histograms."""
-    if len(pieces) == 1:
-        return pieces[0]
-    index, inverse = np.unique(np.concatenate([p.index for p in pieces]), return_inverse=True)
-    counts = np.zeros(index.size, np.int64)
-    np.add.at(counts, inverse, np.concatenate([p.counts for p in pieces]))
-    return Sparse(index, counts)
 
 
 def part_to_message(part: Part) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtests.judge.stats.quantiles import estimate, least_calls
+from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Sparse
 from loadtests.microbench.suites.cases import CallColumns, Spec
+from loadtests.order_statistics import min_calls
 
 LEVEL: Final = 0.025  # of each bound of a two-sided 95% interval
 
@@ -59,7 +60,7 @@ def row_of(spec: Spec, columns: CallColumns) -> ResultRow:
     place = (spec.suite, spec.group, spec.name, spec.backend, spec.driver, spec.pattern)
     if not samples.calls:
         return ResultRow(*place, 0, dict(columns.errors))
-    p99 = estimate(samples, 0.99)
+    p99 = estimate_quantile(samples, 0.99)
     low, high = p99.low_ms(LEVEL), p99.high_ms(LEVEL)
     service = _mean_ms(columns.service)
     wire = _mean_ms(columns.wire) if len(columns.wire) == len(columns.service) else None
@@ -67,8 +68,8 @@ def row_of(spec: Spec, columns: CallColumns) -> ResultRow:
         *place,
         iterations=samples.calls,
         errors=dict(columns.errors),
-        p50_ms=estimate(samples, 0.5).estimate_ms,
-        p99_ms=p99.estimate_ms if samples.calls >= least_calls(0.99, 0.05) else None,
+        p50_ms=estimate_quantile(samples, 0.5).estimate_ms,
+        p99_ms=p99.estimate_ms if samples.calls >= min_calls(0.99) else None,
         p99_low_ms=low or None,
         p99_high_ms=high if math.isfinite(high) else None,
         mean_ms=service,
@@ -94,7 +95,7 @@ def row_of_times(
         iterations=values.size,
         errors={},
         p50_ms=float(np.quantile(values, 0.5, method="inverted_cdf")),
-        p99_ms=p99 if values.size >= least_calls(0.99, 0.05) else None,
+        p99_ms=p99 if values.size >= min_calls(0.99) else None,
         mean_ms=float(values.mean()),
         limit_ms=limit_ms,
     )

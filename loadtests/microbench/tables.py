@@ -12,6 +12,7 @@ from rich.text import Text
 
 from loadtests.measure.results import Run, SeriesInfo
 from loadtests.microbench.rows import ResultRow
+from loadtests.order_statistics import min_calls
 from loadtests.patterns import DRIVERS, PATTERNS
 from loadtests.report.rounding import digits, milliseconds, span
 
@@ -101,7 +102,7 @@ def _cell(one: SeriesInfo | None, verdict: Mapping[str, Any]) -> Text:
     times = one.response_time_ms if one is not None else None
     if one is None or times is None:
         return _MISSING
-    enough = one.count >= 299  # what carries an upper bound of p99
+    enough = one.count >= min_calls(0.99)
     p99 = milliseconds(times.p99).text.removesuffix(" ms") if enough else "too few"
     p50 = milliseconds(times.p50).text.removesuffix(" ms")
     return Text.assemble(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from loadtests.order_statistics import min_calls
 from loadtests.report.capacity import is_climb
 from loadtests.report.page import Page
-from loadtests.report.rounding import calls_needed, plain
+from loadtests.report.rounding import plain
 
 
 def method_of(page: Page) -> list[tuple[str, str]]:
@@ -26,8 +27,8 @@ def _terms(page: Page) -> Iterator[tuple[str, str]]:
         "p50, p99",
         "From HdrHistograms (3 significant digits, nanoseconds), recorded each second and merged "
         "by addition; percentiles are never averaged. Failed and unfinished calls are in them. "
-        f"Shown only where the sample carries them: p99 from {calls_needed(0.99):,} calls, p99.9 "
-        f"from {calls_needed(0.999):,}, below which no 95% upper bound exists.",
+        f"Shown only where the sample carries them: p99 from {min_calls(0.99):,} calls, p99.9 "
+        f"from {min_calls(0.999):,}, below which no 95% upper bound exists.",
     )
     if page.judged.estimates or page.judged.limits:
         level = plain(100 * page.judged.confidence)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.measure.results import Run
+from loadtests.order_statistics import min_calls
 from loadtests.report.capacity import is_climb
 from loadtests.report.ratios import HeadToHead, head_to_head
 from loadtests.report.rounding import (
     UNKNOWN,
     Number,
-    calls_needed,
     change,
     change_span,
     count,
@@ -197,5 +197,5 @@ def _growth(ratio: float | None) -> float | None:
 def _not_carried(one: Series, name: str, metric: str) -> Number:
     histogram = one.histograms.get(metric)
     had = histogram.total if histogram is not None else 0
-    needed = calls_needed(PERCENTILES[name])
+    needed = min_calls(PERCENTILES[name])
     return Number(None, f"needs {needed:,} calls, had {had:,}" if had else "no calls")

@@ -11,8 +11,9 @@ from loadtests.errors import ResultsError
 from loadtests.judge.comparison import Compared
 from loadtests.judge.interleaved import compare_backends
 from loadtests.measure.results import Run
+from loadtests.order_statistics import min_calls
 from loadtests.report.charts.forest import Ratio, RatioGroup
-from loadtests.report.rounding import calls_needed, clean, times
+from loadtests.report.rounding import clean, times
 from loadtests.report.series import Subject
 from loadtests.report.verdict_view import RATIO, Judged
 
@@ -52,7 +53,7 @@ def head_to_head(run: Run, metric: str, confidence: float) -> HeadToHead:
 
 def carried(row: Compared) -> bool:
     """Whether both sides have the calls that the percentile takes."""
-    needed = calls_needed(float(row.percentile.removeprefix("p")) / 100)
+    needed = min_calls(float(row.percentile.removeprefix("p")) / 100)
     return min(row.subject_calls, row.reference_calls) >= needed
 
 

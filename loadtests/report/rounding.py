@@ -141,11 +141,6 @@ def seconds(value_s: float) -> str:
     return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
 
 
-def calls_needed(q: float) -> int:
-    """Calls for a finite one-sided 95% upper bound of percentile `q` (p99: 299, p99.9: 2,995)."""
-    return math.ceil(math.log(1 - CONFIDENCE) / math.log(q))
-
-
 def clean(text: object, *, longest: int = _LONGEST) -> str:
     """A text from outside as one printable line: control and direction characters become `�`."""
     shown = str(text)

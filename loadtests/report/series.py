@@ -9,9 +9,10 @@ import numpy as np
 
 from loadtests.measure.histogram import Histogram, highest_value_ns, lowest_value_ns
 from loadtests.measure.results import Capacity, Interval, Key, Run, SeriesInfo
+from loadtests.order_statistics import min_calls
 from loadtests.patterns import BACKENDS, DISPLAY_NAMES, METRICS, PATTERNS
 from loadtests.report.charts.palette import SUBJECTS
-from loadtests.report.rounding import calls_needed, clean
+from loadtests.report.rounding import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Series:
     def quantile_ms(self, metric: str, q: float) -> float | None:
         """A percentile, or None where the sample cannot carry it."""
         histogram = self.histograms.get(metric)
-        if histogram is None or histogram.total < calls_needed(q):
+        if histogram is None or histogram.total < min_calls(q):
             return None
         return histogram.quantile_ns(q) / 1e6
 

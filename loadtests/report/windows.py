@@ -15,7 +15,7 @@ import numpy as np
 
 from loadtests.measure.histogram import Sparse, bucket_index, highest_value_ns
 from loadtests.measure.results import Interval
-from loadtests.report.rounding import calls_needed
+from loadtests.order_statistics import min_calls
 from loadtests.report.series import Series
 
 MOST_WINDOWS: Final = 120
@@ -50,25 +50,6 @@ class Heat:
     start_s: float
     lowest_ms: float
     levels: np.ndarray[tuple[int, int], np.dtype[np.int64]]
-
-
-def quantile_ns(counts: Sparse, q: float) -> int:
-    """A percentile of a merged sparse histogram that is not empty; rank ceil(q × n)."""
-    cumulative = np.cumsum(counts.counts)
-    rank = max(1, math.ceil(q * int(cumulative[-1]) - 1e-9 * int(cumulative[-1])))
-    place = counts.index[np.searchsorted(cumulative, rank, side="left")]
-    return int(highest_value_ns(np.asarray([place]))[0])
-
-
-def merged(parts: Sequence[Sparse]) -> Sparse:
-    """The sum of sparse histograms."""
-    if not parts:
-        empty = np.zeros(0, np.int64)
-        return Sparse(empty, empty)
-    index = np.concatenate([part.index for part in parts])
-    counts = np.concatenate([part.counts for part in parts])
-    places, inverse = np.unique(index, return_inverse=True)
-    return Sparse(places, np.bincount(inverse, weights=counts).astype(np.int64))
 
 
 def middle_s(interval: Interval) -> float:
@@ -117,7 +98,7 @@ def window_length_s(series: Iterable[Series]) -> int:
         calls, length = sum(i.counts.total for i in intervals), sum(i.length_s for i in intervals)
         if calls and length:
             # a sixth more than needed, so that a window a little below the mean still carries it
-            longest = max(longest, math.ceil(calls_needed(0.99) * 7 / 6 / (calls / length)))
+            longest = max(longest, math.ceil(min_calls(0.99) * 7 / 6 / (calls / length)))
             longest = max(longest, math.ceil(length / MOST_WINDOWS))
     return longest
 
@@ -149,13 +130,13 @@ def _cut(
 
 
 def _window(intervals: Sequence[Interval], *, warm: bool) -> Window:
-    counts = merged([i.counts for i in intervals])
+    counts = Sparse.sum([i.counts for i in intervals])
     start = min(i.start_s for i in intervals)
     length = max(i.start_s + i.length_s for i in intervals) - start
     total = counts.total
 
     def carried_ms(q: float) -> float | None:
-        return quantile_ns(counts, q) / 1e6 if total >= calls_needed(q) else None
+        return counts.quantile_ns(q) / 1e6 if total >= min_calls(q) else None
 
     return Window(start, length, warm, total, carried_ms(0.5), carried_ms(0.99))
 
@@ -163,7 +144,7 @@ def _window(intervals: Sequence[Interval], *, warm: bool) -> Window:
 def heat(series: Sequence[Series], metric: str = "response_time") -> Heat | None:
     """One subject's series together, warm-up included; None when nothing was recorded."""
     intervals = [i for s in series for i in (*s.warm_up.get(metric, ()), *s.intervals[metric])]
-    everything = merged([i.counts for i in intervals])
+    everything = Sparse.sum([i.counts for i in intervals])
     if not everything.total:
         return None
     start = float(math.floor(min(i.start_s for i in intervals)))
@@ -171,7 +152,7 @@ def heat(series: Sequence[Series], metric: str = "response_time") -> Heat | None
     column_s = max(1.0, math.ceil((end - start) / HEAT_COLUMNS))
     columns = max(1, math.ceil((end - start) / column_s - 1e-6))
     low = math.floor(HEAT_ROWS_A_DECADE * math.log10(max(_lowest_ns(everything), 1_000)))
-    high = math.floor(HEAT_ROWS_A_DECADE * math.log10(quantile_ns(everything, 1.0))) + 1
+    high = math.floor(HEAT_ROWS_A_DECADE * math.log10(everything.quantile_ns(1.0))) + 1
     edges_ns = 10 ** (np.arange(low + 1, max(high, low + 2)) / HEAT_ROWS_A_DECADE)
     edges = bucket_index(edges_ns.astype(np.int64))
     cells = np.zeros((len(edges) + 1, columns), np.int64)

@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
-from loadtests.judge.comparison import Compared, Comparison, Subject, compare_runs
+from loadtests.judge.comparison import Compared, ComparedSubject, Comparison, compare_runs
 from loadtests.judge.interleaved import compare_backends, compare_interleaved, subjects_of
 from loadtests.patterns import ALL_PATTERNS
 from tests.run_folders import MadeSeries, made_series, write_run
@@ -79,7 +79,7 @@ def row(pattern, outcome):
 def test_all_patterns_together_decide_where_single_ones_cannot(rows, status, left_open):
     found = Comparison(tuple(rows))
     assert found.status == status
-    assert len(found.open_rows) == left_open
+    assert len(found.undecided_rows) == left_open
 
 
 def test_too_few_calls_cannot_tell(tmp_path):
@@ -143,4 +143,4 @@ def test_two_drivers_side_by_side(tmp_path):
     found = compare_interleaved(run, boto3, wire, ALLOWED, 0.95)
     assert found.status == "FAIL"
     with pytest.raises(ResultsError, match="no access pattern"):
-        compare_interleaved(run, boto3, Subject("postgres", "psycopg"), ALLOWED, 0.95)
+        compare_interleaved(run, boto3, ComparedSubject("postgres", "psycopg"), ALLOWED, 0.95)

@@ -5,7 +5,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from loadtests.errors import ResultsError, UsageError
-from loadtests.judge.history import change_points, figures_of, like_the_newest, read_history
+from loadtests.judge.history import change_points, comparable_runs, figures_of, read_history
 from loadtests.measure.results import Key
 from tests.run_folders import made_series, write_run
 
@@ -44,8 +44,8 @@ def test_versions_may_differ_and_load_may_not(tmp_path):
     old = a_run(tmp_path / "a", 1, environment={"versions": {"locust": "2.46"}}).info
     other = a_run(tmp_path / "b", 2, config={"load": {"rate": 9.0}}).info
     new = a_run(tmp_path / "c", 3).info
-    assert [run.id for run in like_the_newest([old, other, new])] == ["a", "c"]
-    assert like_the_newest([]) == []
+    assert [run.id for run in comparable_runs([old, other, new])] == ["a", "c"]
+    assert comparable_runs([]) == []
 
 
 def test_figures_are_the_runs_own(tmp_path):

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.config import Gate
-from loadtests.judge.interim import next_look, planned_looks
+from loadtests.judge.interim import next_analysis, planned_analyses
 
 
 @given(st.floats(0.6, 0.999), st.floats(1, 1_000), st.floats(10, 1_000))
 def test_the_looks_spend_the_error_and_no_more(confidence, budget, measured_s):
-    looks = planned_looks(Gate(confidence=confidence, max_extension=budget), measured_s)
+    looks = planned_analyses(Gate(confidence=confidence, max_extension=budget), measured_s)
     assert sum(one.level for one in looks) == pytest.approx(1 - confidence)
     assert looks[0].measured_s == measured_s
     assert looks[-1].measured_s == pytest.approx(measured_s + budget)
@@ -19,24 +19,24 @@ def test_the_looks_spend_the_error_and_no_more(confidence, budget, measured_s):
 
 
 def test_a_run_that_may_not_be_extended_spends_all_at_once():
-    looks = planned_looks(Gate(max_extension=0), 60.0)
+    looks = planned_analyses(Gate(max_extension=0), 60.0)
     assert [(one.measured_s, one.level) for one in looks] == [(60.0, pytest.approx(0.05))]
 
 
 def test_only_an_inconclusive_run_is_extended_and_only_to_the_planned_looks():
-    looks = planned_looks(Gate(max_extension=120), 60.0)
-    assert next_look("INCONCLUSIVE", None, looks, 1) == looks[1]
-    assert next_look("INCONCLUSIVE", None, looks, 2) == looks[2]
-    assert next_look("INCONCLUSIVE", None, looks, 3) is None
+    looks = planned_analyses(Gate(max_extension=120), 60.0)
+    assert next_analysis("INCONCLUSIVE", None, looks, 1) == looks[1]
+    assert next_analysis("INCONCLUSIVE", None, looks, 2) == looks[2]
+    assert next_analysis("INCONCLUSIVE", None, looks, 3) is None
     for status in ("PASS", "FAIL", "INVALID"):
-        assert next_look(status, None, looks, 1) is None
+        assert next_analysis(status, None, looks, 1) is None
 
 
 def test_a_hopeless_run_is_not_extended_and_an_unknown_need_is():
-    looks = planned_looks(Gate(max_extension=120), 60.0)
-    assert next_look("INCONCLUSIVE", 541.0, looks, 1) is None
-    assert next_look("INCONCLUSIVE", 539.0, looks, 1) == looks[1]
-    assert next_look("INCONCLUSIVE", None, looks, 1) == looks[1]
+    looks = planned_analyses(Gate(max_extension=120), 60.0)
+    assert next_analysis("INCONCLUSIVE", 541.0, looks, 1) is None
+    assert next_analysis("INCONCLUSIVE", 539.0, looks, 1) == looks[1]
+    assert next_analysis("INCONCLUSIVE", None, looks, 1) == looks[1]
 
 
 def alarms(levels, fractions, runs, seed):
@@ -56,7 +56,7 @@ def alarms(levels, fractions, runs, seed):
 
 
 def test_looking_three_times_does_not_inflate_false_alarms():
-    looks = planned_looks(Gate(max_extension=120), 60.0)
+    looks = planned_analyses(Gate(max_extension=120), 60.0)
     fractions = [one.measured_s / 180.0 for one in looks]
     planned = alarms([one.level for one in looks], fractions, 20_000, seed=1)
     naive = alarms([0.05] * 3, fractions, 20_000, seed=1)

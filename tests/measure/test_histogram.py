@@ -9,6 +9,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadtests import order_statistics
 from loadtests.measure.histogram import (
     HIGHEST_NS,
     LENGTH,
@@ -106,6 +107,22 @@ def test_the_rank_is_exact_in_samples_of_any_size(q, n):
         histogram = Histogram()
         histogram.counts[1], histogram.counts[2] = below, n - below
         assert histogram.quantile_ns(q) == wanted
+
+
+@given(st.lists(many, min_size=1, max_size=5), st.floats(0, 1))
+def test_the_sum_of_sparse_histograms_and_its_quantiles_equal_the_dense_histogram(parts, q):
+    dense = of([value for part in parts for value in part])
+    total = Sparse.sum([Sparse.of(np.array(part, np.int64)) for part in parts])
+    assert total == dense.sparse()
+    if dense.total:
+        ordered = np.repeat(highest_value_ns(total.index), total.counts)
+        assert total.quantile_ns(q) == ordered[order_statistics.rank(q, ordered.size) - 1]
+
+
+def test_the_sum_of_no_histograms_is_empty():
+    assert Sparse.sum([]).total == 0
+    with pytest.raises(ValueError, match="empty"):
+        Sparse.sum([]).quantile_ns(0.5)
 
 
 def test_a_share_that_binary_floats_cannot_hold_keeps_its_rank():

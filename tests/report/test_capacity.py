@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from loadtests.config import Slo
-from loadtests.judge.capacity.answer import store_climb
+from loadtests.judge.capacity.answer import store_capacity_run
 from loadtests.report.build import build_reports, render
 from loadtests.report.capacity import answers_of, climb_table, is_climb, limit_of, steps_of
 from loadtests.report.formats.terminal import terminal_table
@@ -24,12 +24,12 @@ def climbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("climbs")
     config = climb_config(250, 2_000)
     postgres = simulate(config, Server(starved_from=1_000), ("postgres",))
-    other, _ = store_climb(write_climb(folder / "other", postgres), Slo(), 0.95)
+    other, _ = store_capacity_run(write_climb(folder / "other", postgres), Slo(), 0.95)
     told = (other.info.model_extra or {})["capacity_run"]
     for step in told["steps"]:
         step["run"] = "other"
     run = write_climb(folder / "run", simulate(config, Server()))
-    return store_climb(run, Slo(), 0.95, [told])[0]
+    return store_capacity_run(run, Slo(), 0.95, [told])[0]
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,6 @@ from loadtests.report.windows import (
     HEAT_ROWS_A_DECADE,
     HEAT_SHARES,
     heat,
-    merged,
-    quantile_ns,
     window_length_s,
     windows,
 )
@@ -46,16 +44,6 @@ def series(seconds, warm_up=()):
         {"response_time": intervals(warm_up, 0)},
         None,
     )
-
-
-@given(st.lists(values, min_size=1, max_size=5), st.floats(0, 1))
-def test_merging_and_quantiles_equal_the_dense_histogram(parts, q):
-    dense = Histogram()
-    for part in parts:
-        dense.add(Sparse.of(np.asarray(part, np.int64)))
-    found = merged([Sparse.of(np.asarray(part, np.int64)) for part in parts])
-    assert found == dense.sparse()
-    assert quantile_ns(found, q) == dense.quantile_ns(q)
 
 
 @given(st.lists(st.integers(1_000, 10**9), min_size=1, max_size=500))

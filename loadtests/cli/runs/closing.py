@@ -15,7 +15,7 @@ from loadtests.cli.runs.interim import judge
 from loadtests.cli.screen.gate import Screen
 from loadtests.cli.screen.paths import shown_path
 from loadtests.config import Config
-from loadtests.judge.capacity.answer import store_climb
+from loadtests.judge.capacity.answer import store_capacity_run
 from loadtests.judge.judging import store_verdict
 from loadtests.judge.verdict import EXIT_CODES, Verdict, of_several
 from loadtests.measure.results import Run, read_run
@@ -38,7 +38,7 @@ def finish(path: Path, config: Config, level: float | None) -> Ended:
     """Judge a finished run folder, write its reports, print its table."""
     run = read_run(path)
     if run.info.steps:
-        run, verdict = store_climb(run, config.slo, config.gate.confidence)
+        run, verdict = store_capacity_run(run, config.slo, config.gate.confidence)
     else:
         verdict = judge(run, config, level)
         run = store_verdict(run, verdict)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError
-from loadtests.judge.capacity.answer import by_backend, climb_over, rate
+from loadtests.judge.capacity.answer import by_backend, rate, should_stop
 from loadtests.judge.capacity.steps import judge_steps
 from loadtests.measure.results import read_run
 
@@ -53,7 +53,7 @@ def main() -> None:
         sys.stderr.write(error.message)
         sys.exit(error.exit_code)
     told = [f"{rate(step.rate_per_s)}: {step.verdict}. {step.sentence}" for step in steps]
-    over = any(climb_over(mine) for mine in by_backend(steps)[-1:])
+    over = any(should_stop(mine) for mine in by_backend(steps)[-1:])
     sys.stdout.write(json.dumps({"sentences": told, "over": over}))
 
 

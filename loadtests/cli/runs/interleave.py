@@ -14,7 +14,7 @@ from loadtests.cli.runs.locust_process import LocustProcess
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, ResultsError, UsageError
-from loadtests.judge.comparison import Subject
+from loadtests.judge.comparison import ComparedSubject
 from loadtests.load.child_environment import new_run_id
 from loadtests.load.subjects import run_subjects, turns_of
 from loadtests.measure.results import Run, read_info, read_run
@@ -34,8 +34,8 @@ class Interleaved:
     """A finished run of two subjects; `second` is held against `first`."""
 
     run: Run
-    first: Subject
-    second: Subject
+    first: ComparedSubject
+    second: ComparedSubject
     advice: str
 
 
@@ -49,7 +49,7 @@ def interleave(
     subjects = run_subjects(config)
     advice = _advice(config)
     path = _drive(config, scenarios or SCENARIOS, users, processes)
-    first, second = (Subject(one.backend, one.driver) for one in subjects)
+    first, second = (ComparedSubject(one.backend, one.driver) for one in subjects)
     return Interleaved(read_run(path), first, second, advice)
 
 

@@ -15,9 +15,9 @@ from typing import Final
 
 from loadtests.judge.calibration.bootstrap import Recording, companies_of
 from loadtests.judge.calibration.relative import Plan
-from loadtests.judge.interim import Look
+from loadtests.judge.interim import InterimAnalysis
 from loadtests.judge.stats.holm import broken_limits
-from loadtests.judge.stats.quantiles import Quantile, estimate
+from loadtests.judge.stats.quantiles import Quantile, estimate_quantile
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.results import Key
 
@@ -54,12 +54,15 @@ class Decided:
 
 
 def measure_limits(
-    recordings: Sequence[Recording], looks: Sequence[Look], plan: Plan, numbers: Iterable[int]
+    recordings: Sequence[Recording],
+    looks: Sequence[InterimAnalysis],
+    plan: Plan,
+    numbers: Iterable[int],
 ) -> dict[float, Decided]:
     """Judge the drawn runs of these numbers by limits at each multiple of the truth."""
     found = {times: Decided() for times in TIMES_TRUTH}
     truths = [
-        {key: estimate(samples, P99).estimate_ms for key, samples in one.whole.items()}
+        {key: estimate_quantile(samples, P99).estimate_ms for key, samples in one.whole.items()}
         for one in recordings
     ]
     longest = round(looks[-1].measured_s)
@@ -78,7 +81,7 @@ def measure_limits(
 def _judge(
     decided: Decided,
     limits: Mapping[Key, float],
-    looks: Sequence[Look],
+    looks: Sequence[InterimAnalysis],
     quantiles: Callable[[int], dict[Key, Quantile]],
 ) -> None:
     statuses: list[str] = []
@@ -112,7 +115,7 @@ def _quantiles(drawn: Mapping[Key, Samples], seconds: int) -> dict[Key, Quantile
     begun = {key: samples.between(0, seconds) for key, samples in drawn.items()}
     companies = companies_of(begun)
     return {
-        key: estimate(samples, P99, companies[key.backend, key.driver])
+        key: estimate_quantile(samples, P99, companies[key.backend, key.driver])
         for key, samples in begun.items()
         if samples.calls
     }

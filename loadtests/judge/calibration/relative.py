@@ -25,7 +25,7 @@ from loadtests.judge.comparison import Comparison, decide
 from loadtests.judge.stats.holm import broken_limits, wholes_first
 from loadtests.judge.stats.overall import Bounds
 from loadtests.judge.stats.pairs import Pair, wholes_of
-from loadtests.judge.stats.quantiles import estimate
+from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.ratios import Ratio, together
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.results import PERCENTILES, Key
@@ -81,7 +81,7 @@ def measure_coverage(
         companies = companies_of(drawn)
         for key, samples in drawn.items():
             for name, q in PERCENTILES.items() if samples.calls else ():
-                quantile = estimate(samples, q, companies[key.backend, key.driver])
+                quantile = estimate_quantile(samples, q, companies[key.backend, key.driver])
                 high = quantile.high_ms(level)
                 coverage = found[name]
                 if not np.isfinite(high):
@@ -96,7 +96,7 @@ def measure_coverage(
 
 def _truths(recording: Recording) -> dict[tuple[Key, str], float]:
     return {
-        (key, name): estimate(samples, q).estimate_ms
+        (key, name): estimate_quantile(samples, q).estimate_ms
         for key, samples in recording.whole.items()
         for name, q in PERCENTILES.items()
     }
@@ -145,7 +145,7 @@ def _pairs_of(key: Key, a: Samples, b: Samples, interleaved: bool) -> list[Pair]
     """The ratios judged of one series: second twin over first, p50 and p99."""
     found = []
     for name in JUDGED if a.calls and b.calls else ():
-        old, new = estimate(a, PERCENTILES[name]), estimate(b, PERCENTILES[name])
+        old, new = estimate_quantile(a, PERCENTILES[name]), estimate_quantile(b, PERCENTILES[name])
         ratio = together(new, old) if interleaved else Ratio((new,), (old,))
         side = f"{key.backend}/{key.driver}"
         found.append(Pair(side, side, key.pattern, key.metric, name, _Remembered(ratio)))

@@ -44,7 +44,7 @@ class Answer:
     sentence: str
 
 
-def climb_over(steps: Sequence[JudgedStep]) -> bool:
+def should_stop(steps: Sequence[JudgedStep]) -> bool:
     """Whether going on would only hammer: two steps in a row broke badly or were distorted."""
     last = list(steps)[-ENOUGH:]
     return len(last) == ENOUGH and all(s.badly or s.verdict == "INVALID" for s in last)
@@ -83,7 +83,7 @@ def knee_of(steps: Sequence[JudgedStep]) -> JudgedStep | None:
     return best if beaten else None
 
 
-def store_climb(
+def store_capacity_run(
     run: Run, slo: Slo, confidence: float, others: Sequence[Mapping[str, Any]] | None = None
 ) -> tuple[Run, Verdict]:
     """Judge every step, put `capacity_run` and the verdict into run.json; gives the run with both.

@@ -23,6 +23,7 @@ from loadtests.judge.stats.autocorrelation import (
 from loadtests.judge.stats.distributions import beta_cdf, normal_quantile
 from loadtests.judge.stats.samples import Floats, Samples, value_ms
 from loadtests.measure.histogram import LENGTH, Counts, Sparse
+from loadtests.order_statistics import rank
 
 NEVER: Final = LENGTH - 1  # the bucket of a call whose end was not seen
 ENOUGH_SLOWEST: Final = 10  # calls from which clustering can be seen
@@ -105,17 +106,17 @@ class Tail:
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
         self.calls = samples.calls_by_unit()
-        rank = max(1, samples.calls - ENOUGH_SLOWEST)
+        slow_rank = max(1, samples.calls - ENOUGH_SLOWEST)
         # by second, the calls above a time that ten or more exceed
-        self.slowest = samples.calls_above(samples.at_rank(rank) - 1)
+        self.slowest = samples.calls_above(samples.at_rank(slow_rank) - 1)
 
     def quantile_ms(self, q: float) -> float:
         """The percentile at share `q`; inf where it falls among calls that had not ended."""
-        return _shown(self.samples.at_rank(self._rank(q)))
+        return _shown(self.samples.at_rank(rank(q, self.samples.calls)))
 
     def high_ms(self, q: float, level: float) -> float:
         """Upper bound, too low with probability `level`; inf when the sample carries none."""
-        first, last = self._rank(q), self.samples.calls
+        first, last = rank(q, self.samples.calls), self.samples.calls
         if not self._few_above(last, q, level):
             return math.inf
         while first < last:
@@ -128,7 +129,7 @@ class Tail:
 
     def low_ms(self, q: float, level: float) -> float:
         """Lower bound, too high with probability `level`; 0 when there is none."""
-        first, last = 0, self._rank(q)
+        first, last = 0, rank(q, self.samples.calls)
         while first < last:  # the slowest call that more than 1 - q surely take at least as long as
             middle = (first + last + 1) // 2
             if self._above(self.samples.at_rank(middle) - 1).surely_more_than(1.0 - q, level):
@@ -137,15 +138,11 @@ class Tail:
                 last = middle - 1
         return _shown(self.samples.at_rank(first)) if first else 0.0
 
-    def _few_above(self, rank: int, q: float, level: float) -> bool:
-        return self._above(self.samples.at_rank(rank)).surely_at_most(1.0 - q, level)
+    def _few_above(self, nth: int, q: float, level: float) -> bool:
+        return self._above(self.samples.at_rank(nth)).surely_at_most(1.0 - q, level)
 
     def _above(self, bucket: int) -> Above:
         return above_of(self.samples.calls_above(bucket), self.slowest, self.calls)
-
-    def _rank(self, q: float) -> int:
-        calls = self.samples.calls
-        return max(1, min(calls, math.ceil(q * calls - 1e-9 * calls)))
 
 
 def _shown(bucket: int) -> float:

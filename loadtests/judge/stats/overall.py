@@ -16,8 +16,9 @@ from typing import Protocol
 import numpy as np
 
 from loadtests.judge.stats.distributions import normal_cdf, normal_quantile
-from loadtests.judge.stats.quantiles import Quantile, least_calls
+from loadtests.judge.stats.quantiles import Quantile
 from loadtests.judge.stats.ratios import Shocks, Side, Spread
+from loadtests.order_statistics import min_calls
 
 
 class Bounds(Protocol):
@@ -101,7 +102,7 @@ class WholeRatio:
     def _carried(self, side: Side, level: float) -> bool:
         """Whether each pattern's own far quantile is: a mean of guesses would be no better."""
         far = self.subjects if side == "high" else self.references
-        return all(one.calls >= least_calls(one.q, level) for one in far)
+        return all(one.calls >= min_calls(one.q, level) for one in far)
 
 
 def level_of_part(level: float, count: int) -> float:

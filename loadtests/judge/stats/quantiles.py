@@ -28,6 +28,7 @@ from loadtests.judge.stats.autocorrelation import (
 from loadtests.judge.stats.distributions import beta_cdf, normal_quantile
 from loadtests.judge.stats.pooled import ENOUGH_ABOVE, Company, residuals_above
 from loadtests.judge.stats.samples import Floats, Samples, value_ms
+from loadtests.order_statistics import min_calls, rank
 
 MOST_UNITS: Final = 10_000_000
 RANK_TOLERANCE: Final = 1e-4  # ranks are whole numbers
@@ -64,7 +65,7 @@ class Quantile:
 
     def high_ms(self, level: float) -> float:
         """Upper bound that is too low with probability `level`; inf when not carried."""
-        first, last = _rank_of(self.q, self.calls), self.calls
+        first, last = rank(self.q, self.calls), self.calls
         if not self._few_above(self.samples.at_rank(last), level):
             return math.inf
         while first < last:
@@ -82,14 +83,14 @@ class Quantile:
         if mirrored is None:
             return 0.0
         # mirrored: at least n - r + 1 calls lie above, so rank r = n + 1 - that
-        rank = self.calls + 1 - math.ceil(mirrored * self.calls - 1e-9)
-        return value_ms(self.samples.at_rank(max(1, rank)))
+        low_rank = self.calls + 1 - math.ceil(mirrored * self.calls - 1e-9)
+        return value_ms(self.samples.at_rank(max(1, low_rank)))
 
     def calls_to_carry(self, level: float) -> int | None:
         """Calls of this likeness that give a finite upper bound; None when there are enough."""
         units, known = self.samples.units, degrees_of(self.samples.units)
         likeness = self._likeness_above(self.samples.at_rank(self.calls))
-        wanted = least_calls(self.q, level) * likeness
+        wanted = min_calls(self.q, level) * likeness
         held = float(self.calls)
         while units < MOST_UNITS:
             degrees = degrees_of(units)
@@ -124,7 +125,7 @@ class Quantile:
         return self._seen[bucket]
 
 
-def estimate(samples: Samples, q: float, company: Company | None = None) -> Quantile:
+def estimate_quantile(samples: Samples, q: float, company: Company | None = None) -> Quantile:
     """Estimate a quantile and the likeness of neighbouring calls around it.
 
     `company` is all access patterns of the backend, this one included. Raises ValueError when there
@@ -133,13 +134,12 @@ def estimate(samples: Samples, q: float, company: Company | None = None) -> Quan
     if not samples.calls:
         raise ValueError("no calls")
     n = samples.calls
-    rank = _rank_of(q, n)
     residuals = residuals_above(samples, _threshold(samples, q))
     likeness = max(1.0, long_run_variance(residuals))
     return Quantile(
         q,
         samples,
-        value_ms(samples.at_rank(rank)),
+        value_ms(samples.at_rank(rank(q, n))),
         likeness,
         residuals,
         company or Company([samples]),
@@ -161,20 +161,11 @@ def _inflation(likeness: float, degrees: float, level: float) -> float:
     return (normal / deviations_of(likeness, degrees, level)) ** 2
 
 
-def least_calls(q: float, level: float) -> int:
-    """Independent calls below which a quantile has no finite upper bound: p99 at 5%: 299."""
-    return math.ceil(math.log(level) / math.log(q) - 1e-9)
-
-
 def _threshold(samples: Samples, q: float) -> int:
     """The bucket at the quantile, or at a lower one where more than a few calls lie above."""
     n = samples.calls
     above = min(max((1.0 - q) * n, ENOUGH_ABOVE), n / 2.0)
-    return samples.at_rank(_rank_of(1.0 - above / n, n))
-
-
-def _rank_of(q: float, calls: int) -> int:
-    return max(1, min(calls, math.ceil(q * calls - 1e-9 * calls)))
+    return samples.at_rank(rank(1.0 - above / n, n))
 
 
 @lru_cache(maxsize=65_536)
@@ -187,8 +178,8 @@ def _share(q: float, size: float, level: float) -> float | None:
     if size <= 0 or beta_cdf(q, size, 1.0) > level:
         return None
 
-    def excess(rank: float) -> float:
-        return math.log(max(beta_cdf(q, rank, size - rank + 1.0), 1e-300) / level)
+    def excess(r: float) -> float:
+        return math.log(max(beta_cdf(q, r, size - r + 1.0), 1e-300) / level)
 
     # regula falsi (Illinois): the logarithm is smooth and falls with the rank
     low, high = 0.0, size
@@ -197,15 +188,15 @@ def _share(q: float, size: float, level: float) -> float | None:
     for _ in range(100):
         if high - low < RANK_TOLERANCE:
             break
-        rank = (low * at_high - high * at_low) / (at_high - at_low)
-        rank = min(max(rank, low + RANK_TOLERANCE / 3), high - RANK_TOLERANCE / 3)
-        value = excess(rank)
+        r = (low * at_high - high * at_low) / (at_high - at_low)
+        r = min(max(r, low + RANK_TOLERANCE / 3), high - RANK_TOLERANCE / 3)
+        value = excess(r)
         if value > 0.0:
-            low, at_low = rank, value
+            low, at_low = r, value
             at_high = at_high / 2.0 if side == 1 else at_high
             side = 1
         else:
-            high, at_high = rank, min(value, -1e-12)
+            high, at_high = r, min(value, -1e-12)
             at_low = at_low / 2.0 if side == -1 else at_low
             side = -1
     return high / size

@@ -5,11 +5,11 @@ Pure. Status is that of the figures so far; only the verdict at the end knows in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from loadtests.config import Limits, Slo
+from loadtests.order_statistics import min_calls
 from loadtests.patterns import DISPLAY_NAMES, PATTERNS
 
 LIMITS: Final = {"p50_ms": "p50", "p90_ms": "p90", "p99_ms": "p99", "p999_ms": "p99.9"}
@@ -27,11 +27,6 @@ def live_figures(live: Mapping[str, Any], slo: Slo) -> dict[str, Any]:
         "health": _health(live.get("signals", ())),
         "processes": [_process(name, seen) for name, seen in live.get("health", {}).items()],
     }
-
-
-def calls_needed(q: float) -> int:
-    """Calls for a finite one-sided 95% upper bound of a percentile (p99: 299)."""
-    return math.ceil(math.log(0.05) / math.log(q))
 
 
 def _rank(pattern: str) -> int:
@@ -65,7 +60,7 @@ def _row(
 
 def _carried(name: str, value: float | None, count: int) -> float | None:
     """A percentile that these calls can carry; the report holds to the same."""
-    return value if count >= calls_needed(float(name[1:]) / 100) else None
+    return value if count >= min_calls(float(name[1:]) / 100) else None
 
 
 def _status(
@@ -77,7 +72,7 @@ def _status(
         if limit is None:
             continue
         if value is None:
-            unknown.append(f"{name} from {calls_needed(float(name[1:]) / 100):,} calls")
+            unknown.append(f"{name} from {min_calls(float(name[1:]) / 100):,} calls")
         elif value > limit:
             over.append(f"{name} > {limit:g} ms")
         else:

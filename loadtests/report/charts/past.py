@@ -13,8 +13,8 @@ from loadtests.judge.history import (
     ChangePoint,
     can_find_change_points,
     change_points,
+    comparable_runs,
     figures_of,
-    like_the_newest,
 )
 from loadtests.measure.results import Key, Run, RunInfo, read_info
 
@@ -34,7 +34,7 @@ class Past:
 def read_past(run: Run, metric: str) -> Past | None:
     """At most 40 valid runs up to this one; None when there is no other. Never raises."""
     earlier = [info for info in _siblings(run) if info.validity and info.validity.valid]
-    held = like_the_newest([*earlier, run.info])
+    held = comparable_runs([*earlier, run.info])
     if len(held) < 2:
         return None
     held = held[-MOST_RUNS:]

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from loadtests.measure.histogram import Histogram, highest_value_ns
+from loadtests.measure.histogram import Histogram
 from loadtests.report.charts.axes import limit_line, log_ms, reach_ms
 from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, Table
 from loadtests.report.charts.palette import LIGHT
@@ -77,10 +77,8 @@ def curve(histogram: Histogram) -> tuple[list[float], list[float]]:
     total = parts.total
     last = -math.log10(1 - (1 - CONFIDENCE) ** (1 / total))
     steps = np.linspace(0, last, max(2, round(last * _POINTS_A_NINE)))
-    cumulative = np.cumsum(parts.counts)
-    ranks = np.clip(np.ceil((1 - 10.0**-steps) * total - 1e-9 * total), 1, total)
-    places = parts.index[np.searchsorted(cumulative, ranks, side="left")]
-    return [float(x) for x in steps], [float(y) / 1e6 for y in highest_value_ns(places)]
+    values_ns = parts.quantiles_ns([1 - 10.0 ** -float(step) for step in steps])
+    return [float(step) for step in steps], [value_ns / 1e6 for value_ns in values_ns]
 
 
 def _said(series: Sequence[Series], pattern: str, metric: str) -> str:

@@ -50,9 +50,9 @@ def comparison_table(found: Comparison, confidence: float) -> Table:
 def conclude(found: Comparison) -> None:
     """Print the outcome, why it does not count, or what is slower."""
     click.echo(_WORDS[found.status])
-    if found.status == "PASS" and found.open_rows:
+    if found.status == "PASS" and found.undecided_rows:
         click.echo(
-            f"  Over all patterns together, that is; {len(found.open_rows)} figures of single ones "
+            f"  Over all patterns together; {len(found.undecided_rows)} figures of single patterns "
             "have too few calls to tell."
         )
     for reason in found.reasons:

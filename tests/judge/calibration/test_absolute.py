@@ -11,13 +11,13 @@ from loadtests.judge.calibration.absolute import measure_limits, statuses_of
 from loadtests.judge.calibration.bootstrap import Recording
 from loadtests.judge.calibration.relative import Plan
 from loadtests.judge.calibration.tallies import added
-from loadtests.judge.interim import Look
+from loadtests.judge.interim import InterimAnalysis
 from loadtests.judge.judging import judge_run
 from loadtests.judge.measured import Measured
 from loadtests.measure.results import Key
 from tests.run_folders import made_series, write_run
 
-LOOKS = (Look(40.0, 0.025), Look(60.0, 0.0125))
+LOOKS = (InterimAnalysis(40.0, 0.025), InterimAnalysis(60.0, 0.0125))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from loadtests.judge.calibration.relative import (
 )
 from loadtests.judge.calibration.table import Cost, calibration_table
 from loadtests.judge.calibration.tallies import added
-from loadtests.judge.stats.quantiles import estimate
+from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.measure.histogram import Histogram
 from tests.run_folders import made_series, write_run
 
@@ -82,16 +82,20 @@ def test_a_split_loses_no_call(recording):
     assert a.calls + b.calls == whole.calls
     assert (a.calls_by_unit() + b.calls_by_unit()).tolist() == whole.calls_by_unit().tolist()
     assert a.calls == pytest.approx(b.calls, rel=0.05)
-    assert estimate(a, 0.5).estimate_ms == pytest.approx(estimate(b, 0.5).estimate_ms, rel=0.03)
+    assert estimate_quantile(a, 0.5).estimate_ms == pytest.approx(
+        estimate_quantile(b, 0.5).estimate_ms, rel=0.03
+    )
 
 
 def test_slowing_the_tail_leaves_the_median(recording):
     whole = next(iter(recording.whole.values()))
     tail, everything = slowed(whole, 0.2, "tail"), slowed(whole, 0.2, "all")
-    before = {q: estimate(whole, q).estimate_ms for q in (0.5, 0.99)}
-    assert estimate(tail, 0.5).estimate_ms == before[0.5]
-    assert estimate(tail, 0.99).estimate_ms == pytest.approx(1.2 * before[0.99], rel=0.002)
-    assert estimate(everything, 0.5).estimate_ms == pytest.approx(1.2 * before[0.5], rel=0.002)
+    before = {q: estimate_quantile(whole, q).estimate_ms for q in (0.5, 0.99)}
+    assert estimate_quantile(tail, 0.5).estimate_ms == before[0.5]
+    assert estimate_quantile(tail, 0.99).estimate_ms == pytest.approx(1.2 * before[0.99], rel=0.002)
+    assert estimate_quantile(everything, 0.5).estimate_ms == pytest.approx(
+        1.2 * before[0.5], rel=0.002
+    )
 
 
 def test_coverage_on_drifting_runs_is_near_what_is_claimed(tmp_path):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from loadtests.config import Slo
 from loadtests.judge.capacity.answer import (
     answer_of,
-    climb_over,
     knee_of,
     rate,
-    store_climb,
+    should_stop,
+    store_capacity_run,
     verdict_of,
 )
 from loadtests.judge.capacity.steps import JudgedStep
@@ -101,7 +101,7 @@ def test_the_answer_in_words(verdicts, said):
     ],
 )
 def test_two_bad_steps_in_a_row_end_the_climb(verdicts, over):
-    assert climb_over(climb(*verdicts.split())) == over
+    assert should_stop(climb(*verdicts.split())) == over
 
 
 def test_the_knee_has_the_highest_power():
@@ -144,13 +144,15 @@ def test_the_answer_is_stored_with_those_of_other_runs(tmp_path):
     run = replace(simulate(climb_config(250, 2_000), Server()), path=tmp_path)
     write_info(tmp_path, run.info)
     other = {"steps": [{"backend": "postgres", "run": "x"}], "answers": [{"backend": "postgres"}]}
-    stored, verdict = store_climb(run, Slo(), 0.95, [other])
+    stored, verdict = store_capacity_run(run, Slo(), 0.95, [other])
     told = (read_info(tmp_path).model_extra or {})["capacity_run"]
     assert [s["backend"] for s in told["steps"]] == ["dynamodb"] * 4 + ["postgres"]
     assert [s["verdict"] for s in told["steps"][:4]] == ["PASS", "PASS", "FAIL", "FAIL"]
     assert told["answers"][0]["keeps_per_s"] == 500
     assert stored.info.verdict == read_info(tmp_path).verdict == verdict.as_data()
-    again, _ = store_climb(stored, Slo(), 0.95)  # judged again, it keeps what it shows of others
+    again, _ = store_capacity_run(
+        stored, Slo(), 0.95
+    )  # judged again, it keeps what it shows of others
     assert again.info == stored.info
     assert stored.info.validity == Validity(valid=True)
 
@@ -166,6 +168,6 @@ def test_rates_in_words(per_s, text):
 def test_a_stored_climb_that_makes_no_sense_is_made_anew(tmp_path, stored):
     run = replace(simulate(climb_config(250, 500), Server()), path=tmp_path)
     info = run.info.model_copy(update={"capacity_run": stored})
-    judged, _ = store_climb(replace(run, info=info), Slo(), 0.95)
+    judged, _ = store_capacity_run(replace(run, info=info), Slo(), 0.95)
     told = (judged.info.model_extra or {})["capacity_run"]
     assert [s.get("rate_per_s") for s in told["steps"]][:2] == [250, 500]

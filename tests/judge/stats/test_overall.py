@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from loadtests.judge.stats.autocorrelation import degrees_in, deviations_of, long_run_variance
 from loadtests.judge.stats.distributions import normal_quantile
 from loadtests.judge.stats.overall import WholeRatio, level_of_part
-from loadtests.judge.stats.quantiles import estimate
+from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.ratios import Ratio, Spread, together
 from tests.judge.stats.test_ratios import series
 
@@ -21,8 +21,8 @@ def pairs(rng, count, *, factor=1.0, q=0.5, path=None, calls=100):
     """Two subjects of one run, pattern by pattern; `path` is what every call of a second feels."""
     return [
         together(
-            estimate(series(rng, factor=factor, path=path, calls=calls), q),
-            estimate(series(rng, path=path, calls=calls), q),
+            estimate_quantile(series(rng, factor=factor, path=path, calls=calls), q),
+            estimate_quantile(series(rng, path=path, calls=calls), q),
         )
         for _ in range(count)
     ]
@@ -99,8 +99,8 @@ def test_it_holds_the_truth_as_often_as_it_says(apart):
         parts = []
         paths = [rng.normal(size=40) * 0.1 for _ in range(2)]
         for _ in range(4):
-            a = estimate(series(rng, path=paths[0], calls=40), 0.9)
-            b = estimate(series(rng, path=paths[apart], calls=40, factor=1.1), 0.9)
+            a = estimate_quantile(series(rng, path=paths[0], calls=40), 0.9)
+            b = estimate_quantile(series(rng, path=paths[apart], calls=40, factor=1.1), 0.9)
             parts.append(Ratio((b,), (a,)) if apart else together(b, a))
         whole = WholeRatio(parts)
         held += whole.low(0.05) <= 1.1 <= whole.high(0.05)
@@ -109,7 +109,9 @@ def test_it_holds_the_truth_as_often_as_it_says(apart):
 
 def test_runs_apart_against_a_slow_reckoning():
     rng = np.random.default_rng(9)
-    old, new = ([[estimate(series(rng), 0.5) for _ in range(3)] for _ in range(2)] for _ in "ab")
+    old, new = (
+        [[estimate_quantile(series(rng), 0.5) for _ in range(3)] for _ in range(2)] for _ in "ab"
+    )
     parts = [
         Ratio(tuple(new[run][p] for run in range(2)), tuple(old[run][p] for run in range(2)))
         for p in range(3)
@@ -132,7 +134,10 @@ def test_runs_apart_against_a_slow_reckoning():
 
 def test_variation_between_runs_widens_it():
     rng = np.random.default_rng(10)
-    parts = [((estimate(series(rng), 0.5),), (estimate(series(rng), 0.5),)) for _ in range(2)]
+    parts = [
+        ((estimate_quantile(series(rng), 0.5),), (estimate_quantile(series(rng), 0.5),))
+        for _ in range(2)
+    ]
     calm = WholeRatio([Ratio(a, b) for a, b in parts])
     restless = WholeRatio([Ratio(a, b, Spread(0.04, 8.0)) for a, b in parts])
     assert width(restless) > 2 * width(calm)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.judge.stats.autocorrelation import degrees_of, long_run_variance
-from loadtests.judge.stats.quantiles import effective_calls, estimate, least_calls
+from loadtests.judge.stats.quantiles import effective_calls, estimate_quantile
 from loadtests.judge.stats.samples import Samples, by_block
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.results import Interval
@@ -54,7 +54,7 @@ def order_statistic_bounds(values, q, level):
 @pytest.mark.parametrize("level", [0.05, 0.025, 0.001])
 @pytest.mark.parametrize("calls", [80, 299, 900])
 def test_independent_calls_get_the_textbook_order_statistics(q, level, calls):
-    found = estimate(dealt(calls, 10), q)
+    found = estimate_quantile(dealt(calls, 10), q)
     assert found.likeness == 1.0
     low, high = order_statistic_bounds(range(1, calls + 1), q, level)
     assert round(found.low_ms(level) * 1e6) == low
@@ -62,23 +62,16 @@ def test_independent_calls_get_the_textbook_order_statistics(q, level, calls):
     assert round(high_ms * 1e6, 3) == high
 
 
-@pytest.mark.parametrize(
-    ("q", "level", "calls"), [(0.99, 0.05, 299), (0.999, 0.05, 2_995), (0.5, 0.05, 5)]
-)
-def test_calls_below_which_there_is_no_upper_bound(q, level, calls):
-    assert least_calls(q, level) == calls
-
-
 def test_298_calls_cannot_carry_a_p99_and_299_can():
     for calls, carried in ((298, False), (299, True)):
-        found = estimate(dealt(calls, 12), 0.99)
+        found = estimate_quantile(dealt(calls, 12), 0.99)
         assert found.likeness == 1.0
         assert math.isfinite(found.high_ms(0.05)) is carried
         assert found.calls_to_carry(0.05) == (None if carried else 299)
 
 
 def test_under_ten_seconds_there_is_no_bound_however_many_calls():
-    found = estimate(dealt(900, 9), 0.5)
+    found = estimate_quantile(dealt(900, 9), 0.5)
     assert found.high_ms(0.05) == math.inf
     assert found.low_ms(0.05) == 0.0
     assert found.calls_to_carry(0.05) == 1_000
@@ -93,13 +86,15 @@ def test_the_estimate_is_the_merged_histograms_quantile(values, q):
     merged = Histogram()
     for one in values:
         merged.add(Sparse.of(np.array(one, np.int64)))
-    assert estimate(seconds_of(values), q).estimate_ms * 1e6 == pytest.approx(merged.quantile_ns(q))
+    assert estimate_quantile(seconds_of(values), q).estimate_ms * 1e6 == pytest.approx(
+        merged.quantile_ns(q)
+    )
 
 
 @settings(max_examples=30)
 @given(st.integers(0, 2**32), st.sampled_from([0.5, 0.9, 0.99]))
 def test_bounds_enclose_the_estimate_and_widen_as_the_level_falls(seed, q):
-    found = estimate(independent(np.random.default_rng(seed)), q)
+    found = estimate_quantile(independent(np.random.default_rng(seed)), q)
     levels = [0.2, 0.05, 0.01, 0.001]
     highs = [found.high_ms(level) for level in levels]
     lows = [found.low_ms(level) for level in levels]
@@ -119,7 +114,7 @@ def test_likeness_is_the_long_run_variance_over_that_of_independent_calls():
     share = sum(v > threshold for v in everything) / 800
     residuals = [sum(v > threshold for v in second) - share * 20 for second in values]
     expected = long_run_variance(np.array(residuals)) / (800 * share * (1 - share))
-    found = estimate(seconds_of(values), 0.9)
+    found = estimate_quantile(seconds_of(values), 0.9)
     assert found.likeness == pytest.approx(max(1.0, expected))
     assert found.likeness > 1.2
 
@@ -163,7 +158,7 @@ def test_the_upper_bound_is_the_least_time_with_few_calls_above(q, stalls):
     values = [rng.integers(500, 1_500, 40).tolist() for _ in range(30)]
     for second in rng.choice(30, stalls, replace=False):
         values[second][:4] = rng.integers(1_600, 2_000, 4).tolist()
-    found = estimate(seconds_of(values), q)
+    found = estimate_quantile(seconds_of(values), q)
     expected = least_time_with_few_above(values, q, 0.025)
     assert found.high_ms(0.025) * 1e6 == pytest.approx(expected)
 
@@ -172,10 +167,10 @@ def test_one_stall_far_above_the_limit_does_not_hide_that_all_else_is_far_below(
     rng = np.random.default_rng(3)
     values = [rng.integers(1_000_000, 4_000_000, 43).tolist() for _ in range(90)]
     values[50][:4] = [30_000_000] * 4
-    found = estimate(seconds_of(values), 0.99)
+    found = estimate_quantile(seconds_of(values), 0.99)
     assert found.high_ms(0.025) < 10
     values[50][:43] = [30_000_000] * 43  # more than one call in a hundred, in one piece
-    assert estimate(seconds_of(values), 0.99).high_ms(0.025) == math.inf
+    assert estimate_quantile(seconds_of(values), 0.99).high_ms(0.025) == math.inf
 
 
 def test_slow_stretches_widen_the_interval():
@@ -184,7 +179,10 @@ def test_slow_stretches_widen_the_interval():
     mixed = np.array_split(rng.permutation(np.concatenate(alike)), 40)
     width = [
         f.high_ms(0.025) - f.low_ms(0.025)
-        for f in (estimate(seconds_of(alike), 0.5), estimate(seconds_of(mixed), 0.5))
+        for f in (
+            estimate_quantile(seconds_of(alike), 0.5),
+            estimate_quantile(seconds_of(mixed), 0.5),
+        )
     ]
     assert width[0] > 3 * width[1]
 
@@ -197,7 +195,7 @@ def test_effective_calls_never_exceed_the_calls_and_fall_with_the_level(calls, l
 
 def test_an_empty_series_has_no_quantile():
     with pytest.raises(ValueError, match="no calls"):
-        estimate(Samples.of([]), 0.5)
+        estimate_quantile(Samples.of([]), 0.5)
 
 
 def interval(start_s, *values):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.judge.stats.quantiles import estimate
+from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.ratios import Ratio, Spread, spread_of, together
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Sparse
@@ -23,7 +23,7 @@ def series(rng, *, factor=1.0, seconds=40, calls=100, drift=0.0, path=None):
 
 
 def median_of(rng, **settings):
-    return estimate(series(rng, **settings), 0.5)
+    return estimate_quantile(series(rng, **settings), 0.5)
 
 
 @settings(max_examples=20)
@@ -92,8 +92,8 @@ def test_single_runs_show_no_spread():
 
 def test_a_bound_that_is_not_carried_is_infinite():
     rng = np.random.default_rng(6)
-    short = estimate(series(rng, seconds=12, calls=5), 0.99)
-    long = estimate(series(rng), 0.99)
+    short = estimate_quantile(series(rng, seconds=12, calls=5), 0.99)
+    long = estimate_quantile(series(rng), 0.99)
     assert Ratio((short,), (long,)).high(0.05) == math.inf
     assert Ratio((long,), (short,)).low(0.05) == 0.0
 

@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 from loadtests.config import Slo
 from loadtests.errors import UsageError
 from loadtests.load.locust.live import add_live_view, live_data
-from loadtests.load.locust.live_figures import calls_needed, live_figures
+from loadtests.load.locust.live_figures import live_figures
 from tests.browser import axe, emulate, reach, until
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e</script>"
@@ -62,12 +62,6 @@ def conductor(live=None, *, path=None, last_path=None, no_report=False, refused=
 
 def only_row(one, slo=None):
     return live_figures(word(one), slo or Slo())["rows"][0]
-
-
-def test_calls_needed_is_the_fewest_whose_slowest_bounds_the_percentile():
-    for q, calls in ((0.5, 5), (0.9, 29), (0.99, 299), (0.999, 2_995)):
-        assert q**calls <= 0.05 < q ** (calls - 1)
-        assert calls_needed(q) == calls
 
 
 @pytest.mark.parametrize(
