@@ -7,7 +7,6 @@ between turns of calls and never from a thread of its own, which would run withi
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -57,8 +56,6 @@ class BenchmarkScreen:
         capture: Any,
     ) -> None:
         self._relay = open_progress_pipe(os.environ)
-        if self._relay:  # the gate ends this by SIGINT, which a shell's background jobs ignore
-            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._config = load_config()
         self._judged = judged
         self._capture = capture

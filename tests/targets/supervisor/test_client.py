@@ -21,7 +21,9 @@ pytestmark = pytest.mark.embedded
 
 RUN = """
 import signal, sys
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` hands on an ignored one
+# as a terminal starts it, also where the tests run under nohup or as a background job
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 {patch}
 from loadtests.config import Config, Data
 from loadtests.targets.supervisor.client import open_endpoints
