@@ -16,7 +16,7 @@ from loadtests.load.schedule.arrivals import arrivals, constant_rate
 from loadtests.load.workload import Zipf
 from loadtests.measure import hlog
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.merger import Merger, Part
+from loadtests.measure.merger import Merger, SeriesPart
 from loadtests.measure.recorder import Recorder
 from loadtests.microbench.timing.clocks import open_clocks
 from loadtests.patterns import METRICS, PATTERNS
@@ -108,7 +108,7 @@ def test_merge_a_second_of_9_series(benchmark):
         merger = Merger(["one"])
         for pattern in PATTERNS:
             merger.add(
-                0, Part(("dynamodb", "wire", pattern), False, dict.fromkeys(METRICS, counts))
+                0, SeriesPart(("dynamodb", "wire", pattern), False, dict.fromkeys(METRICS, counts))
             )
         return list(merger.close(0, "one", 0.0, 1.0))
 

@@ -8,8 +8,8 @@ With both backends they climb one after the other.
 
 import storefront
 
-from loadtests.load.locust.capacity import Climbing
+from loadtests.load.locust.capacity import CapacityRamp
 
 
-class CapacityUser(Climbing, storefront.StorefrontUser):
+class CapacityUser(CapacityRamp, storefront.StorefrontUser):
     """All nine access patterns, in the storefront's shares."""

@@ -23,8 +23,7 @@ from loadtests.calibrate.server.scripts import Script
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.errors import LoadtestsError
 from loadtests.load.child_environment import RUN_ID_VARIABLE
-from loadtests.load.schedule.arrivals import arrivals, constant_rate
-from loadtests.load.seeds import lane_seed
+from loadtests.load.schedule.arrivals import arrivals, constant_rate, dispatcher_seed
 from loadtests.measure.histogram import Histogram
 from loadtests.measure.results import Key, Run, read_run
 
@@ -107,7 +106,7 @@ def _try_cell(script: Script, rate_per_s: float, plan: CellPlan) -> CalibrationC
         conventional={},
         valid=bool(validity and validity.valid),
         reason="; ".join(r.found for r in validity.reasons) if validity else "no validity",
-        lateness_p99_ms=signals.get("lateness p99", {}).get("value"),
+        lateness_p99_ms=signals.get("dispatch delay p99", {}).get("value"),
         machine_lost=witness.lost_share(since, clock["end"]),
     )
 
@@ -205,7 +204,9 @@ def _excess_ns(truth: GroundTruth, probed: list[list[int]]) -> Nanoseconds:
 def _true_of_frozen(
     script: Script, rate_per_s: float, clock: dict[str, int], since: int, truth: GroundTruth
 ) -> Nanoseconds:
-    intended = _until(clock["end"] - clock["origin"], rate_per_s, lane_seed(SEED, 0, "dynamodb"))
+    intended = _until(
+        clock["end"] - clock["origin"], rate_per_s, dispatcher_seed(SEED, 0, "dynamodb")
+    )
     starts = clock["origin"] + intended
     starts = starts[starts >= since]
     seen = open_loop_response_ns(starts, script.delay_ns, truth.windows)

@@ -131,7 +131,7 @@ def _climb(
 def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> None:
     """Follow the climb; leave when its last step has ended or going on would only hammer."""
     seen = 0
-    screen.notice(f"Climbing on {config.load.backend}, {len(rates_of(config))} steps at most")
+    screen.notice(f"CapacityRamp on {config.load.backend}, {len(rates_of(config))} steps at most")
     screen.plan(config.load.run_time, lead_s(config))
     while locust.running():
         screen.wait(_POLL_S)
@@ -142,7 +142,7 @@ def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) ->
         if info.duration_s and not info.steps:
             raise UsageError(
                 f"The scenario {info.scenario} does not climb.",
-                hint="Put Climbing before its user class, as scenarios/capacity.py does.",
+                hint="Put CapacityRamp before its user class, as scenarios/capacity.py does.",
             )
         ended = _ended(info)
         if ended == seen:

@@ -46,7 +46,7 @@ from loadtests.report.formats.comparison_table import comparison_table, conclude
 @click.option("--seed", type=int, help="For data, keys, arrivals and the order of turns.")
 @click.option("--scenario", "scenarios", multiple=True, metavar="FILE",
               help="Locust file to run; may be repeated. Default: cart and session.")  # fmt: skip
-@click.option("--users", type=int, help="Most calls at once, over all lanes.")
+@click.option("--users", type=int, help="Most calls at once, over all scenarios and backends.")
 @click.option("--processes", type=int, help="Load processes; more than one makes a cluster.")
 @click.option("--dynamodb-endpoint", metavar="embedded|aws|URL", help="Where DynamoDB is.")
 @click.option("--postgres-dsn", metavar="embedded|DSN", help="Where PostgreSQL is.")

@@ -47,7 +47,7 @@ class LoadPlan:
 @click.option("--warm-up", type=float, help="Seconds at the start that are not judged.")
 @click.option("--run-time", type=float, help="Seconds in all, warm-up included.")
 @click.option("--seed", type=int, help="For data, keys and arrivals.")
-@click.option("--users", type=int, help="Most calls at once, over all lanes.")
+@click.option("--users", type=int, help="Most calls at once, over all scenarios and backends.")
 @click.option("--processes", type=int, help="Load processes; more than one makes a cluster.")
 @click.option("--dynamodb-endpoint", metavar="embedded|aws|URL", help="Where DynamoDB is.")
 @click.option("--postgres-dsn", metavar="embedded|DSN", help="Where PostgreSQL is.")

@@ -17,13 +17,13 @@ ENDPOINTS_VARIABLE: Final = "LOADTESTS_ENDPOINTS"
 RUN_ID_VARIABLE: Final = "LOADTESTS_RUN_ID"
 
 
-def handed_over(endpoints: Endpoints, run_id: str) -> dict[str, str]:
+def environment_for_child(endpoints: Endpoints, run_id: str) -> dict[str, str]:
     """This process's environment and the two variables, for a child."""
     given = json.dumps(endpoints_to_json(endpoints))
     return {**os.environ, ENDPOINTS_VARIABLE: given, RUN_ID_VARIABLE: run_id}
 
 
-def given_endpoints(environ: Mapping[str, str]) -> Endpoints | None:
+def inherited_endpoints(environ: Mapping[str, str]) -> Endpoints | None:
     """The endpoints handed over; None where this process is to open its own."""
     given = environ.get(ENDPOINTS_VARIABLE)
     return endpoints_from_json(json.loads(given)) if given else None

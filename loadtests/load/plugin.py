@@ -20,11 +20,11 @@ from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
 from loadtests.load.locust.checks import check_profiles, check_stores
 from loadtests.load.locust.cluster import Master, Worker
-from loadtests.load.locust.controller import SINGLE, Conductor, judge
+from loadtests.load.locust.controller import SINGLE, RunController, judge
 from loadtests.load.locust.live import add_live_view
 from loadtests.load.locust.options import add_arguments, config_of, default_users
 from loadtests.load.locust.users import OpenLoopUser, access_pattern
-from loadtests.load.schedule.arrivals import Share
+from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import run_subjects
 from loadtests.targets.endpoints import Endpoints
 
@@ -66,10 +66,10 @@ def _on_init(environment: Any, runner: Any, **_: Any) -> None:
             "The locustfile mixes open-loop users with others.",
             hint="Derive every user class from loadtests.load.plugin.OpenLoopUser.",
         )
-    environment.conductor = conductor = Conductor(environment, _scenario(environment))
+    environment.controller = controller = RunController(environment, _scenario(environment))
     environment.on_refusal = partial(_on_refusal, environment)
     role = WorkerRole if isinstance(runner, WorkerRunner) else OwnerRole
-    listeners = role(conductor)
+    listeners = role(controller)
     environment.events.test_start.add_listener(plainly(listeners.on_start))
     environment.events.spawning_complete.add_listener(listeners.on_spawned)
     environment.events.test_stopping.add_listener(listeners.on_stopping)
@@ -79,9 +79,9 @@ def _on_init(environment: Any, runner: Any, **_: Any) -> None:
 
 def _on_refusal(environment: Any, error: LoadtestsError) -> None:
     """A user could not be made: end the run with its error, told once."""
-    if environment.conductor.exit_code == EXIT_ERROR:
+    if environment.controller.exit_code == EXIT_ERROR:
         return
-    environment.conductor.exit_code = EXIT_ERROR
+    environment.controller.exit_code = EXIT_ERROR
     _tell(error)
     gevent.spawn(environment.runner.quit)
 
@@ -98,10 +98,10 @@ def _scenario(environment: Any) -> str:
 class WorkerRole:
     """A cluster's worker: makes load as the master plans it."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
-        self._worker = Worker(conductor)
-        conductor.environment.process_exit_code = 0
+    def __init__(self, controller: RunController) -> None:
+        self._controller = controller
+        self._worker = Worker(controller)
+        controller.environment.process_exit_code = 0
 
     def on_start(self, **_: Any) -> None:
         """The plan has come with the spawn message."""
@@ -109,11 +109,11 @@ class WorkerRole:
 
     def on_spawned(self, **_: Any) -> None:
         """Every worker's users are there."""
-        self._conductor.begin()
+        self._controller.begin()
 
     def on_stopping(self, **_: Any) -> None:
         """Stopped without the master's asking: keep what there is."""
-        self._conductor.finish()
+        self._controller.finish()
 
     on_stop = on_quitting = on_stopping
 
@@ -121,34 +121,34 @@ class WorkerRole:
 class OwnerRole:
     """A single process or a cluster's master: owns targets, run folder and verdict."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
-        self._environment = conductor.environment
+    def __init__(self, controller: RunController) -> None:
+        self._controller = controller
+        self._environment = controller.environment
         self._options = self._environment.parsed_options
         runner = self._environment.runner
-        self._master = Master(conductor) if isinstance(runner, MasterRunner) else None
+        self._master = Master(controller) if isinstance(runner, MasterRunner) else None
         config = config_of(self._options)
         classes = list(self._environment.user_classes)
         check_profiles(config, classes)
-        lanes = len(classes) * len(run_subjects(config))
+        dispatchers = len(classes) * len(run_subjects(config))
         if self._options.num_users is None:
-            self._options.num_users = default_users(config, lanes)
+            self._options.num_users = default_users(config, dispatchers)
         if self._options.spawn_rate is None:
             self._options.spawn_rate = max(100, self._options.num_users // 2)
         check_stores(config, self._open_targets(config), classes)
         if self._environment.web_ui:
-            add_live_view(self._environment.web_ui, conductor, config.slo)
+            add_live_view(self._environment.web_ui, controller, config.slo)
 
     def on_start(self, **_: Any) -> None:
         """A test starts; the web form may have changed the settings."""
-        self._conductor.refused = None
+        self._controller.refused = None
         try:
             self._start()
         except LoadtestsError as error:
             if self._environment.web_ui is None or self._master:
                 raise
             # a slip in the form must not end the web UI: the next try may be better
-            self._conductor.refused = error
+            self._controller.refused = error
             _tell(error)
             gevent.spawn(self._environment.runner.stop)
 
@@ -156,35 +156,35 @@ class OwnerRole:
         run_time = self._options.run_time
         if run_time and self._options.headless and not self._master:
             # Locust's own stop first inspects the stack, which stands the loop still for 30 ms
-            gevent.spawn_later(max(0.0, run_time - EARLY_END_S), self._conductor.finish)
+            gevent.spawn_later(max(0.0, run_time - EARLY_END_S), self._controller.finish)
         config = config_of(self._options)
         endpoints = self._open_targets(config)
         if self._master:
             self._master.plan(config, endpoints)
         else:
-            self._conductor.open_folder(config, endpoints, [SINGLE])
-            self._conductor.make_load(config, endpoints, SINGLE, Share())
+            self._controller.open_folder(config, endpoints, [SINGLE])
+            self._controller.make_load(config, endpoints, SINGLE, WorkerShare())
 
     def on_spawned(self, **_: Any) -> None:
         """All users are there."""
-        if not self._conductor.refused:
-            self._conductor.begin()
+        if not self._controller.refused:
+            self._controller.begin()
 
     def on_stopping(self, **_: Any) -> None:
         """End the run before Locust stops its users."""
         if self._master:
             self._master.finish()
-        self._conductor.finish()
+        self._controller.finish()
 
     def on_stop(self, **_: Any) -> None:
         """Judge what was measured."""
-        path, self._conductor.path = self._conductor.path, None
+        path, self._controller.path = self._controller.path, None
         if path is None:
             return
-        if not self._options.no_report and self._conductor.exit_code != EXIT_ERROR:
+        if not self._options.no_report and self._controller.exit_code != EXIT_ERROR:
             self._environment.process_exit_code = judge(path)
-        elif self._conductor.exit_code is not None:
-            self._environment.process_exit_code = self._conductor.exit_code
+        elif self._controller.exit_code is not None:
+            self._environment.process_exit_code = self._controller.exit_code
         else:
             self._environment.process_exit_code = 0
 
@@ -192,7 +192,7 @@ class OwnerRole:
         """Locust ends, perhaps by Ctrl-C in the middle of a test."""
         self.on_stopping()
         self.on_stop()
-        self._conductor.close_targets()
+        self._controller.close_targets()
 
     def _open_targets(self, config: Config) -> Endpoints:
-        return self._conductor.open_targets(config, provision=not self._options.no_provision)
+        return self._controller.open_targets(config, provision=not self._options.no_provision)

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from loadtests.config import Config
 from loadtests.errors import UsageError
-from loadtests.load.schedule.alternation import Turns
-from loadtests.load.seeds import lane_seed
+from loadtests.load.schedule.alternation import Alternation
+from loadtests.load.schedule.arrivals import dispatcher_seed
 from loadtests.patterns import BACKENDS, DRIVERS
 from loadtests.stores.factories import backend_of_factory, is_factory
 from loadtests.stores.open import SYNC_DRIVERS
@@ -30,13 +30,13 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 class LoadSubject:
     """One whom the load calls: `client` is a driver's or a factory's name.
 
-    `driver` is what its series are called by, `place` its number among the run's subjects.
+    `driver` is what its series are called by, `index` its number among the run's subjects.
     """
 
     backend: str
     client: str
     driver: str
-    place: int = 0
+    index: int = 0
 
     def __str__(self) -> str:
         return f"{self.backend}/{self.driver}"
@@ -58,7 +58,7 @@ def run_subjects(config: Config) -> tuple[LoadSubject, ...]:
             hint="Name two, such as dynamodb/wire dynamodb/boto3.",
         )
     first, second = (_parse(text, load.driver) for text in named)
-    second = replace(second, place=1)
+    second = replace(second, index=1)
     if str(first) == str(second):
         if first.client != second.client:
             raise UsageError(
@@ -70,7 +70,7 @@ def run_subjects(config: Config) -> tuple[LoadSubject, ...]:
     return first, second
 
 
-def turns_of(config: Config) -> Turns | None:
+def alternation_of(config: Config) -> Alternation | None:
     """How the two subjects take turns; None where everyone is called side by side."""
     if not config.load.subjects:
         return None
@@ -79,7 +79,7 @@ def turns_of(config: Config) -> Turns | None:
     if blocks is None:
         apart = first.backend != second.backend and {first.client, second.client} <= set(LEAN)
         blocks = 0 if apart else BLOCK_S
-    return Turns(blocks, config.load.seed) if blocks else None
+    return Alternation(blocks, config.load.seed) if blocks else None
 
 
 def arrivals_seed(config: Config, subject: LoadSubject, number: int) -> int:
@@ -90,10 +90,10 @@ def arrivals_seed(config: Config, subject: LoadSubject, number: int) -> int:
     """
     subjects = run_subjects(config)
     seed = config.load.seed
-    if turns_of(config):
-        return lane_seed(seed, number, subjects[0].backend)
-    shared = subject.place if len({one.backend for one in subjects}) < len(subjects) else 0
-    return lane_seed(seed, number, subject.backend) + len(BACKENDS) * shared
+    if alternation_of(config):
+        return dispatcher_seed(seed, number, subjects[0].backend)
+    shared = subject.index if len({one.backend for one in subjects}) < len(subjects) else 0
+    return dispatcher_seed(seed, number, subject.backend) + len(BACKENDS) * shared
 
 
 def qualified(config: Config) -> Config:
@@ -120,7 +120,7 @@ def recorded(config: Config, run_time_s: float | None) -> dict[str, Any]:
     load = config.load.model_dump(mode="json")
     if not config.load.subjects:  # as ever, so that older runs stay comparable
         return {"load": {k: v for k, v in load.items() if k not in ("subjects", "blocks")}}
-    turns = turns_of(config)
+    turns = alternation_of(config)
     load["blocks"] = turns.block_s if turns else 0
     if turns is None:
         return {"load": load}
@@ -129,9 +129,9 @@ def recorded(config: Config, run_time_s: float | None) -> dict[str, Any]:
     return {"load": load, "blocks": blocks}
 
 
-def _driven(backend: str, dynamodb_driver: str, place: int) -> LoadSubject:
+def _driven(backend: str, dynamodb_driver: str, index: int) -> LoadSubject:
     driver = dynamodb_driver if backend == "dynamodb" else "psycopg"
-    return LoadSubject(backend, driver, driver, place)
+    return LoadSubject(backend, driver, driver, index)
 
 
 def _parse(text: str, dynamodb_driver: str) -> LoadSubject:

@@ -16,7 +16,7 @@ from loadtests.targets.seed.dataset import Dataset
 SUBJECTS = 2
 
 
-def carts_of_twin(dataset: Dataset, place: int) -> Dataset:
+def split_by_cart_size(dataset: Dataset, place: int) -> Dataset:
     """The half of the users whose carts are subject `place`'s."""
 
     def size(user: int) -> tuple[int, ...]:
@@ -26,7 +26,7 @@ def carts_of_twin(dataset: Dataset, place: int) -> Dataset:
     return _half(dataset, place, size)
 
 
-def sessions_of_twin(dataset: Dataset, place: int) -> Dataset:
+def split_by_session_size(dataset: Dataset, place: int) -> Dataset:
     """The half of the users whose sessions are subject `place`'s."""
 
     def size(user: int) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from uuid import UUID
 import numpy as np
 
 from loadtests.errors import CallError, ResponseInvalid, UsageError
-from loadtests.load.schedule.arrivals import Share
+from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.model import (
     QUANTITY_MAX,
     SESSION_LIFE_S,
@@ -118,7 +118,7 @@ class Carts:
     removed: deque[tuple[Cart, str]] = field(default_factory=deque)
 
     @classmethod
-    def of(cls, dataset: Dataset, seed: int, share: Share) -> Carts:
+    def of(cls, dataset: Dataset, seed: int, share: WorkerShare) -> Carts:
         """The carts whose users this worker owns, as seeded."""
         owned = range(share.index, len(dataset.users), share.count)
         if not owned:
@@ -219,7 +219,7 @@ class Sessions:
     rng: Random
 
     @classmethod
-    def of(cls, dataset: Dataset, seed: int, share: Share, now: datetime) -> Sessions:
+    def of(cls, dataset: Dataset, seed: int, share: WorkerShare, now: datetime) -> Sessions:
         """The seeded sessions whose users this worker owns."""
         owned = range(share.index, len(dataset.sessions), share.count)
         seeds = (seed, share.index, 3)

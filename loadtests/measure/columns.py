@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtests.measure.histogram import Sparse
-from loadtests.measure.merger import Name, Part
+from loadtests.measure.merger import Name, SeriesPart
 from loadtests.patterns import METRICS
 
 
@@ -24,7 +24,7 @@ class _Gathered:
     capacity: list[float] = field(default_factory=lambda: [0, 0.0, 0.0])
 
 
-class Columns:
+class SecondColumns:
     """What a recorder drained since the last `parts`."""
 
     def __init__(self) -> None:
@@ -45,11 +45,11 @@ class Columns:
             for place, amount in enumerate(series["capacity"]):
                 held.capacity[place] += amount
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[SeriesPart]:
         """Everything kept, bucketed, a part a series; forgets it."""
         held, self._held = self._held, {}
         return [
-            Part(
+            SeriesPart(
                 name,
                 warm_up,
                 {

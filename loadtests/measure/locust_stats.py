@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from loadtests.measure.histogram import Counts, highest_value_ns
-from loadtests.measure.merger import Part
+from loadtests.measure.merger import SeriesPart
 
 
-def for_locust(parts: list[Part]) -> list[dict[str, Any]]:
+def for_locust(parts: list[SeriesPart]) -> list[dict[str, Any]]:
     """Response times by rounded millisecond, one entry a part, warm-up included."""
     return [_entry(part) for part in parts]
 
 
-def _entry(part: Part) -> dict[str, Any]:
+def _entry(part: SeriesPart) -> dict[str, Any]:
     counts = part.counts["response_time"]
     values_ms = highest_value_ns(counts.index) / 1e6
     rounded = _round_as_locust(values_ms)

@@ -21,7 +21,7 @@ Name = tuple[str, str, str]  # backend, driver, pattern
 
 
 @dataclass(slots=True)
-class Part:
+class SeriesPart:
     """One series in one interval of one source; `counts` by metric."""
 
     name: Name
@@ -56,7 +56,7 @@ class Totals:
 
 @dataclass(slots=True)
 class _Open:
-    parts: list[Part] = field(default_factory=list)
+    parts: list[SeriesPart] = field(default_factory=list)
     spans: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -69,7 +69,7 @@ class Merger:
         self._reached = dict.fromkeys(sources, -1)
         self._open: defaultdict[int, _Open] = defaultdict(_Open)
 
-    def add(self, index: int, part: Part) -> None:
+    def add(self, index: int, part: SeriesPart) -> None:
         """Take in a part of interval `index`. A part that comes late is merged all the same."""
         self._open[index].parts.append(part)
         total = self.capacity.setdefault(part.name, [0, 0.0, 0.0])
@@ -149,7 +149,7 @@ class Merger:
         return merged
 
 
-def part_to_message(part: Part) -> dict[str, Any]:
+def part_to_message(part: SeriesPart) -> dict[str, Any]:
     """A part as plain data, for the way from a worker to the master."""
     backend, driver, pattern = part.name
     return {
@@ -164,14 +164,14 @@ def part_to_message(part: Part) -> dict[str, Any]:
     }
 
 
-def part_from_message(message: dict[str, Any]) -> Part:
+def part_from_message(message: dict[str, Any]) -> SeriesPart:
     """Undo `part_to_message`. Raises ValueError for a damaged histogram."""
     counts = {metric: hlog.decode(text) for metric, text in message["counts"].items()}
     return _part(message, counts)
 
 
-def _part(described: dict[str, Any], counts: dict[str, Sparse]) -> Part:
-    return Part(
+def _part(described: dict[str, Any], counts: dict[str, Sparse]) -> SeriesPart:
+    return SeriesPart(
         (described["backend"], described["driver"], described["pattern"]),
         described["warm_up"],
         counts,

@@ -24,8 +24,8 @@ def new_column() -> array[int]:
 
 
 @dataclass(slots=True, eq=False)
-class Series:
-    """One backend, driver and access pattern, either warm-up or measured. Columns in ns."""
+class SeriesRecorder:
+    """One backend, driver and access pattern, either warm-up or measured. SecondColumns in ns."""
 
     backend: str
     driver: str
@@ -90,13 +90,13 @@ class Recorder:
     """All series of one process."""
 
     def __init__(self) -> None:
-        self._series: Final[dict[tuple[str, str, str, bool], Series]] = {}
+        self._series: Final[dict[tuple[str, str, str, bool], SeriesRecorder]] = {}
 
-    def series(self, backend: str, driver: str, pattern: str, *, warm_up: bool) -> Series:
+    def series(self, backend: str, driver: str, pattern: str, *, warm_up: bool) -> SeriesRecorder:
         """The series of that name, made when first asked for."""
         key = (backend, driver, pattern, warm_up)
         if key not in self._series:
-            self._series[key] = Series(*key)
+            self._series[key] = SeriesRecorder(*key)
         return self._series[key]
 
     def drain(self) -> bytes:

@@ -18,10 +18,15 @@ from typing import Any, BinaryIO, TextIO
 import orjson
 
 from loadtests.measure import hlog
-from loadtests.measure.columns import Columns
+from loadtests.measure.columns import SecondColumns
 from loadtests.measure.frames import unpack
-from loadtests.measure.health.evidence import Evidence
-from loadtests.measure.health.generator_delay import OwnTimes, own_times, row_figures, times_of
+from loadtests.measure.health.evidence import GeneratorEvidence
+from loadtests.measure.health.generator_delay import (
+    GeneratorDelays,
+    bucket_delays,
+    delay_figures,
+    times_of,
+)
 from loadtests.measure.health.probes import HealthRow, HostProbe
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.health.step_evidence import StepEvidence
@@ -30,7 +35,7 @@ from loadtests.measure.locust_stats import for_locust
 from loadtests.measure.merger import (
     Merged,
     Merger,
-    Part,
+    SeriesPart,
     part_from_message,
     part_to_message,
 )
@@ -38,13 +43,13 @@ from loadtests.measure.results import Key, RunInfo, SeriesInfo, Validity
 from loadtests.measure.run_folder import RunFolderWriter
 
 
-class Relay:
+class WorkerScribe:
     """A worker's scribe: hands each interval on."""
 
     def __init__(self, out: TextIO, host: HostProbe) -> None:
         self._out = out
         self._host = host
-        self._columns = Columns()
+        self._columns = SecondColumns()
 
     def values(self, header: dict[str, Any], payload: bytes) -> None:
         """Keep what the recorder drained."""
@@ -52,21 +57,21 @@ class Relay:
 
     def close(self, header: dict[str, Any], payload: bytes) -> None:
         """The interval is over."""
-        own = own_times(header["sizes"], payload)
+        delays = bucket_delays(header["sizes"], payload)
         parts = self._columns.parts()
         message = {
             **header,
             "kind": "interval",
             "parts": [part_to_message(part) for part in parts],
-            "row": {**header["row"], **self._host.read(), **row_figures(own)},
-            "lateness": hlog.encode(own.lateness),
-            "read_lag": hlog.encode(own.read_lag),
+            "row": {**header["row"], **self._host.read(), **delay_figures(delays)},
+            "dispatch_delay": hlog.encode(delays.dispatch),
+            "event_loop_delay": hlog.encode(delays.event_loop),
             "mirror": for_locust(parts),
         }
         _say(self._out, message)
 
 
-class Writer:
+class RunScribe:
     """The scribe of a single load process, or of a cluster's master."""
 
     def __init__(self, header: dict[str, Any], out: TextIO, host: HostProbe) -> None:
@@ -75,12 +80,12 @@ class Writer:
         self._sources: list[str] = header["sources"]
         self._merger = Merger(self._sources)
         self._steps: StepEvidence | None = None
-        self._evidence = Evidence(rate_per_s=header["rate_per_s"])
+        self._evidence = GeneratorEvidence(rate_per_s=header["rate_per_s"])
         info = RunInfo.model_validate(header["info"])
         self._folder = RunFolderWriter(Path(header["path"]), info, header["started_at_s"])
         self._index = 0
-        self._columns = Columns()  # of the second that is not over yet
-        self._own: list[Part] = []
+        self._columns = SecondColumns()  # of the second that is not over yet
+        self._pending: list[SeriesPart] = []
         self._last_row: dict[str, Any] = {}
 
     def values(self, header: dict[str, Any], payload: bytes) -> None:
@@ -89,23 +94,25 @@ class Writer:
 
     def close(self, header: dict[str, Any], payload: bytes) -> None:
         """An interval of this process is over."""
-        own = own_times(header["sizes"], payload)
-        row = {**header["row"], **self._host.read(), **row_figures(own)}
+        delays = bucket_delays(header["sizes"], payload)
+        row = {**header["row"], **self._host.read(), **delay_figures(delays)}
         parts = self._add_pending(header["index"])
-        self._take(header, HealthRow(**row), own, parts)
+        self._take(header, HealthRow(**row), delays, parts)
 
     def interval(self, header: dict[str, Any]) -> None:
         """A worker's interval, by way of the master; one that makes no sense loses the worker."""
         try:
             parts = [part_from_message(message) for message in header["parts"]]
             row = HealthRow(**header["row"])
-            own = OwnTimes(hlog.decode(header["lateness"]), hlog.decode(header["read_lag"]))
+            delays = GeneratorDelays(
+                hlog.decode(header["dispatch_delay"]), hlog.decode(header["event_loop_delay"])
+            )
         except (KeyError, TypeError, ValueError):
             self.lose(str(header.get("source", "a worker")))
             return
         for part in parts:
             self._merger.add(header["index"], part)
-        self._take(header, row, own, parts)
+        self._take(header, row, delays, parts)
 
     def lose(self, worker: str) -> None:
         """A worker is gone; its calls stay, and the run says so."""
@@ -134,31 +141,35 @@ class Writer:
         self._folder.info.steps = self._steps.infos()
         return self._steps.judge()
 
-    def _add_pending(self, index: int) -> list[Part]:
+    def _add_pending(self, index: int) -> list[SeriesPart]:
         # only the close tells the number: a process that stood still skips some
         parts = self._columns.parts()
         for part in parts:
             self._merger.add(index, part)
-        self._own += parts
+        self._pending += parts
         self._index = index + 1
         return parts
 
     def _take(
-        self, header: dict[str, Any], row: HealthRow, own: OwnTimes, parts: list[Part]
+        self,
+        header: dict[str, Any],
+        row: HealthRow,
+        delays: GeneratorDelays,
+        parts: list[SeriesPart],
     ) -> None:
         self._folder.add_health(row)
         self._last_row[row.worker] = {
             "cpu": row.process_cpu,
-            "lateness_p99_ms": row.lateness_p99_ms,
-            "read_lag_p99_ms": row.read_lag_p99_ms,
-            "loop_lag_max_ms": row.loop_lag_max_ms,
+            "dispatch_delay_p99_ms": row.dispatch_delay_p99_ms,
+            "event_loop_delay_p99_ms": row.event_loop_delay_p99_ms,
+            "heartbeat_delay_max_ms": row.heartbeat_delay_max_ms,
             "free_users_min": row.free_users_min,
             "behind_ms": row.behind_ms,
         }
         if not row.warm_up:
-            self._evidence.add(row, own.lateness, own.read_lag)
+            self._evidence.add(row, delays.dispatch, delays.event_loop)
             if self._steps:
-                self._steps.add(row, own, parts)
+                self._steps.add(row, delays, parts)
         closed = self._merger.close(
             header["index"], header["source"], header["start_s"], header["length_s"]
         )
@@ -174,7 +185,7 @@ class Writer:
             self._folder.add(merged, summaries, signals, None if warming_up else validity)
             live = {
                 "kind": "live",
-                "mirror": for_locust(self._own),
+                "mirror": for_locust(self._pending),
                 "index": merged.index,
                 "time_s": merged.start_s + merged.length_s,
                 "last_second": _last_second(merged),
@@ -182,7 +193,7 @@ class Writer:
                 "health": self._last_row,
                 "signals": [_plain(s) for s in signals],
             }
-            self._own = []
+            self._pending = []
             _say(self._out, live)
 
 
@@ -220,15 +231,15 @@ def _say(out: TextIO, message: dict[str, Any]) -> None:
 
 def serve(stream: BinaryIO, out: TextIO, host: HostProbe) -> None:
     """Do as the frames say until they end."""
-    relay: Relay | None = None
-    writer: Writer | None = None
+    relay: WorkerScribe | None = None
+    writer: RunScribe | None = None
     for header, payload in unpack(stream):
         match header["kind"]:
             case "open":
                 if header["mode"] == "relay":
-                    relay = Relay(out, host)
+                    relay = WorkerScribe(out, host)
                 else:
-                    writer = Writer(header, out, host)
+                    writer = RunScribe(header, out, host)
             case "values":
                 (relay or writer).values(header, payload)  # type: ignore[union-attr]
             case "close":

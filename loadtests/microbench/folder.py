@@ -21,7 +21,7 @@ from loadtests.measure import hlog
 from loadtests.measure.environment import describe_environment
 from loadtests.measure.health.probes import HealthRow, HostProbe, ProcessProbe
 from loadtests.measure.histogram import Counts, Sparse
-from loadtests.measure.merger import Merged, Merger, Part
+from loadtests.measure.merger import Merged, Merger, SeriesPart
 from loadtests.measure.results import Key, RunInfo, SeriesInfo
 from loadtests.measure.run_folder import LATEST_MICRO, RunFolderWriter, point_latest
 from loadtests.microbench.machine.checks import MachineEvidence, check_machine, clock_step_ns
@@ -144,7 +144,7 @@ class MicroFolder:
         self._writer.finish(state, self._series(), signals, validity)
         self._variants.close()
 
-    def _take(self, subject: BenchmarkSubject, *, warm_up: bool) -> tuple[array[int], Part]:
+    def _take(self, subject: BenchmarkSubject, *, warm_up: bool) -> tuple[array[int], SeriesPart]:
         """The calls of a subject since it was last asked; both times of each."""
         columns = subject.warm_up if warm_up else subject.measured
         begun, errors = self._written.get((id(subject), warm_up), (0, {}))
@@ -157,7 +157,7 @@ class MicroFolder:
         if wire:
             counts["wire_time"] = Sparse.of(_values(wire))
         fresh = {n: c - errors.get(n, 0) for n, c in columns.errors.items() if c > errors.get(n, 0)}
-        return service, Part(subject.spec.series, warm_up, counts, fresh)
+        return service, SeriesPart(subject.spec.series, warm_up, counts, fresh)
 
     def _add(self, merged: Iterable[Merged]) -> None:
         for interval in merged:
@@ -201,9 +201,9 @@ class MicroFolder:
             free_users_min=0,
             in_flight=0,
             invalid_responses=0,
-            lateness_p50_ms=None,
-            lateness_p99_ms=None,
-            lateness_max_ms=None,
+            dispatch_delay_p50_ms=None,
+            dispatch_delay_p99_ms=None,
+            dispatch_delay_max_ms=None,
             **figures,
         )
         self._writer.add_health(row)

@@ -19,7 +19,7 @@ from typing import Any
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, UsageError
-from loadtests.load.child_environment import given_endpoints, run_id_for
+from loadtests.load.child_environment import inherited_endpoints, run_id_for
 from loadtests.microbench.folder import SCENARIO, MicroFolder
 from loadtests.microbench.rows import ResultRow, row_of
 from loadtests.microbench.suites.bench import Bench
@@ -189,7 +189,7 @@ class BenchmarkSession:
         self._on_progress(Progress(f"Measuring {suite}", done, total))
 
     def _endpoints(self) -> Endpoints:
-        given = given_endpoints(self._environ)
+        given = inherited_endpoints(self._environ)
         if given:
             return given
         needed = {spec.backend for spec in self._selected}

@@ -205,7 +205,7 @@ def test_a_generator_that_burns_its_cpu_is_invalid_with_exit_code_4(start, seede
     process = start("--run-time", "6s", "--warm-up", "1", "--rate", "100", file=str(file),
                     endpoints=seeded)  # fmt: skip
     said = ended(process)
-    assert "late arrivals" in broken(tmp_path / "run"), said
+    assert "late dispatches" in broken(tmp_path / "run"), said
     assert process.returncode == 4, said
     assert "INVALID" in said
 
@@ -222,7 +222,7 @@ def test_a_generator_stopped_for_200_ms_is_invalid(start, seeded, tmp_path):
     time.sleep(0.2)  # the fault itself, not a wait for anything
     process.send_signal(signal.SIGCONT)
     said = ended(process)
-    assert broken(path) & {"late arrivals", "stalled loop"}, said
+    assert broken(path) & {"late dispatches", "event-loop stalls"}, said
 
 
 def test_too_few_users_are_the_generators_fault(start, tmp_path):

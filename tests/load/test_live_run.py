@@ -66,7 +66,7 @@ def test_the_tab_during_a_run_and_after_it(start, browser):
     figures_are_there_and_change(browser)
     said = told(browser)
     assert "Measuring" in said
-    for signal_ in ("generator CPU", "late arrivals", "stalled loop"):
+    for signal_ in ("generator CPU", "late dispatches", "event-loop stalls"):
         assert signal_ in said
     assert "within" in said
     assert "round to whole milliseconds" in said

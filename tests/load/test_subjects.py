@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from loadtests.config import Config, Load
 from loadtests.errors import UsageError
-from loadtests.load.schedule.alternation import Turns
-from loadtests.load.seeds import lane_seed
+from loadtests.load.schedule.alternation import Alternation
+from loadtests.load.schedule.arrivals import dispatcher_seed
 from loadtests.load.subjects import (
+    alternation_of,
     arrivals_seed,
     qualified,
     recorded,
     run_subjects,
-    turns_of,
 )
 from loadtests.measure.results import Key
 from loadtests.patterns import BACKENDS
@@ -38,7 +38,7 @@ def config(subjects="", **load) -> Config:
 
 def names(subjects, **load):
     return [
-        (s.backend, s.client, s.driver, s.place) for s in run_subjects(config(subjects, **load))
+        (s.backend, s.client, s.driver, s.index) for s in run_subjects(config(subjects, **load))
     ]
 
 
@@ -111,27 +111,27 @@ def test_a_factorys_series_have_a_name_that_the_log_and_files_take(name):
     [
         ("", None, None),
         ("dynamodb postgres", None, None),
-        ("dynamodb/boto3 postgres", None, Turns(1, 4)),
-        ("wire boto3", None, Turns(1, 4)),
-        ("wire wire", None, Turns(1, 4)),
-        (f"{HERE}:made wire", None, Turns(1, 4)),
-        ("dynamodb postgres", 5, Turns(5, 4)),
+        ("dynamodb/boto3 postgres", None, Alternation(1, 4)),
+        ("wire boto3", None, Alternation(1, 4)),
+        ("wire wire", None, Alternation(1, 4)),
+        (f"{HERE}:made wire", None, Alternation(1, 4)),
+        ("dynamodb postgres", 5, Alternation(5, 4)),
         ("wire boto3", 0, None),
     ],
 )
 def test_turns_unless_two_backends_are_called_leanly(subjects, blocks, turns):
-    assert turns_of(config(subjects, blocks=blocks, seed=4)) == turns
+    assert alternation_of(config(subjects, blocks=blocks, seed=4)) == turns
 
 
 def test_arrivals_are_the_same_in_turns_and_never_side_by_side():
     def seeds(asked: Config):
         return [arrivals_seed(asked, s, n) for s in run_subjects(asked) for n in (0, 1)]
 
-    assert seeds(config("wire boto3")) == [lane_seed(1, n, "dynamodb") for n in (0, 1)] * 2
+    assert seeds(config("wire boto3")) == [dispatcher_seed(1, n, "dynamodb") for n in (0, 1)] * 2
     assert len(set(seeds(config("wire boto3", blocks=0)))) == 4
     # two backends as in a gate's run
     assert seeds(config("dynamodb postgres")) == seeds(config())
-    assert seeds(config()) == [lane_seed(1, n, b) for b in BACKENDS for n in (0, 1)]
+    assert seeds(config()) == [dispatcher_seed(1, n, b) for b in BACKENDS for n in (0, 1)]
 
 
 def test_qualified_says_all_there_is_to_know_without_an_import():

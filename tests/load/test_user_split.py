@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from loadtests.config import Data
 from loadtests.errors import UsageError
-from loadtests.load.schedule.arrivals import Share
-from loadtests.load.user_split import carts_of_twin, sessions_of_twin
+from loadtests.load.schedule.arrivals import WorkerShare
+from loadtests.load.user_split import split_by_cart_size, split_by_session_size
 from loadtests.load.workload import Carts, Sessions
 from loadtests.targets.seed.dataset import make_dataset
 
@@ -25,7 +25,7 @@ def made(users: int, seed: int = 1):
 def test_no_user_belongs_to_both_and_each_keeps_its_own_cart_and_session(users, seed):
     data = made(users, seed)
     owner = {user.user_id: i for i, user in enumerate(data.users)}
-    for half in (carts_of_twin, sessions_of_twin):
+    for half in (split_by_cart_size, split_by_session_size):
         twins = [half(data, place) for place in (0, 1)]
         ids = [{user.user_id for user in twin.users} for twin in twins]
         assert not ids[0] & ids[1]
@@ -38,11 +38,11 @@ def test_no_user_belongs_to_both_and_each_keeps_its_own_cart_and_session(users, 
 
 def test_the_nth_of_one_is_as_large_as_the_nth_of_the_other():
     data = made(600)
-    one, other = (carts_of_twin(data, place) for place in (0, 1))
+    one, other = (split_by_cart_size(data, place) for place in (0, 1))
     lines = [(len(a), len(b)) for a, b in zip(one.carts, other.carts, strict=True)]
     assert sum(a != b for a, b in lines) <= 4, "at most once at each step of the sizes"
     assert sum(a for a, _ in lines) == pytest.approx(sum(b for _, b in lines), abs=4)
-    one, other = (sessions_of_twin(data, place) for place in (0, 1))
+    one, other = (split_by_session_size(data, place) for place in (0, 1))
     seen = [
         (len(a.session_data.browsing_history), len(b.session_data.browsing_history))
         for a, b in zip(one.sessions, other.sessions, strict=True)
@@ -52,7 +52,7 @@ def test_the_nth_of_one_is_as_large_as_the_nth_of_the_other():
 
 def test_neither_gets_the_larger_one_of_every_pair():
     data = made(600)
-    one, other = (carts_of_twin(data, place) for place in (0, 1))
+    one, other = (split_by_cart_size(data, place) for place in (0, 1))
     larger = [
         weight(a) > weight(b)
         for a, b in zip(one.carts, other.carts, strict=True)
@@ -70,11 +70,11 @@ def weight(cart):
 def test_the_same_seed_gives_both_the_same_positions(users, seed, workers):
     data = made(users)
     for index in range(workers):
-        share = Share(index, workers)
-        works = [Carts.of(carts_of_twin(data, place), seed, share) for place in (0, 1)]
+        share = WorkerShare(index, workers)
+        works = [Carts.of(split_by_cart_size(data, place), seed, share) for place in (0, 1)]
         drawn = [[work.carts.index(work.any_cart()) for _ in range(50)] for work in works]
         assert drawn[0] == drawn[1]
-        sessions = [Sessions.of(sessions_of_twin(data, p), seed, share, NOW) for p in (0, 1)]
+        sessions = [Sessions.of(split_by_session_size(data, p), seed, share, NOW) for p in (0, 1)]
         drawn = [[work.ids.index(work.any_id()) for _ in range(50)] for work in sessions]
         assert drawn[0] == drawn[1]
 
@@ -83,7 +83,10 @@ def test_the_same_seed_gives_both_the_same_positions(users, seed, workers):
 def test_no_cart_is_written_by_two_in_a_cluster_of_twins(users, workers):
     data = made(users)
     owned = [
-        {cart.user_id for cart in Carts.of(carts_of_twin(data, p), 1, Share(i, workers)).carts}
+        {
+            cart.user_id
+            for cart in Carts.of(split_by_cart_size(data, p), 1, WorkerShare(i, workers)).carts
+        }
         for p in (0, 1)
         for i in range(workers)
     ]
@@ -92,4 +95,4 @@ def test_no_cart_is_written_by_two_in_a_cluster_of_twins(users, workers):
 
 def test_one_user_cannot_be_shared():
     with pytest.raises(UsageError, match="1 users cannot be shared by 2 subjects"):
-        carts_of_twin(made(1), 0)
+        split_by_cart_size(made(1), 0)

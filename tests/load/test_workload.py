@@ -21,7 +21,7 @@ from loadtests.errors import (
     ResponseInvalid,
     UsageError,
 )
-from loadtests.load.schedule.arrivals import Share
+from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.workload import Cart, Carts, Sessions, Zipf
 from loadtests.model import QUANTITY_MAX, SESSION_LIFE_S, Book, CartItem
 from loadtests.targets.seed.dataset import make_dataset
@@ -153,7 +153,7 @@ class World:
 
     def __init__(self, data, seed=1) -> None:
         self.store = Store(data)
-        self.work = Carts.of(data, seed, Share())
+        self.work = Carts.of(data, seed, WorkerShare())
         self.out: list[InFlight] = []
         self.refused = 0
 
@@ -284,14 +284,14 @@ def test_quantities_never_pass_99_and_then_it_says_so():
 
 
 def test_quantities_set_are_small():
-    work = Carts.of(SMALL, 1, Share())
+    work = Carts.of(SMALL, 1, WorkerShare())
     drawn = Counter(work.quantity() for _ in range(2_000))
     assert set(drawn) == {1, 2, 3, 4, 5}
     assert drawn[1] > drawn[2] > drawn[4]
 
 
 def test_when_every_cart_is_being_written_the_error_says_so_and_is_no_invalid_response():
-    work = Carts.of(dataset(users=3), 1, Share())
+    work = Carts.of(dataset(users=3), 1, WorkerShare())
     held = []
     for _ in range(3):
         cart, _ = work.any_line()
@@ -362,7 +362,7 @@ def test_a_read_that_a_write_overlaps_proves_nothing():
 
 
 def test_an_add_that_gives_another_quantity_is_found_and_the_cart_unknown():
-    work = Carts.of(SMALL, 1, Share())
+    work = Carts.of(SMALL, 1, WorkerShare())
     cart, book = work.to_add()
     wrong = cart.lines[book.book_id] + 2
     with pytest.raises(ResponseInvalid, match=f"add gave quantity {wrong}"), cart:
@@ -380,28 +380,29 @@ def test_workers_own_users_of_their_own_and_all_of_them(users, count, seed):
     data = dataset(users=users)
     if count > users:
         with pytest.raises(UsageError, match=f"{users} users cannot be shared among {count}"):
-            Carts.of(data, seed, Share(count - 1, count))
+            Carts.of(data, seed, WorkerShare(count - 1, count))
         return
     owned = [
-        [cart.user_id for cart in Carts.of(data, seed, Share(i, count)).carts] for i in range(count)
+        [cart.user_id for cart in Carts.of(data, seed, WorkerShare(i, count)).carts]
+        for i in range(count)
     ]
     assert sorted(chain.from_iterable(owned)) == sorted(user.user_id for user in data.users)
-    sessions = [Sessions.of(data, seed, Share(i, count), NOW).ids for i in range(count)]
+    sessions = [Sessions.of(data, seed, WorkerShare(i, count), NOW).ids for i in range(count)]
     assert sorted(chain.from_iterable(sessions)) == sorted(
         session.session_id for session in data.sessions
     )
 
 
 def test_the_seed_and_the_worker_decide_what_is_drawn():
-    def drawn(seed: int, share: Share) -> list[str]:
+    def drawn(seed: int, share: WorkerShare) -> list[str]:
         work = Carts.of(SMALL, seed, share)
         return [work.any_cart().user_id for _ in range(30)] + [
             work.any_line()[1] for _ in range(30)
         ]
 
-    assert drawn(1, Share()) == drawn(1, Share())
-    assert drawn(1, Share()) != drawn(2, Share())
-    assert drawn(1, Share(0, 2)) != drawn(1, Share(1, 2))
+    assert drawn(1, WorkerShare()) == drawn(1, WorkerShare())
+    assert drawn(1, WorkerShare()) != drawn(2, WorkerShare())
+    assert drawn(1, WorkerShare(0, 2)) != drawn(1, WorkerShare(1, 2))
 
 
 # --- Zipf
@@ -436,7 +437,7 @@ def test_favourites_differ_by_seed():
 
 
 def test_the_number_of_sessions_stays_the_same_and_all_that_are_kept_were_stored():
-    sessions = Sessions.of(SMALL, 1, Share(), NOW)
+    sessions = Sessions.of(SMALL, 1, WorkerShare(), NOW)
     stored = set(sessions.ids)
     count = len(sessions.ids)
     for _ in range(500):
@@ -452,7 +453,7 @@ def test_the_number_of_sessions_stays_the_same_and_all_that_are_kept_were_stored
 
 def test_a_new_session_begins_now_and_lives_a_day():
     later = datetime(2026, 3, 2, 11, 0, 5, 250_000, tzinfo=UTC)
-    sessions = Sessions.of(SMALL, 1, Share(), NOW)
+    sessions = Sessions.of(SMALL, 1, WorkerShare(), NOW)
     made = sessions.new(later)
     assert made.created_at == made.last_activity == later
     assert made.expires_at == int(later.timestamp()) + SESSION_LIFE_S
@@ -462,14 +463,14 @@ def test_a_new_session_begins_now_and_lives_a_day():
 
 
 def test_a_session_whose_creation_failed_is_not_drawn():
-    sessions = Sessions.of(SMALL, 1, Share(), NOW)
+    sessions = Sessions.of(SMALL, 1, WorkerShare(), NOW)
     failed = sessions.new(NOW).session_id
     assert failed not in {sessions.any_id() for _ in range(500)}
 
 
 def test_workers_make_sessions_of_their_own():
     made = [
-        {Sessions.of(SMALL, 1, Share(i, 2), NOW).new(NOW).session_id for _ in range(1)}
+        {Sessions.of(SMALL, 1, WorkerShare(i, 2), NOW).new(NOW).session_id for _ in range(1)}
         for i in range(2)
     ]
     assert not made[0] & made[1]

@@ -22,8 +22,8 @@ def row(worker: str = "generator", **changes: Any) -> dict[str, Any]:
     return {
         "worker": worker, "time_s": 0.0, "length_s": 1.0, "warm_up": False, "offered": 100,
         "queued": 0, "behind_ms": 0.0, "users": 20, "free_users_min": 18, "in_flight": 1,
-        "invalid_responses": 0, "loop_lag_max_ms": 0.4, "loop_stalled_ms": 0.0, "gc_pauses": 1,
-        "gc_paused_ms": 0.2, "gc_pause_max_ms": 0.2, "process_cpu": 0.3,
+        "invalid_responses": 0, "heartbeat_delay_max_ms": 0.4, "event_loop_stall_ms": 0.0,
+        "gc_pauses": 1, "gc_paused_ms": 0.2, "gc_pause_max_ms": 0.2, "process_cpu": 0.3,
     } | changes  # fmt: skip
 
 
@@ -44,13 +44,13 @@ def closing(
     *,
     start_s: float | None = None,
     length_s: float = 1.0,
-    lateness_ns: list[int] | None = None,
-    read_lag_ns: list[int] | None = None,
+    dispatch_delays_ns: list[int] | None = None,
+    event_loop_delays_ns: list[int] | None = None,
     **changes: Any,
 ) -> bytes:
     """The frame that closes interval `index` of `source`; `changes` are the row's."""
     start_s = float(index) if start_s is None else start_s
-    late, lag = lateness_ns or [], read_lag_ns or []
+    late, lag = dispatch_delays_ns or [], event_loop_delays_ns or []
     header = {
         "kind": "close", "source": source, "index": index, "start_s": start_s,
         "length_s": length_s, "row": row(source, time_s=start_s, length_s=length_s, **changes),

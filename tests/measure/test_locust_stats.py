@@ -10,15 +10,15 @@ from locust.stats import bucket_response_time
 
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.locust_stats import for_locust
-from loadtests.measure.merger import Part
+from loadtests.measure.merger import SeriesPart
 from tests.measure.latencies import equivalent_range
 
 
-def part(values: list[int], **changes) -> Part:
+def part(values: list[int], **changes) -> SeriesPart:
     counts = Sparse.of(np.array(values, np.int64))
     empty = Sparse.of(np.array([], np.int64))
     held = {"response_time": counts, "service_time": empty, "wire_time": empty}
-    return Part(("dynamodb", "wire", "cart.get"), False, held, **changes)
+    return SeriesPart(("dynamodb", "wire", "cart.get"), False, held, **changes)
 
 
 @given(st.lists(st.integers(0, 100_000_000_000), max_size=30))

@@ -7,7 +7,7 @@ from random import Random
 
 from loadtests.config import Data
 from loadtests.errors import LineNotFound, SessionNotFound
-from loadtests.load.schedule.arrivals import Share
+from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.workload import Carts, Sessions
 from loadtests.microbench.suites.cases import BenchmarkSubject, Call, Case, Spec
 from loadtests.microbench.timing.clocks import Clocks
@@ -140,11 +140,11 @@ class MemoryShop:
 
 
 def carts():
-    return Carts.of(DATASET, 1, Share())
+    return Carts.of(DATASET, 1, WorkerShare())
 
 
 def sessions():
-    return Sessions.of(DATASET, 1, Share(), NOW)
+    return Sessions.of(DATASET, 1, WorkerShare(), NOW)
 
 
 def rng(seed=1):

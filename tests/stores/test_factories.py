@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from loadtests.errors import BackendError, LineNotFound, TargetError, UsageError
-from loadtests.measure.recorder import Series
+from loadtests.measure.recorder import SeriesRecorder
 from loadtests.stores.factories import (
     backend_of_factory,
     confirm_factory,
@@ -158,7 +158,7 @@ def test_wire_time_is_taken_where_the_store_keeps_it():
     assert carts.wire_ns == UNMEASURED_NS
     carts.remove("u", "b")
     assert carts.wire_ns == 77
-    series = Series("dynamodb", "x", "cart.get", warm_up=False)
+    series = SeriesRecorder("dynamodb", "x", "cart.get", warm_up=False)
     series.record(0, 1, 2, UNMEASURED_NS)
     series.record(0, 1, 2, 0)
     assert (len(series.service), series.wire.tolist()) == (2, [0])

@@ -16,7 +16,7 @@ from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, ResultsError, UsageError
 from loadtests.judge.comparison import ComparedSubject
 from loadtests.load.child_environment import new_run_id
-from loadtests.load.subjects import run_subjects, turns_of
+from loadtests.load.subjects import alternation_of, run_subjects
 from loadtests.measure.results import Run, read_info, read_run
 from loadtests.patterns import BACKENDS
 from loadtests.targets.supervisor.client import open_endpoints
@@ -83,7 +83,7 @@ def _advice(config: Config) -> str:
     units = (config.load.run_time - config.load.warm_up) / _unit_s(config)
     if units >= LEAST_PAIRS:
         return ""
-    what = "pairs of blocks" if turns_of(config) else "seconds"
+    what = "pairs of blocks" if alternation_of(config) else "seconds"
     return (
         f"{math.floor(units)} {what} are measured, and intervals need {LEAST_PAIRS}: "
         f"--run-time {_whole_run_s(config, LEAST_PAIRS)} or more."
@@ -92,7 +92,7 @@ def _advice(config: Config) -> str:
 
 def _unit_s(config: Config) -> int:
     """How long it takes to measure both subjects once."""
-    turns = turns_of(config)
+    turns = alternation_of(config)
     return 2 * turns.block_s if turns else 1
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from loadtests.cli.runs.child_process import ChildProcess
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError
-from loadtests.load.child_environment import handed_over
+from loadtests.load.child_environment import environment_for_child
 from loadtests.targets.endpoints import Endpoints
 
 _MARGIN_S: Final = 60.0
@@ -43,7 +43,7 @@ class LocustProcess(ChildProcess):
             *(["--users", str(users)] if users else []),
             *(["--processes", str(processes)] if processes and processes > 1 else []),
         ]  # fmt: skip
-        environment = handed_over(endpoints, run_id) | dict(variables or {})
+        environment = environment_for_child(endpoints, run_id) | dict(variables or {})
         super().__init__(command, environment, end_with=signal.SIGTERM)
 
     def finish(self) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 from loadtests.cli.runs.child_process import ChildProcess
 from loadtests.config import Config
 from loadtests.errors import ResultsError, UsageError
-from loadtests.load.child_environment import handed_over
+from loadtests.load.child_environment import environment_for_child
 from loadtests.microbench.progress_pipe import PROGRESS_VARIABLE
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import Progress
@@ -46,7 +46,7 @@ class MicroProcess(ChildProcess):
         self._reading, writing = os.pipe()
         os.set_blocking(self._reading, False)
         self._begun = b""
-        environment = handed_over(endpoints, run_id) | {
+        environment = environment_for_child(endpoints, run_id) | {
             PROGRESS_VARIABLE: str(writing),
             "LOADTESTS_RESULTS": config.results,
             "LOADTESTS_SEED": str(config.load.seed),

@@ -1,4 +1,4 @@
-"""Gives each Locust user its place: a backend, a lane, stores and the keys it may touch."""
+"""Gives each Locust user its group: a backend, a lane, stores and the keys it may touch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from greenlet import GreenletExit
 from loadtests.config import Config
 from loadtests.errors import CallError, ResponseInvalid, UsageError
 from loadtests.load.locust.checks import check_mix
-from loadtests.load.loop.dispatcher import Lane
-from loadtests.load.loop.run import Clocked, LoadRun
+from loadtests.load.loop.dispatcher import ArrivalDispatcher
+from loadtests.load.loop.run import CallerGroup, LoadRun
 from loadtests.load.loop.timer import early_ns_of, open_timer
-from loadtests.load.schedule.arrivals import Nanoseconds, Share, arrivals, scaled
-from loadtests.load.subjects import LoadSubject, arrivals_seed, run_subjects, turns_of
-from loadtests.load.user_split import carts_of_twin, sessions_of_twin
+from loadtests.load.schedule.arrivals import Nanoseconds, WorkerShare, arrivals, scaled
+from loadtests.load.subjects import LoadSubject, alternation_of, arrivals_seed, run_subjects
+from loadtests.load.user_split import split_by_cart_size, split_by_session_size
 from loadtests.load.workload import Carts, Sessions
-from loadtests.measure.recorder import Series
+from loadtests.measure.recorder import SeriesRecorder
 from loadtests.patterns import BACKENDS
 from loadtests.stores import CartStore, SessionStore
 from loadtests.stores.foreign import NoStore
@@ -38,16 +38,16 @@ _log: Final = logging.getLogger(__name__)
 _CHUNK: Final = 512
 AHEAD_SHARE: Final = 0.4  # of how early the loop wakes: choosing keys on cold caches takes 80 µs
 
-Drawn = tuple[Callable[[Any], None], tuple[Series, Series]]
+Drawn = tuple[Callable[[Any], None], tuple[SeriesRecorder, SeriesRecorder]]
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class UserGroup:
     """One scenario class on one backend: where its users stand."""
 
     subject: LoadSubject
     run: LoadRun
-    clocked: Clocked
+    callers: CallerGroup
     choices: list[Drawn]
     cumulative: Any
     rng: np.random.Generator
@@ -57,15 +57,15 @@ class Place:
     drawn: list[Drawn] = field(default_factory=list)
 
     @property
-    def lane(self) -> Lane:
+    def dispatcher(self) -> ArrivalDispatcher:
         """Where its arrivals come from."""
-        return self.clocked.lane
+        return self.callers.dispatcher
 
     def draw(self) -> Drawn:
         """The next call's method and its (warm-up, measured) series."""
         if not self.drawn:
-            places = np.searchsorted(self.cumulative, self.rng.random(_CHUNK), side="right")
-            self.drawn = [self.choices[i] for i in places.tolist()]
+            groups = np.searchsorted(self.cumulative, self.rng.random(_CHUNK), side="right")
+            self.drawn = [self.choices[i] for i in groups.tolist()]
         return self.drawn.pop()
 
     def end_warm_up(self, user: OpenLoopUser) -> None:
@@ -87,8 +87,8 @@ class Place:
             _log.warning("%s on %s: %s", series.pattern, self.subject, error or name)
 
 
-class Station:
-    """All places of this process."""
+class UserAssignment:
+    """All groups of this process."""
 
     def __init__(
         self,
@@ -97,13 +97,13 @@ class Station:
         dataset: Dataset,
         run: LoadRun,
         classes: list[type[OpenLoopUser]],
-        share: Share,
+        share: WorkerShare,
     ) -> None:
         self._config = config
         self._endpoints = endpoints
         self._run = run
         self._share = share
-        self._places: dict[str, list[Place]] = {}
+        self._groups: dict[str, list[UserGroup]] = {}
         subjects = run_subjects(config)
         # one belief of the carts a subject, whatever number of classes writes to them
         self._work = [_work_of(one, subjects, dataset, config, share) for one in subjects]
@@ -114,8 +114,8 @@ class Station:
         total = sum(_weight(cls) for cls in classes)
         for number, cls in enumerate(classes):
             check_mix(cls)
-            self._places[cls.__name__] = [
-                self._place(cls, subject, number, _weight(cls) / total) for subject in subjects
+            self._groups[cls.__name__] = [
+                self._group(cls, subject, number, _weight(cls) / total) for subject in subjects
             ]
 
     def join(self, user: OpenLoopUser) -> None:
@@ -123,34 +123,34 @@ class Station:
 
         A factory that fails now, having worked before, ends the run, and this user at once.
         """
-        places = self._places[type(user).__name__]
-        place = min(places, key=lambda p: len(p.clocked.users))
+        groups = self._groups[type(user).__name__]
+        group = min(groups, key=lambda p: len(p.callers.users))
         # a scenario that needs a store which its subject lacks was refused before the run
         try:
-            carts, sessions = open_stores(place.subject.client, self._endpoints)
+            carts, sessions = open_stores(group.subject.client, self._endpoints)
         except UsageError as error:
             user.environment.on_refusal(error)
             raise GreenletExit from None  # of which Locust logs no stack trace
-        user.place = place
+        user.user_group = group
         user.carts = cast("CartStore", NoStore() if carts is None else carts)
         user.sessions = cast("SessionStore", NoStore() if sessions is None else sessions)
-        user.cart_work, user.session_work = place.carts, place.sessions
+        user.cart_work, user.session_work = group.carts, group.sessions
         _ask_capacity(user, ask=True)
-        place.clocked.users.append(user)
+        group.callers.users.append(user)
 
     def leave(self, user: OpenLoopUser) -> None:
         """Close a user's stores."""
-        place = getattr(user, "place", None)
-        if place is None:
+        group = getattr(user, "user_group", None)
+        if group is None:
             return
-        if user in place.clocked.users:
-            place.clocked.users.remove(user)
+        if user in group.callers.users:
+            group.callers.users.remove(user)
         user.carts.close()
         user.sessions.close()
 
-    def _place(
+    def _group(
         self, cls: type[OpenLoopUser], subject: LoadSubject, number: int, weight: float
-    ) -> Place:
+    ) -> UserGroup:
         load = self._config.load
         recorder = self._run.recorder
         choices: list[Drawn] = [
@@ -168,17 +168,17 @@ class Station:
             for declared in cls.declared
         ]
         shares = np.array([declared.share for declared in cls.declared])
-        lane = Lane(
+        dispatcher = ArrivalDispatcher(
             self._schedule(cls, subject, number, weight), timer=self._timer, ahead_ns=self._ahead_ns
         )
-        return Place(
+        return UserGroup(
             subject,
             self._run,
-            self._run.add_lane(lane, [pair for _, pair in choices]),
+            self._run.add_dispatcher(dispatcher, [pair for _, pair in choices]),
             choices,
             np.cumsum(shares / shares.sum())[:-1],
             np.random.default_rng([load.seed, number, self._share.index]),
-            *self._work[subject.place],
+            *self._work[subject.index],
         )
 
     def _schedule(
@@ -190,8 +190,8 @@ class Station:
             arrivals_seed(self._config, subject, number),
             self._share,
         )
-        turns = turns_of(self._config)
-        return turns.offered(own, subject.place) if turns else own
+        turns = alternation_of(self._config)
+        return turns.offered(own, subject.index) if turns else own
 
 
 def _work_of(
@@ -199,12 +199,12 @@ def _work_of(
     subjects: tuple[LoadSubject, ...],
     dataset: Dataset,
     config: Config,
-    share: Share,
+    share: WorkerShare,
 ) -> tuple[Carts, Sessions]:
     """Keys for a subject; two of one backend own half of the users each."""
     alone = len({one.backend for one in subjects}) == len(subjects)
-    for_carts = dataset if alone else carts_of_twin(dataset, subject.place)
-    for_sessions = dataset if alone else sessions_of_twin(dataset, subject.place)
+    for_carts = dataset if alone else split_by_cart_size(dataset, subject.index)
+    for_sessions = dataset if alone else split_by_session_size(dataset, subject.index)
     seed = config.load.seed
     return (
         Carts.of(for_carts, seed, share),

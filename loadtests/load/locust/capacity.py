@@ -1,7 +1,7 @@
-"""Makes a scenario climb: rising steps of rate instead of one, with flags for them.
+"""Turns a scenario into a capacity run: rising steps of rate instead of one rate.
 
-`Climbing` before the user class in a scenario's bases is all it takes (`scenarios/capacity.py`).
-Importing this adds the flags to Locust; the last step's rate is `--rate`.
+A scenario puts `CapacityRamp` before its user class (`scenarios/capacity.py`). Importing this
+module adds the flags to Locust; `--rate` is the last step's rate.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from loadtests.load.schedule.arrivals import Segment
 from loadtests.load.schedule.steps import length_s, plan_of, profile_of
 
 
-class Climbing:
+class CapacityRamp:
     """Mixed into an `OpenLoopUser`: arrivals come in steps."""
 
     @classmethod
@@ -52,7 +52,7 @@ def _on_parser(parser: Any, **_: Any) -> None:
 
 
 def _on_init(environment: Any, runner: Any, **_: Any) -> None:
-    climbing = [cls for cls in environment.user_classes if issubclass(cls, Climbing)]
+    climbing = [cls for cls in environment.user_classes if issubclass(cls, CapacityRamp)]
     if not climbing or isinstance(runner, WorkerRunner):
         return
     options = environment.parsed_options
@@ -74,7 +74,7 @@ def _on_init(environment: Any, runner: Any, **_: Any) -> None:
     def tell_steps(**_: Any) -> None:
         steps = plan_of(config_of(options), backends_of(config_of(options)))
         facts = {"steps": [step.model_dump(mode="json") for step in steps]}
-        environment.conductor.forward({"kind": "info", "facts": facts})
+        environment.controller.forward({"kind": "info", "facts": facts})
 
     # after the plugin's own listener, which opens the run folder
     environment.events.test_start.add_listener(tell_steps)

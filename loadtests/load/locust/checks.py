@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loadtests.config import Config
 from loadtests.errors import UsageError
-from loadtests.load.subjects import run_subjects, turns_of
+from loadtests.load.subjects import alternation_of, run_subjects
 from loadtests.stores.factories import confirm_factory, is_factory, open_factory_stores
 from loadtests.targets.endpoints import Endpoints
 
@@ -37,7 +37,7 @@ def check_profiles(config: Config, classes: list[type[OpenLoopUser]]) -> None:
 
     Raises UsageError.
     """
-    if turns_of(config) is None:
+    if alternation_of(config) is None:
         return
     for cls in classes:
         if any(len(cls.profile(config, one.backend)) > 1 for one in run_subjects(config)):

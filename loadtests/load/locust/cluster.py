@@ -15,8 +15,8 @@ from typing import Any, Final
 import gevent
 
 from loadtests.config import Config
-from loadtests.load.locust.controller import Conductor
-from loadtests.load.schedule.arrivals import Share
+from loadtests.load.locust.controller import RunController
+from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 
 _log: Final = logging.getLogger("loadtests")
@@ -27,9 +27,9 @@ WATCH_S: Final = 1.0
 class Master:
     """The master's half."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
-        self._runner = conductor.environment.runner
+    def __init__(self, controller: RunController) -> None:
+        self._controller = controller
+        self._runner = controller.environment.runner
         self._waiting: set[str] = set()
         self._names: dict[str, str] = {}
         self._runner.register_message("loadtests_interval", self._on_interval)
@@ -40,8 +40,8 @@ class Master:
         clients = [client.id for client in self._runner.clients.all]
         self._names = {client: f"worker {i + 1}" for i, client in enumerate(clients)}
         self._waiting = set(clients)
-        self._conductor.open_folder(config, endpoints, list(self._names.values()))
-        self._conductor.environment.parsed_options.loadtests_plan = {
+        self._controller.open_folder(config, endpoints, list(self._names.values()))
+        self._controller.environment.parsed_options.loadtests_plan = {
             "config": config.model_dump(mode="json", by_alias=True),
             "endpoints": asdict(endpoints),
             "workers": self._names,
@@ -72,11 +72,11 @@ class Master:
         for client in clients:
             worker = self._names.get(client, client)
             _log.error("%s was lost; the run is not valid.", worker)
-            self._conductor.forward({"kind": "lose", "worker": worker})
+            self._controller.forward({"kind": "lose", "worker": worker})
         self._waiting -= clients
 
     def _on_interval(self, msg: Any, **_: Any) -> None:
-        self._conductor.forward(msg.data)
+        self._controller.forward(msg.data)
 
     def _on_done(self, msg: Any, **_: Any) -> None:
         self._waiting.discard(msg.node_id)
@@ -85,26 +85,28 @@ class Master:
 class Worker:
     """A worker's half."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
-        self._runner = conductor.environment.runner
-        conductor.on_interval = self._send
+    def __init__(self, controller: RunController) -> None:
+        self._controller = controller
+        self._runner = controller.environment.runner
+        controller.on_interval = self._send
         self._runner.register_message("loadtests_finish", self._on_finish, concurrent=True)
 
     def start(self) -> None:
         """The spawn message is here: make load as the plan says."""
-        plan = self._conductor.environment.parsed_options.loadtests_plan
+        plan = self._controller.environment.parsed_options.loadtests_plan
         name = plan["workers"][self._runner.client_id]
-        share = Share(list(plan["workers"]).index(self._runner.client_id), len(plan["workers"]))
+        share = WorkerShare(
+            list(plan["workers"]).index(self._runner.client_id), len(plan["workers"])
+        )
         config = Config.model_validate(plan["config"])
-        self._conductor.open_relay(name)
-        self._conductor.make_load(config, _endpoints(plan["endpoints"]), name, share)
+        self._controller.open_relay(name)
+        self._controller.make_load(config, _endpoints(plan["endpoints"]), name, share)
 
     def _send(self, line: dict[str, Any]) -> None:
         self._runner.send_message("loadtests_interval", line)
 
     def _on_finish(self, **_: Any) -> None:
-        self._conductor.finish()
+        self._controller.finish()
         self._runner.send_message("loadtests_done", {})
 
 

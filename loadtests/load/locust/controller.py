@@ -1,6 +1,6 @@
 """Conducts runs inside a Locust process: targets, scribe, places, start, finish, judgement.
 
-A single process and a cluster's master own the run folder; a worker's conductor makes load and
+A single process and a cluster's master own the run folder; a worker's controller makes load and
 hands its intervals on (`cluster.py`).
 """
 
@@ -20,14 +20,14 @@ from gevent.lock import Semaphore
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_INVALID, LoadtestsError
-from loadtests.load.child_environment import given_endpoints, run_id_for
-from loadtests.load.locust.assignment import Station, backends_of
+from loadtests.load.child_environment import inherited_endpoints, run_id_for
+from loadtests.load.locust.assignment import UserAssignment, backends_of
 from loadtests.load.locust.locust_stats import copy_to_locust
 from loadtests.load.loop.priority import raise_priority
 from loadtests.load.loop.run import LoadRun
-from loadtests.load.loop.scribe_client import ScribeLink
+from loadtests.load.loop.scribe_client import ScribeClient
 from loadtests.load.progress_log import ProgressLog
-from loadtests.load.schedule.arrivals import Share
+from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import recorded, run_subjects
 from loadtests.measure.environment import describe_environment
 from loadtests.measure.results import RunInfo
@@ -40,8 +40,8 @@ _log: Final = logging.getLogger("loadtests")
 SINGLE: Final = "generator"
 
 
-class Conductor:
-    """One a process, kept as `environment.conductor`."""
+class RunController:
+    """One a process, kept as `environment.controller`."""
 
     def __init__(self, environment: Any, scenario: str) -> None:
         self.environment = environment
@@ -54,7 +54,7 @@ class Conductor:
         self._stack = ExitStack()
         self._endpoints: Endpoints | None = None
         self._opened_for: Config | None = None
-        self._link: ScribeLink | None = None
+        self._link: ScribeClient | None = None
         self._run: LoadRun | None = None
         self._ending = Semaphore(1)
         self.exit_code: int | None = None
@@ -72,7 +72,7 @@ class Conductor:
                 seed_again(config, self._endpoints)
         else:
             self.close_targets()
-            self._endpoints = given_endpoints(os.environ) or self._stack.enter_context(
+            self._endpoints = inherited_endpoints(os.environ) or self._stack.enter_context(
                 open_endpoints(
                     config, backends_of(config), provision=provision, on_progress=ProgressLog()
                 )
@@ -106,7 +106,7 @@ class Conductor:
             targets=endpoints.described(),
         )
         called = len(run_subjects(config))
-        self._link = ScribeLink(self._hear)
+        self._link = ScribeClient(self._hear)
         self._link.send(
             {
                 "kind": "open",
@@ -125,10 +125,12 @@ class Conductor:
     def open_relay(self, worker: str) -> None:
         """Start the scribe of a cluster's worker."""
         raise_priority()
-        self._link = ScribeLink(self._hear)
+        self._link = ScribeClient(self._hear)
         self._link.send({"kind": "open", "mode": "relay", "worker": worker})
 
-    def make_load(self, config: Config, endpoints: Endpoints, worker: str, share: Share) -> None:
+    def make_load(
+        self, config: Config, endpoints: Endpoints, worker: str, share: WorkerShare
+    ) -> None:
         """Build lanes and places; users may join now, arrivals start with `begin`."""
         assert self._link
         self._run = LoadRun(
@@ -136,7 +138,7 @@ class Conductor:
         )
         dataset = make_dataset(config.data, config.load.seed, datetime.now(UTC))
         classes = list(self.environment.user_classes)
-        self.environment.load_station = Station(
+        self.environment.user_assignment = UserAssignment(
             config, endpoints, dataset, self._run, classes, share
         )
 

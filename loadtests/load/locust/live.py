@@ -19,7 +19,7 @@ from loadtests.load.locust.live_figures import live_figures
 from loadtests.measure.results import read_info
 
 if TYPE_CHECKING:
-    from loadtests.load.locust.controller import Conductor
+    from loadtests.load.locust.controller import RunController
 
 _TYPES: Final = {
     "live.js": "text/javascript",
@@ -29,13 +29,13 @@ _TYPES: Final = {
 _SCRIPT: Final = '<script src="./loadtests/live.js" defer></script></head>'
 
 
-def add_live_view(web_ui: Any, conductor: Conductor, slo: Slo) -> None:
+def add_live_view(web_ui: Any, controller: RunController, slo: Slo) -> None:
     """Add routes and tab to a Locust web UI; behind its login, if it has one."""
     blueprint = Blueprint("loadtests", __name__, url_prefix="/loadtests")
     guard = web_ui.auth_required_if_enabled
 
     def live_json() -> Response:
-        return jsonify(live_data(conductor, slo))
+        return jsonify(live_data(controller, slo))
 
     def asset(name: str) -> Response:
         if name not in _TYPES:
@@ -45,7 +45,7 @@ def add_live_view(web_ui: Any, conductor: Conductor, slo: Slo) -> None:
         return Response(text, mimetype=_TYPES[name])
 
     def report() -> Response:
-        path = _report(conductor)
+        path = _report(controller)
         if path is None:
             abort(404)
         return send_file(path)
@@ -67,23 +67,23 @@ def _with_script(response: Response) -> Response:
     return response
 
 
-def live_data(conductor: Conductor, slo: Slo) -> dict[str, Any]:
+def live_data(controller: RunController, slo: Slo) -> dict[str, Any]:
     """What the live view shows."""
-    report = _report(conductor)
+    report = _report(controller)
     return {
-        "state": _refusal(conductor) or _state(conductor),
-        "verdict": _verdict(conductor.last_path) if report else None,
-        "folder": str(conductor.last_path or ""),
+        "state": _refusal(controller) or _state(controller),
+        "verdict": _verdict(controller.last_path) if report else None,
+        "folder": str(controller.last_path or ""),
         "report": "report.html" if report else "",
-        **live_figures(conductor.live, slo),
+        **live_figures(controller.live, slo),
     }
 
 
-def _report(conductor: Conductor) -> Path | None:
+def _report(controller: RunController) -> Path | None:
     """The last run's report, once that run has ended and the report is there."""
-    if conductor.path or not conductor.last_path:
+    if controller.path or not controller.last_path:
         return None
-    path = conductor.last_path / "report.html"
+    path = controller.last_path / "report.html"
     return path if path.exists() else None
 
 
@@ -97,25 +97,25 @@ def _verdict(path: Path | None) -> dict[str, str] | None:
     return {"status": str(verdict.get("status", "")), "said": str(verdict.get("sentence", ""))}
 
 
-def _refusal(conductor: Conductor) -> str:
-    error = conductor.refused
+def _refusal(controller: RunController) -> str:
+    error = controller.refused
     if error is None:
         return ""
     return f"The run could not start. {error.message} {error.hint or ''}".strip()
 
 
-def _state(conductor: Conductor) -> str:
-    live = conductor.live
+def _state(controller: RunController) -> str:
+    live = controller.live
     elapsed = f"{live['time_s']:.0f} s" if live else ""
-    if not conductor.last_path:
+    if not controller.last_path:
         return "No run yet: start one with Locust's own form."
-    if conductor.path:
+    if controller.path:
         if not live:
             return "The run is starting."
         return f"Measuring: {elapsed}." if live["series"] else f"Warming up: {elapsed}."
     ended = f"The run has ended after {elapsed}." if live else "The run has ended."
-    if _report(conductor):
+    if _report(controller):
         return ended
-    if conductor.environment.parsed_options.no_report:
+    if controller.environment.parsed_options.no_report:
         return f"{ended} No report was asked for; `loadtests gate` with the run folder makes one."
     return f"{ended} It is being judged."

@@ -133,9 +133,9 @@ def _process(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "cpu": f"{100 * seen['cpu']:.0f}%",
-        "late": _milliseconds(seen.get("lateness_p99_ms")),
-        "read_lag": _milliseconds(seen.get("read_lag_p99_ms")),
-        "loop_lag": _milliseconds(seen.get("loop_lag_max_ms")),
+        "dispatch_delay": _milliseconds(seen.get("dispatch_delay_p99_ms")),
+        "event_loop_delay": _milliseconds(seen.get("event_loop_delay_p99_ms")),
+        "heartbeat_delay": _milliseconds(seen.get("heartbeat_delay_max_ms")),
         "free_users": seen["free_users_min"],
     }
 

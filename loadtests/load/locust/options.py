@@ -17,7 +17,7 @@ FLAGS: Final = (
     "dynamodb_endpoint", "postgres_dsn", "region", "results", "allow_remote",
     "from", "growth", "step_time", "settle",  # of a climb: load/climb.py
 )  # fmt: skip
-USERS_PER_LANE: Final = (8, 256)
+USERS_PER_DISPATCHER: Final = (8, 256)
 BUSY_S: Final = 0.1  # users for a database that takes 100 ms, ten times the promise
 
 
@@ -121,8 +121,8 @@ def config_of(options: Namespace) -> Config:
     return qualified(config)
 
 
-def default_users(config: Config, lanes: int) -> int:
-    """Concurrent calls that suffice while a call takes up to 100 ms, for all lanes together."""
-    a_lane = math.ceil(config.load.rate * len(run_subjects(config)) / lanes * BUSY_S)
-    least, most = USERS_PER_LANE
-    return lanes * min(most, max(least, a_lane))
+def default_users(config: Config, dispatchers: int) -> int:
+    """Users that suffice while a call takes up to 100 ms, over all dispatchers."""
+    per_dispatcher = math.ceil(config.load.rate * len(run_subjects(config)) / dispatchers * BUSY_S)
+    least, most = USERS_PER_DISPATCHER
+    return dispatchers * min(most, max(least, per_dispatcher))

@@ -20,11 +20,11 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST
 from loadtests.config import Config
 from loadtests.errors import CallError, UsageError
 from loadtests.load.schedule.arrivals import Segment, constant_rate
-from loadtests.measure.recorder import Series
+from loadtests.measure.recorder import SeriesRecorder
 from loadtests.patterns import PATTERNS
 
 if TYPE_CHECKING:
-    from loadtests.load.locust.assignment import Place
+    from loadtests.load.locust.assignment import UserGroup
     from loadtests.load.workload import Carts, Sessions
     from loadtests.stores import CartStore, SessionStore
 
@@ -73,13 +73,13 @@ class OpenLoopUser(User):
     host = ""
     declared: ClassVar[tuple[Declared, ...]] = ()
 
-    place: Place
+    user_group: UserGroup
     carts: CartStore
     sessions: SessionStore
     cart_work: Carts
     session_work: Sessions
     intended_ns: int = 0
-    series: Series
+    series: SeriesRecorder
     recorded: bool = False
     warming_up: bool = True
 
@@ -102,14 +102,14 @@ class OpenLoopUser(User):
 
     def on_start(self) -> None:
         """Take a place on a backend."""
-        if self.environment.conductor.refused:
+        if self.environment.controller.refused:
             raise StopUser
-        self.environment.load_station.join(self)
+        self.environment.user_assignment.join(self)
 
     def on_stop(self) -> None:
         """Leave it and close the stores."""
-        if not self.environment.conductor.refused:
-            self.environment.load_station.leave(self)
+        if not self.environment.controller.refused:
+            self.environment.user_assignment.leave(self)
 
     def now(self) -> datetime:
         """The wall-clock time, for stored items."""
@@ -138,7 +138,7 @@ class OpenLoopUser(User):
             note_capacity(series, store)
 
 
-def note_capacity(series: Series, store: Any) -> None:
+def note_capacity(series: SeriesRecorder, store: Any) -> None:
     """Warm-up calls also ask DynamoDB what they cost; measured calls are as lean as the app's."""
     capacity = getattr(store, "capacity", None)
     if capacity is not None:
@@ -147,9 +147,9 @@ def note_capacity(series: Series, store: Any) -> None:
 
 def _serve(user: OpenLoopUser) -> None:
     """A user's life: Locust's one task, which never returns of itself."""
-    place = user.place
-    run = place.run
-    take, draw = place.lane.take, place.draw
+    group = user.user_group
+    run = group.run
+    take, draw = group.dispatcher.take, group.draw
     while True:
         user._state = LOCUST_STATE_WAITING  # so that Locust may end it here
         user.intended_ns = intended_ns = take()
@@ -157,15 +157,15 @@ def _serve(user: OpenLoopUser) -> None:
         method, pair = draw()
         measured = intended_ns >= run.measure_from_ns
         if measured and user.warming_up:
-            place.end_warm_up(user)
+            group.end_warm_up(user)
         user.series = pair[measured]
         user.recorded = False
         try:
             method(user)
         except CallError as error:
-            place.failed(user, error)
+            group.failed(user, error)
         except Exception as error:  # noqa: BLE001 (a scenario's own bug must not end the run)
-            place.failed(user, error)
+            group.failed(user, error)
         user.intended_ns = 0
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser

@@ -1,11 +1,12 @@
-"""A lane: one scenario's arrivals on one backend, and the users that carry them out.
+"""Dispatches the arrivals of one scenario on one backend to users.
 
-The lane holds the next intended start. A free user that asks while an arrival is due takes it, the
-oldest first, its intended start unchanged; otherwise the user parks and the lane's timer wakes it
-on time. Nothing is dropped: while every user is busy, due arrivals wait in the schedule itself.
+The dispatcher holds the next intended start. A free user that asks while an arrival is due takes
+the oldest one, with its intended start unchanged. Otherwise the user parks, and the dispatcher's
+timer wakes it at the next intended start. Nothing is dropped: while every user is busy, due
+arrivals wait in the schedule.
 
-An arrival may be handed over a little ahead of its intended start, so that its user has chosen keys
-by then; `OpenLoopUser.call` begins no call before its time.
+An arrival may be dispatched a little before its intended start, so that its user has chosen keys by
+then; `OpenLoopUser.call` begins no call early.
 """
 
 from __future__ import annotations
@@ -27,22 +28,21 @@ NEVER: Final = 1 << 62
 
 
 @dataclass(slots=True)
-class Tally:
-    """What a lane saw since it was last read. Times in nanoseconds.
+class SecondCounters:
+    """What a dispatcher counted since it was last read. Times in nanoseconds.
 
-    `lateness_ns` holds, for each arrival that found a user free, how long after its intended start
-    the generator handed it over: the generator's own fault. `queued` arrivals found every user
-    busy.
+    `dispatch_delays_ns` holds, for each arrival that found a user free, the time from its intended
+    start to its dispatch; the generator causes this delay. `queued` arrivals found every user busy.
     """
 
-    lateness_ns: list[int] = field(default_factory=list)
+    dispatch_delays_ns: list[int] = field(default_factory=list)
     offered: int = 0
     queued: int = 0
     least_free: int = NEVER
 
 
-class Lane:
-    """Hands arrivals to users, up to `ahead_ns` before they are due.
+class ArrivalDispatcher:
+    """Dispatches arrivals to users, up to `ahead_ns` before they are due.
 
     One per scenario class and backend in each process.
     """
@@ -57,7 +57,7 @@ class Lane:
     ) -> None:
         self.next_ns = NEVER
         self._ahead_ns = ahead_ns
-        self.tally = Tally()
+        self.counters = SecondCounters()
         self._schedule = schedule
         self._clock = clock
         self._open_timer = timer
@@ -82,13 +82,13 @@ class Lane:
         """
         late_ns = self._clock() - self.next_ns
         if late_ns >= -self._ahead_ns:
-            tally = self.tally
-            tally.offered += 1
+            counters = self.counters
+            counters.offered += 1
             if self._parked or late_ns < 0:  # a user was free when it was due
-                tally.lateness_ns.append(max(0, late_ns))
+                counters.dispatch_delays_ns.append(max(0, late_ns))
             else:
-                tally.queued += 1
-                tally.least_free = 0
+                counters.queued += 1
+                counters.least_free = 0
             intended = self.next_ns
             self._advance()
             return intended
@@ -136,12 +136,12 @@ class Lane:
             self._timer = None
         return np.array(waiting, np.int64)
 
-    def read_tally(self) -> Tally:
+    def read_counters(self) -> SecondCounters:
         """What has happened since the last reading."""
         free = len(self._parked)
-        tally, self.tally = self.tally, Tally(least_free=free)
-        tally.least_free = min(tally.least_free, free)
-        return tally
+        counters, self.counters = self.counters, SecondCounters(least_free=free)
+        counters.least_free = min(counters.least_free, free)
+        return counters
 
     def _wake(self) -> None:
         parked, clock = self._parked, self._clock
@@ -151,10 +151,10 @@ class Lane:
                 break
             user = parked.popleft()
             intended = self.next_ns
-            tally = self.tally
-            tally.offered += 1
-            tally.lateness_ns.append(max(0, late_ns))
-            tally.least_free = min(tally.least_free, len(parked))
+            counters = self.counters
+            counters.offered += 1
+            counters.dispatch_delays_ns.append(max(0, late_ns))
+            counters.least_free = min(counters.least_free, len(parked))
             self._advance()
             user.switch(intended)
         self._arm()

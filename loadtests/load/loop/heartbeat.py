@@ -13,7 +13,7 @@ BEATS_PER_DRAIN: Final = 5
 BEATS_PER_SECOND: Final = 50
 
 
-class Ticker:
+class Heartbeat:
     """Beats every 20 ms on an absolute timetable. Callbacks must return within microseconds."""
 
     def __init__(

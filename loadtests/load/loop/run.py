@@ -16,13 +16,13 @@ from typing import Any, Final, Protocol
 import gevent
 import numpy as np
 
-from loadtests.load.loop.dispatcher import Lane
-from loadtests.load.loop.heartbeat import BEAT_NS, Ticker
-from loadtests.load.loop.lag import CAN_SAMPLE, LagSampler
-from loadtests.load.loop.scribe_client import ScribeLink
+from loadtests.load.loop.delay_sampler import CAN_SAMPLE, DelaySampler
+from loadtests.load.loop.dispatcher import ArrivalDispatcher
+from loadtests.load.loop.heartbeat import BEAT_NS, Heartbeat
+from loadtests.load.loop.scribe_client import ScribeClient
 from loadtests.load.loop.timer import Timer, open_timer
 from loadtests.measure.health.probes import ProcessProbe
-from loadtests.measure.recorder import Recorder, Series
+from loadtests.measure.recorder import Recorder, SeriesRecorder
 
 DRAIN_S: Final = 2.0  # how long started and waiting calls may still end after the last arrival
 LEAD_NS: Final = 100_000_000
@@ -33,16 +33,16 @@ class Caller(Protocol):
     """A user as the run sees it: `intended_ns` of the call it is in, or 0."""
 
     intended_ns: int
-    series: Series
+    series: SeriesRecorder
     recorded: bool
 
 
 @dataclass(slots=True, eq=False)
-class Clocked:
+class CallerGroup:
     """A lane with its users and the (warm-up, measured) series of its access patterns."""
 
-    lane: Lane
-    pairs: list[tuple[Series, Series]]
+    dispatcher: ArrivalDispatcher
+    pairs: list[tuple[SeriesRecorder, SeriesRecorder]]
     users: list[Caller] = field(default_factory=list)
 
 
@@ -52,7 +52,7 @@ class LoadRun:
     def __init__(
         self,
         *,
-        link: ScribeLink,
+        link: ScribeClient,
         worker: str,
         source: str,
         warm_up_s: float,
@@ -61,7 +61,7 @@ class LoadRun:
         sample_lag: bool = CAN_SAMPLE,
     ) -> None:
         self.recorder = Recorder()
-        self.lanes: list[Clocked] = []
+        self.groups: list[CallerGroup] = []
         self.measure_from_ns = 1 << 62
         self.invalid_responses = 0
         self._link = link
@@ -70,25 +70,27 @@ class LoadRun:
         self._warm_up_ns = int(warm_up_s * 1e9)
         self._clock = clock
         self._probe = ProcessProbe(clock)
-        self._ticker = Ticker(
+        self._heartbeat = Heartbeat(
             on_beat=self._probe.beat,
             on_drain=self._drain,
             on_second=self._close_second,
             clock=clock,
             timer=timer,
         )
-        self._sampler = LagSampler(clock=clock, timer=timer) if sample_lag else None
+        self._sampler = DelaySampler(clock=clock, timer=timer) if sample_lag else None
         self._origin_ns = 0
         self._closed_ns = 0
         self._index = -1
         self._frozen = False
         self.state = "new"
 
-    def add_lane(self, lane: Lane, pairs: list[tuple[Series, Series]]) -> Clocked:
+    def add_dispatcher(
+        self, dispatcher: ArrivalDispatcher, pairs: list[tuple[SeriesRecorder, SeriesRecorder]]
+    ) -> CallerGroup:
         """Take part in the run."""
-        clocked = Clocked(lane, pairs)
-        self.lanes.append(clocked)
-        return clocked
+        group = CallerGroup(dispatcher, pairs)
+        self.groups.append(group)
+        return group
 
     def begin(self) -> None:
         """Start the arrivals a moment from now."""
@@ -98,9 +100,9 @@ class LoadRun:
         self._probe.watch_gc()
         self._probe.read()
         self._tell_clock()
-        for clocked in self.lanes:
-            clocked.lane.start(self._origin_ns)
-        self._ticker.start(self._origin_ns)
+        for group in self.groups:
+            group.dispatcher.start(self._origin_ns)
+        self._heartbeat.start(self._origin_ns)
         if self._sampler:
             self._sampler.start(self._origin_ns)
 
@@ -110,21 +112,21 @@ class LoadRun:
             # what ending costs (Locust inspects its stack for 30 ms) is no measured call's lag
             self._sampler.stop()
         if self.state == "new":
-            self._ticker.stop()
+            self._heartbeat.stop()
         if self.state != "running":
             return
         self.state = "finishing"
         end_ns = self._clock()
         self._tell_clock(end_ns)
-        for clocked in self.lanes:
-            clocked.lane.stop_offering(end_ns)
+        for group in self.groups:
+            group.dispatcher.stop_offering(end_ns)
         with gevent.Timeout(DRAIN_S, False):
             while any(self._unfinished()):
                 gevent.sleep(0.005)
         now = self._clock()
-        for clocked in self.lanes:
-            self._censor(clocked, now)
-        self._ticker.stop()
+        for group in self.groups:
+            self._censor(group, now)
+        self._heartbeat.stop()
         self._drain()
         self._close_second()
         self._probe.close()
@@ -138,18 +140,18 @@ class LoadRun:
         self._link.send({"kind": "info", "facts": facts})
 
     def _unfinished(self) -> Iterable[bool]:
-        for clocked in self.lanes:
-            yield clocked.lane.next_ns <= self._clock()
-            yield from (bool(user.intended_ns) for user in clocked.users)
+        for group in self.groups:
+            yield group.dispatcher.next_ns <= self._clock()
+            yield from (bool(user.intended_ns) for user in group.users)
 
-    def _censor(self, clocked: Clocked, now_ns: int) -> None:
-        for user in clocked.users:
+    def _censor(self, group: CallerGroup, now_ns: int) -> None:
+        for user in group.users:
             if user.intended_ns and not user.recorded:
                 user.series.record_unfinished(np.array([now_ns - user.intended_ns], np.int64))
-        waiting = clocked.lane.abandon()
+        waiting = group.dispatcher.abandon()
         # nobody drew these calls' patterns, so they are shared out evenly
-        for place, pair in enumerate(clocked.pairs):
-            ours = waiting[place :: len(clocked.pairs)]
+        for place, pair in enumerate(group.pairs):
+            ours = waiting[place :: len(group.pairs)]
             measured = ours >= self.measure_from_ns
             for series, part in zip(pair, (ours[~measured], ours[measured]), strict=True):
                 if part.size:
@@ -165,26 +167,26 @@ class LoadRun:
     def _close_second(self) -> None:
         now = self._clock()
         lag = self._sampler.read() if self._sampler else b""
-        lateness: array[int] = array("q")
-        tallies = [clocked.lane.read_tally() for clocked in self.lanes]
-        for tally in tallies:
-            lateness.extend(tally.lateness_ns)
+        dispatch_delays: array[int] = array("q")
+        counters = [group.dispatcher.read_counters() for group in self.groups]
+        for each in counters:
+            dispatch_delays.extend(each.dispatch_delays_ns)
         start_s = (self._closed_ns - self._origin_ns) / 1e9
         length_s = max(0, now - self._closed_ns) / 1e9  # before time 0 nothing has passed
         # the second of the timetable that ends here: a standstill skips some, none comes twice
         self._index = max(self._index + 1, (now - self._origin_ns) // 1_000_000_000 - 1)
-        users = [user for clocked in self.lanes for user in clocked.users]
+        users = [user for group in self.groups for user in group.users]
         row: dict[str, Any] = {
             "worker": self._worker,
             "time_s": start_s,
             "length_s": length_s,
             # a standstill that reaches into the measured part counts, wherever it began
             "warm_up": now <= self.measure_from_ns + BEAT_NS,
-            "offered": sum(t.offered for t in tallies),
-            "queued": sum(t.queued for t in tallies),
+            "offered": sum(each.offered for each in counters),
+            "queued": sum(each.queued for each in counters),
             "behind_ms": self._behind_ms(now),
             "users": len(users),
-            "free_users_min": sum(min(t.least_free, len(users)) for t in tallies),
+            "free_users_min": sum(min(each.least_free, len(users)) for each in counters),
             "in_flight": sum(bool(user.intended_ns) for user in users),
             "invalid_responses": self.invalid_responses,
             **self._probe.read(),
@@ -196,16 +198,16 @@ class LoadRun:
             "start_s": start_s,
             "length_s": length_s,
             "row": row,
-            "sizes": [len(lateness), len(lag) // lateness.itemsize],
+            "sizes": [len(dispatch_delays), len(lag) // dispatch_delays.itemsize],
         }
-        self._link.send(header, lateness.tobytes() + lag)
+        self._link.send(header, dispatch_delays.tobytes() + lag)
         self.invalid_responses = 0
         self._closed_ns = now
         if not self._frozen and now > self.measure_from_ns - FREEZE_BEFORE_NS - 1_000_000_000:
             self._freeze()
 
     def _behind_ms(self, now_ns: int) -> float:
-        return max(0.0, *((now_ns - c.lane.next_ns) / 1e6 for c in self.lanes), 0.0)
+        return max(0.0, *((now_ns - g.dispatcher.next_ns) / 1e6 for g in self.groups), 0.0)
 
     def _freeze(self) -> None:
         """Collect once while it does not count, then keep what lives out of later collections."""

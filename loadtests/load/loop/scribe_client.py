@@ -22,7 +22,7 @@ _F_SETPIPE_SZ: Final = 1031
 _SCRIBE: Final = (sys.executable, "-m", "loadtests.measure.scribe")
 
 
-class ScribeLink:
+class ScribeClient:
     """Sends frames to a scribe and hears its lines. `on_line` gets each line's data."""
 
     def __init__(self, on_line: Callable[[dict[str, Any]], None]) -> None:

@@ -25,7 +25,7 @@ _S: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class Alternation:
     """Two subjects, 0 and 1, in blocks of `block_s` seconds counted from the run's origin."""
 
     block_s: int

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtests.errors import UsageError
+from loadtests.patterns import BACKENDS
 
 Nanoseconds = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -82,8 +83,16 @@ def scaled(profile: tuple[Segment, ...], factor: float) -> tuple[Segment, ...]:
     return tuple(replace(s, start=s.start * factor, end=s.end * factor) for s in profile)
 
 
+def dispatcher_seed(seed: int, class_index: int, backend: str) -> int:
+    """The seed of one scenario class's arrivals on one backend, derived from the run's seed.
+
+    Each backend has its own arrival instants; otherwise both would always be called together.
+    """
+    return seed * 1_000 + class_index * 10 + BACKENDS.index(backend)
+
+
 @dataclass(frozen=True, slots=True)
-class Share:
+class WorkerShare:
     """Which part of a cluster's arrivals is ours: worker `index` of `count`."""
 
     index: int = 0
@@ -98,7 +107,7 @@ def arrivals(
     profile: tuple[Segment, ...],
     kind: Literal["poisson", "constant"],
     seed: int,
-    share: Share = Share(),
+    share: WorkerShare = WorkerShare(),
 ) -> Iterator[Nanoseconds]:
     """Intended starts in nanoseconds after the origin, ascending, in chunks (some may be empty).
 

@@ -14,15 +14,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from loadtests.measure.health.evidence import Watched
+from loadtests.measure.health.evidence import WorkerEvidence
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.histogram import LENGTH, Histogram, bucket_index, lowest_value_ns
 from loadtests.measure.results import SeriesInfo
 
-OWN_SHARE: Final = 0.02  # what calibration tolerates
+DELAY_SHARE: Final = 0.02  # what calibration tolerates
 TAIL_LIMIT: Final = 0.0025  # a quarter of the 1% beyond p99
 LATE_NS: Final = 5_000_000
-OWN_LIMITS_MS: Final = {"p50": 0.5, "p90": 1.0, "p99": 2.0}
+DELAY_LIMITS_MS: Final = {"p50": 0.5, "p90": 1.0, "p99": 2.0}
 _QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 _BIN_NS: Final = 50_000
 _BINS: Final = 800  # up to 40 ms; beyond, one of the two delays alone is as good as the sum
@@ -43,35 +43,35 @@ class Allowance:
         }
 
     def limit_ms(self, name: str) -> float:
-        """For the percentile `p50`, `p90` or `p99` of the generator's own time in a call."""
-        return max(OWN_LIMITS_MS[name], OWN_SHARE * self._fastest_ms[name])
+        """For the percentile `p50`, `p90` or `p99` of the generator delay per call."""
+        return max(DELAY_LIMITS_MS[name], DELAY_SHARE * self._fastest_ms[name])
 
     @property
     def late_ns(self) -> float:
         """Beyond it a delay counts as late."""
-        return max(LATE_NS, OWN_SHARE * self._fastest_ms["p99"] * 1e6)
+        return max(LATE_NS, DELAY_SHARE * self._fastest_ms["p99"] * 1e6)
 
 
-def delay_signals(worker: str, watched: Watched, allowance: Allowance) -> Iterator[Signal]:
+def delay_signals(worker: str, watched: WorkerEvidence, allowance: Allowance) -> Iterator[Signal]:
     """Every signal on delays, for one worker."""
-    if watched.lateness.total:
+    if watched.dispatch_delay.total:
         yield _late_arrivals(worker, watched, allowance)
         yield _lateness(worker, watched)
-    if watched.lateness.total or watched.read_lag.total:
+    if watched.dispatch_delay.total or watched.event_loop_delay.total:
         yield from _own_times(worker, watched, allowance)
-    if not watched.read_lag.total:
+    if not watched.event_loop_delay.total:
         text = f"{worker}'s system has no timer precise enough to sample how late answers are read."
-        yield Signal("read lag", text, None, "ms", None, True, worker)
+        yield Signal("event-loop delay", text, None, "ms", None, True, worker)
     yield _stalled(worker, watched, allowance)
 
 
-def own_time_ns(watched: Watched, qs: list[float]) -> list[int]:
+def generator_delay_ns(watched: WorkerEvidence, qs: list[float]) -> list[int]:
     """Quantiles of the generator's own time in a call: late to begin it and late to read it.
 
     The two are taken as independent, so the sum's distribution is their convolution. A kind that
     was never sampled counts as none. Raises ValueError when neither was.
     """
-    late, lag = watched.lateness, watched.read_lag
+    late, lag = watched.dispatch_delay, watched.event_loop_delay
     if not (late.total and lag.total):
         return (late if late.total else lag).quantiles_ns(qs)
     calls = max(watched.offered, late.total)
@@ -92,24 +92,31 @@ def _binned(delays: Histogram) -> npt.NDArray[np.float64]:
     return counts / delays.total
 
 
-def _own_times(worker: str, watched: Watched, allowance: Allowance) -> Iterator[Signal]:
+def _own_times(worker: str, watched: WorkerEvidence, allowance: Allowance) -> Iterator[Signal]:
     qs = list(_QUANTILES.values())
     told = [
         [f"{value / 1e6:.2f} ms late to {what}" for value in delays.quantiles_ns(qs)]
-        for delays, what in ((watched.lateness, "hand it over"), (watched.read_lag, "read it"))
+        for delays, what in (
+            (watched.dispatch_delay, "hand it over"),
+            (watched.event_loop_delay, "read it"),
+        )
         if delays.total
     ]
-    for name, value_ns, *parts in zip(_QUANTILES, own_time_ns(watched, qs), *told, strict=True):
+    for name, value_ns, *parts in zip(
+        _QUANTILES, generator_delay_ns(watched, qs), *told, strict=True
+    ):
         value, limit = value_ns / 1e6, allowance.limit_ms(name)
-        text = f"{worker}'s own time in a call was {value:.2f} ms at {name}: {', '.join(parts)}."
-        yield Signal(f"own time {name}", text, value, "ms", limit, value <= limit, worker, _REMEDY)
+        text = f"{worker}'s delay per call was {value:.2f} ms at {name}: {', '.join(parts)}."
+        yield Signal(
+            f"generator delay {name}", text, value, "ms", limit, value <= limit, worker, _REMEDY
+        )
 
 
-def _late_arrivals(worker: str, watched: Watched, allowance: Allowance) -> Signal:
-    late = _beyond(watched.lateness, allowance.late_ns)
-    share = late / max(watched.offered, watched.lateness.total)
+def _late_arrivals(worker: str, watched: WorkerEvidence, allowance: Allowance) -> Signal:
+    late = _beyond(watched.dispatch_delay, allowance.late_ns)
+    share = late / max(watched.offered, watched.dispatch_delay.total)
     return Signal(
-        "late arrivals",
+        "late dispatches",
         f"{worker} handed over {share:.2%} of the arrivals more than"
         f" {allowance.late_ns / 1e6:.0f} ms late, though users were free.",
         share * 100,
@@ -121,24 +128,26 @@ def _late_arrivals(worker: str, watched: Watched, allowance: Allowance) -> Signa
     )
 
 
-def _lateness(worker: str, watched: Watched) -> Signal:
-    half, most = (ns / 1e6 for ns in watched.lateness.quantiles_ns([0.5, 0.99]))
+def _lateness(worker: str, watched: WorkerEvidence) -> Signal:
+    half, most = (ns / 1e6 for ns in watched.dispatch_delay.quantiles_ns([0.5, 0.99]))
     text = f"{worker} handed arrivals to free users {half:.3f} ms late at p50, {most:.3f} at p99."
-    return Signal("lateness p99", text, most, "ms", None, True, worker)
+    return Signal("dispatch delay p99", text, most, "ms", None, True, worker)
 
 
-def _stalled(worker: str, watched: Watched, allowance: Allowance) -> Signal:
+def _stalled(worker: str, watched: WorkerEvidence, allowance: Allowance) -> Signal:
     """By the sampled moments, which also see short stalls; else by the heartbeat's long ones."""
-    if watched.read_lag.total:
-        share = _beyond(watched.read_lag, allowance.late_ns) / watched.read_lag.total
+    if watched.event_loop_delay.total:
+        share = (
+            _beyond(watched.event_loop_delay, allowance.late_ns) / watched.event_loop_delay.total
+        )
         late_ms = allowance.late_ns / 1e6
         how = f"an answer would have been read more than {late_ms:.0f} ms late {share:.2%}"
     else:
-        share = watched.loop_stalled_ms / max(1.0, watched.seconds * 1e3)
+        share = watched.event_loop_stall_ms / max(1.0, watched.seconds * 1e3)
         how = f"beyond 5 ms at a stretch, {share:.2%}"
     text = f"{worker}'s event loop stood still: {how} of the time."
     ok = share <= TAIL_LIMIT
-    return Signal("stalled loop", text, share * 100, "%", TAIL_LIMIT * 100, ok, worker, _QUIET)
+    return Signal("event-loop stalls", text, share * 100, "%", TAIL_LIMIT * 100, ok, worker, _QUIET)
 
 
 def _beyond(delays: Histogram, limit_ns: float) -> int:

@@ -31,7 +31,7 @@ class Mean:
 
 
 @dataclass(slots=True)
-class Watched:
+class WorkerEvidence:
     """One load process's measured seconds, summed up. Units as in `HealthRow`."""
 
     seconds: float = 0.0
@@ -41,16 +41,16 @@ class Watched:
     users_min: int | None = None
     behind_max_ms: float = 0.0
     invalid_responses: int = 0
-    loop_stalled_ms: float = 0.0
+    event_loop_stall_ms: float = 0.0
     gc_pause_max_ms: float = 0.0
     process_cpu: Mean = field(default_factory=Mean)
     cpu_wait: Mean = field(default_factory=Mean)
     host_steal: Mean = field(default_factory=Mean)
     pressure_cpu: Mean = field(default_factory=Mean)
-    lateness: Histogram = field(default_factory=Histogram)
-    read_lag: Histogram = field(default_factory=Histogram)
+    dispatch_delay: Histogram = field(default_factory=Histogram)
+    event_loop_delay: Histogram = field(default_factory=Histogram)
 
-    def add(self, row: HealthRow, lateness: Sparse, read_lag: Sparse) -> None:
+    def add(self, row: HealthRow, dispatch_delay: Sparse, event_loop_delay: Sparse) -> None:
         """Take in a second."""
         self.seconds += row.length_s
         # a call that waits or hangs is the database's doing and counts
@@ -60,24 +60,26 @@ class Watched:
         self.users_min = row.users if self.users_min is None else min(self.users_min, row.users)
         self.behind_max_ms = max(self.behind_max_ms, row.behind_ms)
         self.invalid_responses += row.invalid_responses
-        self.loop_stalled_ms += row.loop_stalled_ms
+        self.event_loop_stall_ms += row.event_loop_stall_ms
         self.gc_pause_max_ms = max(self.gc_pause_max_ms, row.gc_pause_max_ms)
         self.process_cpu.add(row.process_cpu, row.length_s)
         self.cpu_wait.add(row.cpu_wait, row.length_s)
         self.host_steal.add(row.host_steal, row.length_s)
         self.pressure_cpu.add(row.pressure_cpu, row.length_s)
-        self.lateness.add(lateness)
-        self.read_lag.add(read_lag)
+        self.dispatch_delay.add(dispatch_delay)
+        self.event_loop_delay.add(event_loop_delay)
 
 
 @dataclass(slots=True)
-class Evidence:
+class GeneratorEvidence:
     """All workers' measured seconds; `rate_per_s` is each one's share of the load, all lanes."""
 
     rate_per_s: dict[str, float] = field(default_factory=dict)
-    workers: dict[str, Watched] = field(default_factory=dict)
+    workers: dict[str, WorkerEvidence] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
 
-    def add(self, row: HealthRow, lateness: Sparse, read_lag: Sparse) -> None:
+    def add(self, row: HealthRow, dispatch_delay: Sparse, event_loop_delay: Sparse) -> None:
         """Take in a measured second of the row's worker."""
-        self.workers.setdefault(row.worker, Watched()).add(row, lateness, read_lag)
+        self.workers.setdefault(row.worker, WorkerEvidence()).add(
+            row, dispatch_delay, event_loop_delay
+        )

@@ -12,34 +12,34 @@ from loadtests.measure.results import Times, summarise
 
 
 @dataclass(frozen=True, slots=True)
-class OwnTimes:
+class GeneratorDelays:
     """One second's samples, bucketed.
 
-    `lateness` has a value for each arrival that found a user free, `read_lag` one for each random
-    moment (`load/lag.py`).
+    `dispatch` has a value for each arrival that found a user free, `event_loop` one for each random
+    moment (`load/loop/delay_sampler.py`).
     """
 
-    lateness: Sparse
-    read_lag: Sparse
+    dispatch: Sparse
+    event_loop: Sparse
 
 
-def own_times(sizes: list[int], payload: bytes) -> OwnTimes:
+def bucket_delays(sizes: list[int], payload: bytes) -> GeneratorDelays:
     """Bucket what a load process sent: both columns, one after the other, int64 nanoseconds."""
     values = np.frombuffer(payload, np.int64)
     arrivals, _ = sizes
-    return OwnTimes(Sparse.of(values[:arrivals]), Sparse.of(values[arrivals:]))
+    return GeneratorDelays(Sparse.of(values[:arrivals]), Sparse.of(values[arrivals:]))
 
 
-def row_figures(own: OwnTimes) -> dict[str, Any]:
+def delay_figures(delays: GeneratorDelays) -> dict[str, Any]:
     """The percentiles under `HealthRow`'s names, milliseconds; None where nothing was sampled."""
-    late, lag = times_of(own.lateness), times_of(own.read_lag)
+    late, lag = times_of(delays.dispatch), times_of(delays.event_loop)
     return {
-        "lateness_p50_ms": late.p50 if late else None,
-        "lateness_p99_ms": late.p99 if late else None,
-        "lateness_max_ms": late.max if late else None,
-        "read_lag_p50_ms": lag.p50 if lag else None,
-        "read_lag_p99_ms": lag.p99 if lag else None,
-        "read_lag_max_ms": lag.max if lag else None,
+        "dispatch_delay_p50_ms": late.p50 if late else None,
+        "dispatch_delay_p99_ms": late.p99 if late else None,
+        "dispatch_delay_max_ms": late.max if late else None,
+        "event_loop_delay_p50_ms": lag.p50 if lag else None,
+        "event_loop_delay_p99_ms": lag.p99 if lag else None,
+        "event_loop_delay_max_ms": lag.max if lag else None,
     }
 
 

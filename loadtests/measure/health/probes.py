@@ -34,11 +34,11 @@ class HealthRow:
     free_users_min: int
     in_flight: int
     invalid_responses: int
-    lateness_p50_ms: float | None
-    lateness_p99_ms: float | None
-    lateness_max_ms: float | None
-    loop_lag_max_ms: float
-    loop_stalled_ms: float  # time the loop stood still beyond 5 ms at a stretch
+    dispatch_delay_p50_ms: float | None
+    dispatch_delay_p99_ms: float | None
+    dispatch_delay_max_ms: float | None
+    heartbeat_delay_max_ms: float
+    event_loop_stall_ms: float  # time the loop stood still beyond 5 ms at a stretch
     gc_pauses: int
     gc_paused_ms: float
     gc_pause_max_ms: float
@@ -48,9 +48,11 @@ class HealthRow:
     pressure_cpu: float | None = None  # share of time some task waited for a CPU
     pressure_memory: float | None = None
     pressure_io: float | None = None
-    read_lag_p50_ms: float | None = None  # how long an answer would have waited for the loop
-    read_lag_p99_ms: float | None = None
-    read_lag_max_ms: float | None = None
+    event_loop_delay_p50_ms: float | None = (
+        None  # how long an answer would have waited for the loop
+    )
+    event_loop_delay_p99_ms: float | None = None
+    event_loop_delay_max_ms: float | None = None
     cpu_wait: float | None = None  # share of time runnable and not running
 
 
@@ -115,8 +117,8 @@ class ProcessProbe:
         """This second's figures under `HealthRow`'s names."""
         span = max(1, self._clock() - self._since)
         figures: dict[str, Any] = {
-            "loop_lag_max_ms": self._lag_max / 1e6,
-            "loop_stalled_ms": self._stalled / 1e6,
+            "heartbeat_delay_max_ms": self._lag_max / 1e6,
+            "event_loop_stall_ms": self._stalled / 1e6,
             "gc_pauses": self._pauses,
             "gc_paused_ms": self._paused / 1e6,
             "gc_pause_max_ms": self._pause_max / 1e6,

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from loadtests.measure.health.evidence import Evidence
-from loadtests.measure.health.generator_delay import OwnTimes
+from loadtests.measure.health.evidence import GeneratorEvidence
+from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.signals import Signal, signals_as_data
 from loadtests.measure.health.validity import judge_validity
 from loadtests.measure.histogram import Histogram
-from loadtests.measure.merger import Name, Part
+from loadtests.measure.merger import Name, SeriesPart
 from loadtests.measure.results import SeriesInfo, StepInfo, Validity, summarise
 
 STRAGGLING_S: Final = 30  # how late a worker's second may come
@@ -28,7 +28,7 @@ STRAGGLING_S: Final = 30  # how late a worker's second may come
 @dataclass(slots=True)
 class _Step:
     plan: StepInfo
-    evidence: Evidence
+    evidence: GeneratorEvidence
     service: dict[Name, Histogram] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     unfinished: dict[str, int] = field(default_factory=dict)  # by worker, at its latest second
@@ -71,17 +71,20 @@ class StepEvidence:
         self._steps = [
             # users are there for all backends, though one climbs at a time
             _Step(
-                step, Evidence(dict.fromkeys(sources, step.rate_per_s * backends / self._workers))
+                step,
+                GeneratorEvidence(
+                    dict.fromkeys(sources, step.rate_per_s * backends / self._workers)
+                ),
             )
             for step in plan
         ]
 
-    def add(self, row: HealthRow, own: OwnTimes, parts: Iterable[Part]) -> None:
+    def add(self, row: HealthRow, delays: GeneratorDelays, parts: Iterable[SeriesPart]) -> None:
         """A worker's second is over."""
         second = round(row.time_s)
         for step in self._steps:
             if step.plan.measure_from_s <= second < step.plan.end_s:
-                self._add(step, row, own, parts)
+                self._add(step, row, delays, parts)
             elif not step.final and second > step.plan.end_s + STRAGGLING_S:
                 step.close()
 
@@ -108,13 +111,15 @@ class StepEvidence:
         sound = [step for step in seen if step.validity and step.validity.valid]
         if self._lost or not seen:
             workers = {name: w for s in seen for name, w in s.evidence.workers.items()}
-            return judge_validity(Evidence(workers=workers, lost=self._lost))
+            return judge_validity(GeneratorEvidence(workers=workers, lost=self._lost))
         shown = sound[-1] if sound else seen[0]
         assert shown.validity
         return shown.signals, shown.validity
 
-    def _add(self, step: _Step, row: HealthRow, own: OwnTimes, parts: Iterable[Part]) -> None:
-        step.evidence.add(row, own.lateness, own.read_lag)
+    def _add(
+        self, step: _Step, row: HealthRow, delays: GeneratorDelays, parts: Iterable[SeriesPart]
+    ) -> None:
+        step.evidence.add(row, delays.dispatch, delays.event_loop)
         share_per_s = step.plan.rate_per_s / self._workers
         step.unfinished[row.worker] = row.in_flight + math.ceil(row.behind_ms / 1e3 * share_per_s)
         for part in parts:

@@ -14,32 +14,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from loadtests.measure.health.delay_rules import (
+    DELAY_LIMITS_MS,
     LATE_NS,
-    OWN_LIMITS_MS,
     TAIL_LIMIT,
     Allowance,
     delay_signals,
 )
-from loadtests.measure.health.evidence import Evidence, Watched
+from loadtests.measure.health.evidence import GeneratorEvidence, WorkerEvidence
 from loadtests.measure.health.signals import Signal, signals_as_data
 from loadtests.measure.results import Reason, SeriesInfo, Validity
 
 __all__ = [
-    "LATENESS_P50_LIMIT_MS", "LATENESS_P99_LIMIT_MS", "LATE_NS", "STEAL_LIMIT", "TAIL_LIMIT",
-    "Evidence", "Signal", "judge_validity", "signals_as_data",
+    "DELAY_P50_LIMIT_MS", "DELAY_P99_LIMIT_MS", "LATE_NS", "STEAL_LIMIT", "TAIL_LIMIT",
+    "GeneratorEvidence", "Signal", "judge_validity", "signals_as_data",
 ]  # fmt: skip
 
 CPU_LIMIT: Final = 0.90
 CPU_WAIT_LIMIT: Final = 0.10
-LATENESS_P50_LIMIT_MS: Final = OWN_LIMITS_MS["p50"]
-LATENESS_P99_LIMIT_MS: Final = OWN_LIMITS_MS["p99"]
+DELAY_P50_LIMIT_MS: Final = DELAY_LIMITS_MS["p50"]
+DELAY_P99_LIMIT_MS: Final = DELAY_LIMITS_MS["p99"]
 QUEUED_LIMIT: Final = 0.001
 PROMISE_S: Final = 0.010  # a database that keeps its promise frees a user this fast
 STEAL_LIMIT: Final = 0.10
 
 
 def judge_validity(
-    evidence: Evidence, series: Sequence[SeriesInfo] = ()
+    evidence: GeneratorEvidence, series: Sequence[SeriesInfo] = ()
 ) -> tuple[list[Signal], Validity]:
     """Every signal, worst worker of each, and whether the run counts.
 
@@ -69,7 +69,7 @@ def _worst(signals: Iterable[Signal]) -> Signal:
     return max(signals, key=lambda s: (not s.ok, s.value or 0.0))
 
 
-def _lost(evidence: Evidence) -> list[Signal]:
+def _lost(evidence: GeneratorEvidence) -> list[Signal]:
     if not evidence.workers:
         text = "No second of the run was measured: it ended within its warm-up."
         remedy = "Run longer (--run-time) or shorten --warm-up."
@@ -85,7 +85,7 @@ def _lost(evidence: Evidence) -> list[Signal]:
     ]  # fmt: skip
 
 
-def _cpu(worker: str, watched: Watched, workers: int) -> Signal:
+def _cpu(worker: str, watched: WorkerEvidence, workers: int) -> Signal:
     used = watched.process_cpu.value or 0.0
     processes = workers * max(2, math.ceil(used / 0.5))
     return Signal(
@@ -100,7 +100,7 @@ def _cpu(worker: str, watched: Watched, workers: int) -> Signal:
     )
 
 
-def _cpu_wait(worker: str, watched: Watched) -> Signal:
+def _cpu_wait(worker: str, watched: WorkerEvidence) -> Signal:
     share = watched.cpu_wait.value
     if share is None:
         text = f"{worker}'s system does not tell how long a process waits for a CPU."
@@ -117,7 +117,7 @@ def _cpu_wait(worker: str, watched: Watched) -> Signal:
     )
 
 
-def _users(worker: str, watched: Watched, evidence: Evidence) -> Signal:
+def _users(worker: str, watched: WorkerEvidence, evidence: GeneratorEvidence) -> Signal:
     queued = watched.queued / max(1, watched.offered)
     users = watched.users_min or 0
     needed = math.ceil(2 * evidence.rate_per_s.get(worker, 0.0) * PROMISE_S)
@@ -135,7 +135,7 @@ def _users(worker: str, watched: Watched, evidence: Evidence) -> Signal:
     )
 
 
-def _machine(worker: str, watched: Watched) -> Iterator[Signal]:
+def _machine(worker: str, watched: WorkerEvidence) -> Iterator[Signal]:
     stolen, pressure = watched.host_steal.value, watched.pressure_cpu.value
     if stolen is not None:
         yield Signal(
@@ -153,13 +153,13 @@ def _machine(worker: str, watched: Watched) -> Iterator[Signal]:
         yield Signal("CPU pressure", text, pressure * 100, "%", None, True, worker)
 
 
-def _gc(worker: str, watched: Watched) -> Signal:
+def _gc(worker: str, watched: WorkerEvidence) -> Signal:
     longest = watched.gc_pause_max_ms
     text = f"{worker}'s longest garbage collection took {longest:.1f} ms."
     return Signal("GC pause", text, longest, "ms", None, True, worker)
 
 
-def _invalid_responses(worker: str, watched: Watched) -> Signal:
+def _invalid_responses(worker: str, watched: WorkerEvidence) -> Signal:
     count = watched.invalid_responses
     text = f"{count} responses to {worker} were not what had been stored (counted as errors)."
     return Signal("invalid responses", text, count, "responses", None, True, worker)

@@ -19,9 +19,9 @@ import numpy as np
 
 from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.validity import (
+    DELAY_P50_LIMIT_MS,
+    DELAY_P99_LIMIT_MS,
     LATE_NS,
-    LATENESS_P50_LIMIT_MS,
-    LATENESS_P99_LIMIT_MS,
     STEAL_LIMIT,
     TAIL_LIMIT,
     Signal,
@@ -75,8 +75,8 @@ def _cpu_wait(waits: Counts | None) -> list[Signal]:
     )
     return [
         late,
-        _wait_quantile(waits, 0.5, LATENESS_P50_LIMIT_MS),
-        _wait_quantile(waits, 0.99, LATENESS_P99_LIMIT_MS),
+        _wait_quantile(waits, 0.5, DELAY_P50_LIMIT_MS),
+        _wait_quantile(waits, 0.99, DELAY_P99_LIMIT_MS),
     ]
 
 

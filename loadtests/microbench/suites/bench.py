@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loadtests.config import Config
-from loadtests.load.schedule.arrivals import Share
+from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.workload import Carts, Sessions
 from loadtests.patterns import DRIVERS
 from loadtests.stores.open import (
@@ -94,7 +94,7 @@ def open_store(driver: str, kind: str, endpoints: Endpoints) -> Any:
     return opening[driver in ASYNC_DRIVERS, kind](driver, endpoints)
 
 
-def share_of(driver: str) -> Share:
+def share_of(driver: str) -> WorkerShare:
     """The driver's share of the users of its backend."""
     drivers = next(found for found in DRIVERS.values() if driver in found)
-    return Share(drivers.index(driver), len(drivers))
+    return WorkerShare(drivers.index(driver), len(drivers))

@@ -34,7 +34,7 @@ def series(pattern="cart.get", backend="dynamodb", *, count=1_000, errors=None, 
     }
 
 
-def signal(name="lateness p99", *, ok=True, limit=2.0, value=0.123):
+def signal(name="dispatch delay p99", *, ok=True, limit=2.0, value=0.123):
     return {"name": name, "text": f"{name} was so.", "value": value, "unit": "ms",
             "limit": limit, "ok": ok}  # fmt: skip
 
@@ -44,12 +44,17 @@ def word(*all_series, signals=(), **more):
         {"pattern": s["pattern"], "backend": s["backend"], "rate_per_s": 12.0, "max_ms": 3.21}
         for s in all_series
     ]
-    process = {"cpu": 0.071, "lateness_p99_ms": 0.2, "loop_lag_max_ms": 1.5, "free_users_min": 7}
+    process = {
+        "cpu": 0.071,
+        "dispatch_delay_p99_ms": 0.2,
+        "heartbeat_delay_max_ms": 1.5,
+        "free_users_min": 7,
+    }
     return {"kind": "live", "time_s": 12.4, "series": list(all_series), "last_second": second,
             "health": {"generator": process}, "signals": list(signals)} | more  # fmt: skip
 
 
-def conductor(live=None, *, path=None, last_path=None, no_report=False, refused=None):
+def controller(live=None, *, path=None, last_path=None, no_report=False, refused=None):
     environment = SimpleNamespace(parsed_options=SimpleNamespace(no_report=no_report))
     return SimpleNamespace(
         refused=refused,
@@ -120,15 +125,19 @@ def test_a_signal_beyond_its_limit_comes_first_and_says_what_it_means():
 
 def test_each_load_process_has_its_last_second():
     live = word(series())
-    live["health"]["worker 2"] = {"cpu": 0.5, "lateness_p99_ms": None, "free_users_min": 0}
+    live["health"]["worker 2"] = {"cpu": 0.5, "dispatch_delay_p99_ms": None, "free_users_min": 0}
     first, second = live_figures(live, Slo())["processes"]
-    assert (first["name"], first["cpu"], first["late"]) == ("generator", "7%", "0.200")
-    assert (second["late"], second["read_lag"], second["loop_lag"]) == ("–", "–", "–")
+    assert (first["name"], first["cpu"], first["dispatch_delay"]) == ("generator", "7%", "0.200")
+    assert (second["dispatch_delay"], second["event_loop_delay"], second["heartbeat_delay"]) == (
+        "–",
+        "–",
+        "–",
+    )
 
 
 def test_the_state_follows_the_run(tmp_path):
     def state(**what):
-        return live_data(conductor(**what), Slo())["state"]
+        return live_data(controller(**what), Slo())["state"]
 
     live = word(series())
     assert state().startswith("No run yet")
@@ -146,9 +155,9 @@ def test_the_state_follows_the_run(tmp_path):
 
 def test_a_report_is_linked_only_once_its_run_has_ended(tmp_path):
     (tmp_path / "report.html").write_text("an older one")
-    assert live_data(conductor(path=tmp_path), Slo())["report"] == ""
-    assert live_data(conductor(last_path=tmp_path), Slo())["report"] == "report.html"
-    assert live_data(conductor(last_path=tmp_path), Slo())["verdict"] is None  # no run.json
+    assert live_data(controller(path=tmp_path), Slo())["report"] == ""
+    assert live_data(controller(last_path=tmp_path), Slo())["report"] == "report.html"
+    assert live_data(controller(last_path=tmp_path), Slo())["verdict"] is None  # no run.json
 
 
 class WebUi:
@@ -164,8 +173,8 @@ class WebUi:
 
 @pytest.fixture
 def page(tmp_path):
-    """The live page, of a conductor whose figures the test sets."""
-    told = conductor()
+    """The live page, of a controller whose figures the test sets."""
+    told = controller()
     ui = WebUi()
     add_live_view(ui, told, Slo())
     server = make_server("127.0.0.1", 0, ui.app)

@@ -7,15 +7,15 @@ from locust.stats import RequestStats
 from loadtests.load.locust.locust_stats import copy_to_locust
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.locust_stats import for_locust
-from loadtests.measure.merger import Part
+from loadtests.measure.merger import SeriesPart
 
 MS = 1_000_000
 
 
-def part(backend: str, pattern: str, times_ms: list[float], **errors: int) -> Part:
+def part(backend: str, pattern: str, times_ms: list[float], **errors: int) -> SeriesPart:
     values = np.array([int(t * MS) for t in times_ms], np.int64)
     counts = dict.fromkeys(("response_time", "service_time", "wire_time"), Sparse.of(values))
-    return Part((backend, "wire", pattern), False, counts, errors)
+    return SeriesPart((backend, "wire", pattern), False, counts, errors)
 
 
 @pytest.fixture

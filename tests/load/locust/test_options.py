@@ -181,19 +181,19 @@ def test_a_run_that_ends_within_its_warm_up_is_refused(place):
 
 
 @pytest.mark.parametrize(
-    ("rate", "backend", "lanes", "users"),
+    ("rate", "backend", "dispatchers", "users"),
     [
-        (500, "both", 2, 100),  # 50 a lane: 500 calls/s of up to 100 ms
+        (500, "both", 2, 100),  # 50 a dispatcher: 500 calls/s of up to 100 ms
         (500, "postgres", 1, 50),
-        (10, "both", 2, 16),  # never fewer than 8 a lane
+        (10, "both", 2, 16),  # never fewer than 8 a dispatcher
         (0.01, "both", 18, 144),
         (100_000, "both", 2, 512),  # nor more than 256
         (501, "postgres", 1, 51),
         (1_000, "both", 4, 200),
     ],
 )
-def test_default_users_carry_calls_of_100_ms(rate, backend, lanes, users):
-    assert default_users(Config(load=Load(rate=rate, backend=backend)), lanes) == users
+def test_default_users_carry_calls_of_100_ms(rate, backend, dispatchers, users):
+    assert default_users(Config(load=Load(rate=rate, backend=backend)), dispatchers) == users
 
 
 @given(
@@ -202,10 +202,10 @@ def test_default_users_carry_calls_of_100_ms(rate, backend, lanes, users):
     st.integers(1, 6),
 )
 def test_default_users_suffice_for_a_database_that_keeps_its_promise(rate, backend, classes):
-    lanes = classes * (2 if backend == "both" else 1)
-    users = default_users(Config(load=Load(rate=rate, backend=backend)), lanes)
-    assert users % lanes == 0
-    a_lane = users // lanes
-    assert 8 <= a_lane <= 256
-    rate_of_lane = rate * (2 if backend == "both" else 1) / lanes
-    assert a_lane == 256 or a_lane >= rate_of_lane * 0.1
+    dispatchers = classes * (2 if backend == "both" else 1)
+    users = default_users(Config(load=Load(rate=rate, backend=backend)), dispatchers)
+    assert users % dispatchers == 0
+    per_dispatcher = users // dispatchers
+    assert 8 <= per_dispatcher <= 256
+    dispatcher_rate = rate * (2 if backend == "both" else 1) / dispatchers
+    assert per_dispatcher == 256 or per_dispatcher >= dispatcher_rate * 0.1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.load.loop.dispatcher import NEVER, Lane
+from loadtests.load.loop.dispatcher import NEVER, ArrivalDispatcher
 from tests.load.clockwork import MS, Clockwork
 
 ORIGIN_MS = 6_000
@@ -23,8 +23,10 @@ def schedule(*chunks: list[float]) -> Iterator[np.ndarray]:
 class Users:
     """Greenlets that take arrivals; the k-th call taken lasts `service_ms[k]`."""
 
-    def __init__(self, world: Clockwork, lane: Lane, count: int, service_ms: list[float]) -> None:
-        self.world, self.lane = world, lane
+    def __init__(
+        self, world: Clockwork, dispatcher: ArrivalDispatcher, count: int, service_ms: list[float]
+    ) -> None:
+        self.world, self.dispatcher = world, dispatcher
         self.service_ms = service_ms
         self.taken: list[tuple[float, float]] = []  # intended and actual start, ms from origin
         self.by: list[int] = []
@@ -34,7 +36,7 @@ class Users:
 
     def _live(self, number: int) -> None:
         while True:
-            intended = self.lane.take()
+            intended = self.dispatcher.take()
             call = len(self.taken)
             self.taken.append((ms(intended), ms(self.world.now_ns)))
             self.by.append(number)
@@ -58,13 +60,13 @@ def world():
 
 
 class Stage:
-    """A lane with users, started at the origin."""
+    """A dispatcher with users, started at the origin."""
 
     def __init__(self, world, chunks, users=1, service_ms=(1.0,)) -> None:
         self.world = world
-        self.lane = Lane(schedule(*chunks), clock=world.clock, timer=world.timer)
-        self.users = Users(world, self.lane, users, list(service_ms))
-        self.lane.start(ORIGIN_MS * MS)
+        self.dispatcher = ArrivalDispatcher(schedule(*chunks), clock=world.clock, timer=world.timer)
+        self.users = Users(world, self.dispatcher, users, list(service_ms))
+        self.dispatcher.start(ORIGIN_MS * MS)
 
     def run_to(self, at_ms: float) -> None:
         self.world.run_to(int((ORIGIN_MS + at_ms) * MS))
@@ -73,7 +75,7 @@ class Stage:
         self.world.stall_to(int((ORIGIN_MS + at_ms) * MS))
 
     def abandoned(self) -> list[float]:
-        return [ms(at) for at in self.lane.abandon().tolist()]
+        return [ms(at) for at in self.dispatcher.abandon().tolist()]
 
 
 @pytest.fixture
@@ -93,22 +95,22 @@ def test_an_arrival_is_handed_over_on_time_to_a_user_that_waits(stage):
     here = stage([[10, 20.5, 30]], users=2)
     here.run_to(9)
     assert here.users.taken == []
-    assert here.lane.free_users == 2
+    assert here.dispatcher.free_users == 2
     here.run_to(100)
     assert here.users.taken == [(10, 10), (20.5, 20.5), (30, 30)]
-    tally = here.lane.read_tally()
-    assert (tally.offered, tally.queued) == (3, 0)
-    assert tally.lateness_ns == [0, 0, 0]
+    counters = here.dispatcher.read_counters()
+    assert (counters.offered, counters.queued) == (3, 0)
+    assert counters.dispatch_delays_ns == [0, 0, 0]
 
 
 def test_the_oldest_arrival_goes_first_with_its_intended_start_unchanged(stage):
     here = stage([[10, 20, 30], [40, 300]], users=1, service_ms=[100])
     here.run_to(500)
     assert here.users.taken == [(10, 10), (20, 110), (30, 210), (40, 310), (300, 410)]
-    tally = here.lane.read_tally()
-    assert (tally.offered, tally.queued) == (5, 4)
-    assert tally.lateness_ns == [0]  # waiting for a busy user is not the generator's lateness
-    assert tally.least_free == 0
+    counters = here.dispatcher.read_counters()
+    assert (counters.offered, counters.queued) == (5, 4)
+    assert counters.dispatch_delays_ns == [0]  # waiting for a busy user is no dispatch delay
+    assert counters.least_free == 0
 
 
 def test_a_late_wake_up_is_lateness_and_the_rest_of_the_backlog_is_queued(stage):
@@ -118,9 +120,9 @@ def test_a_late_wake_up_is_lateness_and_the_rest_of_the_backlog_is_queued(stage)
     assert here.users.taken == [(10, 60), (20, 60), (30, 60)]
     here.run_to(500)
     assert here.users.intended() == [10, 20, 30, 40, 50]
-    tally = here.lane.read_tally()
-    assert (tally.offered, tally.queued) == (5, 2)
-    assert tally.lateness_ns == [50 * MS, 40 * MS, 30 * MS]
+    counters = here.dispatcher.read_counters()
+    assert (counters.offered, counters.queued) == (5, 2)
+    assert counters.dispatch_delays_ns == [50 * MS, 40 * MS, 30 * MS]
 
 
 def test_a_user_that_comes_while_another_should_have_been_woken_counts_as_late(stage):
@@ -132,34 +134,34 @@ def test_a_user_that_comes_while_another_should_have_been_woken_counts_as_late(s
     here.world._fire(call)  # the call's answer is read first
     assert here.users.taken[1] == (30, 40)
     here.run_to(100)
-    tally = here.lane.read_tally()
-    assert (tally.offered, tally.queued) == (3, 0)
-    assert tally.lateness_ns == [0, 10 * MS, 9 * MS]
+    counters = here.dispatcher.read_counters()
+    assert (counters.offered, counters.queued) == (3, 0)
+    assert counters.dispatch_delays_ns == [0, 10 * MS, 9 * MS]
 
 
 def test_a_reading_starts_the_tally_anew(stage):
     here = stage([[10, 20]], users=4, service_ms=[1, 300])
     here.run_to(5)
-    assert here.lane.read_tally().least_free == 4
+    assert here.dispatcher.read_counters().least_free == 4
     here.run_to(15)
-    first = here.lane.read_tally()
+    first = here.dispatcher.read_counters()
     assert (first.offered, first.least_free) == (1, 3)
     here.run_to(100)
-    second = here.lane.read_tally()
+    second = here.dispatcher.read_counters()
     assert (second.offered, second.least_free) == (1, 3)
-    assert here.lane.read_tally().least_free == 3  # one user is in its call all the while
+    assert here.dispatcher.read_counters().least_free == 3  # one user is in its call all the while
 
 
 def test_a_killed_user_leaves_the_queue(stage):
     here = stage([[10, 20, 30]], users=3)
     gevent.kill(here.users.greenlets[0])
     here.world.settle()
-    assert here.lane.free_users == 2
+    assert here.dispatcher.free_users == 2
     here.run_to(15)
     assert here.users.intended() == [10]
     gevent.killall(here.users.greenlets[1:])
     here.world.settle()
-    assert here.lane.free_users == 0
+    assert here.dispatcher.free_users == 0
     here.run_to(100)
     assert here.users.intended() == [10]
     assert here.users.by[0] != 0
@@ -170,37 +172,37 @@ def test_a_user_may_come_back_to_a_lane_that_all_had_left(stage):
     here = stage([[10, 50]], users=1)
     here.users.close()
     here.run_to(20)
-    late = Users(here.world, here.lane, 1, [1.0])
+    late = Users(here.world, here.dispatcher, 1, [1.0])
     here.run_to(100)
     assert late.taken == [(10, 20), (50, 50)]
-    assert here.lane.read_tally().queued == 1
+    assert here.dispatcher.read_counters().queued == 1
     late.close()
 
 
 def test_after_the_end_only_what_was_due_is_handed_out(stage):
     here = stage([[10, 20, 30, 40, 50, 60]], users=1, service_ms=[25])
     here.run_to(35)
-    here.lane.stop_offering((ORIGIN_MS + 35) * MS)
+    here.dispatcher.stop_offering((ORIGIN_MS + 35) * MS)
     here.run_to(1_000)
     assert here.users.intended() == [10, 20, 30]
-    assert here.lane.next_ns == NEVER
+    assert here.dispatcher.next_ns == NEVER
     assert here.abandoned() == []
 
 
 def test_an_arrival_at_the_very_end_still_belongs_to_the_run(stage):
     here = stage([[10, 35, 36]], users=0)
     here.run_to(35)
-    here.lane.stop_offering((ORIGIN_MS + 35) * MS)
+    here.dispatcher.stop_offering((ORIGIN_MS + 35) * MS)
     assert here.abandoned() == [10, 35]
 
 
 def test_the_end_disarms_the_timer_of_an_arrival_beyond_it(stage):
     here = stage([[10, 5_000]], users=1)
     here.run_to(35)
-    here.lane.stop_offering((ORIGIN_MS + 35) * MS)
+    here.dispatcher.stop_offering((ORIGIN_MS + 35) * MS)
     here.run_to(10_000)
     assert here.users.intended() == [10]
-    assert here.lane.free_users == 1
+    assert here.dispatcher.free_users == 1
 
 
 def test_abandoning_returns_what_waits_and_closes_the_lane(stage):
@@ -210,7 +212,7 @@ def test_abandoning_returns_what_waits_and_closes_the_lane(stage):
     here.run_to(5_000)
     assert here.users.intended() == [10]
     assert here.abandoned() == []
-    [timer] = [t for t in here.world.timers if t.callback == here.lane._wake]
+    [timer] = [t for t in here.world.timers if t.callback == here.dispatcher._wake]
     assert timer.closed == 1
 
 
@@ -218,22 +220,22 @@ def test_empty_chunks_are_skipped(stage):
     here = stage([[], [10], [], [], [20], []], users=1)
     here.run_to(100)
     assert here.users.intended() == [10, 20]
-    assert here.lane.next_ns == NEVER
+    assert here.dispatcher.next_ns == NEVER
 
 
 def test_an_empty_schedule_offers_nothing(stage):
     here = stage([], users=1)
     here.run_to(1_000)
     assert here.users.taken == []
-    assert here.lane.read_tally().offered == 0
+    assert here.dispatcher.read_counters().offered == 0
 
 
 def test_arrivals_at_one_instant_each_get_a_user(stage):
     here = stage([[10, 10, 10, 10]], users=3, service_ms=[5])
     here.run_to(100)
     assert here.users.taken == [(10, 10), (10, 10), (10, 10), (10, 15)]
-    tally = here.lane.read_tally()
-    assert (tally.offered, tally.queued) == (4, 1)
+    counters = here.dispatcher.read_counters()
+    assert (counters.offered, counters.queued) == (4, 1)
 
 
 def oracle(due: list[float], service: list[float], users: int) -> tuple[list[float], int]:
@@ -265,18 +267,18 @@ def test_nothing_is_dropped_and_calls_begin_as_in_a_plain_queue(due, service, us
     here = Stage(Clockwork(), [*chunks], users, lasts)
     try:
         here.run_to(end)
-        here.lane.stop_offering((ORIGIN_MS + end) * MS)
+        here.dispatcher.stop_offering((ORIGIN_MS + end) * MS)
         offered = [at for at in due if at <= end]
         begun, waited = oracle(offered, lasts[: len(offered)], users)
         here.run_to(end + 50)
         started = [(a, b) for a, b in zip(offered, begun, strict=True) if b <= end + 50]
         assert here.users.taken == started
-        tally = here.lane.read_tally()
-        assert tally.offered == len(started)
-        assert tally.offered == tally.queued + len(tally.lateness_ns)
-        assert set(tally.lateness_ns) <= {0}
+        counters = here.dispatcher.read_counters()
+        assert counters.offered == len(started)
+        assert counters.offered == counters.queued + len(counters.dispatch_delays_ns)
+        assert set(counters.dispatch_delays_ns) <= {0}
         if len(started) == len(offered):
-            assert tally.queued == waited
+            assert counters.queued == waited
         assert here.abandoned() == offered[len(started) :]
     finally:
         here.users.close()
@@ -297,10 +299,10 @@ def test_whatever_stands_still_every_arrival_is_handed_over_once_in_order(due, u
         here.run_to(5_000)
         assert here.users.intended() == due
         assert all(actual >= intended for intended, actual in here.users.taken)
-        tally = here.lane.read_tally()
-        assert tally.offered == len(due) == tally.queued + len(tally.lateness_ns)
+        counters = here.dispatcher.read_counters()
+        assert counters.offered == len(due) == counters.queued + len(counters.dispatch_delays_ns)
         late = {int((b - a) * MS) for a, b in here.users.taken}
-        assert set(tally.lateness_ns) <= late
+        assert set(counters.dispatch_delays_ns) <= late
         assert here.abandoned() == []
     finally:
         here.users.close()
@@ -314,14 +316,14 @@ def test_whatever_stands_still_every_arrival_is_handed_over_once_in_order(due, u
 )
 def test_ahead_of_their_time_arrivals_are_handed_over_by_so_much_at_most(starts, ahead, count):
     world = Clockwork()
-    lane = Lane(
+    dispatcher = ArrivalDispatcher(
         schedule([float(at) for at in starts]),
         clock=world.clock,
         timer=world.timer,
         ahead_ns=ahead * MS,
     )
-    users = Users(world, lane, count, [2.0])
-    lane.start(ORIGIN_MS * MS)
+    users = Users(world, dispatcher, count, [2.0])
+    dispatcher.start(ORIGIN_MS * MS)
     world.run_to((ORIGIN_MS + 500) * MS)
     assert users.intended() == starts
     free = [-1.0] * count  # when each user is free again
@@ -329,10 +331,10 @@ def test_ahead_of_their_time_arrivals_are_handed_over_by_so_much_at_most(starts,
         first = min(free)
         assert taken == max(intended - ahead, first)
         free[free.index(first)] = taken + 2
-    tally = lane.read_tally()
-    assert tally.offered == len(starts)
-    assert all(late == 0 for late in tally.lateness_ns)  # to be early is not to be late
+    counters = dispatcher.read_counters()
+    assert counters.offered == len(starts)
+    assert all(late == 0 for late in counters.dispatch_delays_ns)  # to be early is not to be late
     late_ones = sum(taken > intended for intended, taken in users.taken)
-    assert late_ones <= tally.queued <= sum(t >= i for i, t in users.taken)
-    assert tally.queued + len(tally.lateness_ns) == len(starts)
+    assert late_ones <= counters.queued <= sum(t >= i for i, t in users.taken)
+    assert counters.queued + len(counters.dispatch_delays_ns) == len(starts)
     users.close()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.load.loop.heartbeat import Ticker
+from loadtests.load.loop.heartbeat import Heartbeat
 from tests.load.clockwork import MS, Clockwork, S
 
 ORIGIN = 6 * S
@@ -19,7 +19,7 @@ class Heard:
         self.drains: list[float] = []
         self.seconds: list[float] = []
         self.said: list[str] = []
-        self.ticker = Ticker(
+        self.ticker = Heartbeat(
             on_beat=lambda lag: self.lags.append(lag / MS),
             on_drain=lambda: self._note("drain", self.drains),
             on_second=lambda: self._note("second", self.seconds),

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.load.loop import run as run_module
-from loadtests.load.loop.dispatcher import Lane
-from loadtests.load.loop.run import DRAIN_S, LEAD_NS, Clocked, LoadRun
+from loadtests.load.loop.dispatcher import ArrivalDispatcher
+from loadtests.load.loop.run import DRAIN_S, LEAD_NS, CallerGroup, LoadRun
 from loadtests.measure.frames import pack, unpack
 from loadtests.measure.histogram import highest_value_ns
-from loadtests.measure.recorder import Series
+from loadtests.measure.recorder import SeriesRecorder
 from loadtests.measure.results import read_run
 from tests.load.clockwork import MS, Clockwork, S
 from tests.measure.latencies import equivalent_range
@@ -54,7 +54,7 @@ class User:
     """What `LoadRun` knows of a Locust user, and a life like its own."""
 
     intended_ns: int = 0
-    series: Series | None = None
+    series: SeriesRecorder | None = None
     recorded: bool = False
 
 
@@ -90,17 +90,17 @@ class FakeGevent:
 
 
 class Staged:
-    """A run of lanes with users, on the clockwork."""
+    """A run of dispatchers with users, on the clockwork."""
 
     def __init__(
         self,
-        lanes: list[tuple[list[float], int, list[float]]],
+        dispatchers: list[tuple[list[float], int, list[float]]],
         *,
         warm_up_s: float = 0.0,
         patterns: Iterable[str] = PATTERNS,
         sample_lag: bool = True,
     ) -> None:
-        """Each lane: arrivals in ms from the origin, users, ms that its k-th call takes."""
+        """Each dispatcher: arrivals in ms from the origin, users, ms that its k-th call takes."""
         self.world = Clockwork(BEGIN)
         self.link = Link()
         self.run = LoadRun(
@@ -115,9 +115,11 @@ class Staged:
         self.taken: list[int] = []
         self.finished: list[tuple[int, int]] = []  # intended start and response time, ns
         self.greenlets = []
-        for number, (due_ms, users, service_ms) in enumerate(lanes):
+        for number, (due_ms, users, service_ms) in enumerate(dispatchers):
             chunk = np.array([int(at * MS) for at in due_ms], np.int64)
-            lane = Lane(iter([chunk]), clock=self.world.clock, timer=self.world.timer)
+            dispatcher = ArrivalDispatcher(
+                iter([chunk]), clock=self.world.clock, timer=self.world.timer
+            )
             names = ("dynamodb", "postgres")[number], ("wire", "psycopg")[number]
             pairs = [
                 (
@@ -126,20 +128,20 @@ class Staged:
                 )
                 for pattern in patterns
             ]
-            clocked = self.run.add_lane(lane, pairs)
+            group = self.run.add_dispatcher(dispatcher, pairs)
             for _ in range(users):
                 user = User()
-                clocked.users.append(user)
-                self.greenlets.append(gevent.spawn(self._live, user, clocked, service_ms))
+                group.users.append(user)
+                self.greenlets.append(gevent.spawn(self._live, user, group, service_ms))
         self.world.settle()
         self.run.begin()
 
-    def _live(self, user: User, clocked: Clocked, service_ms: list[float]) -> None:
+    def _live(self, user: User, group: CallerGroup, service_ms: list[float]) -> None:
         while True:
-            user.intended_ns = intended = clocked.lane.take()
+            user.intended_ns = intended = group.dispatcher.take()
             call = len(self.taken)
             self.taken.append(intended)
-            pair = clocked.pairs[call % len(clocked.pairs)]
+            pair = group.pairs[call % len(group.pairs)]
             user.series = pair[intended >= self.run.measure_from_ns]
             began = self.world.now_ns
             self.world.sleep(int(service_ms[call % len(service_ms)] * MS))
@@ -167,7 +169,7 @@ class Staged:
     def rows(self) -> list[dict]:
         return [header["row"] for header, _ in self.link.frames("close")]
 
-    def own_times(self) -> list[tuple[list[int], list[int]]]:
+    def bucket_delays(self) -> list[tuple[list[int], list[int]]]:
         """Each second's lateness and read lag, ns."""
         found = []
         for header, payload in self.link.frames("close"):
@@ -273,7 +275,7 @@ def test_each_second_is_described(staged: Stage):
     assert [row["in_flight"] for row in (one, two, three)] == [1, 1, 0]
     assert [row["free_users_min"] for row in (one, two, three)] == [0, 0, 0]
     assert {row["users"] for row in here.rows()} == {1}
-    assert [late for late, _ in here.own_times()] == [[0], [0], []]
+    assert [late for late, _ in here.bucket_delays()] == [[0], [0], []]
 
 
 def test_invalid_responses_are_counted_by_the_second(staged: Stage):
@@ -319,7 +321,7 @@ def test_a_standstill_reaching_into_the_measured_part_is_not_warm_up(staged: Sta
         (3.4, False),
         (4, False),
     ]
-    assert rows[1]["loop_stalled_ms"] == pytest.approx(1_480 - 5)
+    assert rows[1]["event_loop_stall_ms"] == pytest.approx(1_480 - 5)
 
 
 def test_a_run_finished_before_its_first_moment_is_empty_and_readable(staged: Stage, tmp_path):
@@ -416,7 +418,7 @@ def check_folder(here: Staged, path, due: list[int], at: float, closed_ns: int, 
     assert sum(series.unfinished for series in run.info.series) == len(measured_left)
     rows = here.rows()
     assert sum(row["offered"] for row in rows) == len(here.taken)
-    late = sum(len(late) for late, _ in here.own_times())
+    late = sum(len(late) for late, _ in here.bucket_delays())
     assert sum(row["queued"] for row in rows) + late == len(here.taken)
     indexes = [index for index, _, _ in closes(here)]
     assert indexes == sorted(set(indexes))
@@ -431,9 +433,9 @@ def test_each_second_carries_its_samples_of_the_read_lag(staged: Stage):
     here.run_to(1_400)
     here.stall_to(1_700)
     here.run_to(3_000)
-    lags = [lags for _, lags in here.own_times()]
+    lags = [lags for _, lags in here.bucket_delays()]
     assert [len(each) for each in lags] == [100, 100, 100]
-    assert [late for late, _ in here.own_times()] == [[0], [], []]
+    assert [late for late, _ in here.bucket_delays()] == [[0], [], []]
     assert set(lags[0]) == set(lags[2]) == {0}
     assert len([lag for lag in lags[1] if lag]) == 30
     assert 290 * MS <= max(lags[1]) <= 300 * MS
@@ -445,12 +447,12 @@ def test_a_standstill_is_told_with_the_second_that_it_ends(staged: Stage):
     here.run_to(950)
     here.stall_to(1_250)
     here.finish()
-    lags = [lag for _, lags in here.own_times() for lag in lags]
+    lags = [lag for _, lags in here.bucket_delays() for lag in lags]
     assert len(lags) == 125
     assert len([lag for lag in lags if lag]) == 30
     rows = [
         (len(lags), row["length_s"])
-        for (_, lags), row in zip(here.own_times(), here.rows(), strict=True)
+        for (_, lags), row in zip(here.bucket_delays(), here.rows(), strict=True)
     ]
     assert rows[0] == (125, 1.25)
 
@@ -461,11 +463,11 @@ def test_the_end_is_not_sampled(staged: Stage):
     here.run_to(1_000)
     here.finish()
     assert here.world.now_ns == ORIGIN + S + int(DRAIN_S * S)
-    assert [lag for _, lags in here.own_times() for lag in lags] == [0] * 100
+    assert [lag for _, lags in here.bucket_delays() for lag in lags] == [0] * 100
 
 
 def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage):
     here = staged([([10], 1, [1])], sample_lag=False)
     here.run_to(1_000)
-    assert here.own_times() == [([0], [])]
-    assert len(here.world.timers) == 2  # the ticker's and the lane's
+    assert here.bucket_delays() == [([0], [])]
+    assert len(here.world.timers) == 2  # the heartbeat's and the dispatcher's

@@ -7,14 +7,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.load.schedule.alternation import PAUSE_NS, Turns
-from loadtests.load.schedule.arrivals import Share, arrivals, constant_rate
+from loadtests.load.schedule.alternation import PAUSE_NS, Alternation
+from loadtests.load.schedule.arrivals import WorkerShare, arrivals, constant_rate
 
 S = 1_000_000_000
-TURNS = st.builds(Turns, st.integers(1, 30), st.integers(0, 2**40))
+TURNS = st.builds(Alternation, st.integers(1, 30), st.integers(0, 2**40))
 
 
-def every_block(turns: Turns, pairs: int) -> list[int]:
+def every_block(turns: Alternation, pairs: int) -> list[int]:
     """The slow way: block by block, who has it."""
     return [
         next(s for s in (0, 1) if turns.block(s, block // 2) == block) for block in range(2 * pairs)
@@ -32,9 +32,9 @@ def test_each_pair_has_both_and_each_four_blocks_are_turned_round(turns):
 
 
 def test_who_goes_first_is_drawn_by_the_seed_and_evenly():
-    firsts = [Turns(1, 5).first(2 * group) for group in range(400)]
-    assert firsts == [Turns(9, 5).first(2 * group) for group in range(400)]
-    assert firsts != [Turns(1, 6).first(2 * group) for group in range(400)]
+    firsts = [Alternation(1, 5).first(2 * group) for group in range(400)]
+    assert firsts == [Alternation(9, 5).first(2 * group) for group in range(400)]
+    assert firsts != [Alternation(1, 6).first(2 * group) for group in range(400)]
     assert 150 < sum(firsts) < 250
 
 
@@ -83,13 +83,13 @@ def test_the_rate_within_a_block_is_the_one_asked_for(turns, rate):
 
 @given(TURNS, st.integers(2, 5))
 def test_workers_of_a_cluster_share_the_blocks_arrivals_between_them(turns, count):
-    def drawn(share: Share) -> set[int]:
+    def drawn(share: WorkerShare) -> set[int]:
         chunks = turns.offered(arrivals(constant_rate(50.0, 20.0), "poisson", 3, share), 1)
         return {int(t) for chunk in chunks for t in chunk}
 
-    parts = [drawn(Share(i, count)) for i in range(count)]
-    assert set().union(*parts) == drawn(Share())
-    assert sum(map(len, parts)) == len(drawn(Share()))
+    parts = [drawn(WorkerShare(i, count)) for i in range(count)]
+    assert set().union(*parts) == drawn(WorkerShare())
+    assert sum(map(len, parts)) == len(drawn(WorkerShare()))
 
 
 @given(TURNS, st.floats(0, 200), st.floats(0, 2_000))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loadtests.errors import UsageError
 from loadtests.load.schedule.arrivals import (
     Segment,
-    Share,
+    WorkerShare,
     arrivals,
     constant_rate,
     pause,
@@ -40,7 +40,7 @@ def all_of(profile, kind, seed, share=None) -> np.ndarray:
     """Every arrival of a profile that ends; far more than expected means that it does not."""
     most = 10_000 + 10 * sum(segment.arrivals for segment in profile)
     chunks, held = [np.zeros(0, np.int64)], 0
-    for chunk in arrivals(profile, kind, seed, share or Share()):
+    for chunk in arrivals(profile, kind, seed, share or WorkerShare()):
         chunks.append(chunk)
         held += len(chunk)
         assert held < most, "a finite profile goes on and on"
@@ -95,7 +95,7 @@ def test_the_workers_shares_together_are_the_single_process_to_the_nanosecond(
     profile, kind, seed, count
 ):
     whole = all_of(profile, kind, seed)
-    shares = [all_of(profile, kind, seed, Share(i, count)) for i in range(count)]
+    shares = [all_of(profile, kind, seed, WorkerShare(i, count)) for i in range(count)]
     assert np.sort(np.concatenate(shares)).tolist() == whole.tolist()
     for share in shares:
         assert (np.diff(share) >= 0).all()
@@ -113,7 +113,9 @@ def test_another_seed_is_another_poisson_process():
 
 def test_workers_shares_are_fair():
     for kind, spread in (("constant", 1), ("poisson", 5 * math.sqrt(10_000))):
-        sizes = [len(all_of(constant_rate(4_000, 10), kind, 3, Share(i, 4))) for i in range(4)]
+        sizes = [
+            len(all_of(constant_rate(4_000, 10), kind, 3, WorkerShare(i, 4))) for i in range(4)
+        ]
         assert all(abs(size - 10_000) <= spread for size in sizes)
 
 
@@ -181,7 +183,7 @@ def test_poisson_gaps_are_exponential(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_workers_share_is_itself_poisson(seed):
-    share = all_of(constant_rate(4_000, 20), "poisson", seed, Share(seed, 4)) / S
+    share = all_of(constant_rate(4_000, 20), "poisson", seed, WorkerShare(seed, 4)) / S
     assert kolmogorov(np.diff(share) * 1_000) < 1.95
     counts = np.histogram(share, np.arange(0, 20.05, 0.05))[0]
     # index of dispersion: 1 for Poisson; 400 windows
@@ -211,12 +213,12 @@ def test_constant_gaps_are_equal():
 
 
 def test_constant_shares_take_turns():
-    two = [first_of_share(Share(i, 3)) for i in range(3)]
+    two = [first_of_share(WorkerShare(i, 3)) for i in range(3)]
     assert [share[0] for share in two] == [0, 10_000_000, 20_000_000]
     assert all(np.abs(np.diff(share) - 30_000_000).max() <= 1 for share in two)
 
 
-def first_of_share(share: Share) -> np.ndarray:
+def first_of_share(share: WorkerShare) -> np.ndarray:
     return next(iter(arrivals(constant_rate(100), "constant", 1, share)))
 
 
@@ -285,7 +287,7 @@ def test_degenerate_rates_and_lengths_are_refused(bad):
 @pytest.mark.parametrize(("index", "count"), [(3, 3), (-1, 3), (0, 0), (5, 2)])
 def test_a_share_beyond_its_cluster_is_refused(index, count):
     with pytest.raises(ValueError, match="there is no worker"):
-        Share(index, count)
+        WorkerShare(index, count)
 
 
 @given(profiles, kinds, seeds, st.floats(0.05, 10))

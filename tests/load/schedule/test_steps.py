@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from loadtests.config import CapacitySettings, Config, Load
 from loadtests.errors import UsageError
-from loadtests.load.schedule.arrivals import Share, arrivals
+from loadtests.load.schedule.arrivals import WorkerShare, arrivals
 from loadtests.load.schedule.steps import length_s, plan_of, profile_of, rates_of, turn_s
 from loadtests.patterns import BACKENDS
 
@@ -73,7 +73,7 @@ def test_arrivals_come_in_the_planned_steps_and_nowhere_else(config, backends, w
     plan = plan_of(config, backends)
     for backend in backends:
         profile = profile_of(config, backend, backends)
-        shares = [Share(i, workers) for i in range(workers)]
+        shares = [WorkerShare(i, workers) for i in range(workers)]
         found = [chunk for s in shares for chunk in arrivals(profile, "constant", 1, s)]
         at_s = np.concatenate([*found, np.zeros(0, np.int64)]) / 1e9
         mine = [step for step in plan if step.backend == backend]

@@ -16,16 +16,18 @@ from hypothesis import strategies as st
 from loadtests.measure import run_folder as folder_module
 from loadtests.measure import scribe as scribe_module
 from loadtests.measure.frames import unpack
-from loadtests.measure.health.evidence import Evidence
+from loadtests.measure.health.evidence import GeneratorEvidence
 from loadtests.measure.health.probes import HealthRow, HostProbe
 from loadtests.measure.histogram import Sparse, bucket_index
 from loadtests.measure.recorder import Recorder
 from loadtests.measure.results import Validity
-from loadtests.measure.scribe import Writer
+from loadtests.measure.scribe import RunScribe
 from tests.measure.streams import NO_HOST, closing, opening, row
 
 UNKNOWN = {
-    f"{kind}_{q}_ms": None for kind in ("lateness", "read_lag") for q in ("p50", "p99", "max")
+    f"{kind}_{q}_ms": None
+    for kind in ("dispatch_delay", "event_loop_delay")
+    for q in ("p50", "p99", "max")
 }
 shares = st.floats(0, 1)
 delays = st.lists(st.integers(0, 10**9), max_size=5)
@@ -43,7 +45,7 @@ def seconds(draw) -> tuple[HealthRow, list[int], list[int]]:
         behind_ms=draw(st.sampled_from([0.0, 0.0, 700.0, 5_000.0])),
         users=draw(st.integers(1, 9)),
         invalid_responses=draw(st.integers(0, 2)),
-        loop_stalled_ms=draw(st.floats(0, 100)),
+        event_loop_stall_ms=draw(st.floats(0, 100)),
         gc_pause_max_ms=draw(st.floats(0, 100)),
         process_cpu=draw(shares),
     )
@@ -62,7 +64,7 @@ def mean(rows: list[HealthRow], name: str) -> float | None:
 
 @given(st.lists(seconds(), max_size=12))
 def test_what_is_kept_equals_what_all_rows_tell(fed):
-    evidence = Evidence()
+    evidence = GeneratorEvidence()
     for each, late, lag in fed:
         evidence.add(each, sparse(late), sparse(lag))
     assert set(evidence.workers) == {each.worker for each, _, _ in fed}
@@ -76,11 +78,11 @@ def test_what_is_kept_equals_what_all_rows_tell(fed):
         assert found.users_min == min(r.users for r in rows)
         assert found.behind_max_ms == max(r.behind_ms for r in rows)
         assert found.invalid_responses == sum(r.invalid_responses for r in rows)
-        assert found.loop_stalled_ms == pytest.approx(sum(r.loop_stalled_ms for r in rows))
+        assert found.event_loop_stall_ms == pytest.approx(sum(r.event_loop_stall_ms for r in rows))
         assert found.gc_pause_max_ms == max(r.gc_pause_max_ms for r in rows)
         for name in ("process_cpu", "cpu_wait", "host_steal", "pressure_cpu"):
             assert getattr(found, name).value == pytest.approx(mean(rows, name))
-        for histogram, place in ((found.lateness, 1), (found.read_lag, 2)):
+        for histogram, place in ((found.dispatch_delay, 1), (found.event_loop_delay, 2)):
             values = np.array([v for each in ours for v in each[place]], np.int64)
             assert histogram.sparse() == sparse(values)
             assert histogram.total == len(bucket_index(values))
@@ -115,7 +117,7 @@ class Fed:
         monkeypatch.setattr(scribe_module, "judge_validity", lambda evidence, series: counts)
         [(header, _)] = unpack(io.BytesIO(opening(path)))
         self._out = io.StringIO()
-        self.writer = Writer(header, self._out, HostProbe(NO_HOST, clock=lambda: 0.0))
+        self.writer = RunScribe(header, self._out, HostProbe(NO_HOST, clock=lambda: 0.0))
         self._rng = np.random.default_rng(1)
         self._recorder = Recorder()
         self._second = 0
@@ -127,7 +129,7 @@ class Fed:
                 series.record(0, 0, took, took // 2)
             lags = self._rng.exponential(1e5, 10).astype(int).tolist()
             frames = self._recorder.drain() + closing(
-                self._second, lateness_ns=lags, read_lag_ns=lags
+                self._second, dispatch_delays_ns=lags, event_loop_delays_ns=lags
             )
             for header, payload in unpack(io.BytesIO(frames)):
                 getattr(self.writer, header["kind"])(header, payload)

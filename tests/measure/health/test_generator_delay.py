@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.measure.health.generator_delay import own_times, row_figures
+from loadtests.measure.health.generator_delay import bucket_delays, delay_figures
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.results import read_info
 from tests.measure.streams import closing, end, opening, relay, scribe
@@ -21,9 +21,11 @@ LAG = [2 * MS] * 90 + [8 * MS] * 10
 
 def folder(path, worker: str = "generator", *, relayed: bool = False):
     seconds = [
-        closing(0, worker, lateness_ns=[900 * MS], read_lag_ns=[900 * MS], warm_up=True),
-        closing(1, worker, lateness_ns=LATE, read_lag_ns=LAG, cpu_wait=0.04),
-        closing(2, worker, lateness_ns=LATE, read_lag_ns=LAG, cpu_wait=0.02),
+        closing(
+            0, worker, dispatch_delays_ns=[900 * MS], event_loop_delays_ns=[900 * MS], warm_up=True
+        ),
+        closing(1, worker, dispatch_delays_ns=LATE, event_loop_delays_ns=LAG, cpu_wait=0.04),
+        closing(2, worker, dispatch_delays_ns=LATE, event_loop_delays_ns=LAG, cpu_wait=0.02),
     ]
     stream = b"".join(seconds)
     if relayed:
@@ -37,22 +39,27 @@ def test_both_kinds_of_samples_arrive_apart(tmp_path, relayed):
     path = folder(tmp_path / "run", relayed=relayed)
     with (path / "health.csv").open(newline="") as file:
         warm_up, one, two = csv.DictReader(file)
-    assert float(warm_up["read_lag_max_ms"]) == pytest.approx(900, rel=0.001)
+    assert float(warm_up["event_loop_delay_max_ms"]) == pytest.approx(900, rel=0.001)
     for row in (one, two):
-        assert float(row["lateness_max_ms"]) == pytest.approx(1, rel=0.001)
-        assert float(row["read_lag_p50_ms"]) == pytest.approx(2, rel=0.001)
-        assert float(row["read_lag_p99_ms"]) == pytest.approx(8, rel=0.001)
+        assert float(row["dispatch_delay_max_ms"]) == pytest.approx(1, rel=0.001)
+        assert float(row["event_loop_delay_p50_ms"]) == pytest.approx(2, rel=0.001)
+        assert float(row["event_loop_delay_p99_ms"]) == pytest.approx(8, rel=0.001)
     signals = {s["name"]: s for s in read_info(path).health["signals"]}
     # 200 arrivals, 120 of them late by 1 ms; a tenth of the moments 8 ms; the warm-up in neither
-    assert signals["own time p50"]["value"] == pytest.approx(3, abs=0.051)
-    assert signals["own time p99"]["value"] == pytest.approx(9, abs=0.051)
-    assert signals["stalled loop"]["value"] == pytest.approx(10)
-    assert signals["late arrivals"]["value"] == 0
-    assert signals["lateness p99"]["value"] == pytest.approx(1, rel=0.001)
-    assert signals["lateness p99"]["limit"] is None
+    assert signals["generator delay p50"]["value"] == pytest.approx(3, abs=0.051)
+    assert signals["generator delay p99"]["value"] == pytest.approx(9, abs=0.051)
+    assert signals["event-loop stalls"]["value"] == pytest.approx(10)
+    assert signals["late dispatches"]["value"] == 0
+    assert signals["dispatch delay p99"]["value"] == pytest.approx(1, rel=0.001)
+    assert signals["dispatch delay p99"]["limit"] is None
     assert signals["wait for a CPU"]["value"] == pytest.approx(3)
     reasons = {r.rule for r in read_info(path).validity.reasons}
-    assert reasons == {"own time p50", "own time p90", "own time p99", "stalled loop"}
+    assert reasons == {
+        "generator delay p50",
+        "generator delay p90",
+        "generator delay p99",
+        "event-loop stalls",
+    }
 
 
 some = st.lists(st.integers(0, 10**10), max_size=20)
@@ -61,10 +68,10 @@ some = st.lists(st.integers(0, 10**10), max_size=20)
 @given(some, some)
 def test_the_columns_are_told_apart_by_their_sizes(late, lag):
     payload = np.array(late + lag, np.int64).tobytes()
-    own = own_times([len(late), len(lag)], payload)
-    assert own.lateness == Sparse.of(np.array(late, np.int64))
-    assert own.read_lag == Sparse.of(np.array(lag, np.int64))
-    figures = row_figures(own)
+    delays = bucket_delays([len(late), len(lag)], payload)
+    assert delays.dispatch == Sparse.of(np.array(late, np.int64))
+    assert delays.event_loop == Sparse.of(np.array(lag, np.int64))
+    figures = delay_figures(delays)
     assert {name for name, value in figures.items() if value is None} == {
-        name for name in figures if not (late if name.startswith("lateness") else lag)
+        name for name in figures if not (late if name.startswith("dispatch") else lag)
     }

@@ -169,10 +169,10 @@ def test_lag_counts_as_a_stall_beyond_5_ms(probe, clocks):
         probe.beat(lag_ms * MS)
     clocks[0].ns += 1_000 * MS
     read = probe.read()
-    assert read["loop_lag_max_ms"] == 205
-    assert read["loop_stalled_ms"] == 2 + 200
+    assert read["heartbeat_delay_max_ms"] == 205
+    assert read["event_loop_stall_ms"] == 2 + 200
     clocks[0].ns += 1_000 * MS
-    assert probe.read()["loop_lag_max_ms"] == probe.read()["loop_stalled_ms"] == 0
+    assert probe.read()["heartbeat_delay_max_ms"] == probe.read()["event_loop_stall_ms"] == 0
 
 
 def test_cpu_is_a_share_of_one_core_since_the_last_reading(probe, clocks):
@@ -248,23 +248,27 @@ def test_collections_are_timed_and_forgotten_after_each_reading(probe, clocks):
 
 
 def test_the_probes_figures_complete_a_row(probe, proc):
-    lateness = {f"lateness_{q}_ms": None for q in ("p50", "p99", "max")}
-    HealthRow(**row() | lateness | probe.read() | proc.probe().read())
+    delays = {f"dispatch_delay_{q}_ms": None for q in ("p50", "p99", "max")}
+    HealthRow(**row() | delays | probe.read() | proc.probe().read())
 
 
 def test_health_csv_has_every_figure_of_every_row_at_once():
     out = io.StringIO()
     log = HealthLog(out)
     assert out.getvalue().split() == [",".join(COLUMNS)]
-    lateness = {"lateness_p50_ms": 0.0812, "lateness_p99_ms": 2.0, "lateness_max_ms": None}
-    first = HealthRow(**row("worker 1, the first") | lateness, host_cpu=0.123456)
+    delays = {
+        "dispatch_delay_p50_ms": 0.0812,
+        "dispatch_delay_p99_ms": 2.0,
+        "dispatch_delay_max_ms": None,
+    }
+    first = HealthRow(**row("worker 1, the first") | delays, host_cpu=0.123456)
     log.write(first)
     log.write(replace(first, worker="worker 2", warm_up=True, queued=3))
     one, two = csv.DictReader(io.StringIO(out.getvalue()))
     assert tuple(one) == COLUMNS
     assert one["worker"] == "worker 1, the first"
-    assert one["lateness_p50_ms"] == "0.0812"
-    assert one["lateness_max_ms"] == ""
+    assert one["dispatch_delay_p50_ms"] == "0.0812"
+    assert one["dispatch_delay_max_ms"] == ""
     assert one["host_cpu"] == "0.1235"
     assert one["pressure_io"] == ""
     assert (one["warm_up"], two["warm_up"]) == ("False", "True")
@@ -273,9 +277,10 @@ def test_health_csv_has_every_figure_of_every_row_at_once():
 
 def test_the_columns_hold_what_validity_is_judged_on():
     assert {
-        "worker", "time_s", "warm_up", "loop_lag_max_ms", "gc_pause_max_ms", "process_cpu",
-        "host_steal", "pressure_cpu", "lateness_p99_ms", "free_users_min", "offered", "queued",
-        "behind_ms", "in_flight", "invalid_responses", "read_lag_p99_ms", "cpu_wait",
+        "worker", "time_s", "warm_up", "heartbeat_delay_max_ms", "gc_pause_max_ms",
+        "process_cpu", "host_steal", "pressure_cpu", "dispatch_delay_p99_ms", "free_users_min",
+        "offered", "queued",
+        "behind_ms", "in_flight", "invalid_responses", "event_loop_delay_p99_ms", "cpu_wait",
     } <= set(COLUMNS)  # fmt: skip
 
 
@@ -290,6 +295,6 @@ def test_each_row_is_flushed_before_the_next():
     out = Out()
     log = HealthLog(out)
     assert out.flushed == len(out.getvalue()) > 0
-    lateness = {f"lateness_{q}_ms": None for q in ("p50", "p99", "max")}
-    log.write(HealthRow(**row() | lateness))
+    delays = {f"dispatch_delay_{q}_ms": None for q in ("p50", "p99", "max")}
+    log.write(HealthRow(**row() | delays))
     assert out.flushed == len(out.getvalue())

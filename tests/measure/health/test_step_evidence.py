@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from loadtests.measure.frames import pack
-from loadtests.measure.health.generator_delay import OwnTimes
+from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.step_evidence import StepEvidence
 from loadtests.measure.histogram import Sparse
-from loadtests.measure.merger import Part
+from loadtests.measure.merger import SeriesPart
 from loadtests.measure.results import StepInfo
 from loadtests.patterns import METRICS
 from tests.measure.streams import closing, end, opening, row, scribe
@@ -36,15 +36,17 @@ def plan(*rates: float, backend: str = "dynamodb", begin_s: int = 2) -> list[Ste
 
 def second(at_s: float, worker: str = "generator", late_ms: float = 0.1, **changes) -> tuple:
     """A second's row and the generator's own times in it."""
-    late = OwnTimes(*[Sparse.of(np.full(100, int(late_ms * MS))) for _ in range(2)])
-    figures = {f"{kind}_{q}_ms": None for kind in ("lateness", "read_lag")
+    late = GeneratorDelays(*[Sparse.of(np.full(100, int(late_ms * MS))) for _ in range(2)])
+    figures = {f"{kind}_{q}_ms": None for kind in ("dispatch_delay", "event_loop_delay")
                for q in ("p50", "p99", "max")}  # fmt: skip
     return HealthRow(**row(worker, time_s=at_s) | figures | changes), late
 
 
-def part(errors: int = 0, backend: str = "dynamodb") -> Part:
+def part(errors: int = 0, backend: str = "dynamodb") -> SeriesPart:
     counts = {metric: Sparse.of(np.full(100, 2 * MS)) for metric in METRICS}
-    return Part((backend, "wire", "cart.get"), False, counts, {"Refused": errors} if errors else {})
+    return SeriesPart(
+        (backend, "wire", "cart.get"), False, counts, {"Refused": errors} if errors else {}
+    )
 
 
 def seen(steps: StepEvidence, seconds, **changes) -> None:
@@ -164,7 +166,12 @@ def test_the_scribe_keeps_steps_in_the_run_folder_and_does_not_condemn_the_run(t
     path = tmp_path / "run"
     facts = {"steps": [step.model_dump(mode="json") for step in plan(100, 200)]}
     seconds = [
-        closing(n, lateness_ns=[MS // 10] * 100, process_cpu=0.99 if n >= 6 else 0.3, warm_up=n < 2)
+        closing(
+            n,
+            dispatch_delays_ns=[MS // 10] * 100,
+            process_cpu=0.99 if n >= 6 else 0.3,
+            warm_up=n < 2,
+        )
         for n in range(11)
     ]
     told = pack({"kind": "info", "facts": facts})

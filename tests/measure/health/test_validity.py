@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.measure.health.delay_rules import own_time_ns
-from loadtests.measure.health.evidence import Evidence, Watched
+from loadtests.measure.health.delay_rules import generator_delay_ns
+from loadtests.measure.health.evidence import GeneratorEvidence, WorkerEvidence
 from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.validity import judge_validity, signals_as_data
 from loadtests.measure.histogram import Histogram, Sparse
@@ -26,7 +26,9 @@ RATE_PER_S = 100.0  # a worker's: two users suffice for a database that keeps it
 
 NONE = Sparse.of(np.zeros(0, np.int64))
 NO_FIGURES = {
-    f"{kind}_{q}_ms": None for kind in ("lateness", "read_lag") for q in ("p50", "p99", "max")
+    f"{kind}_{q}_ms": None
+    for kind in ("dispatch_delay", "event_loop_delay")
+    for q in ("p50", "p99", "max")
 }
 
 
@@ -46,21 +48,21 @@ def delays(*parts: tuple[int, float]) -> Histogram:
     return histogram
 
 
-def watched(rows: list[HealthRow], lateness: Histogram, read_lag: Histogram) -> Watched:
-    found = Watched()
+def watched(rows: list[HealthRow], dispatch: Histogram, event_loop: Histogram) -> WorkerEvidence:
+    found = WorkerEvidence()
     for each in rows:
         found.add(each, NONE, NONE)
-    found.lateness.add(lateness.sparse())
-    found.read_lag.add(read_lag.sparse())
+    found.dispatch_delay.add(dispatch.sparse())
+    found.event_loop_delay.add(event_loop.sparse())
     return found
 
 
-def healthy_worker(worker: str, seconds: int = SECONDS, **changes) -> Watched:
+def healthy_worker(worker: str, seconds: int = SECONDS, **changes) -> WorkerEvidence:
     return watched(rows(worker, seconds, **changes), delays((6_000, 0.1)), delays((6_000, 0.1)))
 
 
-def healthy(*workers: str) -> Evidence:
-    return Evidence(
+def healthy(*workers: str) -> GeneratorEvidence:
+    return GeneratorEvidence(
         rate_per_s=dict.fromkeys(workers, RATE_PER_S),
         workers={worker: healthy_worker(worker) for worker in workers},
     )
@@ -119,31 +121,31 @@ def test_each_rule_on_the_rows_breaks_alone_and_names_worker_finding_and_remedy(
 
 QUICK = [(6_000, 0.1)]
 DELAYS = {
-    "late arrivals": (
+    "late dispatches": (
         ([(5_980, 0.1), (20, 6.0)], QUICK),
         "worker 2 handed over 0.33% of the arrivals more than 5 ms late",
         "Give the generator a core of its own",
     ),
-    "stalled loop": (
+    "event-loop stalls": (
         (QUICK, [(5_980, 0.1), (20, 6.0)]),
         "worker 2's event loop stood still: an answer would have been read more than 5 ms late"
         " 0.33% of the time.",
         "Keep other work off the generator's machine",
     ),
-    "own time p50": (
+    "generator delay p50": (
         ([(6_000, 0.3)], [(6_000, 0.3)]),
-        "worker 2's own time in a call was 0.60 ms at p50: 0.30 ms late to hand it over,"
+        "worker 2's delay per call was 0.60 ms at p50: 0.30 ms late to hand it over,"
         " 0.30 ms late to read it.",
         "Give the generator a core of its own",
     ),
-    "own time p90": (
+    "generator delay p90": (
         ([(5_300, 0.1), (700, 0.95)], [(5_300, 0.1), (700, 0.95)]),
-        "worker 2's own time in a call was 1.05 ms at p90",
+        "worker 2's delay per call was 1.05 ms at p90",
         "lower --rate",
     ),
-    "own time p99": (
+    "generator delay p99": (
         (QUICK, [(5_900, 0.1), (100, 3.0)]),
-        "worker 2's own time in a call was 3.10 ms at p99",
+        "worker 2's delay per call was 3.10 ms at p99",
         "lower --rate or add --processes",
     ),
 }
@@ -157,7 +159,7 @@ def test_each_rule_on_delays_breaks_alone_and_names_worker_finding_and_remedy(ru
     check_broken(evidence, rule, found, remedy)
 
 
-def check_broken(evidence: Evidence, rule: str, found: str, remedy: str) -> None:
+def check_broken(evidence: GeneratorEvidence, rule: str, found: str, remedy: str) -> None:
     signals, validity = judge_validity(evidence)
     assert not validity.valid
     [reason] = validity.reasons
@@ -185,7 +187,7 @@ def test_arrivals_that_nobody_ever_took_count_as_having_waited():
     "changes",
     [
         {"process_cpu": 0.90},
-        {"loop_stalled_ms": 300.0},  # the samples know better
+        {"event_loop_stall_ms": 300.0},  # the samples know better
         {"cpu_wait": 0.10},
         {"host_steal": 0.10},
         {"users": 1, "queued": 0},
@@ -216,7 +218,7 @@ def test_a_worker_that_was_lost_is_named():
 
 
 def test_nothing_measured_is_invalid_and_says_why():
-    [reason] = judge_validity(Evidence())[1].reasons
+    [reason] = judge_validity(GeneratorEvidence())[1].reasons
     assert "ended within its warm-up" in reason.found
     assert "--run-time" in reason.remedy
     evidence = healthy("generator")
@@ -274,7 +276,7 @@ def test_signals_are_plain_data():
 # --- a slow database
 
 
-def simulate(arrivals_ms: list[float], service_ms: list[float], users: int) -> Evidence:
+def simulate(arrivals_ms: list[float], service_ms: list[float], users: int) -> GeneratorEvidence:
     """A faultless generator in front of a database that takes `service_ms` for each call.
 
     The oldest arrival goes to the next free user; those who need not wait start 0.1 ms late.
@@ -314,7 +316,7 @@ def simulate(arrivals_ms: list[float], service_ms: list[float], users: int) -> E
         )
     rate = len(arrivals_ms) / len(made)
     found = watched(made, late, delays((100 * len(made), 0.1)))
-    return Evidence({"generator": rate}, {"generator": found})
+    return GeneratorEvidence({"generator": rate}, {"generator": found})
 
 
 gaps = st.lists(st.floats(1, 60), min_size=20, max_size=150)
@@ -350,7 +352,7 @@ def test_too_few_users_for_a_slow_database_are_the_generators_fault():
     assert judge_validity(simulate(due, [1.0] * len(due), 9))[1].valid
 
 
-# --- the generator's own time
+# --- generator delay
 
 
 some_delays = st.lists(st.integers(0, 30 * MS), min_size=1, max_size=30)
@@ -360,11 +362,11 @@ some_delays = st.lists(st.integers(0, 30 * MS), min_size=1, max_size=30)
 def test_own_time_is_the_sum_of_a_late_start_and_a_late_reading(late_ns, lag_ns, q):
     """Against every pair, added up by hand."""
     found = watched(rows("generator", 1, offered=0), Histogram(), Histogram())
-    found.lateness.add(Sparse.of(np.array(late_ns)))
-    found.read_lag.add(Sparse.of(np.array(lag_ns)))
+    found.dispatch_delay.add(Sparse.of(np.array(late_ns)))
+    found.event_loop_delay.add(Sparse.of(np.array(lag_ns)))
     pairs = sorted(a + b for a in late_ns for b in lag_ns)
     true_ns = pairs[math.ceil(Fraction(q).limit_denominator(100) * len(pairs)) - 1]
-    own_ns = own_time_ns(found, [q])[0]
+    own_ns = generator_delay_ns(found, [q])[0]
     if true_ns < 40 * MS - 100_000:
         assert abs(own_ns - true_ns) <= 50_000 + true_ns / 1_000
     else:
@@ -375,15 +377,15 @@ def test_own_time_is_the_sum_of_a_late_start_and_a_late_reading(late_ns, lag_ns,
 def test_who_waited_for_a_busy_user_was_not_handed_over_late(late_ns, busy, q):
     calls = len(late_ns) + busy
     found = watched(rows("generator", 1, offered=calls), Histogram(), delays((50, 0.0)))
-    found.lateness.add(Sparse.of(np.array(late_ns)))
+    found.dispatch_delay.add(Sparse.of(np.array(late_ns)))
     every = sorted([*late_ns, *[0] * busy])
     true_ns = every[math.ceil(Fraction(q).limit_denominator(100) * calls) - 1]
-    assert abs(own_time_ns(found, [q])[0] - true_ns) <= 50_000 + true_ns / 1_000
+    assert abs(generator_delay_ns(found, [q])[0] - true_ns) <= 50_000 + true_ns / 1_000
 
 
 def test_beyond_the_bins_the_larger_delay_stands():
     found = watched(rows("generator"), delays((6_000, 0.1)), delays((3_000, 0.1), (3_000, 700.0)))
-    assert own_time_ns(found, [0.9])[0] / MS == pytest.approx(700, rel=0.001)
+    assert generator_delay_ns(found, [0.9])[0] / MS == pytest.approx(700, rel=0.001)
 
 
 def test_with_every_user_busy_the_read_lag_alone_tells_a_starved_generator():
@@ -393,8 +395,8 @@ def test_with_every_user_busy_the_read_lag_alone_tells_a_starved_generator():
     evidence = healthy("generator")
     evidence.workers["generator"] = watched(busy, Histogram(), starved)
     found = {r.rule: r.found for r in judge_validity(evidence)[1].reasons}
-    assert set(found) == {"own time p90", "own time p99"}
-    assert found["own time p90"].endswith("ms at p90: 3.00 ms late to read it.")
+    assert set(found) == {"generator delay p90", "generator delay p99"}
+    assert found["generator delay p90"].endswith("ms at p90: 3.00 ms late to read it.")
     # the same users, kept busy by a slow database, with a generator that reads at once
     evidence.workers["generator"] = watched(busy, Histogram(), delays(*QUICK))
     assert judge_validity(evidence, [took(90, 95, 99)])[1].valid
@@ -408,7 +410,7 @@ def test_a_slow_database_allows_as_much_as_calibration_tolerates_and_no_more():
     assert judge_validity(evidence, [slow])[1].valid  # 10 ms are 2% of what its calls took
     for series in ([], [quick], [slow, quick], [took(2, 400, 400), took(500, 500, 440)]):
         rules = {r.rule for r in judge_validity(evidence, series)[1].reasons}
-        assert "own time p99" in rules
+        assert "generator delay p99" in rules
 
 
 def test_a_standstill_is_late_beside_what_the_calls_took():
@@ -416,7 +418,7 @@ def test_a_standstill_is_late_beside_what_the_calls_took():
     burst = delays((990, 0.1), (10, 15.0))
     evidence = healthy("generator")
     evidence.workers["generator"] = watched(rows("generator"), delays(*QUICK), burst)
-    [reason] = [r for r in judge_validity(evidence)[1].reasons if r.rule == "stalled loop"]
+    [reason] = [r for r in judge_validity(evidence)[1].reasons if r.rule == "event-loop stalls"]
     assert "1.00% of the time" in reason.found
     assert judge_validity(evidence, [took(2, 300, 900)])[1].valid
 
@@ -424,19 +426,19 @@ def test_a_standstill_is_late_beside_what_the_calls_took():
 def test_without_samples_the_heartbeat_judges_and_the_lack_is_stated():
     evidence = healthy("generator")
     evidence.workers["generator"] = watched(
-        rows("generator", loop_stalled_ms=2.5, cpu_wait=None), delays(*QUICK), Histogram()
+        rows("generator", event_loop_stall_ms=2.5, cpu_wait=None), delays(*QUICK), Histogram()
     )
     signals, validity = judge_validity(evidence)
     assert validity.valid
     unknown = {s.name: s.text for s in signals if s.value is None}
-    assert set(unknown) == {"read lag", "wait for a CPU"}
-    assert "no timer precise enough" in unknown["read lag"]
+    assert set(unknown) == {"event-loop delay", "wait for a CPU"}
+    assert "no timer precise enough" in unknown["event-loop delay"]
     assert "does not tell" in unknown["wait for a CPU"]
     evidence.workers["generator"] = watched(
-        rows("generator", loop_stalled_ms=3.0), delays(*QUICK), Histogram()
+        rows("generator", event_loop_stall_ms=3.0), delays(*QUICK), Histogram()
     )
     [reason] = judge_validity(evidence)[1].reasons
-    assert reason.rule == "stalled loop"
+    assert reason.rule == "event-loop stalls"
     assert "beyond 5 ms at a stretch, 0.30% of the time" in reason.found
 
 
@@ -445,8 +447,8 @@ def test_a_longer_delay_never_makes_a_run_valid(late_ns, lag_ns, which, longer_n
     def judged(lags: list[int]) -> Validity:
         evidence = healthy("generator")
         found = watched(rows("generator", 1, offered=0), Histogram(), Histogram())
-        found.lateness.add(Sparse.of(np.array(late_ns)))
-        found.read_lag.add(Sparse.of(np.array(lags)))
+        found.dispatch_delay.add(Sparse.of(np.array(late_ns)))
+        found.event_loop_delay.add(Sparse.of(np.array(lags)))
         evidence.workers["generator"] = found
         return judge_validity(evidence)[1]
 

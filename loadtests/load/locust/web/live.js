@@ -74,11 +74,11 @@
   function processes(seen) {
     const rows = seen.map((one) => element("tr", {},
       element("th", { scope: "row" }, one.name),
-      ...[one.cpu, one.late, one.read_lag, one.loop_lag, String(one.free_users)].map((text) =>
+      ...[one.cpu, one.dispatch_delay, one.event_loop_delay, one.heartbeat_delay, String(one.free_users)].map((text) =>
         element("td", { class: "number" }, text))));
     return table("Load processes in the last second",
-      [["load process, last second", ""], ["CPU", "number"], ["lateness p99 ms", "number"],
-        ["read lag p99 ms", "number"], ["longest loop lag ms", "number"], ["free users", "number"]], rows);
+      [["load process, last second", ""], ["CPU", "number"], ["dispatch delay p99 ms", "number"],
+        ["event-loop delay p99 ms", "number"], ["longest heartbeat delay ms", "number"], ["free users", "number"]], rows);
   }
 
   function ending(data) {

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.load.loop.lag import SLOT_NS, LagSampler
+from loadtests.load.loop.delay_sampler import SLOT_NS, DelaySampler
 from tests.load.clockwork import MS, Clockwork, S
 
 ORIGIN = 6 * S
@@ -15,9 +15,9 @@ class Sampled:
 
     def __init__(self, seed: int = 1) -> None:
         self.world = Clockwork()
-        self.sampler = LagSampler(clock=self.world.clock, timer=self.world.timer, seed=seed)
+        self.sampler = DelaySampler(clock=self.world.clock, timer=self.world.timer, seed=seed)
         self.sampler.start(ORIGIN)
-        draw = LagSampler(clock=self.world.clock, timer=Clockwork().timer, seed=seed)
+        draw = DelaySampler(clock=self.world.clock, timer=Clockwork().timer, seed=seed)
         self.moments = draw._draw(ORIGIN)
 
     def run_to(self, at_ms: float) -> None:
@@ -50,7 +50,7 @@ def test_an_idle_loop_has_no_lag():
 
 def test_before_the_start_and_after_the_end_nothing_is_sampled():
     world = Clockwork()
-    sampler = LagSampler(clock=world.clock, timer=world.timer)
+    sampler = DelaySampler(clock=world.clock, timer=world.timer)
     assert sampler.read() == b""
     sampler.start(ORIGIN)
     world.run_to(ORIGIN + S)

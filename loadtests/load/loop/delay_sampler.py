@@ -25,7 +25,7 @@ _CHUNK: Final = 512
 CAN_SAMPLE: Final = sys.platform == "linux"
 
 
-class LagSampler:
+class DelaySampler:
     """One random moment in each 10 ms, whatever the load; a standstill misses none of them."""
 
     def __init__(
