@@ -66,7 +66,7 @@ bench-slowdown: $(READY)  ## An endpoint 30% slower than its baseline is a FAIL,
 	@$(BIN)/python -m experiments.slowdown
 
 calibrate-gate: $(READY)  ## The gate's own false alarms and power, on recorded runs: RUNS="results/…"
-	@$(BIN)/python -m loadtests.cli.calibrate_gate $(RUNS)
+	@$(BIN)/loadtests calibrate gate $(RUNS)
 
 constraints: $(READY)  ## Pin the newest versions that fit pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \

@@ -14,10 +14,11 @@ from loadtests.calibrate.chart import draw_chart
 from loadtests.calibrate.figures import CalibrationCell
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.tables import lateness_lines, markdown_table, terminal_table
+from loadtests.cli.calibrate_gate import gate_command
 from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--script", "scripts", multiple=True, type=click.Choice(list(SCRIPTS)),
               help="Only this server; may be repeated. Default: all.")  # fmt: skip
 @click.option("--rate", "rates", multiple=True, type=click.FloatRange(min=1),
@@ -27,18 +28,23 @@ from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
 @click.option("--no-usual", is_flag=True, help="Leave out the conventional Locust user.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results/calibration"),
               show_default=True, help="Where table, chart and figures go.")  # fmt: skip
+@click.pass_context
 def command(
+    context: click.Context,
     scripts: tuple[str, ...],
     rates: tuple[float, ...],
     measured: float,
     no_usual: bool,
     results: Path,
-) -> int:
+) -> int | None:
     """Run the real scenario against scripted servers and compare with what they truly did.
 
     Exit code 0: every judged percentile is right; 1: one is out of tolerance; 4: no cell could be
-    judged, since generator or machine were disturbed in all.
+    judged, since generator or machine were disturbed in all. `loadtests calibrate gate RUN…`
+    measures the error rates of the gate instead.
     """
+    if context.invoked_subcommand is not None:
+        return None
     console = Console()
     plan = CellPlan(measured_s=measured, conventional_s=0.0 if no_usual else 8.0)
     cells: list[CalibrationCell] = []
@@ -70,3 +76,6 @@ def command(
     if wrong:
         return EXIT_FAIL
     return EXIT_PASS if judged else EXIT_INVALID
+
+
+command.add_command(gate_command)

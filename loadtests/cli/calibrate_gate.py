@@ -1,6 +1,6 @@
-"""`python -m loadtests.cli.calibrate_gate RUN…`: what the gate's statistics are worth, as Markdown.
+"""`loadtests calibrate gate RUN…`: error rates of the gate, measured on recorded runs, as Markdown.
 
-`make calibrate-gate` runs it; the table stands in docs/RESULTS.md.
+docs/RESULTS.md shows the tables that it printed.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import click
 
-from loadtests.__main__ import run_command
 from loadtests.config import Gate, Load, Slo
 from loadtests.errors import ResultsError
 from loadtests.judge.calibration.absolute import Decided, measure_limits
@@ -32,26 +32,48 @@ from loadtests.judge.interim import planned_analyses
 from loadtests.judge.judging import judge_run
 from loadtests.measure.results import Run, read_run
 
-LEAST_SECONDS = 60
+MIN_SECONDS = 60
+PARTS_PER_PROCESS = 8
 
 
-@click.command()
+@click.command("gate")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…", type=click.Path(path_type=Path))
-@click.option("--comparisons", type=click.IntRange(1), default=300, show_default=True)
-@click.option("--seconds", type=click.IntRange(10), default=180, show_default=True,
-              help="Length of a drawn run.")  # fmt: skip
-@click.option("--block", type=click.IntRange(1), default=15, show_default=True,
-              help="Seconds that stay together as recorded.")  # fmt: skip
-@click.option("--skip", type=click.IntRange(0), default=0, show_default=True,
-              help="Seconds at the start of each recording that were still warm-up.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--comparisons",
+    type=click.IntRange(1),
+    default=300,
+    show_default=True,
+    help="Resampled runs per table.",
+)
+@click.option(
+    "--seconds",
+    type=click.IntRange(10),
+    default=180,
+    show_default=True,
+    help="Length of a resampled run, in seconds.",
+)
+@click.option(
+    "--block",
+    type=click.IntRange(1),
+    default=15,
+    show_default=True,
+    help="Block length of the bootstrap: recorded seconds that stay together.",
+)
+@click.option(
+    "--skip",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seconds to leave out at the start of each recording, as further warm-up.",
+)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Random seed.")
 @click.option(
     "--processes",
     type=click.IntRange(1),
     default=os.cpu_count() or 1,
-    help="How many share the work; the figures do not depend on it. Default: all cores.",
+    help="Worker processes; the figures do not depend on it. [default: all cores]",
 )
-def command(
+def gate_command(
     runs: tuple[Path, ...],
     comparisons: int,
     seconds: int,
@@ -60,28 +82,47 @@ def command(
     seed: int,
     processes: int,
 ) -> None:
-    """Measure coverage, false alarms and power on recorded runs, and print them as Markdown."""
+    """Measure the gate's coverage, false alarms and power on recorded runs; print Markdown."""
     plan = Plan(comparisons, comparisons, seconds, block, seed=seed)
-    calibration = Calibration(runs, plan, skip)
+    source = _Source(runs, plan, skip)
+    calibration = _calibration(source)
     started = time.perf_counter()
-    # each process reads the recordings once; they are too large to be sent about
-    with ProcessPoolExecutor(processes, initializer=_open, initargs=(runs, plan, skip)) as pool:
-        coverage = _shared(pool, Calibration.coverage, comparisons, processes)
-        together = _shared(pool, Calibration.together, comparisons, processes)
-        apart = _shared(pool, Calibration.apart, comparisons, processes)
-        limits = _shared(pool, Calibration.limits, comparisons, processes)
+    with ProcessPoolExecutor(processes) as pool:
+        work = partial(_distribute, pool, source, processes)
+        coverage = work(Calibration.coverage)
+        together = work(Calibration.together)
+        apart = work(Calibration.apart)
+        limits = work(Calibration.limits)
     cost = Cost(_judging_s(calibration.runs[0]), time.perf_counter() - started)
-    click.echo(calibration_table(calibration.runs, calibration.recordings, plan, coverage,
-                                 together, apart, limits, cost))  # fmt: skip
+    table = calibration_table(
+        calibration.runs,
+        calibration.recordings,
+        plan,
+        coverage,
+        together,
+        apart,
+        limits,
+        cost,
+    )
+    click.echo(table)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a calibration is read from: small enough to send to every process."""
+
+    paths: tuple[Path, ...]
+    plan: Plan
+    skip: int
 
 
 class Calibration:
-    """The recordings, and each part of the work on the draws of some numbers."""
+    """The recordings, and each measurement on the resamples with the given numbers."""
 
-    def __init__(self, paths: Sequence[Path], plan: Plan, skip: int) -> None:
-        self.plan = plan
-        self.runs = [read_run(path) for path in paths]
-        self.recordings = [_recording(run, skip) for run in self.runs]
+    def __init__(self, source: _Source) -> None:
+        self.plan = source.plan
+        self.runs = [read_run(path) for path in source.paths]
+        self.recordings = [_recording(run, source.skip) for run in self.runs]
 
     def coverage(self, numbers: range) -> dict[str, Coverage]:
         """Coverage of intervals."""
@@ -96,47 +137,49 @@ class Calibration:
         return measure_outcomes(self.recordings, self.plan, numbers, interleaved=False)
 
     def limits(self, numbers: range) -> dict[float, Decided]:
-        """Absolute limits, look after look."""
+        """Absolute limits, with the gate's interim analyses."""
         load = Load()
-        looks = planned_analyses(Gate(), load.run_time - load.warm_up)
-        return measure_limits(self.recordings, looks, self.plan, numbers)
+        analyses = planned_analyses(Gate(), load.run_time - load.warm_up)
+        return measure_limits(self.recordings, analyses, self.plan, numbers)
 
 
-_ours: Calibration  # of a process of the pool
+@cache
+def _calibration(source: _Source) -> Calibration:
+    """Read the recordings once per process: they are too large to send to it."""
+    return Calibration(source)
 
 
-def _open(paths: Sequence[Path], plan: Plan, skip: int) -> None:
-    global _ours  # noqa: PLW0603 - how an initializer hands anything to the work that follows
-    _ours = Calibration(paths, plan, skip)
-
-
-def _do(work: Callable[[Calibration, range], dict[K, A]], numbers: range) -> dict[K, A]:
-    return work(_ours, numbers)
-
-
-def _shared(
-    pool: ProcessPoolExecutor,
-    work: Callable[[Calibration, range], dict[K, A]],
-    count: int,
-    processes: int,
+def _measure(
+    measurement: Callable[[Calibration, range], dict[K, A]], source: _Source, numbers: range
 ) -> dict[K, A]:
-    parts = min(count, 8 * processes)
+    return measurement(_calibration(source), numbers)
+
+
+def _distribute(
+    pool: ProcessPoolExecutor,
+    source: _Source,
+    processes: int,
+    measurement: Callable[[Calibration, range], dict[K, A]],
+) -> dict[K, A]:
+    """Split the resamples over the processes and add up what they count."""
+    count = source.plan.comparisons
+    parts = min(count, PARTS_PER_PROCESS * processes)
     numbers = [range(part, count, parts) for part in range(parts)]
-    found = []
-    for done, part in enumerate(pool.map(partial(_do, work), numbers), 1):
-        found.append(part)
+    results = []
+    for done, part in enumerate(pool.map(partial(_measure, measurement, source), numbers), 1):
+        results.append(part)
         if sys.stderr.isatty() or done in {1, parts}:
-            click.echo(f"{work.__name__}: {done} of {parts} parts", err=True)
-    return added(found)
+            click.echo(f"{measurement.__name__}: {done} of {parts} parts", err=True)
+    return added(results)
 
 
 def _recording(run: Run, skip: int) -> Recording:
     recording = Recording(run, skip=skip)
-    if recording.seconds < LEAST_SECONDS:
+    if recording.seconds < MIN_SECONDS:
+        skipped = f" after the first {skip} s, which --skip leaves out" if skip else ""
         raise ResultsError(
-            f"{run.path / 'latency.hlog'} holds {recording.seconds} s"
-            + (f" after the {skip} that --skip leaves out" if skip else "")
-            + f"; a recording to draw runs from needs {LEAST_SECONDS}.",
+            f"{run.path / 'latency.hlog'} holds {recording.seconds} s{skipped}; "
+            f"a recording needs at least {MIN_SECONDS} s.",
             hint="Record one: loadtests gate --rate 400 --warm-up 60 --run-time 660.",
         )
     return recording
@@ -146,7 +189,3 @@ def _judging_s(run: Run) -> float:
     started = time.perf_counter()
     judge_run(run, Slo(), Gate())
     return time.perf_counter() - started
-
-
-if __name__ == "__main__":
-    run_command(command)

@@ -2,10 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from loadtests.cli.calibrate_gate import command
-from loadtests.errors import ResultsError
 from loadtests.judge.calibration.absolute import Decided
 from loadtests.judge.calibration.bootstrap import Recording, split
 from loadtests.judge.calibration.relative import (
@@ -146,17 +143,3 @@ def test_the_table_says_what_it_was_measured_on(run, recording):
     assert "| interleaved | 12 | 0.0% | 22.1% |" in text
     assert "| all calls (p50 and p99) | one pattern |" in text
     assert "took 0.25 s" in text
-
-
-def test_the_entry_prints_the_tables(run):
-    arguments = [str(run.path), "--comparisons", "2", "--seconds", "30", "--processes", "2"]
-    result = CliRunner().invoke(command, arguments, standalone_mode=False)
-    assert result.exception is None
-    assert "**Coverage of 95% intervals** (2 drawn runs" in result.stdout
-
-
-def test_too_short_a_recording_is_refused(tmp_path):
-    short = write_run(tmp_path / "run", series=made_series(["cart.get"]), seconds=12)
-    result = CliRunner().invoke(command, [str(short.path)], standalone_mode=False)
-    assert isinstance(result.exception, ResultsError)
-    assert "12 s" in result.exception.message
