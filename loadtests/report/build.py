@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from loadtests.atomic_files import write_atomically
 from loadtests.errors import ResultsError
 from loadtests.measure.results import read_run
 from loadtests.report.charts.drawing import Drawing, draw
@@ -59,7 +57,7 @@ def write_files(folder: Path, files: dict[str, bytes]) -> list[Path]:
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, content)
+            write_atomically(path, content)
         except OSError as error:
             raise ResultsError(
                 f"{path} cannot be written: {error.strerror}.",
@@ -67,16 +65,3 @@ def write_files(folder: Path, files: dict[str, bytes]) -> list[Path]:
             ) from None
         written.append(path)
     return written
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from loadtests.atomic_files import write_atomically
 from loadtests.targets.embedded.download import cache_folder
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_from_json, endpoints_to_json
@@ -63,10 +64,7 @@ def write_state(environ: Mapping[str, str], endpoints: Endpoints) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = asdict(SupervisorState(os.getpid(), psutil.Process().create_time(), endpoints))
     content["endpoints"] = endpoints_to_json(endpoints)
-    partial = path.with_suffix(f".{os.getpid()}")
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(content, file)
-    partial.replace(path)
+    write_atomically(path, json.dumps(content).encode(), mode=0o600)
 
 
 def remove_state(environ: Mapping[str, str]) -> None:
