@@ -1,18 +1,27 @@
 """loadtests.toml + environment + flags → one frozen `Config`.
 
+The models below are the only table of options: a field that carries a `Flag` is also a command-line
+flag and an environment variable, whose help is the flag's text. `SETTINGS` lists these
+fields; `loadtests/cli/options.py` and `loadtests/load/locust/options.py` make their flags from it.
+
 Precedence: a flag, then the environment (`LOADTESTS_RATE`, …), then `loadtests.toml`, then the
-defaults below. All problems are reported at once, each with the place it came from.
+defaults below. All problems are reported at once, each with its source.
+docs/decisions/settings.md says why this is not pydantic-settings.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from types import UnionType
+from typing import Annotated, Final, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from loadtests.errors import ConfigError
 from loadtests.patterns import PATTERNS
@@ -24,6 +33,23 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Proportion = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 PatternName = Literal[PATTERNS]  # type: ignore[valid-type]
 BackendName = Literal["dynamodb", "postgres"]
+BlockSeconds = Annotated[int, Field(ge=0, le=3_600)]
+PER_SECOND: Final = "PER_SECOND"
+SECONDS: Final = "SECONDS"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Marks a field that has a flag and an environment variable, both named after it.
+
+    `help` describes the field, `metavar` stands for its value. `web`: Locust's web form has the
+    field too. `secret`: the value may hold a password, so no help text shows it.
+    """
+
+    help: str
+    metavar: str = ""
+    web: bool = False
+    secret: bool = False
 
 
 class _Section(BaseModel):
@@ -31,29 +57,51 @@ class _Section(BaseModel):
 
 
 class Load(_Section):
-    """How often: arrivals per backend and second over the whole cluster, times in seconds.
+    """How often: arrivals per second on each backend over the whole cluster, times in seconds.
 
-    `subjects` are two whom one run compares (`load/subjects.py`), `blocks` their turns in seconds.
+    `subjects` are two that one run compares (`load/subjects.py`), `blocks` the seconds per turn.
     """
 
-    backend: Literal["both", "dynamodb", "postgres"] = "both"
-    driver: Literal["wire", "boto3"] = "wire"
-    rate: Positive = 500.0
-    arrivals: Literal["poisson", "constant"] = "poisson"
-    warm_up: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
-    run_time: Positive = 100.0
-    seed: Annotated[int, Field(ge=0)] = 1
-    subjects: str = ""
-    blocks: Annotated[int, Field(ge=0, le=3_600)] | None = None
+    backend: Annotated[
+        Literal["both", "dynamodb", "postgres"], Flag("Databases to call.", web=True)
+    ] = "both"
+    driver: Annotated[Literal["wire", "boto3"], Flag("Client for DynamoDB.", web=True)] = "wire"
+    rate: Annotated[
+        Positive,
+        Flag("Arrivals per second on each backend, over the whole cluster.", PER_SECOND, web=True),
+    ] = 500.0
+    arrivals: Annotated[Literal["poisson", "constant"], Flag("Arrival process.", web=True)] = (
+        "poisson"
+    )
+    warm_up: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False),
+        Flag("Warm-up at the first rate, in seconds; not judged.", SECONDS, web=True),
+    ] = 10.0
+    run_time: Annotated[
+        Positive, Flag("Length of the run in seconds, warm-up included.", SECONDS)
+    ] = 100.0
+    seed: Annotated[
+        int, Field(ge=0), Flag("Seed for data, keys, arrivals and the order of turns.", web=True)
+    ] = 1
+    subjects: Annotated[
+        str, Flag("Two subjects to compare in one run, such as 'wire boto3'.", "'X Y'")
+    ] = ""
+    blocks: Annotated[
+        BlockSeconds | None,
+        Flag("Seconds per turn when two subjects alternate; 0 runs both concurrently.", SECONDS),
+    ] = None
 
 
 class Targets(_Section):
     """Where each backend runs: `embedded`, a URL or DSN, or (DynamoDB) `aws`."""
 
-    dynamodb_endpoint: str = "embedded"
-    postgres_dsn: str = "embedded"
-    region: str = "us-east-1"
-    allow_remote: bool = False
+    dynamodb_endpoint: Annotated[str, Flag("Where DynamoDB runs.", "embedded|aws|URL")] = "embedded"
+    postgres_dsn: Annotated[str, Flag("Where PostgreSQL runs.", "embedded|DSN", secret=True)] = (
+        "embedded"
+    )
+    region: Annotated[str, Flag("AWS region.", "REGION")] = "us-east-1"
+    allow_remote: Annotated[bool, Flag("Allow targets on other machines.")] = False
 
 
 class Data(_Section):
@@ -82,7 +130,7 @@ class BackendLimits(Limits):
 
 
 class Relative(_Section):
-    """Allowed growth against a baseline, as a share (0.10 is +10%)."""
+    """Allowed growth against a baseline, as a proportion (0.10 is +10%)."""
 
     p50: Positive | None = 0.10
     p90: Positive | None = None
@@ -104,7 +152,7 @@ class Slo(Limits):
     relative: Relative = Relative()
 
     def limits_for(self, backend: str, pattern: str) -> Limits:
-        """The limits of one access pattern on one backend: of each, the narrowest named."""
+        """The limits of one access pattern on one backend; the narrowest named wins."""
         layers: list[Limits] = [self]
         layers += [self.patterns[pattern]] if pattern in self.patterns else []
         if backend in self.backends:
@@ -131,21 +179,36 @@ class Gate(_Section):
     max_extension: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 120.0
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     baseline: Annotated[str, Field(min_length=1)] = "auto"
-    micro: Literal["off", "quick", "full"] = "off"
+    micro: Annotated[
+        Literal["off", "quick", "full"],
+        Flag("Micro-benchmarks to run and judge after the load."),
+    ] = "off"
 
 
 class CapacitySettings(_Section):
-    """How a capacity run climbs: rates a second on each backend, whole seconds a step.
+    """The steps of a capacity run: arrivals per second on each backend, whole seconds per step.
 
-    Each step's rate is the one before times `growth`, the last is `to`. The first `settle` seconds
-    of a step are in none of its figures.
+    Each step's rate is the previous one times `growth`; the last is `to`. The first `settle`
+    seconds of a step are in none of its figures.
     """
 
-    from_: Annotated[Positive, Field(alias="from")] = 100.0
-    to: Positive = 10_000.0
-    growth: Annotated[float, Field(ge=1.01, le=100, allow_inf_nan=False)] = 1.25
-    step_time: Annotated[int, Field(ge=3, le=3_600)] = 12
-    settle: Annotated[int, Field(ge=1, le=600)] = 2
+    from_: Annotated[
+        Positive, Field(alias="from"), Flag("Arrivals per second in the first step.", PER_SECOND)
+    ] = 100.0
+    to: Annotated[Positive, Flag("Arrivals per second in the last step.", PER_SECOND)] = 10_000.0
+    growth: Annotated[
+        float,
+        Field(ge=1.01, le=100, allow_inf_nan=False),
+        Flag("Ratio of each step's rate to the previous one.", "FACTOR"),
+    ] = 1.25
+    step_time: Annotated[
+        int, Field(ge=3, le=3_600), Flag("Length of a step in seconds.", SECONDS)
+    ] = 12
+    settle: Annotated[
+        int,
+        Field(ge=1, le=600),
+        Flag("Seconds at the start of each step that are not counted.", SECONDS),
+    ] = 2
 
     @model_validator(mode="after")
     def _counts(self) -> Self:
@@ -155,7 +218,7 @@ class CapacitySettings(_Section):
 
 
 class Config(_Section):
-    """Everything the harness can be told."""
+    """All settings of the harness."""
 
     load: Load = Load()
     targets: Targets = Targets()
@@ -163,36 +226,91 @@ class Config(_Section):
     slo: Slo = Slo()
     gate: Gate = Gate()
     capacity: CapacitySettings = CapacitySettings()
-    results: str = "results"
+    results: Annotated[str, Flag("Folder for run folders and baselines.", "DIR")] = "results"
 
 
-# Flag or environment name → place in Config. `--dynamodb-endpoint` ⇄ LOADTESTS_DYNAMODB_ENDPOINT.
-SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
-    "backend": ("load", "backend"),
-    "driver": ("load", "driver"),
-    "rate": ("load", "rate"),
-    "arrivals": ("load", "arrivals"),
-    "warm_up": ("load", "warm_up"),
-    "run_time": ("load", "run_time"),
-    "seed": ("load", "seed"),
-    "subjects": ("load", "subjects"),
-    "blocks": ("load", "blocks"),
-    "dynamodb_endpoint": ("targets", "dynamodb_endpoint"),
-    "postgres_dsn": ("targets", "postgres_dsn"),
-    "region": ("targets", "region"),
-    "allow_remote": ("targets", "allow_remote"),
-    "micro": ("gate", "micro"),
-    "results": ("results",),
-    "from": ("capacity", "from"),
-    "to": ("capacity", "to"),
-    "growth": ("capacity", "growth"),
-    "step_time": ("capacity", "step_time"),
-    "settle": ("capacity", "settle"),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigOption:
+    """A field of `Config` that has a flag: `--dynamodb-endpoint`, LOADTESTS_DYNAMODB_ENDPOINT.
+
+    `path` is its key in loadtests.toml; `choices` is empty where any value of `kind` is allowed.
+    """
+
+    path: tuple[str, ...]
+    kind: type[bool] | type[int] | type[float] | type[str]
+    choices: tuple[str, ...]
+    default: object
+    help: str
+    metavar: str
+    web: bool
+    secret: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the field, as keyword arguments have it: `dynamodb_endpoint`."""
+        return self.path[-1]
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag: `--dynamodb-endpoint`."""
+        return flag_of(self.name)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable: `LOADTESTS_DYNAMODB_ENDPOINT`."""
+        return f"LOADTESTS_{self.name.upper()}"
+
+
+def value_of(config: Config, setting: ConfigOption) -> object:
+    """The setting's value in `config`."""
+    value: object = config.model_dump(by_alias=True)
+    for key in setting.path:
+        assert isinstance(value, dict)
+        value = value[key]
+    return value
+
+
+def flag_of(name: str) -> str:
+    """The flag that fills the keyword argument `name`."""
+    return "--" + name.replace("_", "-")
+
+
+def _settings(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[ConfigOption]:
+    """Every field that carries a `Flag`, section after section."""
+    for name, field in model.model_fields.items():
+        here = (*path, field.alias or name)
+        flag = next((mark for mark in field.metadata if isinstance(mark, Flag)), None)
+        if flag is not None:
+            yield _setting(here, field, flag)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+            yield from _settings(field.annotation, here)
+
+
+def _setting(path: tuple[str, ...], field: FieldInfo, flag: Flag) -> ConfigOption:
+    kind: object = field.annotation
+    while get_origin(kind) in {Annotated, Union, UnionType}:
+        kind = get_args(kind)[0]  # of an optional value: the value
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    plain = next((known for known in (bool, int, float) if kind is known), str)
+    return ConfigOption(
+        path=path,
+        kind=plain,
+        choices=choices,
+        default=field.default,
+        help=flag.help,
+        metavar=flag.metavar,
+        web=flag.web,
+        secret=flag.secret,
+    )
+
+
+SETTINGS: Final[Mapping[str, ConfigOption]] = {
+    setting.name: setting for setting in _settings(Config)
 }
 
 
 def load_config(
-    flags: Mapping[str, Any] | None = None,
+    flags: Mapping[str, object] | None = None,
     *,
     environ: Mapping[str, str] | None = None,
     path: Path | None = None,
@@ -203,20 +321,19 @@ def load_config(
     """
     environ = os.environ if environ is None else environ
     path = path or Path(environ.get("LOADTESTS_CONFIG", FILE_NAME))
-    settings = _read_toml(path)
-    source: dict[tuple[str, ...], str] = {}
-    for name, place in SETTINGS.items():
-        variable = f"LOADTESTS_{name.upper()}"
-        if environ.get(variable):
-            _put(settings, place, environ[variable])
-            source[place] = variable
+    values = _read_toml(path)
+    sources: dict[tuple[str, ...], str] = {}
+    for name, setting in SETTINGS.items():
+        if environ.get(setting.variable):
+            _put(values, setting.path, environ[setting.variable])
+            sources[setting.path] = setting.variable
         if flags and flags.get(name) is not None:
-            _put(settings, place, flags[name])
-            source[place] = "--" + name.replace("_", "-")
+            _put(values, setting.path, flags[name])
+            sources[setting.path] = setting.flag
     try:
-        return Config.model_validate(settings)
+        return Config.model_validate(values)
     except ValidationError as error:
-        problems = [_describe(problem, source, path) for problem in error.errors()]
+        problems = [_describe(problem, sources, path) for problem in error.errors()]
         raise ConfigError(
             "The configuration",
             problems,
@@ -224,7 +341,7 @@ def load_config(
         ) from None
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -235,21 +352,21 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from None
 
 
-def _put(settings: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
-    for key in place[:-1]:
-        child = settings.setdefault(key, {})
-        if not isinstance(child, dict):
-            return  # the file's own mistake; validation reports it
-        settings = child
-    settings[place[-1]] = value
+def _put(values: dict[str, object], path: tuple[str, ...], value: object) -> None:
+    for key in path[:-1]:
+        section = values.setdefault(key, {})
+        if not isinstance(section, dict):
+            return  # a mistake in the file itself; validation reports it
+        values = section
+    values[path[-1]] = value
 
 
-def _describe(problem: Any, source: Mapping[tuple[str, ...], str], path: Path) -> str:
+def _describe(problem: ErrorDetails, sources: Mapping[tuple[str, ...], str], path: Path) -> str:
     location = tuple(str(part) for part in problem["loc"])
-    where = source.get(location) or f"{path}: {'.'.join(location)}"
+    source = sources.get(location) or f"{path}: {'.'.join(location)}"
     if problem["type"] == "extra_forbidden":
-        return f"{where}: no such setting"
-    shown = problem.get("input")
-    found = f" (found {shown!r})" if isinstance(shown, str | int | float | bool) else ""
+        return f"{source}: no such setting"
+    value = problem.get("input")
+    shown = f" (found {value!r})" if isinstance(value, str | int | float | bool) else ""
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}{found}"
+    return f"{source}: {message[0].lower()}{message[1:]}{shown}"

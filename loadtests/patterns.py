@@ -16,6 +16,7 @@ ALL_PATTERNS: Final = "all patterns"  # in a comparison: the mean over them
 
 BACKENDS: Final = ("dynamodb", "postgres")
 DISPLAY_NAMES: Final = {"dynamodb": "DynamoDB", "postgres": "PostgreSQL"}
+BOTH_BACKENDS: Final = "both"
 DRIVERS: Final = {
     "dynamodb": ("wire", "boto3", "aioboto3"),
     "postgres": ("psycopg", "asyncpg"),
@@ -24,3 +25,8 @@ METRICS: Final = ("response_time", "service_time", "wire_time")
 
 CARTS_TABLE: Final = "cloudshelf-carts"
 SESSIONS_TABLE: Final = "cloudshelf-sessions"
+
+
+def selected_backends(backend: str) -> tuple[str, ...]:
+    """The backends that `--backend` selects: both, or the one named."""
+    return BACKENDS if backend == BOTH_BACKENDS else (backend,)

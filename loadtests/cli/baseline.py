@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.cli.options import setting_options
 from loadtests.config import load_config
 from loadtests.errors import UsageError
 from loadtests.judge.baseline import (
@@ -34,7 +35,7 @@ def command() -> None:
 @click.option("--name", help="The baseline's name; by default the scenario's.")
 @click.option("--force", is_flag=True, help="Also runs that did not pass; needs --reason.")
 @click.option("--reason", default="", help="Why; recorded with the baseline.")
-@click.option("--results", metavar="DIR", help="Where run folders and baselines are.")
+@setting_options("results")
 def promote_command(
     runs: tuple[Path, ...], name: str | None, force: bool, reason: str, results: str | None
 ) -> None:
@@ -53,7 +54,7 @@ def promote_command(
 
 
 @command.command("list")
-@click.option("--results", metavar="DIR", help="Where run folders and baselines are.")
+@setting_options("results")
 def list_command(results: str | None) -> None:
     """Name every baseline."""
     folder = Path(load_config({"results": results}).results)
@@ -68,7 +69,7 @@ def list_command(results: str | None) -> None:
 
 @command.command("show")
 @click.argument("name")
-@click.option("--results", metavar="DIR", help="Where run folders and baselines are.")
+@setting_options("results")
 def show_command(name: str, results: str | None) -> None:
     """Show a baseline's runs, conditions and figures."""
     folder = Path(load_config({"results": results}).results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
@@ -15,26 +16,57 @@ from loadtests.calibrate.figures import CalibrationCell
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.tables import lateness_lines, markdown_table, terminal_table
 from loadtests.cli.calibrate_gate import gate_command
+from loadtests.cli.options import HiddenAlias, with_default
 from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
+
+RATES_PER_S: Final = (100.0, 1_000.0, 3_000.0)
 
 
 @click.group(invoke_without_command=True)
-@click.option("--script", "scripts", multiple=True, type=click.Choice(list(SCRIPTS)),
-              help="Only this server; may be repeated. Default: all.")  # fmt: skip
-@click.option("--rate", "rates", multiple=True, type=click.FloatRange(min=1),
-              help="Only this arrival rate; may be repeated. Default: 100, 1000, 3000")  # fmt: skip
-@click.option("--measured", type=click.FloatRange(min=2), default=10.0, show_default=True,
-              help="Measured seconds of each cell; always 25 for the frozen server.")  # fmt: skip
-@click.option("--no-usual", is_flag=True, help="Leave out the conventional Locust user.")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results/calibration"),
-              show_default=True, help="Where table, chart and figures go.")  # fmt: skip
+@click.option(
+    "--script",
+    "scripts",
+    multiple=True,
+    type=click.Choice(list(SCRIPTS)),
+    help="Only this server; may be repeated. [default: all]",
+)
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    type=click.FloatRange(min=1),
+    help=with_default(
+        "Only this arrival rate; may be repeated.", ", ".join(f"{rate:,g}" for rate in RATES_PER_S)
+    ),
+)
+@click.option(
+    "--measured",
+    type=click.FloatRange(min=2),
+    default=10.0,
+    show_default=True,
+    help="Measured seconds of each cell; always 25 for the frozen server.",
+)
+@click.option(
+    "--skip-conventional",
+    "--no-usual",
+    is_flag=True,
+    cls=HiddenAlias,
+    help="Skip the conventional Locust test.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results/calibration"),
+    show_default=True,
+    help="Folder for table, chart and figures.",
+)
 @click.pass_context
 def command(
     context: click.Context,
     scripts: tuple[str, ...],
     rates: tuple[float, ...],
     measured: float,
-    no_usual: bool,
+    skip_conventional: bool,
     results: Path,
 ) -> int | None:
     """Run the real scenario against scripted servers and compare with what they truly did.
@@ -46,10 +78,10 @@ def command(
     if context.invoked_subcommand is not None:
         return None
     console = Console()
-    plan = CellPlan(measured_s=measured, conventional_s=0.0 if no_usual else 8.0)
+    plan = CellPlan(measured_s=measured, conventional_s=0.0 if skip_conventional else 8.0)
     cells: list[CalibrationCell] = []
     results.mkdir(parents=True, exist_ok=True)
-    chosen = [(s, r) for s in scripts or SCRIPTS for r in rates or (100.0, 1_000.0, 3_000.0)]
+    chosen = [(s, r) for s in scripts or SCRIPTS for r in rates or RATES_PER_S]
     for number, (script, rate) in enumerate(chosen, 1):
         console.print(f"[{number}/{len(chosen)}] {script} at {rate:,.0f}/s", highlight=False)
         cells.append(measure_cell(SCRIPTS[script], rate, plan))

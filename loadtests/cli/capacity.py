@@ -8,6 +8,13 @@ from typing import Any, Final
 
 import click
 
+from loadtests.cli.options import (
+    TARGET_SETTINGS,
+    capacity_scenario_option,
+    processes_option,
+    setting_options,
+    users_option,
+)
 from loadtests.cli.runs.closing import Ended, finish, show_closing, show_run
 from loadtests.cli.runs.interim_capacity import look_at_climb
 from loadtests.cli.runs.locust_process import LocustProcess
@@ -18,39 +25,33 @@ from loadtests.judge.capacity.answer import store_capacity_run
 from loadtests.load.child_environment import new_run_id
 from loadtests.load.schedule.steps import lead_s, length_s, rates_of
 from loadtests.measure.results import RunInfo, read_info, read_run
-from loadtests.patterns import BACKENDS
+from loadtests.patterns import selected_backends
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.client import open_endpoints
 
-SCENARIO: Final = "scenarios/capacity.py"
 _POLL_S: Final = 0.25
 _CLOSED_S: Final = 0.05
 
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN…]", type=click.Path(path_type=Path))
-@click.option("--backend", type=click.Choice(["both", *BACKENDS]),
-              help="Which databases climb, one after the other.")  # fmt: skip
-@click.option("--from", type=float, metavar="PER_S", help="Rate of the first step [100].")
-@click.option("--to", type=float, metavar="PER_S", help="Rate of the last step [10,000].")
-@click.option("--growth", type=float, metavar="FACTOR",
-              help="Each step's rate over the one before [1.25].")  # fmt: skip
-@click.option("--step-time", type=int, metavar="S", help="Seconds a step lasts [12].")
-@click.option("--settle", type=int, metavar="S",
-              help="Seconds at the start of a step that are not counted [2].")  # fmt: skip
-@click.option("--driver", type=click.Choice(["wire", "boto3"]), help="How DynamoDB is called.")
-@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), help="Arrival process.")
-@click.option("--warm-up", type=float, metavar="S", help="Seconds at the first rate before it all.")
-@click.option("--seed", type=int, help="For data, keys and arrivals.")
-@click.option("--users", type=int, help="Most calls at once.")
-@click.option("--processes", type=int, help="Load processes; more than one makes a cluster.")
-@click.option("--dynamodb-endpoint", metavar="embedded|aws|URL", help="Where DynamoDB is.")
-@click.option("--postgres-dsn", metavar="embedded|DSN", help="Where PostgreSQL is.")
-@click.option("--region", help="AWS region.")
-@click.option("--allow-remote", is_flag=True, default=None, help="Permit targets elsewhere.")
-@click.option("--results", metavar="DIR", help="Where run folders go.")
-@click.option("--scenario", metavar="FILE", default=SCENARIO, show_default=True,
-              help="Locust file that climbs.")  # fmt: skip
+@setting_options(
+    "backend",
+    "from",
+    "to",
+    "growth",
+    "step_time",
+    "settle",
+    "driver",
+    "arrivals",
+    "warm_up",
+    "seed",
+    *TARGET_SETTINGS,
+    "results",
+)
+@users_option
+@processes_option
+@capacity_scenario_option
 def command(
     runs: tuple[Path, ...], scenario: str, users: int | None, processes: int | None, **flags: Any
 ) -> int:
@@ -81,7 +82,7 @@ def command(
             "A capacity run climbs on one subject at a time.",
             hint="Take `subjects` out of loadtests.toml and LOADTESTS_SUBJECTS.",
         )
-    backends = BACKENDS if load.backend == "both" else (load.backend,)
+    backends = selected_backends(load.backend)
     with (
         Screen() as screen,
         open_endpoints(config, backends, on_progress=screen.progress) as endpoints,

@@ -8,8 +8,17 @@ from typing import Any
 import click
 from rich.console import Console
 
+from loadtests.cli.options import (
+    TARGET_SETTINGS,
+    blocks_option,
+    metric_option,
+    processes_option,
+    scenarios_option,
+    setting_options,
+    users_option,
+)
+from loadtests.cli.runs.interleave import OWN_DEFAULTS, interleave_config
 from loadtests.cli.runs.interleave import interleave as interleave_subjects
-from loadtests.cli.runs.interleave import interleave_config
 from loadtests.cli.screen.paths import shown_path
 from loadtests.config import load_config
 from loadtests.errors import UsageError
@@ -28,31 +37,30 @@ from loadtests.report.formats.comparison_table import comparison_table, conclude
 @click.argument("after", metavar="[B]", required=False)
 @click.option("--subjects", nargs=2, metavar="X Y",
               help="Compare two subjects (backend/driver) within run A, Y over X.")  # fmt: skip
-@click.option("--metric", type=click.Choice(["response_time", "service_time", "wire_time"]),
-              default="response_time", show_default=True)  # fmt: skip
-@click.option("--allow-differences", is_flag=True,
-              help="Compare runs made under different conditions all the same.")  # fmt: skip
-@click.option("--results", metavar="DIR", help="Where run folders and baselines are.")
-@click.option("--interleave", is_flag=True,
-              help="Make a run: A and B are drivers, backends, backend/driver, or store factories "
-              "(package.module:factory), called in turns or side by side.")  # fmt: skip
-@click.option("--blocks", metavar="SECONDS|simultaneous",
-              help="How long a turn lasts; simultaneous: side by side. By default two backends "
-              "through wire and psycopg side by side, others in turns of 1 s.")  # fmt: skip
-@click.option("--rate", type=float, help="Arrivals per second on each subject in its turn [200].")
-@click.option("--run-time", type=float, help="Seconds in all, warm-up included [180].")
-@click.option("--warm-up", type=float, help="Seconds at the start that are not compared.")
-@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), help="Arrival process.")
-@click.option("--seed", type=int, help="For data, keys, arrivals and the order of turns.")
-@click.option("--scenario", "scenarios", multiple=True, metavar="FILE",
-              help="Locust file to run; may be repeated. Default: cart and session.")  # fmt: skip
-@click.option("--users", type=int, help="Most calls at once, over all scenarios and backends.")
-@click.option("--processes", type=int, help="Load processes; more than one makes a cluster.")
-@click.option("--dynamodb-endpoint", metavar="embedded|aws|URL", help="Where DynamoDB is.")
-@click.option("--postgres-dsn", metavar="embedded|DSN", help="Where PostgreSQL is.")
-@click.option("--region", help="AWS region.")
-@click.option("--allow-remote", is_flag=True, default=None, help="Permit targets elsewhere.")
+@metric_option
+@click.option(
+    "--allow-differences",
+    is_flag=True,
+    help="Compare runs although they were made under different conditions.",
+)
+@setting_options("results")
+@click.option(
+    "--interleave",
+    is_flag=True,
+    help="Make a run: A and B are drivers, backends, backend/driver, or store factories "
+    "(package.module:factory), called alternately or concurrently.",
+)
+@blocks_option
+@setting_options(
+    "rate", "run_time", "warm_up", "arrivals", "seed", *TARGET_SETTINGS, defaults=OWN_DEFAULTS
+)
+@scenarios_option
+@users_option
+@processes_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     before: str,
     after: str | None,
     subjects: tuple[str, str] | None,
@@ -71,28 +79,37 @@ def command(
     """
     if interleave:
         if subjects or allow_differences:
-            raise UsageError("--interleave makes a run of its own; --subjects and "
-                             "--allow-differences are for runs that there are.")  # fmt: skip
+            raise UsageError(
+                "--interleave makes a new run; --subjects and "
+                "--allow-differences are for finished runs."
+            )
         if after is None:
-            raise UsageError("--interleave compares two subjects.",
-                             hint="loadtests compare --interleave wire boto3")  # fmt: skip
+            raise UsageError(
+                "--interleave compares two subjects.",
+                hint="For example: loadtests compare --interleave wire boto3",
+            )
         return _compare_interleaved(before, after, metric, {**flags, "results": results})
+    spelled = {option.name: option.opts[0] for option in context.command.params}
     for name, value in flags.items():
         if value not in (None, ()):
-            raise UsageError(f"--{name.removesuffix('s') if name == 'scenarios' else name}"
-                             .replace("_", "-") + " is for --interleave.")  # fmt: skip
+            raise UsageError(
+                f"{spelled[name]} needs --interleave.",
+                hint="Without it, compare reads finished runs only.",
+            )
     config = load_config({"results": results})
     folder = Path(config.results)
     old = _runs(before, folder)
     allowed, confidence = config.slo.relative, config.gate.confidence
     if after is None:
         if len(old) != 1:
-            raise UsageError("Several runs, and nothing to compare them with.", hint="Name B.")
+            raise UsageError("Nothing to compare with.", hint="Give a second run, or one run only.")
         y, x = _two(old[0], subjects)
         found = compare_interleaved(old[0], y, x, allowed, confidence, metric=metric)
     else:
         if subjects:
-            raise UsageError("--subjects are of one run.", hint="Leave B out.")
+            raise UsageError(
+                "--subjects compares two subjects inside one run.", hint="Give only one run folder."
+            )
         found = compare_runs(old, _runs(after, folder), allowed, confidence, metric=metric,
                              allow_differences=allow_differences)  # fmt: skip
     Console().print(comparison_table(found, confidence))

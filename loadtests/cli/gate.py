@@ -9,6 +9,15 @@ from typing import Any, Final
 
 import click
 
+from loadtests.cli.options import (
+    SCENARIOS,
+    TARGET_SETTINGS,
+    micro_option,
+    processes_option,
+    scenarios_option,
+    setting_options,
+    users_option,
+)
 from loadtests.cli.runs.closing import Ended, finish, show_closing
 from loadtests.cli.runs.interim import look_at
 from loadtests.cli.runs.locust_process import LocustProcess
@@ -21,11 +30,10 @@ from loadtests.load.child_environment import new_run_id
 from loadtests.measure.results import read_info
 from loadtests.measure.run_folder import point_latest
 from loadtests.microbench.folder import SCENARIO
-from loadtests.patterns import BACKENDS
+from loadtests.patterns import selected_backends
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.client import open_endpoints, seed_again
 
-SCENARIOS: Final = ("scenarios/cart.py", "scenarios/session.py")
 _POLL_S: Final = 0.25
 
 
@@ -40,29 +48,14 @@ class LoadPlan:
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN…]", type=click.Path(path_type=Path))
-@click.option("--backend", type=click.Choice(["both", *BACKENDS]), help="Which databases run.")
-@click.option("--driver", type=click.Choice(["wire", "boto3"]), help="How DynamoDB is called.")
-@click.option("--rate", type=float, help="Arrivals per second on each backend.")
-@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), help="Arrival process.")
-@click.option("--warm-up", type=float, help="Seconds at the start that are not judged.")
-@click.option("--run-time", type=float, help="Seconds in all, warm-up included.")
-@click.option("--seed", type=int, help="For data, keys and arrivals.")
-@click.option("--users", type=int, help="Most calls at once, over all scenarios and backends.")
-@click.option("--processes", type=int, help="Load processes; more than one makes a cluster.")
-@click.option("--dynamodb-endpoint", metavar="embedded|aws|URL", help="Where DynamoDB is.")
-@click.option("--postgres-dsn", metavar="embedded|DSN", help="Where PostgreSQL is.")
-@click.option("--region", help="AWS region.")
-@click.option("--allow-remote", is_flag=True, default=None, help="Permit targets elsewhere.")
-@click.option(
-    "--micro",
-    type=click.Choice(["off", "quick", "full"]),
-    is_flag=False,
-    flag_value="full",
-    help="Run and judge the micro-benchmarks too; alone: full.",
+@setting_options(
+    "backend", "driver", "rate", "arrivals", "warm_up", "run_time", "seed", *TARGET_SETTINGS
 )
-@click.option("--results", metavar="DIR", help="Where run folders go.")
-@click.option("--scenario", "scenarios", multiple=True, metavar="FILE",
-              help="Locust file to run; may be repeated. Default: cart and session.")  # fmt: skip
+@users_option
+@processes_option
+@micro_option
+@setting_options("results")
+@scenarios_option
 def command(
     runs: tuple[Path, ...],
     users: int | None,
@@ -98,7 +91,7 @@ def _gate(config: Config, plan: LoadPlan) -> int:
 
     What was measured is judged and reported also where the micro-benchmarks then break down.
     """
-    backends = BACKENDS if config.load.backend == "both" else (config.load.backend,)
+    backends = selected_backends(config.load.backend)
     broken: LoadtestsError | None = None
     micro: Path | None = None
     with (

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.cli.options import metric_option, pattern_option, setting_options
 from loadtests.config import load_config
 from loadtests.judge.history import (
     CHANGE_POINTS_HINT,
@@ -27,11 +28,10 @@ _SHOWN = 30  # runs in a sparkline
 
 
 @click.command()
-@click.option("--results", metavar="DIR", help="Where run folders are.")
+@setting_options("results")
 @click.option("--scenario", help="Only runs of this scenario; by default the newest run's.")
-@click.option("--pattern", type=click.Choice(PATTERNS), help="One access pattern, run by run.")
-@click.option("--metric", type=click.Choice(["response_time", "service_time", "wire_time"]),
-              default="response_time", show_default=True)  # fmt: skip
+@pattern_option
+@metric_option
 @click.option("--all", "every", is_flag=True, help="Also runs made under other conditions.")
 def command(
     results: str | None, scenario: str | None, pattern: str | None, metric: str, every: bool

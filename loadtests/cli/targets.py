@@ -10,10 +10,11 @@ import click
 import psutil
 from filelock import FileLock, Timeout
 
+from loadtests.cli.options import backend_option
 from loadtests.cli.screen.steps import show_steps
 from loadtests.config import load_config
 from loadtests.errors import EXIT_ERROR, TargetError
-from loadtests.patterns import BACKENDS
+from loadtests.patterns import selected_backends
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.state import find_supervisor, process_of, state_file
 
@@ -30,7 +31,7 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--backend", type=click.Choice(["both", *BACKENDS]), default="both")
+@backend_option
 @click.option("--dynamodb-port", type=_PORT, help="A fixed port; a free one otherwise.")
 @click.option("--postgres-port", type=_PORT, help="A fixed port; a free one otherwise.")
 def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> None:
@@ -52,7 +53,7 @@ def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> No
                 return
             request = SupervisorRequest(
                 config,
-                BACKENDS if backend == "both" else (backend,),
+                selected_backends(backend),
                 keep=True,
                 dynamodb_port=dynamodb_port,
                 postgres_port=postgres_port,

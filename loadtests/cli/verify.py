@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 
 import click
 
+from loadtests.cli.options import TARGET_SETTINGS, backend_option, setting_options
 from loadtests.cli.screen.steps import show_steps
 from loadtests.config import Config, load_config
 from loadtests.errors import EXIT_FAIL
-from loadtests.patterns import BACKENDS
+from loadtests.patterns import selected_backends
 from loadtests.targets.checklist.check import Check
 from loadtests.targets.checklist.verify import verify_dynamodb, verify_postgres, verify_references
 from loadtests.targets.endpoints import Endpoints
@@ -23,11 +24,8 @@ from loadtests.targets.supervisor.client import open_endpoints
 
 
 @click.command()
-@click.option("--backend", type=click.Choice(["both", *BACKENDS]), default="both")
-@click.option("--dynamodb-endpoint", metavar="embedded|aws|URL")
-@click.option("--postgres-dsn", metavar="embedded|DSN")
-@click.option("--region")
-@click.option("--allow-remote", is_flag=True, default=None, help="Targets on other machines too.")
+@backend_option
+@setting_options(*TARGET_SETTINGS)
 def command(backend: str, **flags: str | bool | None) -> None:
     """Check the set-up: tables, keys, TTL, the sample cart and session, references.
 
@@ -35,7 +33,7 @@ def command(backend: str, **flags: str | bool | None) -> None:
     the samples, which are removed again. Exit code 0: all as it should be; 1: not; 2: no answer.
     """
     config = load_config(flags)
-    backends = BACKENDS if backend == "both" else (backend,)
+    backends = selected_backends(backend)
     count = failed = 0
     for check in _checks(config, backends):
         mark = click.style("✓", fg="green") if check.ok else click.style("✗", fg="red")

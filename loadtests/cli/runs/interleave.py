@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from loadtests.cli.options import SCENARIOS
 from loadtests.cli.runs.factories import settled
 from loadtests.cli.runs.locust_process import LocustProcess
 from loadtests.cli.screen.gate import Screen
@@ -18,14 +19,13 @@ from loadtests.judge.comparison import ComparedSubject
 from loadtests.load.child_environment import new_run_id
 from loadtests.load.subjects import alternation_of, run_subjects
 from loadtests.measure.results import Run, read_info, read_run
-from loadtests.patterns import BACKENDS
+from loadtests.patterns import selected_backends
 from loadtests.targets.supervisor.client import open_endpoints
 
-SCENARIOS: Final = ("scenarios/cart.py", "scenarios/session.py")
 SIMULTANEOUS: Final = "simultaneous"
 LEAST_PAIRS: Final = 10  # fewer units do not show how alike they are (judge/likeness.py)
 # two subjects share the machine: less than the gate's rate, for longer
-_OWN_DEFAULTS: Final = {"rate": 200.0, "run_time": 180.0}
+OWN_DEFAULTS: Final[Mapping[str, object]] = {"rate": 200.0, "run_time": 180.0}
 _POLL_S: Final = 0.25
 
 
@@ -64,7 +64,7 @@ def interleave_config(
             f"--blocks {blocks}: not a number of whole seconds.",
             hint=f"Write 1 or more, or `{SIMULTANEOUS}`. Times are logged by the second.",
         )
-    for name, value in _OWN_DEFAULTS.items():
+    for name, value in OWN_DEFAULTS.items():
         if asked.get(name) is None and not os.environ.get(f"LOADTESTS_{name.upper()}"):
             asked[name] = value
     config = settled(load_config(asked))
@@ -107,7 +107,7 @@ def _drive(
     """The finished run folder."""
     run_id = new_run_id("+".join(Path(file).stem for file in scenarios))
     path = Path(config.results).absolute() / run_id
-    backends = BACKENDS if config.load.backend == "both" else (config.load.backend,)
+    backends = selected_backends(config.load.backend)
     with (
         Screen() as screen,
         open_endpoints(config, backends, on_progress=screen.progress) as endpoints,

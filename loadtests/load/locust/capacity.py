@@ -15,7 +15,7 @@ from locust.runners import WorkerRunner
 from loadtests.config import Config, load_config
 from loadtests.errors import UsageError
 from loadtests.load.locust.assignment import backends_of
-from loadtests.load.locust.options import config_of
+from loadtests.load.locust.options import CAPACITY_FLAGS, add_settings, config_of
 from loadtests.load.plugin import plainly
 from loadtests.load.schedule.arrivals import Segment
 from loadtests.load.schedule.steps import length_s, plan_of, profile_of
@@ -31,24 +31,10 @@ class CapacityRamp:
 
 
 def _on_parser(parser: Any, **_: Any) -> None:
-    climb = load_config().capacity
     if not os.environ.get("LOADTESTS_RATE"):
-        parser.set_defaults(rate=climb.to)
+        parser.set_defaults(rate=load_config().capacity.to)
     group = parser.add_argument_group("CloudShelf capacity run", "The last step's rate is --rate.")
-
-    def add(flag: str, **options: Any) -> None:
-        action = group.add_argument(flag, **options)
-        action.include_in_web_ui = False
-        action.is_secret = action.is_required = action.is_multiple = False
-
-    add("--from", type=float, default=climb.from_, metavar="PER_SECOND",
-        help="Arrivals per second in the first step.")  # fmt: skip
-    add("--growth", type=float, default=climb.growth, metavar="FACTOR",
-        help="Each step's rate over the one before.")  # fmt: skip
-    add("--step-time", type=int, default=climb.step_time, metavar="SECONDS",
-        help="How long a step lasts.")  # fmt: skip
-    add("--settle", type=int, default=climb.settle, metavar="SECONDS",
-        help="Time at the start of each step that is not counted.")  # fmt: skip
+    add_settings(group, CAPACITY_FLAGS)
 
 
 def _on_init(environment: Any, runner: Any, **_: Any) -> None:

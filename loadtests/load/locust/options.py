@@ -1,117 +1,85 @@
-"""The harness's Locust arguments, and the `Config` that they, the environment and the file make."""
+"""The harness's Locust arguments, and the `Config` that they, the environment and the file make.
+
+The arguments come from `config.SETTINGS`; their defaults from loadtests.toml and the environment.
+"""
 
 from __future__ import annotations
 
 import math
-from argparse import Namespace
-from typing import Any, Final
+from argparse import Action, ArgumentParser, Namespace, _ArgumentGroup
+from collections.abc import Iterable
+from typing import Final
 
-from loadtests.config import Config, load_config
+from loadtests.config import SETTINGS, Config, load_config, value_of
 from loadtests.errors import UsageError
 from loadtests.load.subjects import qualified, run_subjects
 
-# what Locust shows in its web form; the rest is set once, at the start
-_IN_WEB_UI: Final = {"backend", "driver", "rate", "arrivals", "warm_up", "seed"}
-FLAGS: Final = (
-    "backend", "driver", "rate", "arrivals", "warm_up", "seed", "subjects", "blocks",
-    "dynamodb_endpoint", "postgres_dsn", "region", "results", "allow_remote",
-    "from", "growth", "step_time", "settle",  # of a climb: load/climb.py
-)  # fmt: skip
+# --run-time is Locust's own argument; --rate is the last step's rate in a capacity run
+FLAGS: Final = tuple(
+    name
+    for name, setting in SETTINGS.items()
+    if setting.path[0] in {"load", "targets", "results"} and name != "run_time"
+)
+CAPACITY_FLAGS: Final = tuple(
+    name for name, setting in SETTINGS.items() if setting.path[0] == "capacity" and name != "to"
+)
 USERS_PER_DISPATCHER: Final = (8, 256)
 BUSY_S: Final = 0.1  # users for a database that takes 100 ms, ten times the promise
 
 
-def add_arguments(parser: Any) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """Add the flags to Locust's parser; defaults come from loadtests.toml and the environment."""
-    config = load_config()
     # Locust's own defaults listen on every interface; `*` or an address asks for that
     parser.set_defaults(web_host="127.0.0.1", master_bind_host="127.0.0.1")
-    load, targets = config.load, config.targets
     group = parser.add_argument_group(
         "CloudShelf load tests",
         "Defaults come from loadtests.toml and LOADTESTS_… environment variables.",
     )
-
-    def add(flag: str, **options: Any) -> None:
-        name = flag.removeprefix("--").replace("-", "_")
-        action = group.add_argument(flag, **options)
-        # groups skip Locust's own add_argument, which would set these
-        action.include_in_web_ui = name in _IN_WEB_UI
-        action.is_secret = action.is_required = action.is_multiple = False
-
-    add(
-        "--backend",
-        choices=["both", "dynamodb", "postgres"],
-        default=load.backend,
-        help="Which databases take part.",
-    )
-    add("--driver", choices=["wire", "boto3"], default=load.driver, help="How DynamoDB is called.")
-    add(
-        "--rate",
-        type=float,
-        default=load.rate,
-        metavar="PER_SECOND",
-        help="Arrivals per second on each backend, over the whole cluster.",
-    )
-    add(
-        "--arrivals",
-        choices=["poisson", "constant"],
-        default=load.arrivals,
-        help="The arrival process.",
-    )
-    add(
-        "--warm-up",
-        type=float,
-        default=load.warm_up,
-        metavar="SECONDS",
-        help="Time at the start that is not judged.",
-    )
-    add("--seed", type=int, default=load.seed, help="For data, keys and arrivals.")
-    add(
-        "--subjects",
-        default=load.subjects,
-        metavar="'X Y'",
-        help="Two to be compared in this run, such as 'wire boto3' (loadtests compare).",
-    )
-    add(
-        "--blocks",
-        type=int,
-        default=load.blocks,
-        metavar="SECONDS",
-        help="How long a turn of theirs lasts; 0: side by side.",
-    )
-    add(
-        "--dynamodb-endpoint",
-        default=targets.dynamodb_endpoint,
-        metavar="embedded|aws|URL",
-        help="Where DynamoDB is.",
-    )
-    add(
-        "--postgres-dsn",
-        metavar="embedded|DSN",
-        help="Where PostgreSQL is.",
-    )
-    add("--region", default=targets.region, help="AWS region.")
-    add("--results", default=config.results, metavar="DIR", help="Where run folders go.")
-    add(
-        "--allow-remote",
-        action="store_true",
-        default=targets.allow_remote,
-        help="Permit targets that are not on this machine.",
-    )
-    add(
+    add_settings(group, FLAGS)
+    _add_switch(
+        group,
         "--no-provision",
-        action="store_true",
-        default=False,
-        help="Take tables and data as they are: seeded before, with the same seed and sizes.",
+        "Do not provision; tables must already hold data of this seed and size.",
     )
-    add("--no-report", action="store_true", default=False,
-        help="Write the run folder, but neither judge nor draw it.")  # fmt: skip
+    _add_switch(group, "--no-report", "Write the run folder only: no verdict and no report.")
+
+
+def add_settings(group: _ArgumentGroup, names: Iterable[str]) -> None:
+    """Add the flags of these settings to a group of Locust's parser."""
+    config = load_config()
+    for name in names:
+        setting = SETTINGS[name]
+        default = None if setting.secret else value_of(config, setting)
+        if setting.kind is bool:
+            _add_switch(group, setting.flag, setting.help, default=bool(default))
+            continue
+        action = group.add_argument(
+            setting.flag,
+            type=setting.kind,
+            choices=setting.choices or None,
+            default=default,
+            metavar=setting.metavar or None,
+            help=setting.help,
+        )
+        _complete(action, in_web_form=setting.web)
+
+
+def _add_switch(group: _ArgumentGroup, flag: str, text: str, *, default: bool = False) -> None:
+    action = group.add_argument(flag, action="store_true", default=default, help=text)
+    _complete(action, in_web_form=False)
+
+
+def _complete(action: Action, *, in_web_form: bool) -> None:
+    """Set what Locust's own add_argument would set, which groups skip."""
+    vars(action).update(
+        include_in_web_ui=in_web_form, is_secret=False, is_required=False, is_multiple=False
+    )
 
 
 def config_of(options: Namespace) -> Config:
     """All settings, checked. Raises ConfigError or UsageError."""
-    config = load_config({flag: getattr(options, flag, None) for flag in FLAGS})
+    names = (*FLAGS, *CAPACITY_FLAGS)
+    config = load_config({name: getattr(options, name, None) for name in names})
     run_time = getattr(options, "run_time", None)
     if run_time and run_time <= config.load.warm_up:
         raise UsageError(
