@@ -1,12 +1,12 @@
-"""How one call goes: a store performs one access pattern a method, against one backend.
+"""A store performs one access pattern per method, against one backend.
 
 A store serves one caller at a time (one Locust user, one benchmark) and owns its connection.
-After every call, also a failed one, `wire_ns` holds that call's wire time: request bytes handed to
-the socket → response bytes read, in nanoseconds, summed over its round trips. Everything a store
-raises is a `loadtests.errors.CallError`.
+After every call, also a failed one, `wire_ns` is the wire time of that call: request bytes handed
+to the socket → response bytes read, in nanoseconds, summed over its round trips. Every error that a
+store raises is a `loadtests.errors.CallError`.
 
-`now` is an argument so that tests need no waiting. Absent and expired are the same: a session whose
-`expires_at` is not after `now` is not there.
+`now` is an argument so that tests need not wait. An expired session is absent: `get` returns None
+once `expires_at` is not after `now`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from loadtests.model import Book, CartItem, CartSummary, Session
 
-TIMEOUT_S: Final = 10.0  # a call without an answer by then raises CallTimeout
+TIMEOUT_S: Final = 10.0  # a call without a response by then raises CallTimeout
 
 
 class CartStore(Protocol):
@@ -31,9 +31,9 @@ class CartStore(Protocol):
         """One line, or None."""
 
     def add(self, user_id: str, book: Book, quantity: int, now: datetime) -> int:
-        """Create the line or increase its quantity; returns the new quantity, keeps `added_at`.
+        """Create the line or increase its quantity; keeps `added_at`. Returns the new quantity.
 
-        Raises QuantityRefused, changing nothing, when `quantity` is not 1-99 or the sum passes 99.
+        Raises QuantityRefused, changing nothing, if `quantity` is not 1-99 or the sum exceeds 99.
         """
 
     def update(self, user_id: str, book_id: str, quantity: int, now: datetime) -> None:
@@ -43,7 +43,7 @@ class CartStore(Protocol):
         """Delete a line. Raises LineNotFound."""
 
     def close(self) -> None:
-        """Give the connection back; safe to call twice."""
+        """Close the connection; safe to call twice."""
 
 
 class SessionStore(Protocol):
@@ -52,10 +52,10 @@ class SessionStore(Protocol):
     wire_ns: int
 
     def create(self, session: Session) -> None:
-        """Write a whole session (overwrites one of the same id)."""
+        """Write a whole session; replaces any with the same id."""
 
     def get(self, session_id: str, now: datetime) -> Session | None:
-        """The live session, whole, or None."""
+        """The live session, or None."""
 
     def refresh(self, session_id: str, now: datetime) -> None:
         """Set `last_activity` = now and `expires_at` = now + 24 h. Raises SessionNotFound."""
@@ -64,11 +64,11 @@ class SessionStore(Protocol):
         """Replace `cart_summary` and set `last_activity` = now. Raises SessionNotFound."""
 
     def close(self) -> None:
-        """Give the connection back; safe to call twice."""
+        """Close the connection; safe to call twice."""
 
 
 class AsyncCartStore(Protocol):
-    """`CartStore` for asyncio: the same methods, awaited."""
+    """`CartStore` for asyncio: the same methods as coroutines."""
 
     wire_ns: int
 
@@ -92,7 +92,7 @@ class AsyncCartStore(Protocol):
 
 
 class AsyncSessionStore(Protocol):
-    """`SessionStore` for asyncio: the same methods, awaited."""
+    """`SessionStore` for asyncio: the same methods as coroutines."""
 
     wire_ns: int
 

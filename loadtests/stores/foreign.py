@@ -1,22 +1,23 @@
-"""Somebody else's stores, as a run calls them: what they raise becomes a counted call error."""
+"""Stores made by a factory, wrapped so that every error they raise is a counted call error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from loadtests.errors import BackendError, CallError
 from loadtests.model import Book, CartItem, CartSummary, Session
 from loadtests.stores import CartStore, SessionStore
 
-UNMEASURED_NS: Final = -1  # the store does not say how long its bytes were on the wire
+UNMEASURED_NS: Final = -1  # the store does not measure its wire time
 
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
 class _Foreign:
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: CartStore | SessionStore) -> None:
         self._store = store
         self.wire_ns = UNMEASURED_NS
 
@@ -24,20 +25,25 @@ class _Foreign:
         """Close the store."""
         self._store.close()
 
-    def _call(self, method: Callable[..., Result], *arguments: Any) -> Result:
+    def _call(
+        self,
+        method: Callable[Arguments, Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
         try:
-            return method(*arguments)
+            return method(*args, **kwargs)
         except CallError:
             raise
         except Exception as error:
-            # by its class: a message may hold keys or addresses, and would not add up
+            # named by its class: a message may contain keys or addresses, and would not aggregate
             raise BackendError(name=type(error).__name__) from error
         finally:
             self.wire_ns = getattr(self._store, "wire_ns", UNMEASURED_NS)
 
 
 class ForeignCartStore(_Foreign):
-    """A `CartStore` around another; see there."""
+    """A factory's `CartStore`, wrapped."""
 
     _store: CartStore
 
@@ -63,7 +69,7 @@ class ForeignCartStore(_Foreign):
 
 
 class ForeignSessionStore(_Foreign):
-    """A `SessionStore` around another; see there."""
+    """A factory's `SessionStore`, wrapped."""
 
     _store: SessionStore
 
@@ -85,9 +91,9 @@ class ForeignSessionStore(_Foreign):
 
 
 class NoStore:
-    """In the place of a store that a factory does not give; never called."""
+    """Placeholder for a store that a factory does not provide; never called."""
 
     wire_ns = UNMEASURED_NS
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""

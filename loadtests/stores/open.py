@@ -1,9 +1,9 @@
-"""Open a store by its driver's name; only that driver's client library is imported."""
+"""Open a store by the name of its driver; imports only that driver's client library."""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from loadtests.errors import UsageError
 from loadtests.stores import (
@@ -17,7 +17,9 @@ from loadtests.stores.factories import is_factory, open_factory_stores
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 
 
-class _Driver(NamedTuple):
+class Driver(NamedTuple):
+    """The backend that a driver calls, and where its two stores are."""
+
     backend: str
     module: str
     carts: str
@@ -25,25 +27,25 @@ class _Driver(NamedTuple):
 
 
 SYNC_DRIVERS: Final = {
-    "wire": _Driver("dynamodb", "dynamodb.wire", "WireCartStore", "WireSessionStore"),
-    "boto3": _Driver("dynamodb", "dynamodb.boto3", "Boto3CartStore", "Boto3SessionStore"),
-    "psycopg": _Driver("postgres", "postgres.psycopg", "PsycopgCartStore", "PsycopgSessionStore"),
+    "wire": Driver("dynamodb", "dynamodb.wire", "WireCartStore", "WireSessionStore"),
+    "boto3": Driver("dynamodb", "dynamodb.boto3", "Boto3CartStore", "Boto3SessionStore"),
+    "psycopg": Driver("postgres", "postgres.psycopg", "PsycopgCartStore", "PsycopgSessionStore"),
 }
 ASYNC_DRIVERS: Final = {
-    "aioboto3": _Driver(
+    "aioboto3": Driver(
         "dynamodb", "dynamodb.aioboto3", "Aioboto3CartStore", "Aioboto3SessionStore"
     ),
-    "asyncpg": _Driver("postgres", "postgres.asyncpg", "AsyncpgCartStore", "AsyncpgSessionStore"),
+    "asyncpg": Driver("postgres", "postgres.asyncpg", "AsyncpgCartStore", "AsyncpgSessionStore"),
 }
 
 
 def open_cart_store(
     driver: str, endpoints: Endpoints, *, consistent: bool = True, timeout_s: float = TIMEOUT_S
 ) -> CartStore:
-    """A cart store of a blocking driver; it connects when first called.
+    """A cart store of a blocking driver; the first call connects.
 
-    `consistent` chooses DynamoDB's strongly consistent reads and means nothing to PostgreSQL.
-    Raises UsageError when there is no such driver, or its backend takes no part in the run.
+    `consistent` chooses DynamoDB's strongly consistent reads; PostgreSQL has no such choice.
+    Raises UsageError for an unknown driver, or if its backend is not part of the run.
     """
     store = _open(SYNC_DRIVERS, driver, "carts", endpoints, consistent, timeout_s)
     return cast("CartStore", store)
@@ -60,7 +62,7 @@ def open_session_store(
 def open_stores(client: str, endpoints: Endpoints) -> tuple[CartStore | None, SessionStore | None]:
     """Both stores of a blocking driver, or of a factory named `package.module:factory`.
 
-    A factory may lack one of the two, which is then None. Raises UsageError.
+    A factory may provide only one of the two; the other is None. Raises UsageError.
     """
     if is_factory(client):
         return open_factory_stores(client, endpoints)
@@ -84,20 +86,20 @@ def open_async_session_store(
 
 
 def _open(
-    drivers: dict[str, _Driver],
+    drivers: dict[str, Driver],
     name: str,
     kind: str,
     endpoints: Endpoints,
     consistent: bool,
     timeout_s: float,
-) -> Any:
+) -> object:
     driver = drivers.get(name)
     if driver is None:
-        raise UsageError(f"There is no driver {name!r} here.", hint=f"Use {_listed(drivers)}.")
+        raise UsageError(f"Unknown driver {name!r}.", hint=f"Use {_listed(drivers)}.")
     endpoint: DynamoDBEndpoint | PostgresEndpoint | None = getattr(endpoints, driver.backend)
     if endpoint is None:
         raise UsageError(
-            f"The driver {name} needs {driver.backend}, which takes no part in this run.",
+            f"The driver {name} needs {driver.backend}, which is not part of this run.",
             hint=f"Add --backend {driver.backend} (or both), or choose another driver.",
         )
     module = importlib.import_module(f"loadtests.stores.{driver.module}")
@@ -107,6 +109,6 @@ def _open(
     return store(endpoint, timeout_s=timeout_s)
 
 
-def _listed(drivers: dict[str, _Driver]) -> str:
+def _listed(drivers: dict[str, Driver]) -> str:
     names = sorted(drivers)
     return ", ".join(names[:-1]) + " or " + names[-1]

@@ -1,20 +1,21 @@
-"""Where a backend answers, as stores and scenarios need to know it."""
+"""Where each backend can be reached, for stores and scenarios."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-# What every call to an emulator is signed with. They open nothing: an emulator checks no signature.
-EMULATOR_ACCESS_KEY: Final = "loadtests"
-EMULATOR_SECRET_KEY: Final = "loadtests"  # noqa: S105 - not a secret, see above
+# Every driver signs calls to an emulator with these keys, which AWS's documentation uses as its
+# example. They give access to nothing: emulators do not verify signatures.
+EMULATOR_ACCESS_KEY: Final = "AKIAIOSFODNN7EXAMPLE"
+EMULATOR_SECRET_KEY: Final = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105 - see above
 
 
 @dataclass(frozen=True, slots=True)
 class DynamoDBEndpoint:
     """A DynamoDB: `url` None means AWS's own endpoint for the region.
 
-    `emulator` endpoints are signed with the fixed credentials above; others use botocore's chain.
+    Calls to an `emulator` are signed with the fixed keys above, others with botocore's credentials.
     """
 
     url: str | None
@@ -25,7 +26,7 @@ class DynamoDBEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class PostgresEndpoint:
-    """A PostgreSQL by its DSN, which may hold a password and is never shown."""
+    """A PostgreSQL by its DSN, which may contain a password and is never shown."""
 
     dsn: str = field(repr=False)
     label: str = "PostgreSQL"

@@ -122,7 +122,7 @@ def test_a_factory_that_fails_after_some_users_ends_the_run(interleave):
     ("subjects", "sentence"),
     [
         (("wire", f"dynamodb/{SHOP}:broken"), "broken failed: ConnectionError: the pool is empty"),
-        (("wire", f"{SHOP}:broken"), "broken does not say which backend it calls"),
+        (("wire", f"{SHOP}:broken"), "broken does not declare its backend"),
         (("wire", f"{SHOP}:nothing"), f"The module {SHOP} has no nothing"),
         (("wire", "aioboto3"), "this one is for asyncio"),
         (("wire",), "--interleave compares two subjects"),

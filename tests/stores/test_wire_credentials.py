@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loadtests.errors import TargetError
-from loadtests.stores.http.credentials import EMULATOR_KEYS, RefreshingKeys, resolve
+from loadtests.stores.dynamodb.requests import API_VERSION
+from loadtests.stores.http.credentials import RefreshingKeys, resolve
 from loadtests.stores.http.sigv4 import Keys
-from loadtests.targets.endpoints import DynamoDBEndpoint
+from loadtests.targets.endpoints import EMULATOR_ACCESS_KEY, DynamoDBEndpoint
 
 
 @pytest.fixture(autouse=True)
@@ -37,10 +38,12 @@ def authorization(signer) -> str:
 def test_an_emulator_gets_dummy_keys_whatever_the_environment_holds(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "REALKEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real-secret")
-    address, signer = resolve(DynamoDBEndpoint("http://127.0.0.1:8000", region="eu-west-1"))
+    address, signer = resolve(
+        DynamoDBEndpoint("http://127.0.0.1:8000", region="eu-west-1"), API_VERSION
+    )
     assert (address.host, address.port, address.tls) == ("127.0.0.1", 8000, None)
     request = authorization(signer)
-    assert f"Credential={EMULATOR_KEYS.access_key}/" in request
+    assert f"Credential={EMULATOR_ACCESS_KEY}/" in request
     assert "/eu-west-1/dynamodb/aws4_request" in request
     assert "REALKEY" not in request
 
@@ -49,7 +52,9 @@ def test_aws_is_found_and_signed_for_as_botocore_would(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token")
-    address, signer = resolve(DynamoDBEndpoint(None, region="eu-central-1", emulator=False))
+    address, signer = resolve(
+        DynamoDBEndpoint(None, region="eu-central-1", emulator=False), API_VERSION
+    )
     assert address.host == "dynamodb.eu-central-1.amazonaws.com"
     assert address.port == 443
     assert address.tls is not None
@@ -64,7 +69,7 @@ def test_botocores_endpoint_settings_count(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "https://vpce-1.example.com:8443")
-    address, signer = resolve(DynamoDBEndpoint(None, emulator=False))
+    address, signer = resolve(DynamoDBEndpoint(None, emulator=False), API_VERSION)
     assert (address.host, address.port) == ("vpce-1.example.com", 8443)
     assert "Host: vpce-1.example.com:8443\r\n" in authorization(signer)
 
@@ -81,13 +86,13 @@ def test_the_whole_chain_is_asked(monkeypatch, tmp_path):
     (tmp_path / "config").write_text(
         f"[default]\ncredential_process = {sys.executable} {program}\n"
     )
-    _, signer = resolve(DynamoDBEndpoint(None, emulator=False))
+    _, signer = resolve(DynamoDBEndpoint(None, emulator=False), API_VERSION)
     assert "Credential=AKIDPROC/" in authorization(signer)
 
 
 def test_no_credentials_is_a_target_error_with_a_hint():
     with pytest.raises(TargetError, match="no AWS credentials") as caught:
-        resolve(DynamoDBEndpoint(None, emulator=False))
+        resolve(DynamoDBEndpoint(None, emulator=False), API_VERSION)
     assert "AWS_PROFILE" in caught.value.hint
 
 
@@ -104,11 +109,11 @@ def test_no_credentials_is_a_target_error_with_a_hint():
 )
 def test_a_url_that_makes_no_sense_is_a_target_error(url):
     with pytest.raises(TargetError):
-        resolve(DynamoDBEndpoint(url))
+        resolve(DynamoDBEndpoint(url), API_VERSION)
 
 
 def test_ipv6_and_usual_ports():
-    address, signer = resolve(DynamoDBEndpoint("http://[::1]:80"))
+    address, signer = resolve(DynamoDBEndpoint("http://[::1]:80"), API_VERSION)
     assert (address.host, address.port) == ("::1", 80)
     assert "Host: [::1]\r\n" in authorization(signer)
 

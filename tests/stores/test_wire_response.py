@@ -67,8 +67,8 @@ def pairs(draw):
 def test_what_the_shape_takes_llhttp_takes_likewise(pair):
     first, second = pair
     known = careful(first)
-    shape = HeadPattern.of(first) if known and known.status == 200 and known.keep_alive else None
-    taken = shape.take(second) if shape else None
+    pattern = HeadPattern.of(first) if known and known.status == 200 and known.keep_alive else None
+    taken = pattern.parse(second) if pattern else None
     if taken is not None:
         assert taken == careful(second)
 
@@ -83,9 +83,9 @@ def test_the_next_response_of_the_same_shape_is_taken(body, other, crc32, reques
             b"x-amz-crc32: %d" % checksum,
         )
 
-    shape = HeadPattern.of(made(body, 7, "first"))
-    assert shape is not None
-    assert shape.take(made(other, crc32, request_id)) == Response(200, other, crc32, True)
+    pattern = HeadPattern.of(made(body, 7, "first"))
+    assert pattern is not None
+    assert pattern.parse(made(other, crc32, request_id)) == Response(200, other, crc32, True)
 
 
 @given(responses(), st.lists(st.integers(1, 40), max_size=30))

@@ -1,25 +1,26 @@
-"""DynamoDB through aioboto3: one client and one kept-alive connection a store."""
+"""DynamoDB through aioboto3: one client and one keep-alive connection per store."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Unpack
 
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 
-from loadtests.stores import TIMEOUT_S
 from loadtests.stores.dynamodb.botocore_client import (
     CLIENT_ERRORS,
     METHODS,
+    BotocoreCalls,
+    ClientOptions,
     client_error,
     client_settings,
-    config_settings,
 )
 from loadtests.stores.dynamodb.requests import DynamoDBRequest
+from loadtests.stores.dynamodb.responses import ResponseBody
 from loadtests.stores.dynamodb.stores import (
     AsyncCalls,
     AsyncDynamoDBCartStore,
@@ -29,36 +30,20 @@ from loadtests.stores.wire_time import TimedSocket, WireTime
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 
-class Aioboto3Calls(AsyncCalls):
-    """An aioboto3 client that sends one request at a time; opened by the first call.
+class Aioboto3Calls(BotocoreCalls, AsyncCalls):
+    """An aioboto3 client that sends one request at a time; created by the first call."""
 
-    `config` adds to or replaces arguments of botocore's Config, so that a benchmark can compare
-    client configurations.
-    """
-
-    def __init__(
-        self,
-        endpoint: DynamoDBEndpoint,
-        *,
-        consistent: bool = True,
-        ask_capacity: bool = False,
-        timeout_s: float = TIMEOUT_S,
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(consistent=consistent, ask_capacity=ask_capacity)
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
-        self._config = {**config_settings(endpoint, timeout_s), **(config or {})}
-        self._wire = WireTime()
+    def __init__(self, endpoint: DynamoDBEndpoint, **options: Unpack[ClientOptions]) -> None:
+        super().__init__(endpoint, **options)
         self._open = AsyncExitStack()
-        self._methods: dict[str, Any] = {}
+        self._methods: dict[str, Callable[..., Awaitable[ResponseBody]]] = {}
 
-    async def _exchange(self, request: DynamoDBRequest) -> Mapping[str, Any]:
+    async def _exchange(self, request: DynamoDBRequest) -> ResponseBody:
         self._wire.begin()
         try:
             if not self._methods:
                 await self._connect()
-            response: Mapping[str, Any] = await self._methods[request.operation](**request.body)
+            response = await self._methods[request.operation](**request.body)
         except CLIENT_ERRORS as error:
             raise client_error(request, error, self._timeout_s) from error
         finally:
@@ -89,7 +74,7 @@ class Aioboto3SessionStore(Aioboto3Calls, AsyncDynamoDBSessionStore):
 
 
 @functools.cache
-def _session() -> Any:
+def _session() -> aioboto3.Session:
     """One for all stores: its parsed service model is large, its credentials refresh once."""
     return aioboto3.Session()
 
@@ -97,7 +82,7 @@ def _session() -> Any:
 def _timed_session(wire: WireTime) -> Callable[..., AIOHTTPSession]:
     """The HTTP session of aiobotocore, over sockets that stamp `wire`."""
 
-    def timed_socket(address: tuple[Any, ...]) -> TimedSocket:
+    def timed_socket(address: tuple[Any, ...]) -> TimedSocket:  # as `getaddrinfo` gives it
         family, kind, protocol, *_ = address
         timed = TimedSocket(family, kind, protocol)
         timed.wire = wire

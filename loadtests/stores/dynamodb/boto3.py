@@ -1,11 +1,10 @@
-"""DynamoDB through boto3: one client and one kept-alive connection a store."""
+"""DynamoDB through boto3: one client and one keep-alive connection per store."""
 
 from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 import boto3
 from botocore.awsrequest import (
@@ -16,55 +15,44 @@ from botocore.awsrequest import (
 )
 from botocore.config import Config
 
-from loadtests.stores import TIMEOUT_S
 from loadtests.stores.dynamodb.botocore_client import (
     CLIENT_ERRORS,
     METHODS,
+    BotocoreCalls,
+    ClientOptions,
     client_error,
     client_settings,
-    config_settings,
 )
 from loadtests.stores.dynamodb.requests import DynamoDBRequest
+from loadtests.stores.dynamodb.responses import ResponseBody
 from loadtests.stores.dynamodb.stores import DynamoDBCartStore, DynamoDBSessionStore, SyncCalls
 from loadtests.stores.wire_time import TimedConnectionSocket, WireTime
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 _CREATING: Final = threading.Lock()  # creating clients is not thread-safe; using them is
 
 
-class Boto3Calls(SyncCalls):
-    """A boto3 client that sends one request at a time.
+class Boto3Calls(BotocoreCalls, SyncCalls):
+    """A boto3 client that sends one request at a time; created with the store."""
 
-    `config` adds to or replaces arguments of botocore's Config, so that a benchmark can compare
-    client configurations.
-    """
-
-    def __init__(
-        self,
-        endpoint: DynamoDBEndpoint,
-        *,
-        consistent: bool = True,
-        ask_capacity: bool = False,
-        timeout_s: float = TIMEOUT_S,
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(consistent=consistent, ask_capacity=ask_capacity)
-        self._timeout_s = timeout_s
-        self._wire = WireTime()
-        settings = {**config_settings(endpoint, timeout_s), **(config or {})}
+    def __init__(self, endpoint: DynamoDBEndpoint, **options: Unpack[ClientOptions]) -> None:
+        super().__init__(endpoint, **options)
         with _CREATING:
             self._client = _session().client(
-                "dynamodb", config=Config(**settings), **client_settings(endpoint)
+                "dynamodb", config=Config(**self._config), **client_settings(endpoint)
             )
         _stamp_sockets(self._client, self._wire)
         self._methods = {
             operation: getattr(self._client, method) for operation, method in METHODS.items()
         }
 
-    def _exchange(self, request: DynamoDBRequest) -> Mapping[str, Any]:
+    def _exchange(self, request: DynamoDBRequest) -> ResponseBody:
         self._wire.begin()
         try:
-            response: Mapping[str, Any] = self._methods[request.operation](**request.body)
+            response: ResponseBody = self._methods[request.operation](**request.body)
         except CLIENT_ERRORS as error:
             raise client_error(request, error, self._timeout_s) from error
         finally:
@@ -90,12 +78,11 @@ def _session() -> boto3.session.Session:
     return boto3.session.Session()
 
 
-def _stamp_sockets(client: Any, wire: WireTime) -> None:
-    """Have every connection that `client` opens stamp `wire`.
+def _stamp_sockets(client: DynamoDBClient, wire: WireTime) -> None:
+    """Make every connection that `client` opens stamp `wire`.
 
-    botocore names no public place for this: the pool classes of the urllib3 manager that its HTTP
-    session owns are the narrowest there is. Where they move, `wire_ns` stays 0 and the contract
-    tests fail.
+    botocore has no public place for this: the pool classes of the urllib3 manager that its HTTP
+    session owns are the narrowest. If they move, `wire_ns` stays 0 and the contract tests fail.
     """
 
     class StampedConnection(AWSHTTPConnection):
@@ -114,5 +101,5 @@ def _stamp_sockets(client: Any, wire: WireTime) -> None:
     class StampedTLSPool(AWSHTTPSConnectionPool):
         ConnectionCls = StampedTLSConnection
 
-    manager = client._endpoint.http_session._manager
+    manager = client._endpoint.http_session._manager  # type: ignore[attr-defined]
     manager.pool_classes_by_scheme = {"http": StampedPool, "https": StampedTLSPool}

@@ -1,8 +1,9 @@
-"""What boto3 and aioboto3 share: how a client is set up, and what its errors mean."""
+"""What boto3 and aioboto3 share: options, client settings, and the meaning of errors."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NotRequired, TypedDict
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -13,8 +14,11 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from loadtests.errors import BackendError, CallError, ResponseInvalid
+from loadtests.stores import TIMEOUT_S
 from loadtests.stores.dynamodb.requests import DynamoDBRequest
 from loadtests.stores.dynamodb.responses import call_error, timed_out
+from loadtests.stores.dynamodb.stores import DynamoDBCalls
+from loadtests.stores.wire_time import WireTime
 from loadtests.targets.endpoints import (
     EMULATOR_ACCESS_KEY,
     EMULATOR_SECRET_KEY,
@@ -30,10 +34,53 @@ METHODS: Final = {
 }
 CLIENT_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError, UnicodeError)
 
+ConfigSettings = Mapping[str, Any]  # arguments of botocore's Config, of many types
 
-def client_settings(endpoint: DynamoDBEndpoint) -> dict[str, Any]:
-    """Arguments of `Session.client` that say where and as whom."""
-    settings: dict[str, Any] = {"region_name": endpoint.region}
+
+class ClientSettings(TypedDict):
+    """Arguments of `Session.client`."""
+
+    region_name: str
+    endpoint_url: NotRequired[str]
+    aws_access_key_id: NotRequired[str]
+    aws_secret_access_key: NotRequired[str]
+
+
+class ClientOptions(TypedDict, total=False):
+    """Keyword arguments of `BotocoreCalls`, for subclasses that pass them on."""
+
+    consistent: bool
+    ask_capacity: bool
+    timeout_s: float
+    config: ConfigSettings | None
+
+
+class BotocoreCalls(DynamoDBCalls):
+    """What a store on a botocore client holds before the client exists.
+
+    `config` adds to or replaces arguments of botocore's Config, so that a benchmark can compare
+    client configurations.
+    """
+
+    def __init__(
+        self,
+        endpoint: DynamoDBEndpoint,
+        *,
+        consistent: bool = True,
+        ask_capacity: bool = False,
+        timeout_s: float = TIMEOUT_S,
+        config: ConfigSettings | None = None,
+    ) -> None:
+        super().__init__(consistent=consistent, ask_capacity=ask_capacity)
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._config = {**config_settings(endpoint, timeout_s), **(config or {})}
+        self._wire = WireTime()
+
+
+def client_settings(endpoint: DynamoDBEndpoint) -> ClientSettings:
+    """Arguments of `Session.client` that name the endpoint and the credentials."""
+    settings: ClientSettings = {"region_name": endpoint.region}
     if endpoint.url:
         settings["endpoint_url"] = endpoint.url
     if endpoint.emulator:
@@ -43,9 +90,9 @@ def client_settings(endpoint: DynamoDBEndpoint) -> dict[str, Any]:
 
 
 def config_settings(endpoint: DynamoDBEndpoint, timeout_s: float) -> dict[str, Any]:
-    """Arguments of botocore's Config: one kept-alive connection, timeouts, nothing retried.
+    """Arguments of botocore's Config: one keep-alive connection, timeouts, no retries.
 
-    A retry would be a slow call that nobody counts: throttles and errors are counted by name.
+    A retry would hide a failed call inside a slow one: throttles and errors are counted by name.
     """
     settings: dict[str, Any] = {
         "retries": {"total_max_attempts": 1},
@@ -64,11 +111,11 @@ def client_error(request: DynamoDBRequest, error: Exception, timeout_s: float) -
     if isinstance(error, ClientError):
         refusal = error.response.get("Error", {})
         name, message = str(refusal.get("Code", "")), str(refusal.get("Message", ""))
-        if name.isdigit():  # an HTTP status: the answer was not DynamoDB's
+        if name.isdigit():  # an HTTP status: the response did not come from DynamoDB
             return BackendError(f"{request.operation}: HTTP {name}", name=f"HTTP {name}")
         return call_error(request, name, message)
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
         return timed_out(request, timeout_s)
     if isinstance(error, ResponseParserError):
-        return ResponseInvalid(f"{request.operation}: the answer is not DynamoDB's: {error}")
+        return ResponseInvalid(f"{request.operation}: not a DynamoDB response: {error}")
     return BackendError(f"{request.operation}: {error}", name=type(error).__name__)

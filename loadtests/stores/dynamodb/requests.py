@@ -1,12 +1,12 @@
 """Access pattern → DynamoDB request; pure, for every driver.
 
 A request is an operation and its body in DynamoDB JSON, as boto3's client methods take it and as
-the HTTP API takes it in `X-Amz-Target: DynamoDB_20120810.<operation>`. A driver sends it, hands the
-response to the reader of `dynamodb_responses` that the function's docstring names, and a refusal to
-`call_error` there.
+the HTTP API takes it in `X-Amz-Target: DynamoDB_20120810.<operation>`. A driver sends it and passes
+the response to the reader in `responses.py` that the function's docstring names, or the refusal to
+`responses.call_error`.
 
-Reads are strongly consistent unless told otherwise: a cart must show the line its owner has just
-added, and a session must be found by the redirect after login (docs/decisions/stores.md).
+Reads are strongly consistent by default: a cart must show the line that its owner has just added,
+and the redirect after login must find the session (docs/decisions/stores.md).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from loadtests.stores.quantities import check_quantity
 API_VERSION: Final = "DynamoDB_20120810"
 READS: Final = frozenset({"Query", "GetItem"})
 
-# The texts of the expressions never change, so DynamoDB and the drivers may cache them.
+# Expressions are constant, so that DynamoDB and the drivers can cache them.
 ADD: Final = (
     "SET quantity = if_not_exists(quantity, :none) + :quantity, "
     "added_at = if_not_exists(added_at, :now), updated_at = :now, "
@@ -50,22 +50,24 @@ UPDATE: Final = "SET quantity = :quantity, updated_at = :now"
 LINE_EXISTS: Final = "attribute_exists(book_id)"
 REFRESH: Final = "SET last_activity = :now, expires_at = :expires"
 STORE_SUMMARY: Final = "SET cart_summary = :summary, last_activity = :now"
-# `expires_at` counts whole seconds, so this says "after now" also for a now between two seconds.
+# `expires_at` is in whole seconds, so this means "after now" also between two whole seconds.
 SESSION_LIVE: Final = "expires_at > :second"
 
 _NONE: Final = {"N": "0"}
+
+RequestBody = dict[str, Any]  # DynamoDB JSON, which nests to any depth
 
 
 class DynamoDBRequest(NamedTuple):
     """One call: operation, body in DynamoDB JSON, and what a failed condition means."""
 
     operation: str
-    body: dict[str, Any]
+    body: RequestBody
     refused: type[CallError] = BackendError
 
 
 def get_cart(user_id: str, *, consistent: bool = True) -> DynamoDBRequest:
-    """All lines of a user; read each page with `read_lines`, go on with `next_page`."""
+    """All lines of a user; read each page with `read_lines`, then continue with `next_page`."""
     return DynamoDBRequest(
         "Query",
         {
@@ -92,7 +94,7 @@ def get_line(user_id: str, book_id: str, *, consistent: bool = True) -> DynamoDB
 def add_line(user_id: str, book: Book, quantity: int, now: datetime) -> DynamoDBRequest:
     """Create or increase a line in one write; read with `read_quantity`.
 
-    The cached title, price and image become the book's present ones. Raises QuantityRefused.
+    Title, price and image are set to the book's current values. Raises QuantityRefused.
     """
     check_quantity(quantity)
     return DynamoDBRequest(
@@ -150,7 +152,7 @@ def remove_line(user_id: str, book_id: str) -> DynamoDBRequest:
 
 
 def create_session(session: Session) -> DynamoDBRequest:
-    """Write a whole session, over any of the same id; nothing to read."""
+    """Write a whole session, replacing any with the same id; nothing to read."""
     return DynamoDBRequest(
         "PutItem", {"TableName": SESSIONS_TABLE, "Item": session_to_attributes(session)}
     )
@@ -169,7 +171,7 @@ def get_session(session_id: str, *, consistent: bool = True) -> DynamoDBRequest:
 
 
 def refresh_session(session_id: str, now: datetime) -> DynamoDBRequest:
-    """Give a live session another 24 h; nothing to read."""
+    """Extend a live session to 24 h from now; nothing to read."""
     second = int(now.timestamp())
     values = {
         ":now": {"S": to_iso(now)},
@@ -189,7 +191,7 @@ def store_summary(session_id: str, summary: CartSummary, now: datetime) -> Dynam
     return _update_session(session_id, STORE_SUMMARY, values)
 
 
-def _update_session(session_id: str, expression: str, values: dict[str, Any]) -> DynamoDBRequest:
+def _update_session(session_id: str, expression: str, values: RequestBody) -> DynamoDBRequest:
     return DynamoDBRequest(
         "UpdateItem",
         {
@@ -204,5 +206,5 @@ def _update_session(session_id: str, expression: str, values: dict[str, Any]) ->
 
 
 def ask_capacity(request: DynamoDBRequest) -> DynamoDBRequest:
-    """The same request, answered with the capacity it consumed (costs some bytes a call)."""
+    """The same request, whose response also reports consumed capacity (some bytes per call)."""
     return request._replace(body={**request.body, "ReturnConsumedCapacity": "TOTAL"})

@@ -1,7 +1,7 @@
 """DynamoDB response → record, and DynamoDB refusal → error; pure, for every driver.
 
-A response is the parsed JSON body, as boto3's client methods return it. It is not trusted: what is
-not of the shape that the request asks for raises ResponseInvalid.
+A response is the parsed JSON body, as boto3's client methods return it. It is untrusted: a body
+without what the request asked for raises ResponseInvalid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from loadtests.stores.dynamodb.requests import READS, DynamoDBRequest
 from loadtests.stores.quantities import sum_refused
 
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
-PAGES: Final = 256  # of 1 MB each: far beyond any cart, and the end of an endless pagination
+PAGES: Final = 256  # of 1 MB each: more than any cart; ends a pagination that never stops
+ResponseBody = Mapping[str, Any]  # DynamoDB JSON, which nests to any depth and is untrusted
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
@@ -34,16 +35,16 @@ class CapacityUnits(NamedTuple):
     wcu: float
 
 
-def read_lines(response: Mapping[str, Any]) -> list[CartItem]:
+def read_lines(response: ResponseBody) -> list[CartItem]:
     """One page of a cart, by book_id (the sort key). Raises ResponseInvalid."""
     items = response.get("Items")
     if not isinstance(items, list):
-        raise ResponseInvalid("DynamoDB's answer to Query holds no Items.")
+        raise ResponseInvalid("The response to Query has no Items.")
     return [cart_item_from_attributes(item) for item in items]
 
 
-def next_page(request: DynamoDBRequest, response: Mapping[str, Any]) -> DynamoDBRequest | None:
-    """The Query that goes on after `response`, or None when that was all."""
+def next_page(request: DynamoDBRequest, response: ResponseBody) -> DynamoDBRequest | None:
+    """The Query for the next page, or None after the last one."""
     last = response.get("LastEvaluatedKey")
     if not last:
         return None
@@ -51,26 +52,26 @@ def next_page(request: DynamoDBRequest, response: Mapping[str, Any]) -> DynamoDB
 
 
 def endless(user_id: str) -> ResponseInvalid:
-    """The error for a cart that goes on beyond `PAGES`."""
+    """The error for a cart of more than `PAGES` pages."""
     return ResponseInvalid(f"The cart of {user_id} has more than {PAGES} pages.")
 
 
-def read_line(response: Mapping[str, Any]) -> CartItem | None:
+def read_line(response: ResponseBody) -> CartItem | None:
     """One line, or None. Raises ResponseInvalid."""
     item = response.get("Item")
     return None if item is None else cart_item_from_attributes(item)
 
 
-def read_quantity(response: Mapping[str, Any]) -> int:
+def read_quantity(response: ResponseBody) -> int:
     """The quantity after `add_line`. Raises ResponseInvalid."""
     try:
         return int(response["Attributes"]["quantity"]["N"])
     except _MALFORMED:
-        raise ResponseInvalid("DynamoDB's answer to UpdateItem holds no quantity.") from None
+        raise ResponseInvalid("The response to UpdateItem has no quantity.") from None
 
 
-def read_session(response: Mapping[str, Any], now: datetime) -> Session | None:
-    """The session if it is there and live. Raises ResponseInvalid."""
+def read_session(response: ResponseBody, now: datetime) -> Session | None:
+    """The session if it exists and is live. Raises ResponseInvalid."""
     item = response.get("Item")
     if item is None:
         return None
@@ -78,8 +79,8 @@ def read_session(response: Mapping[str, Any], now: datetime) -> Session | None:
     return session if session.expires_at > now.timestamp() else None
 
 
-def read_capacity(request: DynamoDBRequest, response: Mapping[str, Any]) -> CapacityUnits | None:
-    """What the call consumed, or None if DynamoDB did not say (it never does for a refusal)."""
+def read_capacity(request: DynamoDBRequest, response: ResponseBody) -> CapacityUnits | None:
+    """Consumed capacity, or None if the response has none (as every refusal)."""
     try:
         units = float(response["ConsumedCapacity"]["CapacityUnits"])
     except _MALFORMED:
@@ -98,5 +99,5 @@ def call_error(request: DynamoDBRequest, name: str, message: str = "") -> CallEr
 
 
 def timed_out(request: DynamoDBRequest, seconds: float) -> CallTimeout:
-    """The error for a call that had no answer within `seconds`."""
-    return CallTimeout(f"{request.operation}: no answer within {seconds:g} s.")
+    """The error for a call that had no response within `seconds`."""
+    return CallTimeout(f"{request.operation}: no response within {seconds:g} s.")

@@ -1,27 +1,25 @@
-"""The nine access patterns over any DynamoDB connection, and their asyncio counterparts.
+"""The nine access patterns over any DynamoDB connection, blocking and for asyncio.
 
-A driver is a subclass that sends one request; everything else about a call is here or in the pure
-modules, so that drivers differ in their I/O alone and the two kinds in `await` alone.
+A driver is a subclass that sends one request. Everything else about a call is here or in the pure
+modules: drivers differ only in I/O, and the blocking and the asyncio classes only in `await`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from loadtests.model import Book, CartItem, CartSummary, Session
 from loadtests.stores.dynamodb import requests, responses
 from loadtests.stores.dynamodb.requests import DynamoDBRequest
-from loadtests.stores.dynamodb.responses import CapacityUnits
+from loadtests.stores.dynamodb.responses import CapacityUnits, ResponseBody
 
 
 class DynamoDBCalls:
-    """What every DynamoDB store can be told, and what it says of its last call.
+    """The options of every DynamoDB store, and the results of its last call.
 
     `consistent` chooses strongly consistent reads. While `ask_capacity` is set, `capacity` holds
-    what the last call consumed; otherwise, and after a refusal, None.
+    the capacity that the last call consumed; otherwise, and after a refusal, None.
     """
 
     def __init__(self, *, consistent: bool = True, ask_capacity: bool = False) -> None:
@@ -34,7 +32,7 @@ class DynamoDBCalls:
         self.wire_ns = 0
         self.capacity = None
 
-    def _note_capacity(self, request: DynamoDBRequest, response: Mapping[str, Any]) -> None:
+    def _note_capacity(self, request: DynamoDBRequest, response: ResponseBody) -> None:
         used = responses.read_capacity(request, response)
         before = self.capacity
         if used is not None and before is not None:  # a further page
@@ -46,13 +44,13 @@ class SyncCalls(DynamoDBCalls, ABC):
     """A connection that blocks its caller (a thread or a greenlet)."""
 
     @abstractmethod
-    def _exchange(self, request: DynamoDBRequest) -> Mapping[str, Any]:
+    def _exchange(self, request: DynamoDBRequest) -> ResponseBody:
         """Send one request and return the response; add its wire time to `wire_ns`.
 
         Raises only CallError.
         """
 
-    def _send(self, request: DynamoDBRequest) -> Mapping[str, Any]:
+    def _send(self, request: DynamoDBRequest) -> ResponseBody:
         if not self.ask_capacity:
             return self._exchange(request)
         response = self._exchange(requests.ask_capacity(request))
@@ -71,10 +69,10 @@ class DynamoDBCartStore(SyncCalls):
         for _ in range(responses.PAGES):
             response = self._send(page)
             lines += responses.read_lines(response)
-            following = responses.next_page(page, response)
-            if following is None:
+            next_page = responses.next_page(page, response)
+            if next_page is None:
                 return lines
-            page = following
+            page = next_page
         raise responses.endless(user_id)
 
     def get_item(self, user_id: str, book_id: str) -> CartItem | None:
@@ -125,13 +123,13 @@ class DynamoDBSessionStore(SyncCalls):
 
 
 class AsyncCalls(DynamoDBCalls, ABC):
-    """A connection that is awaited."""
+    """A connection for asyncio."""
 
     @abstractmethod
-    async def _exchange(self, request: DynamoDBRequest) -> Mapping[str, Any]:
+    async def _exchange(self, request: DynamoDBRequest) -> ResponseBody:
         """See `SyncCalls._exchange`."""
 
-    async def _send(self, request: DynamoDBRequest) -> Mapping[str, Any]:
+    async def _send(self, request: DynamoDBRequest) -> ResponseBody:
         if not self.ask_capacity:
             return await self._exchange(request)
         response = await self._exchange(requests.ask_capacity(request))
@@ -150,10 +148,10 @@ class AsyncDynamoDBCartStore(AsyncCalls):
         for _ in range(responses.PAGES):
             response = await self._send(page)
             lines += responses.read_lines(response)
-            following = responses.next_page(page, response)
-            if following is None:
+            next_page = responses.next_page(page, response)
+            if next_page is None:
                 return lines
-            page = following
+            page = next_page
         raise responses.endless(user_id)
 
     async def get_item(self, user_id: str, book_id: str) -> CartItem | None:

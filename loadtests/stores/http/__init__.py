@@ -1,1 +1,1 @@
-"""The wire driver's HTTP/1.1 client: connection, parser, TLS, signing."""
+"""The wire driver's HTTP/1.1 client: connection, response parser, transports, TLS, signing."""

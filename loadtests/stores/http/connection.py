@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection to a DynamoDB, one exchange at a time, with no hidden retries.
+"""One HTTP/1.1 connection, one exchange at a time, with no hidden retries.
 
-A connection that the server closed while it lay idle is opened anew before the request is sent.
-Once a byte of a request is out, whatever goes wrong is the call's error, under a name of its own:
-a retry would be a slow call that looks like a fast one.
+A connection that the server closed while it was idle is opened again before the request is sent.
+Once a byte of the request has been sent, any failure is the call's error, under its own name: a
+retry would hide a failed call inside a slow one.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from loadtests.stores.http.response import BadResponse, HeadPattern, Incoming, R
 from loadtests.stores.http.tls import TlsTransport
 from loadtests.stores.http.transport import Transport
 
-_SHAPES: Final = 8  # a server with more kinds of usual response than that has none
+_MOST_PATTERNS: Final = 8  # a server whose heads differ more often has no usual response
 
-# from the narrowest to the widest
-_NAMES: Final[tuple[tuple[type[OSError], str], ...]] = (
+# from the most specific class to the most general
+_ERROR_NAMES: Final[tuple[tuple[type[OSError], str], ...]] = (
     (ssl.SSLCertVerificationError, "CertificateInvalid"),
     (ssl.SSLError, "TlsError"),
     (socket.gaierror, "NameNotResolved"),
@@ -45,29 +45,29 @@ class Address(NamedTuple):
 
 
 class HttpConnection:
-    """A persistent connection, opened when first needed.
+    """A persistent connection, opened by the first exchange.
 
-    `wire_ns` is the wire time of the last exchange, also a failed one: from handing the request to
-    the socket to having read the last byte of the response. Opening a connection is not in it;
-    encrypting the request is.
+    `wire_ns` is the wire time of the last exchange, also of a failed one: from handing the request
+    to the socket until the last byte of the response has been read. It excludes opening a
+    connection and includes encrypting the request.
     """
 
-    __slots__ = ("_address", "_read_ns", "_shape", "_shapes_left", "_transport", "wire_ns")
+    __slots__ = ("_address", "_pattern", "_patterns_left", "_read_ns", "_transport", "wire_ns")
 
     def __init__(self, address: Address) -> None:
         self.wire_ns = 0
         self._address = address
         self._transport: Transport | None = None
-        self._shape: HeadPattern | None = None
-        self._shapes_left = _SHAPES
+        self._pattern: HeadPattern | None = None
+        self._patterns_left = _MOST_PATTERNS
         self._read_ns = 0
 
     def exchange(self, request: bytes, deadline_ns: int) -> tuple[int, bytes]:
-        """Send a request and read its response: status and body.
+        """Send a request and return status and body of its response.
 
-        Raises CallTimeout when the whole response is not there by the deadline (a
-        `time.perf_counter_ns` value), ResponseInvalid for what is not HTTP or fails its checksum,
-        BackendError under the name of what happened to the connection.
+        Raises CallTimeout if the response is not complete by the deadline (a
+        `time.perf_counter_ns` value), ResponseInvalid if it is not HTTP or fails its checksum, and
+        BackendError, named after the failure, if the connection breaks.
         """
         self.wire_ns = 0
         transport = self._transport
@@ -78,7 +78,7 @@ class HttpConnection:
             transport.send(request, deadline_ns)
             data = transport.receive(deadline_ns)
             self._read_ns = time.perf_counter_ns()
-            response = self._shape.take(data) if self._shape is not None else None
+            response = self._pattern.parse(data) if self._pattern is not None else None
             if response is None:
                 response = self._read(transport, data, deadline_ns)
             self.wire_ns = self._read_ns - begun_ns
@@ -94,13 +94,13 @@ class HttpConnection:
         if crc32 >= 0 and zlib.crc32(body) != crc32:
             self.close()
             raise ResponseInvalid(
-                f"{self._address} answered with a body that fails its CRC32.",
+                f"The response of {self._address} does not match its CRC32.",
                 name="ChecksumMismatch",
             )
         return status, body
 
     def close(self) -> None:
-        """Close; safe to call twice. The next exchange opens anew."""
+        """Close; safe to call twice. The next exchange opens a new connection."""
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
@@ -116,38 +116,47 @@ class HttpConnection:
             if plain is not None:
                 plain.close()
             if isinstance(error, TimeoutError):
-                raise CallTimeout(f"{self._address} took no connection in time.") from None
+                raise CallTimeout(
+                    f"{self._address} did not accept the connection in time."
+                ) from None
             if isinstance(error, OSError):
                 raise self._name(error) from None
             raise
         return self._transport
 
     def _read(self, transport: Transport, data: bytes, deadline_ns: int) -> Response:
-        """Read on, through the C parser, from the first bytes of a response."""
+        """Read the whole response through the C parser; `data` is its first bytes."""
         incoming = Incoming()
-        begin = data
+        first_bytes = data
         while data and not incoming.feed(data):
             data = transport.receive(deadline_ns)
             self._read_ns = time.perf_counter_ns()
         if not data and not incoming.closed():
             raise ConnectionAbortedError
         response = incoming.response()
-        if data is begin and response.status == 200 and response.keep_alive and self._shapes_left:
-            self._shape = HeadPattern.of(begin) or self._shape
-            self._shapes_left -= 1
+        if (
+            data is first_bytes
+            and response.status == 200
+            and response.keep_alive
+            and self._patterns_left
+        ):
+            self._pattern = HeadPattern.of(first_bytes) or self._pattern
+            self._patterns_left -= 1
         return response
 
     def _name(self, error: OSError | BadResponse) -> CallError:
         if isinstance(error, BadResponse):
-            return ResponseInvalid(f"{self._address} answered with {error}.", name="NotHttp")
+            return ResponseInvalid(
+                f"Invalid HTTP response from {self._address}: {error}.", name="NotHttp"
+            )
         if isinstance(error, TimeoutError):
-            return CallTimeout(f"{self._address} did not answer in time.")
+            return CallTimeout(f"{self._address} did not respond in time.")
         if isinstance(error, ConnectionAbortedError):
             return BackendError(
-                f"{self._address} closed the connection instead of answering.",
+                f"{self._address} closed the connection without responding.",
                 name="ConnectionClosed",
             )
-        name = next(name for kind, name in _NAMES if isinstance(error, kind))
+        name = next(name for kind, name in _ERROR_NAMES if isinstance(error, kind))
         return BackendError(f"{self._address}: {error.strerror or error}", name=name)
 
 

@@ -1,4 +1,4 @@
-"""The cooperative transport; imported only where gevent has patched sockets."""
+"""The cooperative transport, for greenlets; imported only where gevent has patched sockets."""
 
 from __future__ import annotations
 
@@ -11,39 +11,41 @@ import gevent
 import gevent.socket
 from gevent.hub import get_hub
 from gevent.monkey import get_original
-from greenlet import getcurrent
+from greenlet import getcurrent, greenlet
 
 from loadtests.stores.http.transport import RECEIVE, is_quiet, seconds_left
 
-_SWEEP_S: Final = 0.02
+_CHECK_EVERY_S: Final = 0.02  # of all deadlines
 _READ: Final = 1
 _WRITE: Final = 2
-_raw_socket: Any = get_original("socket", "socket")
+_raw_socket: type[socket.socket] = get_original("socket", "socket")
+
+Hub = Any  # gevent has no types: hub, watchers and greenlets
 
 
 def connect_gevent(host: str, port: int, deadline_ns: int) -> GeventTransport:
-    """Connect by the deadline, name look-up included. Raises TimeoutError, OSError."""
+    """Connect by the deadline, including name resolution. Raises TimeoutError, OSError."""
     with gevent.Timeout(seconds_left(deadline_ns), TimeoutError()):
         cooperative = gevent.socket.create_connection((host, port))
     return GeventTransport(_raw_socket(fileno=cooperative.detach()))
 
 
 class GeventTransport:
-    """A raw non-blocking socket, and a watcher that wakes whoever waits to read."""
+    """A raw non-blocking socket, and a watcher that wakes the greenlet that waits to read."""
 
-    __slots__ = ("__weakref__", "_deadline_ns", "_hub", "_read", "_sock", "_spoke", "_waiting")
+    __slots__ = ("__weakref__", "_deadline_ns", "_hub", "_read", "_sock", "_unread", "_waiting")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
-        self._hub: Any = get_hub()
-        self._waiting: Any = None
+        self._hub: Hub = get_hub()
+        self._waiting: greenlet | None = None
         self._deadline_ns = 0
-        self._spoke = False  # there was something to read while nobody waited
-        self._read: Any = self._hub.loop.io(sock.fileno(), _READ)
+        self._unread = False  # data arrived while no greenlet waited
+        self._read = self._hub.loop.io(sock.fileno(), _READ)
         self._read.start(self._on_readable)
-        _sweeper(self._hub).add(self)
+        _deadlines(self._hub).add(self)
 
     def send(self, data: bytes, deadline_ns: int) -> None:
         """See Transport."""
@@ -56,8 +58,8 @@ class GeventTransport:
 
     def receive(self, deadline_ns: int) -> bytes:
         """See Transport."""
-        if self._spoke:
-            self._spoke = False
+        if self._unread:
+            self._unread = False
             self._read.start(self._on_readable)
         self._deadline_ns = deadline_ns
         while True:
@@ -69,15 +71,15 @@ class GeventTransport:
             try:
                 return self._sock.recv(RECEIVE)
             except BlockingIOError:
-                continue  # woken for nothing, which sockets may do
+                continue  # sockets may wake a reader without data
 
     def usable(self) -> bool:
         """See Transport."""
-        if not self._spoke:
+        if not self._unread:
             return True
         if not is_quiet(self._sock):
             return False
-        self._spoke = False
+        self._unread = False
         self._read.start(self._on_readable)
         return True
 
@@ -87,10 +89,10 @@ class GeventTransport:
             self._read.stop()
             self._read.close()
             self._sock.close()
-            _sweeper(self._hub).discard(self)
+            _deadlines(self._hub).discard(self)
 
     def end_if_late(self, now_ns: int) -> None:
-        """Raise TimeoutError in a waiting reader whose deadline has passed. Called by the hub."""
+        """Raise TimeoutError in a waiting reader past its deadline. Called by the hub."""
         if self._waiting is not None and now_ns >= self._deadline_ns:
             reader, self._waiting = self._waiting, None
             reader.throw(TimeoutError)
@@ -98,8 +100,8 @@ class GeventTransport:
     def _on_readable(self) -> None:
         reader = self._waiting
         if reader is None:
-            # The watcher would fire for ever: let it sleep until somebody reads.
-            self._spoke = True
+            # The watcher would fire in every loop iteration: stop it until a greenlet reads.
+            self._unread = True
             self._read.stop()
         else:
             self._waiting = None
@@ -116,16 +118,16 @@ class GeventTransport:
             watcher.close()
 
 
-class _Sweeper:
-    """Looks after the deadlines of all connections of one hub."""
+class _Deadlines:
+    """Checks the deadlines of all connections of one hub, with one timer."""
 
-    def __init__(self, hub: Any) -> None:
+    def __init__(self, hub: Hub) -> None:
         self._open: set[GeventTransport] = set()
-        self._timer: Any = hub.loop.timer(_SWEEP_S, _SWEEP_S, ref=False)
+        self._timer = hub.loop.timer(_CHECK_EVERY_S, _CHECK_EVERY_S, ref=False)
 
     def add(self, transport: GeventTransport) -> None:
         if not self._open:
-            self._timer.start(self._sweep)
+            self._timer.start(self._check)
         self._open.add(transport)
 
     def discard(self, transport: GeventTransport) -> None:
@@ -133,17 +135,17 @@ class _Sweeper:
         if not self._open:
             self._timer.stop()
 
-    def _sweep(self) -> None:
+    def _check(self) -> None:
         now_ns = time.perf_counter_ns()
         for transport in list(self._open):
             transport.end_if_late(now_ns)
 
 
-_sweepers: WeakKeyDictionary[Any, _Sweeper] = WeakKeyDictionary()
+_deadlines_of_hub: WeakKeyDictionary[Hub, _Deadlines] = WeakKeyDictionary()
 
 
-def _sweeper(hub: Any) -> _Sweeper:
-    found = _sweepers.get(hub)
-    if found is None:
-        found = _sweepers[hub] = _Sweeper(hub)
-    return found
+def _deadlines(hub: Hub) -> _Deadlines:
+    deadlines = _deadlines_of_hub.get(hub)
+    if deadlines is None:
+        deadlines = _deadlines_of_hub[hub] = _Deadlines(hub)
+    return deadlines

@@ -14,21 +14,21 @@ from typing import Final, NamedTuple, Self
 import httptools
 
 HEAD_LIMIT: Final = 64 * 1024
-BODY_LIMIT: Final = 16 * 1024 * 1024  # DynamoDB's largest answer, of BatchGetItem
+BODY_LIMIT: Final = 16 * 1024 * 1024  # DynamoDB's largest response, of BatchGetItem
 _VALUE: Final = rb"[\t\x20-\x7e]*"
 _LENGTH: Final = b"content-length"
 _CRC32: Final = b"x-amz-crc32"
 _NUMBERS: Final = {_LENGTH: rb"([0-9]{1,8})", _CRC32: rb"([0-9]{1,10})"}
-# headers whose value says how to read the body; a response must repeat them to the letter
+# headers whose value decides how the body is read: later responses must repeat it exactly
 _LITERAL: Final = (b"connection", b"content-encoding", b"upgrade", b"trailer")
 
 
 class BadResponse(Exception):
-    """Bytes that are no HTTP response, or one larger than any of DynamoDB's."""
+    """Bytes that are not an HTTP response, or one larger than any of DynamoDB's."""
 
 
 class Response(NamedTuple):
-    """A whole response; `crc32` is the body's checksum as its header says, -1 without one."""
+    """A whole response; `crc32` is the checksum in its header, -1 without one."""
 
     status: int
     body: bytes
@@ -37,7 +37,7 @@ class Response(NamedTuple):
 
 
 class HeadPattern:
-    """What the usual response of one server looks like."""
+    """The form of a server's usual response: which headers, in which order."""
 
     __slots__ = ("_crc32", "_length", "_match")
 
@@ -48,10 +48,10 @@ class HeadPattern:
 
     @classmethod
     def of(cls, data: bytes) -> Self | None:
-        """The shape of a whole response that llhttp accepted, or None if it is a rare kind.
+        """The pattern of a whole response that llhttp accepted, or None for an unusual one.
 
-        Usual is a `200` that stays connected, with one Content-Length, at most one checksum and no
-        transfer coding.
+        A usual response is a `200` that keeps the connection open, with one Content-Length, at most
+        one checksum and no transfer coding.
         """
         head, _, _ = data.partition(b"\r\n\r\n")
         status, *lines = head.split(b"\r\n")
@@ -74,8 +74,8 @@ class HeadPattern:
         crc32 = groups.index(_CRC32) + 1 if _CRC32 in groups else 0
         return cls(rb"\r\n".join(pattern) + rb"\r\n\r\n", groups.index(_LENGTH) + 1, crc32)
 
-    def take(self, data: bytes) -> Response | None:
-        """The response, if `data` is one of this shape, whole, and nothing else; otherwise None."""
+    def parse(self, data: bytes) -> Response | None:
+        """The response, if `data` is exactly one whole response of this form; otherwise None."""
         match = self._match(data)
         if match is None:
             return None
@@ -87,9 +87,9 @@ class HeadPattern:
 
 
 class Incoming:
-    """One response as its bytes come in, in whatever pieces and framing.
+    """One response as its bytes arrive, in any pieces and any framing.
 
-    `feed` until `complete`; both it and `response` raise BadResponse.
+    Call `feed` until `complete`. `feed` raises BadResponse.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Incoming:
         self._body: list[bytes] = []
 
     def feed(self, data: bytes) -> bool:
-        """Take in the next bytes; whether that was all."""
+        """Parse the next bytes; whether the response is complete."""
         if self.complete:
             raise BadResponse("bytes after the end of the response")
         self._fed += len(data)
@@ -116,13 +116,13 @@ class Incoming:
                 raise cause from None
             raise BadResponse(f"not HTTP: {error}") from None
         if not self._in_body and self._fed > HEAD_LIMIT:
-            raise BadResponse(f"headers of more than {HEAD_LIMIT} bytes")
+            raise BadResponse(f"the headers exceed {HEAD_LIMIT} bytes")
         return self.complete
 
     def closed(self) -> bool:
-        """Take in that the server closed; whether that ends the response.
+        """Whether the end of the connection ends the response.
 
-        An error page without a length ends so. A `200` does not: it might have been cut short.
+        It ends an error page without a length. It does not end a `200`, which may be incomplete.
         """
         return self._in_body and self._status != 200
 
@@ -131,25 +131,25 @@ class Incoming:
         keep_alive = self.complete and self._keep_alive
         return Response(self._status, b"".join(self._body), self._crc32, keep_alive)
 
-    # --- called by the parser
+    # Called by the parser:
 
     def on_message_begin(self) -> None:
-        """A second response in the same bytes is not ours."""
+        """Refuse a second response in the same bytes."""
         if self.complete:
             raise BadResponse("bytes after the end of the response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep the checksum; refuse what would need decoding."""
+        """Keep the checksum; refuse content encodings."""
         name = name.lower()
         if name == b"x-amz-crc32":
             if not value.isdigit() or len(value) > 10:
-                raise BadResponse("an x-amz-crc32 that is no number")
+                raise BadResponse("x-amz-crc32 is not a number")
             self._crc32 = int(value)
         elif name == b"content-encoding" and value.lower() != b"identity":
-            raise BadResponse("a compressed answer that was not asked for")
+            raise BadResponse("the body is compressed, which was not requested")
 
     def on_headers_complete(self) -> None:
-        """The body follows, unless this was an interim response."""
+        """Expect the body, unless this was an interim response."""
         self._status = int(self._parser.get_status_code())
         self._keep_alive = bool(self._parser.should_keep_alive())
         self._in_body = self._status >= 200
@@ -158,9 +158,9 @@ class Incoming:
         """Keep a piece, up to the limit."""
         self._size += len(data)
         if self._size > BODY_LIMIT:
-            raise BadResponse(f"a body of more than {BODY_LIMIT} bytes")
+            raise BadResponse(f"the body exceeds {BODY_LIMIT} bytes")
         self._body.append(data)
 
     def on_message_complete(self) -> None:
-        """The last byte is here; a `100 Continue` is only a foreword."""
+        """Note the end; after a `100 Continue` the response is still to come."""
         self.complete = self._in_body

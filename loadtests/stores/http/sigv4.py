@@ -1,9 +1,9 @@
-"""Signature Version 4 for one service endpoint, with everything that repeats worked out once.
+"""Signature Version 4 for one service endpoint, with everything that repeats computed once.
 
-The string to sign changes with each call only in two digests. So the signing key is kept for its
-day, the date line and scope for their second, and the headers of each operation for that second
-too; a call costs two SHA-256 and one HMAC. The algorithm is AWS's "Create a signed AWS API
-request"; tests compare every byte with botocore's signer.
+Between calls, only two digests of the string to sign change. The signing key is cached for its day;
+the date line, the scope and the headers of each operation are cached for their second. A call costs
+two SHA-256 and one HMAC. The algorithm is AWS's "Create a signed AWS API request"; tests compare
+every byte with botocore's signer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 CONTENT_TYPE: Final = "application/x-amz-json-1.0"
-_BLOCK: Final = 64  # SHA-256's block, which HMAC pads the key to
+_BLOCK: Final = 64  # SHA-256's block size, to which HMAC pads the key
 _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -36,14 +36,14 @@ class Keys(NamedTuple):
 
 
 class _Operation(NamedTuple):
-    """What a second's requests for one operation share."""
+    """What all requests for one operation in one second share."""
 
     canonical: bytes  # canonical request, up to the body's digest
     head: bytes  # HTTP request, up to the signature
 
 
 class _Key(NamedTuple):
-    """The signing key of a day, as SHA-256 states that have already taken in HMAC's two pads."""
+    """The signing key of a day, as SHA-256 states after HMAC's inner and outer pads."""
 
     day: str
     keys: Keys
@@ -52,7 +52,7 @@ class _Key(NamedTuple):
 
 
 class _Second(NamedTuple):
-    """What all requests of one second share; replaced as a whole, so threads may share a signer."""
+    """What all requests of one second share; replaced whole, so that threads can share a signer."""
 
     second: int
     moment: str
@@ -63,10 +63,10 @@ class _Second(NamedTuple):
 
 
 class Signer:
-    """Turns an operation and its body into the bytes of a signed `POST /` request.
+    """Builds the bytes of a signed `POST /` request from an operation and its body.
 
-    `keys` is asked once a second, not once a call; `clock` gives Unix seconds. `version` is the
-    API's name before the operation in `X-Amz-Target`.
+    `keys` is called once per second, not per call; `clock` gives Unix seconds. `version` is the
+    API name before the operation in `X-Amz-Target`.
     """
 
     __slots__ = ("_clock", "_host", "_keys", "_now", "_region", "_service", "_version")
@@ -90,19 +90,19 @@ class Signer:
         self._now: _Second | None = None
 
     def request(self, operation: str, body: bytes) -> bytes:
-        """The whole HTTP request, ready to be sent."""
+        """The whole HTTP request, ready to send."""
         second = int(self._clock())
         now = self._now
         if now is None or now.second != second:
             now = self._begin(second, now)
-        known = now.operations.get(operation) or self._prepare(operation, now)
-        canonical = known.canonical + sha256(body).hexdigest().encode()
+        prepared = now.operations.get(operation) or self._prepare(operation, now)
+        canonical = prepared.canonical + sha256(body).hexdigest().encode()
         inner = now.key.inner.copy()
         inner.update(now.to_sign + sha256(canonical).hexdigest().encode())
         outer = now.key.outer.copy()
         outer.update(inner.digest())
         return f"{outer.hexdigest()}\r\nContent-Length: {len(body)}\r\n\r\n".encode().join(
-            (known.head, body)
+            (prepared.head, body)
         )
 
     def _begin(self, second: int, before: _Second | None) -> _Second:

@@ -1,4 +1,4 @@
-"""TLS over any transport, so that both kinds share one way of doing it."""
+"""TLS over either kind of transport."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from loadtests.stores.http.transport import RECEIVE, Transport
 
 
 class TlsTransport:
-    """Encrypts with OpenSSL in memory; the certificate is checked as the context says.
+    """Encrypts with OpenSSL in memory; the context decides how the certificate is checked.
 
     Raises ssl.SSLError (an OSError) when the handshake or a record fails.
     """
 
-    __slots__ = ("_decrypted", "_inner", "_received", "_tls", "_to_send")
+    __slots__ = ("_inner", "_received", "_tls", "_to_send")
 
     def __init__(
         self, inner: Transport, context: ssl.SSLContext, server_name: str, deadline_ns: int
@@ -22,8 +22,7 @@ class TlsTransport:
         self._received = ssl.MemoryBIO()
         self._to_send = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=server_name)
-        self._decrypted = b""
-        self._shake_hands(deadline_ns)
+        self._handshake(deadline_ns)
 
     def send(self, data: bytes, deadline_ns: int) -> None:
         """See Transport."""
@@ -37,30 +36,33 @@ class TlsTransport:
                 return self._tls.read(RECEIVE)
             except ssl.SSLWantReadError:
                 self._flush(deadline_ns)
-                self._take_in(deadline_ns)
+                self._fill(deadline_ns)
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b""
 
     def usable(self) -> bool:
-        """See Transport. Session tickets come with the first answer, so idle bytes mean an end."""
+        """See Transport.
+
+        Session tickets come with the first response, so bytes on an idle connection end it.
+        """
         return self._inner.usable()
 
     def close(self) -> None:
         """See Transport."""
         self._inner.close()
 
-    def _shake_hands(self, deadline_ns: int) -> None:
+    def _handshake(self, deadline_ns: int) -> None:
         while True:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._flush(deadline_ns)
-                self._take_in(deadline_ns)
+                self._fill(deadline_ns)
             else:
                 self._flush(deadline_ns)
                 return
 
-    def _take_in(self, deadline_ns: int) -> None:
+    def _fill(self, deadline_ns: int) -> None:
         data = self._inner.receive(deadline_ns)
         if data:
             self._received.write(data)

@@ -1,15 +1,15 @@
-"""PostgreSQL through asyncpg: one connection a store, prepared statements."""
+"""PostgreSQL through asyncpg: one connection per store, prepared statements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import asyncpg
 from psycopg.conninfo import conninfo_to_dict
 
-from loadtests.errors import BackendError, CallError, CallTimeout
+from loadtests.errors import BackendError, CallError
 from loadtests.stores import TIMEOUT_S
 from loadtests.stores.postgres.rows import (
     CONNECTION_FAILED,
@@ -17,6 +17,7 @@ from loadtests.stores.postgres.rows import (
     GRACE_S,
     Rows,
     call_error,
+    timed_out,
 )
 from loadtests.stores.postgres.sql import Query
 from loadtests.stores.postgres.stores import (
@@ -27,6 +28,8 @@ from loadtests.stores.postgres.stores import (
 from loadtests.stores.wire_time import WireTime
 from loadtests.targets.endpoints import PostgresEndpoint
 
+Data = TypeVar("Data")  # bytes, or an iterable of bytes
+
 
 class AsyncpgQueries(AsyncQueries):
     """An asyncpg connection that runs one query at a time; opened by the first call.
@@ -35,9 +38,7 @@ class AsyncpgQueries(AsyncQueries):
     """
 
     def __init__(self, endpoint: PostgresEndpoint, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
-        self._wire = WireTime()
+        super().__init__(endpoint, timeout_s=timeout_s)
         self._connection: Any = None
         self._statements: dict[str, Any] = {}
 
@@ -50,7 +51,7 @@ class AsyncpgQueries(AsyncQueries):
             rows: Rows = await statement.fetch(*query.parameters, timeout=self._timeout_s + GRACE_S)
         except TimeoutError as error:
             self._drop()
-            raise CallTimeout(f"PostgreSQL gave no answer within {self._timeout_s:g} s.") from error
+            raise timed_out(self._timeout_s) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, UnicodeError) as error:
             raise self._failed(error) from error
         finally:
@@ -91,7 +92,7 @@ class AsyncpgQueries(AsyncQueries):
         try:
             await connection.close(timeout=self._timeout_s)
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            connection.terminate()  # it did not go quietly
+            connection.terminate()  # it did not close in time
 
 
 class AsyncpgCartStore(AsyncpgQueries, AsyncPostgresCartStore):
@@ -115,7 +116,7 @@ async def _connect(endpoint: PostgresEndpoint, timeout_s: float) -> Any:
 
 
 def to_uri(dsn: str) -> str:
-    """The same address as a URI, which is all that asyncpg reads: `host=… dbname=…` is one too."""
+    """The DSN as a URI, the only form that asyncpg reads; `host=… dbname=…` is a DSN too."""
     if "://" in dsn:
         return dsn
     parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
@@ -127,10 +128,10 @@ def to_uri(dsn: str) -> str:
 
 
 def _stamp_transport(connection: Any, wire: WireTime) -> None:
-    """Have what passes through the connection's transport stamp `wire` (asyncio's own loop only).
+    """Make the connection's transport stamp `wire` (asyncio's own event loop only).
 
-    asyncpg names no public place for its transport. Where it moves, `wire_ns` stays 0 and the
-    contract tests fail.
+    asyncpg has no public access to its transport. If it moves, `wire_ns` stays 0 and the contract
+    tests fail.
     """
     transport = connection._transport
     transport.write = _stamped(transport.write, wire)
@@ -138,8 +139,8 @@ def _stamp_transport(connection: Any, wire: WireTime) -> None:
     transport.set_protocol(_StampedProtocol(transport.get_protocol(), wire))
 
 
-def _stamped(write: Callable[[Any], None], wire: WireTime) -> Callable[[Any], None]:
-    def stamped(data: Any) -> None:
+def _stamped(write: Callable[[Data], None], wire: WireTime) -> Callable[[Data], None]:
+    def stamped(data: Data) -> None:
         wire.sending()
         write(data)
 
@@ -147,16 +148,16 @@ def _stamped(write: Callable[[Any], None], wire: WireTime) -> Callable[[Any], No
 
 
 class _StampedProtocol:
-    """asyncpg's protocol, stamping when bytes have been read and before they are understood."""
+    """asyncpg's protocol, stamping bytes that have been read before it parses them."""
 
     def __init__(self, asyncpg_protocol: Any, wire: WireTime) -> None:
         self._protocol = asyncpg_protocol
         self._received = wire.received
-        self._understand = asyncpg_protocol.data_received
+        self._parse = asyncpg_protocol.data_received
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._protocol, name)
 
     def data_received(self, data: bytes) -> None:
         self._received()
-        self._understand(data)
+        self._parse(data)

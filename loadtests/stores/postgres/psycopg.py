@@ -1,8 +1,6 @@
-"""PostgreSQL through psycopg 3: one connection a store, prepared statements, binary results."""
+"""PostgreSQL through psycopg 3: one connection per store, prepared statements, binary results."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -20,7 +18,6 @@ from loadtests.stores.postgres.rows import (
 )
 from loadtests.stores.postgres.sql import Query
 from loadtests.stores.postgres.stores import PostgresCartStore, PostgresSessionStore, SyncQueries
-from loadtests.stores.wire_time import WireTime
 from loadtests.targets.endpoints import PostgresEndpoint
 
 
@@ -31,11 +28,9 @@ class PsycopgQueries(SyncQueries):
     """
 
     def __init__(self, endpoint: PostgresEndpoint, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
-        self._wire = WireTime()
+        super().__init__(endpoint, timeout_s=timeout_s)
         self._connection: TimedConnection | None = None
-        # A cursor keeps what it learned of its last statement: one each learns once.
+        # A cursor caches what it knows of its last statement, so each statement has its own.
         self._cursors: dict[str, TimedCursor] = {}
 
     def _fetch(self, query: Query) -> Rows:
@@ -45,7 +40,7 @@ class PsycopgQueries(SyncQueries):
             rows = cursor.execute(query.statement, query.parameters, binary=True).fetchall()
         except (psycopg.Error, UnicodeError) as error:
             raise self._failed(error) from error
-        except BaseException:  # out of time, or killed: the answer may still come
+        except BaseException:  # timed out or killed: the response may still come
             self.close()
             raise
         finally:
@@ -92,22 +87,22 @@ class PsycopgSessionStore(PsycopgQueries, PostgresSessionStore):
 
 
 def _connect(endpoint: PostgresEndpoint, timeout_s: float) -> TimedConnection:
-    given: dict[str, Any] = conninfo_to_dict(endpoint.dsn)
+    parts = conninfo_to_dict(endpoint.dsn)
     timeout_ms = int(timeout_s * 1000)
     options = f"-c statement_timeout={timeout_ms} -c timezone=UTC"
     conninfo = make_conninfo(
         endpoint.dsn,
         application_name="cloudshelf-loadtests",
-        connect_timeout=max(int(timeout_s), 2),  # libpq's least
+        connect_timeout=max(int(timeout_s), 2),  # libpq's minimum
         tcp_user_timeout=timeout_ms,
-        options=f"{given.get('options') or ''} {options}".strip(),
+        options=f"{parts.get('options') or ''} {options}".strip(),
     )
     connection = TimedConnection.connect(conninfo, autocommit=True, prepare_threshold=0)
     connection.timeout_s = timeout_s + GRACE_S
-    set_json_loads(_unread, connection)
+    set_json_loads(_keep_text, connection)
     return connection
 
 
-def _unread(document: str | bytes) -> str | bytes:
-    """JSON as its text, which `postgres_rows` reads."""
+def _keep_text(document: str | bytes) -> str | bytes:
+    """JSON as text, which `rows.py` parses."""
     return document if isinstance(document, str) else bytes(document)

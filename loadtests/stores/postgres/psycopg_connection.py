@@ -1,9 +1,9 @@
-"""A psycopg connection that gives up in time, yields to other greenlets, and stamps its wire time.
+"""A psycopg connection that times out, yields to other greenlets, and stamps its wire time.
 
-psycopg talks to the server through generators that yield whenever they must wait for the socket. As
-installed it waits in C, which would block every greenlet, or, once gevent has patched the process,
-by a polling object built anew for each wait. Here a greenlet waits on one watcher a connection,
-which costs a third less CPU a call (docs/decisions/stores.md).
+psycopg talks to the server through generators that yield whenever they must wait for the socket. By
+default it waits in C, which would block every greenlet, or, once gevent has patched the process, on
+a polling object created for each wait. Here a greenlet waits on one watcher per connection, which
+costs a third less CPU per call (docs/decisions/stores.md).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from psycopg import Connection, RawCursor
 from psycopg.abc import RV, PQGen
 from psycopg.waiting import Ready, Wait
 
-from loadtests.errors import CallTimeout
 from loadtests.stores import TIMEOUT_S
 from loadtests.stores.gevent_patch import gevent_has_patched
+from loadtests.stores.postgres.rows import timed_out
 from loadtests.stores.wire_time import WireTime
 
 _EVENTS: Final = {Wait.R: 1, Wait.W: 2, Wait.RW: 3}  # libev's READ and WRITE
@@ -31,7 +31,7 @@ class TimedConnection(Connection[tuple[Any, ...]]):
     _watchers: _Watchers | None = None
 
     def wait(self, gen: PQGen[RV], *_: Any, **__: Any) -> RV:
-        """See psycopg's Connection.wait; how long to wait is settled here alone."""
+        """See psycopg's Connection.wait; its own interval is ignored."""
         if self._watchers is None and gevent_has_patched("select"):
             self._watchers = _Watchers(self.pgconn.socket, self.timeout_s)
         if self._watchers is not None:
@@ -39,7 +39,7 @@ class TimedConnection(Connection[tuple[Any, ...]]):
         return super().wait(_until(monotonic() + self.timeout_s, gen, self.timeout_s))
 
     def close(self) -> None:
-        """Close the connection and what watches it."""
+        """Close the connection and its watchers."""
         if self._watchers is not None:
             self._watchers.close()
             self._watchers = None
@@ -47,10 +47,10 @@ class TimedConnection(Connection[tuple[Any, ...]]):
 
 
 class TimedCursor(RawCursor[tuple[Any, ...]]):
-    """A cursor that stamps `wire` when it sends a prepared statement and has read its results.
+    """A cursor that stamps `wire` when it sends a prepared statement and when it has read results.
 
-    psycopg names no public place for this. Where these methods move, `wire_ns` stays 0 and the
-    contract tests fail.
+    psycopg has no public place for this. If these methods move, `wire_ns` stays 0 and the contract
+    tests fail.
     """
 
     wire: WireTime
@@ -69,13 +69,13 @@ class TimedCursor(RawCursor[tuple[Any, ...]]):
 
 
 def _until(deadline_s: float, gen: PQGen[RV], timeout_s: float) -> Generator[Wait, Ready | int, RV]:
-    """`gen`, given up once psycopg's own wait has found nothing ready by the deadline."""
+    """`gen`, ended by CallTimeout once psycopg's own wait has nothing ready by the deadline."""
     try:
         waiting_for = next(gen)
         while True:
             ready = yield waiting_for
             if not ready and monotonic() > deadline_s:
-                raise _late(timeout_s)
+                raise timed_out(timeout_s)
             waiting_for = gen.send(ready)
     except StopIteration as end:
         result: RV = end.value
@@ -101,7 +101,7 @@ class _Watchers:
             waiting_for = next(gen)
             while True:
                 self._sleep(self._of[waiting_for])
-                # What is not ready costs psycopg one call that finds nothing.
+                # If one of them is not ready, psycopg makes one call in vain.
                 waiting_for = gen.send(Ready.RW)
         except StopIteration as end:
             result: RV = end.value
@@ -109,12 +109,12 @@ class _Watchers:
 
     def _sleep(self, watcher: Any) -> None:
         waiter = self._new_waiter(self._hub)
-        # Not `start`: a libev timer that was stopped starts with the time it had left.
+        # Not `start`: a libev timer that was stopped continues with its remaining time.
         self._timer.again(waiter.switch, True)
         watcher.start(waiter.switch, False)
         try:
             if waiter.get():
-                raise _late(self._timeout_s)
+                raise timed_out(self._timeout_s)
         finally:
             watcher.stop()
             self._timer.stop()
@@ -123,7 +123,3 @@ class _Watchers:
         for watcher in (self._timer, *self._of.values()):
             watcher.stop()
             watcher.close()
-
-
-def _late(timeout_s: float) -> CallTimeout:
-    return CallTimeout(f"PostgreSQL gave no answer within {timeout_s:g} s.")

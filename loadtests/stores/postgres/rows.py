@@ -1,7 +1,7 @@
-"""PostgreSQL rows → record, session documents ↔ JSON, and PostgreSQL's refusals → error; pure.
+"""PostgreSQL rows → record, session documents ↔ JSON, and PostgreSQL's errors → CallError; pure.
 
-Rows are sequences of Python values as psycopg and asyncpg both give them: text, int, Decimal, aware
-datetimes, and JSON as its text.
+Rows are sequences of Python values as both psycopg and asyncpg return them: text, int, Decimal,
+aware datetimes, and JSON as text.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from loadtests.model import (
     to_iso,
 )
 
-# At the timeout the server cancels the statement, which leaves a sound connection and a known
-# outcome; a driver gives up by itself only when the server has not even managed that.
+# At the timeout the server cancels the statement, which leaves a usable connection and a known
+# outcome. A driver gives up itself only if the server has not done so within this time.
 GRACE_S: Final = 0.5
 QUERY_CANCELED: Final = "57014"
 CHECK_VIOLATION: Final = "23514"
@@ -43,7 +43,7 @@ def read_lines(rows: Rows) -> list[CartItem]:
     try:
         return [CartItem(*row) for row in rows]
     except TypeError:
-        raise ResponseInvalid("PostgreSQL's rows are no cart lines.") from None
+        raise ResponseInvalid("The rows from PostgreSQL are not cart lines.") from None
 
 
 def read_line(rows: Rows) -> CartItem | None:
@@ -57,7 +57,7 @@ def read_quantity(rows: Rows) -> int:
     try:
         return int(rows[0][0])
     except _MALFORMED:
-        raise ResponseInvalid("PostgreSQL's row holds no quantity.") from None
+        raise ResponseInvalid("The row from PostgreSQL has no quantity.") from None
 
 
 def read_session(rows: Rows) -> Session | None:
@@ -78,11 +78,11 @@ def read_session(rows: Rows) -> Session | None:
             agent,
         )
     except _MALFORMED:
-        raise ResponseInvalid("PostgreSQL's row is no session as stored.") from None
+        raise ResponseInvalid("The row from PostgreSQL is not a session.") from None
 
 
 def data_to_json(data: SessionData) -> str:
-    """Write `session_data` as its column holds it."""
+    """Write `session_data` as stored in its column."""
     preferences = data.preferences
     return _to_json(
         {
@@ -98,7 +98,7 @@ def data_to_json(data: SessionData) -> str:
 
 
 def summary_to_json(summary: CartSummary) -> str:
-    """Write `cart_summary` as its column holds it; the amount is a number, to the last digit."""
+    """Write `cart_summary` as stored in its column; the amount is a number with all its digits."""
     return _to_json(
         {
             "item_count": summary.item_count,
@@ -109,7 +109,7 @@ def summary_to_json(summary: CartSummary) -> str:
 
 
 def call_error(sqlstate: str, message: str, *, constraint: str | None = None) -> CallError:
-    """The error for a refusal, under PostgreSQL's name of the condition (`ForeignKeyViolation`)."""
+    """The CallError for an SQLSTATE, under PostgreSQL's name for it (`ForeignKeyViolation`)."""
     if sqlstate == QUERY_CANCELED:
         return CallTimeout("PostgreSQL cancelled the statement at the driver's timeout.")
     if sqlstate == CHECK_VIOLATION and (constraint or "").startswith(QUANTITY_CHECK):
@@ -122,11 +122,18 @@ def call_error(sqlstate: str, message: str, *, constraint: str | None = None) ->
         return BackendError(message, name=f"SQLSTATE {sqlstate}")
 
 
-def _to_json(document: dict[str, Any]) -> str:
+def timed_out(seconds: float) -> CallTimeout:
+    """The error for a call that had no response within `seconds`."""
+    return CallTimeout(f"PostgreSQL did not respond within {seconds:g} s.")
+
+
+def _to_json(document: dict[str, object]) -> str:
     try:
         return orjson.dumps(document).decode()
     except orjson.JSONEncodeError as error:  # a lone surrogate, say
-        raise BackendError(f"No JSON text: {error}", name="UnicodeEncodeError") from None
+        raise BackendError(
+            f"Text cannot be encoded as JSON: {error}", name="UnicodeEncodeError"
+        ) from None
 
 
 def _data_from_json(text: str | bytes) -> SessionData:
@@ -143,7 +150,7 @@ def _summary_from_json(text: str | bytes) -> CartSummary:
     summary = orjson.loads(text)
     return CartSummary(
         int(summary["item_count"]),
-        # A float prints the digits it was read from, up to the 15 that money never reaches.
+        # A float prints the digits it was read from, up to 15 digits; no amount has more.
         Decimal(str(summary["total_amount"])),
         from_iso(summary["last_updated"]),
     )

@@ -1,23 +1,23 @@
 """Access pattern → statement and parameters; pure, for every driver.
 
 Statements use PostgreSQL's own placeholders ($1), which asyncpg takes as they are and psycopg takes
-through its raw cursor. Their texts never change, so each is prepared once a connection. JSON goes
-in and comes out as text. Every statement returns rows, writes too (`returning`): where a line or
-session must be there, "no rows" says in the same round trip that it was not.
+through its raw cursor. Their texts are constant, so each is prepared once per connection. JSON is
+passed and returned as text. Every statement returns rows, writes too (`returning`): where a line or
+session must exist, "no rows" reports in the same round trip that it does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from loadtests.errors import CallError, LineNotFound, SessionNotFound
 from loadtests.model import QUANTITY_MAX, SESSION_LIFE_S, Book, CartSummary, Session
 from loadtests.stores.postgres.rows import data_to_json, summary_to_json
 from loadtests.stores.quantities import check_quantity, sum_refused
 
-# In the order of CartItem's and Session's fields, so that a row is a record's arguments.
+# In the order of the fields of CartItem and Session, so that a row is the arguments of a record.
 _LINE: Final = (
     "user_id, book_id, quantity, added_at, updated_at, book_title, book_price, book_image_url"
 )
@@ -26,7 +26,7 @@ _SESSION: Final = (
     "ip_address, user_agent"
 )
 
-# Ordered by code point, as DynamoDB orders its sort key, whatever the database's locale.
+# Ordered by code point, as DynamoDB orders its sort key, in any locale of the database.
 GET_CART: Final = f'select {_LINE} from carts where user_id = $1 order by book_id collate "C"'  # noqa: S608 - constants only
 GET_LINE: Final = f"select {_LINE} from carts where user_id = $1 and book_id = $2"  # noqa: S608
 ADD_LINE: Final = f"""
@@ -62,27 +62,27 @@ STORE_SUMMARY: Final = (
 
 
 class Query(NamedTuple):
-    """One round trip: statement, parameters, and the error that "no rows" means, if any."""
+    """One round trip: statement, parameters, and the error that "no rows" stands for, if any."""
 
     statement: str
-    parameters: tuple[Any, ...]
+    parameters: tuple[object, ...]
     missing: Callable[[], CallError] | None = None
 
 
 def get_cart(user_id: str) -> Query:
-    """All lines of a user; read with `postgres_rows.read_lines`."""
+    """All lines of a user; read with `rows.read_lines`."""
     return Query(GET_CART, (user_id,))
 
 
 def get_line(user_id: str, book_id: str) -> Query:
-    """One line; read with `postgres_rows.read_line`."""
+    """One line; read with `rows.read_line`."""
     return Query(GET_LINE, (user_id, book_id))
 
 
 def add_line(user_id: str, book: Book, quantity: int, now: datetime) -> Query:
-    """Create or increase a line; read with `postgres_rows.read_quantity`. Raises QuantityRefused.
+    """Create or increase a line; read with `rows.read_quantity`. Raises QuantityRefused.
 
-    The cached title, price and image become the book's present ones.
+    Title, price and image are set to the book's current values.
     """
     check_quantity(quantity)
     values = (user_id, book.book_id, quantity, now, book.title, book.price, book.image_url)
@@ -101,7 +101,7 @@ def remove_line(user_id: str, book_id: str) -> Query:
 
 
 def create_session(session: Session) -> Query:
-    """Write a whole session, over any of the same id."""
+    """Write a whole session, replacing any with the same id."""
     return Query(
         CREATE_SESSION,
         (
@@ -119,12 +119,12 @@ def create_session(session: Session) -> Query:
 
 
 def get_session(session_id: str, now: datetime) -> Query:
-    """A live session; read with `postgres_rows.read_session`."""
+    """A live session; read with `rows.read_session`."""
     return Query(GET_SESSION, (session_id, now))
 
 
 def refresh_session(session_id: str, now: datetime) -> Query:
-    """Give a live session another 24 h."""
+    """Extend a live session to 24 h from now."""
     expires = datetime.fromtimestamp(int(now.timestamp()) + SESSION_LIFE_S, UTC)
     return Query(REFRESH_SESSION, (session_id, now, expires), SessionNotFound)
 

@@ -1,7 +1,7 @@
-"""The nine access patterns over any PostgreSQL connection, and their asyncio counterparts.
+"""The nine access patterns over any PostgreSQL connection, blocking and for asyncio.
 
-A driver is a subclass that runs one query; everything else about a call is here or in the pure
-modules, so that drivers differ in their I/O alone and the two kinds in `await` alone.
+A driver is a subclass that runs one query. Everything else about a call is here or in the pure
+modules: drivers differ only in I/O, and the blocking and the asyncio classes only in `await`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,26 @@ from abc import ABC, abstractmethod
 from datetime import datetime
 
 from loadtests.model import Book, CartItem, CartSummary, Session
+from loadtests.stores import TIMEOUT_S
 from loadtests.stores.postgres import rows, sql
 from loadtests.stores.postgres.rows import Rows
 from loadtests.stores.postgres.sql import Query
+from loadtests.stores.wire_time import WireTime
+from loadtests.targets.endpoints import PostgresEndpoint
 
 
-class SyncQueries(ABC):
+class PostgresQueries:
+    """What a store on PostgreSQL holds before it has a connection."""
+
+    def __init__(self, endpoint: PostgresEndpoint, *, timeout_s: float = TIMEOUT_S) -> None:
+        self.wire_ns = 0
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._wire = WireTime()
+
+
+class SyncQueries(PostgresQueries, ABC):
     """A connection that blocks its caller (a thread or a greenlet)."""
-
-    wire_ns = 0
 
     @abstractmethod
     def _fetch(self, query: Query) -> Rows:
@@ -28,10 +39,10 @@ class SyncQueries(ABC):
         """
 
     def _run(self, query: Query) -> Rows:
-        found = self._fetch(query)
-        if not found and query.missing is not None:
+        result = self._fetch(query)
+        if not result and query.missing is not None:
             raise query.missing()
-        return found
+        return result
 
 
 class PostgresCartStore(SyncQueries):
@@ -87,20 +98,18 @@ class PostgresSessionStore(SyncQueries):
         self._run(sql.store_summary(session_id, summary, now))
 
 
-class AsyncQueries(ABC):
-    """A connection that is awaited."""
-
-    wire_ns = 0
+class AsyncQueries(PostgresQueries, ABC):
+    """A connection for asyncio."""
 
     @abstractmethod
     async def _fetch(self, query: Query) -> Rows:
         """See `SyncQueries._fetch`."""
 
     async def _run(self, query: Query) -> Rows:
-        found = await self._fetch(query)
-        if not found and query.missing is not None:
+        result = await self._fetch(query)
+        if not result and query.missing is not None:
             raise query.missing()
-        return found
+        return result
 
 
 class AsyncPostgresCartStore(AsyncQueries):

@@ -53,9 +53,9 @@ def test_drivers_need_nobody_to_be_asked(monkeypatch):
     ("subjects", "said"),
     [
         ("own_shop:before dynamodb/own_shop:nothing", "The module own_shop has no nothing"),
-        ("wire dynamodb/no_shop:after", "There is no module no_shop"),
-        ("wire own_shop:after", "does not say which backend"),
-        ("wire dynamodb/own_shop:before", "says that it calls postgres"),
+        ("wire dynamodb/no_shop:after", "module no_shop was not found"),
+        ("wire own_shop:after", "does not declare its backend"),
+        ("wire dynamodb/own_shop:before", "declares the backend postgres"),
         ("wire dynamodb/ending:after", r"ended the process \(code 9\)"),
     ],
 )
