@@ -1,0 +1,1 @@
+"""Stalls: time in which the machine did not run our processes, measured and used for exclusion."""
