@@ -33,6 +33,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Proportion = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 PatternName = Literal[PATTERNS]  # type: ignore[valid-type]
 BackendName = Literal["dynamodb", "postgres"]
+PostgresStorage = Literal["auto", "memory", "disk"]
 BlockSeconds = Annotated[int, Field(ge=0, le=3_600)]
 PER_SECOND: Final = "PER_SECOND"
 SECONDS: Final = "SECONDS"
@@ -94,12 +95,20 @@ class Load(_Section):
 
 
 class Targets(_Section):
-    """Where each backend runs: `embedded`, a URL or DSN, or (DynamoDB) `aws`."""
+    """Where each backend runs: `embedded`, a URL or DSN, or (DynamoDB) `aws`.
+
+    `postgres_storage` is where the embedded PostgreSQL keeps its data; `auto`: in memory where
+    there is room, else on disk. DynamoDB Local always keeps its data in memory.
+    """
 
     dynamodb_endpoint: Annotated[str, Flag("Where DynamoDB runs.", "embedded|aws|URL")] = "embedded"
     postgres_dsn: Annotated[str, Flag("Where PostgreSQL runs.", "embedded|DSN", secret=True)] = (
         "embedded"
     )
+    postgres_storage: Annotated[
+        PostgresStorage,
+        Flag("Where the embedded PostgreSQL keeps its data; auto: in memory where there is room."),
+    ] = "auto"
     region: Annotated[str, Flag("AWS region.", "REGION")] = "us-east-1"
     allow_remote: Annotated[bool, Flag("Allow targets on other machines.")] = False
 

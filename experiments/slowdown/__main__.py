@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.server.start import ScriptedServer
+from loadtests.config import Config
 from loadtests.measure.results import read_info
 from loadtests.patterns import ALL_PATTERNS
 from loadtests.targets.embedded.start import start_embedded
@@ -86,7 +87,9 @@ def database(embedded, stack):
     """The URL of what stands behind the proxy."""
     if not embedded:
         return stack.enter_context(ScriptedServer(SCRIPTS["lognormal"])).url
-    return start_embedded(("dynamodb",), {}, os.environ, stack, lambda progress: None).dynamodb.url
+    return start_embedded(
+        ("dynamodb",), {}, Config(), os.environ, stack, lambda progress: None
+    ).dynamodb.url
 
 
 CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}

@@ -17,7 +17,13 @@ Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 SCENARIOS: Final = ("scenarios/cart.py", "scenarios/session.py")
 CAPACITY_SCENARIO: Final = "scenarios/capacity.py"
-TARGET_SETTINGS: Final = ("dynamodb_endpoint", "postgres_dsn", "region", "allow_remote")
+TARGET_SETTINGS: Final = (
+    "dynamodb_endpoint",
+    "postgres_dsn",
+    "postgres_storage",
+    "region",
+    "allow_remote",
+)
 
 
 class Decorator(Protocol):

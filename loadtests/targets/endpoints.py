@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+Storage = Literal["memory", "disk"]
 
 # Every driver signs calls to an emulator with these keys, which AWS's documentation uses as its
 # example. They give access to nothing: emulators do not verify signatures.
@@ -26,10 +28,14 @@ class DynamoDBEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class PostgresEndpoint:
-    """A PostgreSQL by its DSN, which may contain a password and is never shown."""
+    """A PostgreSQL by its DSN, which may contain a password and is never shown.
+
+    `storage` is where an embedded one keeps its data; None where that is not known.
+    """
 
     dsn: str = field(repr=False)
     label: str = "PostgreSQL"
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True, slots=True)

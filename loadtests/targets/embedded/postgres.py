@@ -33,6 +33,7 @@ _SETTINGS: Final = {
     "unix_socket_directories": "",
     "max_connections": "300",
     "shared_buffers": "128MB",
+    "max_wal_size": "256MB",  # bounds the files, which may be in memory
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
@@ -52,20 +53,25 @@ class Cluster:
         return f"postgresql://{USER}:{self.password}@{LOOPBACK}:{port}/postgres"
 
 
-def initialise(folder: Path, environ: Mapping[str, str]) -> Cluster:
-    """Make a data folder below `folder` with a random password. Raises TargetError."""
+def initialise(folder: Path, environ: Mapping[str, str], data: Path | None = None) -> Cluster:
+    """Make a data folder below `data` (by default `folder`) with a random password.
+
+    `folder` also takes the copy of the binaries where one is needed. Raises TargetError.
+    """
+    data = data or folder
     owner = _unprivileged()
     binaries = _binaries()
     if owner:
-        folder.chmod(0o711)
-        if not _reachable(folder, owner):
-            raise TargetError(
-                f"PostgreSQL does not run as root, and {folder.parent} is closed to other users.",
-                hint="Point TMPDIR at a folder that all users can enter, such as /tmp.",
-            )
+        for used in (folder, data):
+            used.chmod(0o711)
+            if not _reachable(used, owner):
+                raise TargetError(
+                    f"PostgreSQL does not run as root, and {used.parent} is closed to other users.",
+                    hint="Point TMPDIR at a folder that all users can enter, such as /tmp.",
+                )
         if not _reachable(binaries, owner):
             binaries = _copy(binaries, folder / "site-packages")
-    home = folder / "postgres"
+    home = data / "postgres"
     home.mkdir(mode=0o700)
     password = secrets.token_urlsafe(24)
     password_file = home / "password"

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-import psutil
-
+from loadtests.config import Config
 from loadtests.errors import TargetError
 from loadtests.targets.embedded import dynamodb_local
 from loadtests.targets.embedded import postgres as embedded_postgres
-from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.embedded.storage import open_folder, postgres_folder, storage_label
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint, Storage
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.supervisor.process import (
     LOOPBACK,
     DatabaseProcess,
     free_port,
-    living,
     port_taken,
 )
 
@@ -30,24 +26,25 @@ READY_TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.02
 _PORT_TRIES: Final = 3
 _STEP: Final = "Starting the embedded databases"
-_PREFIX: Final = "loadtests-targets-"
 
 
 def start_embedded(
     backends: tuple[str, ...],
     ports: Mapping[str, int | None],
+    config: Config,
     environ: Mapping[str, str],
     stack: ExitStack,
     on_progress: OnProgress,
 ) -> Endpoints:
     """Start the named backends; `stack` takes them down and deletes their files.
 
-    Call it from a thread that outlives them. A port of None means a free one. Raises TargetError.
+    `config` says where PostgreSQL keeps its data, and how much there will be. Call it from a thread
+    that outlives them. A port of None means a free one. Raises TargetError.
     """
     for backend in backends:
         _refuse_taken(backend, ports.get(backend))
-    folder = _temporary_folder(stack)
-    dynamodb = postgres = cluster = None
+    folder = open_folder(stack)
+    dynamodb = postgres = cluster = data = None
     if "dynamodb" in backends:
         home = dynamodb_local.locate(environ, on_progress)
         on_progress(Progress(_STEP))
@@ -63,13 +60,16 @@ def start_embedded(
     if "postgres" in backends:
         on_progress(Progress(_STEP))
         # Meanwhile DynamoDB Local's JVM comes up.
-        cluster = embedded_postgres.initialise(folder, environ)
+        data = postgres_folder(stack, config.targets.postgres_storage, config.data)
+        cluster = embedded_postgres.initialise(folder, environ, data or folder)
         postgres = _start_postgres(cluster, ports.get("postgres"), folder, environ, stack)
     _await_all([start for start in (dynamodb, postgres) if start])
     on_progress(Progress(_STEP, 1, 1))
     return Endpoints(
         _dynamodb_endpoint(dynamodb.port, environ) if dynamodb else None,
-        _postgres_endpoint(cluster.dsn(postgres.port)) if cluster and postgres else None,
+        _postgres_endpoint(cluster.dsn(postgres.port), storage_label(data))
+        if cluster and postgres
+        else None,
     )
 
 
@@ -97,9 +97,10 @@ def _dynamodb_endpoint(port: int, environ: Mapping[str, str]) -> DynamoDBEndpoin
     return DynamoDBEndpoint(f"http://{LOOPBACK}:{port}", label=label)
 
 
-def _postgres_endpoint(dsn: str) -> PostgresEndpoint:
-    label = f"PostgreSQL {embedded_postgres.version(dsn)} (embedded)"
-    return PostgresEndpoint(dsn, label=label)
+def _postgres_endpoint(dsn: str, storage: Storage) -> PostgresEndpoint:
+    where = "in memory" if storage == "memory" else "on disk"
+    label = f"PostgreSQL {embedded_postgres.version(dsn)} (embedded, data {where})"
+    return PostgresEndpoint(dsn, label=label, storage=storage)
 
 
 class _Start:
@@ -165,30 +166,3 @@ def _refuse_taken(backend: str, port: int | None) -> None:
             hint=f"Stop what listens there, or name another with --{backend}-port "
             "(without it, a free one is found).",
         )
-
-
-def _temporary_folder(stack: ExitStack) -> Path:
-    _sweep(Path(tempfile.gettempdir()))
-    created = psutil.Process().create_time()
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{created:.2f}-"))
-    except OSError as error:
-        raise TargetError(
-            f"There is no folder for the databases' files ({error.strerror}).",
-            hint="Make room in the temporary folder, or name another with TMPDIR.",
-        ) from None
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def _sweep(temporary: Path) -> None:
-    """Delete the files of killed supervisors, whose databases ended with them."""
-    for folder in temporary.glob(f"{_PREFIX}*"):
-        pid, _, rest = folder.name.removeprefix(_PREFIX).partition("-")
-        try:
-            mine = folder.stat().st_uid == os.geteuid() and not folder.is_symlink()
-            supervisor = living(int(pid), float(rest.partition("-")[0]))
-        except (OSError, ValueError):
-            continue  # not a name of ours, or someone else was quicker
-        if mine and supervisor is None:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -89,7 +89,7 @@ def open_databases(
         found = _already_up(request, embedded, environ)
         if found is None:
             ports = {"dynamodb": request.dynamodb_port, "postgres": request.postgres_port}
-            found = start_embedded(embedded, ports, environ, stack, on_progress)
+            found = start_embedded(embedded, ports, request.config, environ, stack, on_progress)
         endpoints = Endpoints(
             reached.dynamodb or found.dynamodb, reached.postgres or found.postgres
         )
@@ -117,6 +117,10 @@ def _already_up(
     if running is None:
         return None
     wanted = {backend: getattr(running.endpoints, backend) for backend in embedded}
+    storage = request.config.targets.postgres_storage
+    postgres = wanted.get("postgres")
+    if storage != "auto" and postgres and postgres.storage != storage:
+        return None
     return Endpoints(**wanted) if all(wanted.values()) else None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.targets.embedded.start import _sweep
+from loadtests.targets.embedded.storage import MEMORY, sweep
 from loadtests.targets.supervisor.client import COMMAND
 
 pytestmark = pytest.mark.embedded
@@ -102,7 +102,8 @@ def await_gone(processes, deadline_s=30.0):
 
 
 def folders_of(holder_pid):
-    return list(Path(tempfile.gettempdir()).glob(f"loadtests-targets-{holder_pid}-*"))
+    parents = (Path(tempfile.gettempdir()), MEMORY)
+    return [f for parent in parents for f in parent.glob(f"loadtests-targets-{holder_pid}-*")]
 
 
 def names(processes):
@@ -138,12 +139,14 @@ def test_the_databases_end_even_when_their_holder_is_killed(run):
     assert {"java", "postgres"} <= names(servers)
     supervisor.kill()
     await_gone([supervisor, *servers])
-    (left,) = folders_of(supervisor.pid)
+    left = folders_of(supervisor.pid)
+    assert left
     process.kill()
     process.wait()
     await_gone([supervisor])
-    _sweep(Path(tempfile.gettempdir()))
-    assert not left.exists()
+    for parent in (Path(tempfile.gettempdir()), MEMORY):
+        sweep(parent)
+    assert not any(path.exists() for path in left)
 
 
 def test_a_run_that_ends_by_itself_waits_until_all_is_gone(run):
@@ -210,18 +213,3 @@ def test_a_supervisor_started_by_hand_says_what_to_use_instead():
     assert "reads its request from a pipe" in supervisor.stdout
     assert "loadtests targets up" in supervisor.stdout
     assert supervisor.stderr == ""
-
-
-def test_only_what_no_living_holder_owns_is_swept(tmp_path):
-    created = psutil.Process().create_time()
-    mine = tmp_path / f"loadtests-targets-{os.getpid()}-{created:.2f}-abc"
-    reused = tmp_path / f"loadtests-targets-{os.getpid()}-{created - 900:.2f}-abc"
-    odd = tmp_path / "loadtests-targets-notes"
-    other = tmp_path / "something-else"
-    for folder in (mine, reused, odd, other):
-        folder.mkdir()
-    _sweep(tmp_path)
-    assert mine.exists()
-    assert odd.exists()
-    assert other.exists()
-    assert not reused.exists()

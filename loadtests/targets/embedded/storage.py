@@ -1,0 +1,120 @@
+"""Where the embedded databases keep their files, and how files that a killed run left are found.
+
+Each supervisor has a folder of its own beside a lock file that it holds for as long as it lives. A
+folder whose lock is free belongs to nobody: the next start deletes it. Process ids and clocks play
+no part, so containers that share a temporary folder do not delete each other's files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+import psutil
+from filelock import FileLock, Timeout
+
+from loadtests.config import Data, PostgresStorage
+from loadtests.errors import TargetError
+from loadtests.targets.endpoints import Storage
+
+PREFIX: Final = "loadtests-targets-"
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the kernel's own file system in memory
+# An empty cluster takes about 40 MB and its write-ahead log up to 256 MB (postgres.py).
+_EMPTY_CLUSTER_BYTES: Final = 512 << 20
+_BYTES_PER_CART_LINE: Final = 1_500  # measured with room for indexes and dead rows
+_BYTES_PER_USER: Final = 8_000
+_BYTES_PER_BOOK: Final = 1_500
+
+
+def open_folder(stack: ExitStack, parent: Path | None = None) -> Path:
+    """Make a folder that `stack` deletes again, below `parent` or the temporary folder.
+
+    Raises TargetError.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    sweep(parent)
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f"{PREFIX}{os.getpid()}-", suffix=".lock", dir=parent
+        )
+        os.close(handle)
+        lock = FileLock(name)
+        lock.acquire(timeout=0)
+        folder = Path(name.removesuffix(".lock"))
+        folder.mkdir(mode=0o700)
+    except (OSError, Timeout) as error:
+        raise TargetError(
+            f"There is no folder for the databases' files below {parent} ({error}).",
+            hint="Make room there, or name another temporary folder with TMPDIR.",
+        ) from None
+    stack.callback(_remove, folder, lock)
+    return folder
+
+
+def sweep(parent: Path) -> None:
+    """Delete the files of supervisors that were killed; their databases ended with them."""
+    for name in parent.glob(f"{PREFIX}*.lock"):
+        with suppress(OSError, Timeout):
+            if name.stat().st_uid != os.geteuid() or name.is_symlink():
+                continue
+            lock = FileLock(name)
+            lock.acquire(timeout=0)  # Timeout: its supervisor is alive
+            _remove(name.with_suffix(""), lock)
+
+
+def postgres_folder(stack: ExitStack, wanted: PostgresStorage, data: Data) -> Path | None:
+    """The folder in memory for PostgreSQL's data; None: keep it on disk.
+
+    Raises TargetError where memory is asked for by name and there is not enough of it.
+    """
+    if wanted == "disk":
+        return None
+    needed = room_needed_bytes(data)
+    available = room_in_memory_bytes()
+    if available >= needed:
+        with suppress(TargetError):
+            return open_folder(stack, MEMORY)
+    if wanted == "memory":
+        raise TargetError(
+            f"PostgreSQL's data does not fit into memory: it needs {needed >> 20:,} MiB in"
+            f" {MEMORY}, and {available >> 20:,} MiB are available.",
+            hint='Set postgres_storage to "disk" or "auto", or give the machine (a container: with'
+            " --shm-size) more.",
+        )
+    return None
+
+
+def room_needed_bytes(data: Data) -> int:
+    """What PostgreSQL's files may grow to with this data set."""
+    lines = data.users * data.lines_per_cart
+    return (
+        _EMPTY_CLUSTER_BYTES
+        + lines * _BYTES_PER_CART_LINE
+        + data.users * _BYTES_PER_USER
+        + data.books * _BYTES_PER_BOOK
+    )
+
+
+def room_in_memory_bytes() -> int:
+    """What can still be written to `MEMORY`; half of the available memory at most."""
+    try:
+        free = shutil.disk_usage(MEMORY).free
+    except OSError:
+        return 0
+    writable = os.access(MEMORY, os.W_OK | os.X_OK)
+    return min(free, int(psutil.virtual_memory().available) // 2) if writable else 0
+
+
+def storage_label(folder: Path | None) -> Storage:
+    """How reports name the choice."""
+    return "memory" if folder else "disk"
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    Path(lock.lock_file).unlink(missing_ok=True)  # before the release: nobody takes it over
+    lock.release()
