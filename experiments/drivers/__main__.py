@@ -2,10 +2,10 @@
 
     python -m experiments.drivers [--quick] [--no-locust] [--no-postgres]
 
-CPU per call is what counts: calls per second and core is its inverse, and unlike a measured rate
-it stands on a busy machine. Drivers take turns, round after round, and the median round is shown.
-Client and server have a core each where there are two. `dynamo-benchmark` is compared where it is
-installed (`DYNAMO_BENCHMARK` names it); it does GetItem and PutItem only.
+CPU per call is the figure that counts: calls per second and core is its inverse, and unlike a
+measured rate it also holds on a busy machine. Drivers alternate, round after round, and the table
+shows the median round. Client and server have a core each where there are two. `dynamo-benchmark`
+takes part where it is installed (`DYNAMO_BENCHMARK` names it); it does GetItem and PutItem only.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from experiments.drivers import rust
-from experiments.drivers.child import Measured
-from experiments.drivers.locust_runs import LocustRun, conventional, harness
+from experiments.drivers.child import CartLine, DriverCost, DriverOrder
+from experiments.drivers.locust_runs import ROOT, conventional, harness
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.config import Config, Data, Load
@@ -35,15 +36,16 @@ from loadtests.targets.seed.dataset import Dataset, make_dataset
 from loadtests.targets.seed.provision import provision_dynamodb
 from loadtests.targets.supervisor.client import open_endpoints
 
-CHILD = Path(__file__).with_name("child.py")
-CONNECTIONS = 16
-PATTERNS = ("cart.get_item", "cart.get", "cart.update")
-DATA = Data(users=200, books=60)
-BASE = "boto3, greenlets"
-RUST = "dynamo-benchmark (Rust)"
+CHILD: Final = "experiments.drivers.child"
+CONNECTIONS: Final = 16
+PATTERNS: Final = ("cart.get_item", "cart.get", "cart.update")
+DATA: Final = Data(users=200, books=60)
+BASE: Final = "boto3, greenlets"
+RUST: Final = "dynamo-benchmark (Rust)"
+WARM_UP_S: Final = 0.3
 
 # name in the table → driver, connections
-CLIENTS = {
+DYNAMODB_CLIENTS: Final = {
     "wire, greenlets": ("wire", CONNECTIONS),
     "wire, one caller": ("wire", 1),
     "aiodynamo": ("aiodynamo", CONNECTIONS),
@@ -51,11 +53,16 @@ CLIENTS = {
     BASE: ("boto3", CONNECTIONS),
     "boto3, one caller": ("boto3", 1),
 }
-Rounds = dict[str, dict[str, list[float]]]  # client → pattern → CPU µs per call, by round
+POSTGRES_CLIENTS: Final = {
+    "psycopg, greenlets": ("psycopg", CONNECTIONS),
+    "psycopg, one caller": ("psycopg", 1),
+}
+CpuCosts = dict[str, dict[str, list[float]]]  # client → pattern → CPU µs per call, by round
 Cpus = tuple[int, int] | None
 
 
 def main() -> int:
+    """Measure and print the tables."""
     options = _options()
     console = Console() if sys.stdout.isatty() else Console(width=110)
     cpus = _cpus()
@@ -65,11 +72,13 @@ def main() -> int:
     rounds = 1 if options.quick else 3
     seconds = 0.5 if options.quick else 1.5
     where = f"on cores {cpus[0]} and {cpus[1]}" if cpus else "share one core"
-    console.print(f"{rounds} rounds of {seconds:g} s a driver and pattern; client, server {where}")
+    console.print(
+        f"{rounds} rounds of {seconds:g} s per driver and pattern; client, server {where}"
+    )
     with ScriptedServer(SCRIPTS["null"], cpu=cpus[1] if cpus else None) as server:
         provision_dynamodb(server.endpoint, dataset)
-        found = _compare(server, _lines(dataset), rounds, seconds, cpus)
-    console.print(_drivers_table(found))
+        costs = _compare(server, _lines(dataset), rounds, seconds, cpus)
+    console.print(_drivers_table(costs))
     if not options.no_postgres:
         console.print(_postgres_table(rounds, seconds))
     if not options.no_locust:
@@ -78,7 +87,9 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.drivers", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--no-locust", action="store_true", help="drivers alone")
     parser.add_argument("--no-postgres", action="store_true", help="DynamoDB alone")
@@ -91,115 +102,123 @@ def _cpus() -> Cpus:
     return (usable[0], usable[1]) if len(usable) > 1 else None
 
 
-def _lines(dataset: Dataset) -> list[tuple[str, str]]:
+def _lines(dataset: Dataset) -> list[CartLine]:
     """Keys of lines in carts of exactly five lines, one for each connection."""
-    fives = [cart for cart in dataset.carts if len(cart) == 5]
-    return [(cart[0].user_id, cart[0].book_id) for cart in fives[:CONNECTIONS]]
+    carts = [cart for cart in dataset.carts if len(cart) == 5]
+    return [CartLine(cart[0].user_id, cart[0].book_id) for cart in carts[:CONNECTIONS]]
 
 
 def _compare(
-    server: ScriptedServer, lines: list[tuple[str, str]], rounds: int, seconds: float, cpus: Cpus
-) -> Rounds:
-    found: Rounds = defaultdict(lambda: defaultdict(list))
+    server: ScriptedServer, lines: Sequence[CartLine], rounds: int, seconds: float, cpus: Cpus
+) -> CpuCosts:
+    costs: CpuCosts = defaultdict(lambda: defaultdict(list))
     program = rust.find_program()
     if program:
         rust.seed(dynamodb_client(server.endpoint))
     for _ in range(rounds):
-        for name, (driver, connections) in CLIENTS.items():
-            orders = {"url": server.url, "driver": driver, "connections": connections}
-            for pattern, measured in _child(orders, lines[:connections], seconds).items():
-                found[name][pattern].append(_cpu_us(measured))
+        for name, (driver, connections) in DYNAMODB_CLIENTS.items():
+            order = DriverOrder(
+                driver=driver,
+                lines=lines[:connections],
+                patterns=PATTERNS,
+                warm_up_s=WARM_UP_S,
+                measured_s=seconds,
+                url=server.url,
+            )
+            for pattern, cost in _run_child(order).items():
+                costs[name][pattern].append(cost.cpu_us_per_call)
         if program:
             for operation, pattern in (("GetItem", "cart.get_item"), ("PutItem", "cart.update")):
-                run = rust.run(program, server, operation, CONNECTIONS, max(2.0, 2 * seconds), cpus)
-                found[RUST][pattern].append(_cpu_us(run))
-    return found
+                cost = rust.run(
+                    program, server, operation, CONNECTIONS, max(2.0, 2 * seconds), cpus
+                )
+                costs[RUST][pattern].append(cost.cpu_us_per_call)
+    return costs
 
 
-def _child(
-    orders: dict[str, Any], lines: list[tuple[str, str]], seconds: float
-) -> dict[str, Measured]:
-    orders |= {"lines": lines, "patterns": PATTERNS, "warm_s": 0.3, "seconds": seconds}
-    done = subprocess.run(
-        [sys.executable, str(CHILD)],
-        input=json.dumps(orders),
+def _run_child(order: DriverOrder) -> dict[str, DriverCost]:
+    process = subprocess.run(
+        [sys.executable, "-m", CHILD],
+        input=json.dumps(asdict(order)),
         text=True,
         check=False,
         capture_output=True,
+        cwd=ROOT,
     )
-    if done.returncode:
-        raise RuntimeError(f"{orders['driver']}: {done.stderr.strip()[-2000:]}")
-    return {pattern: Measured(**found) for pattern, found in json.loads(done.stdout).items()}
+    if process.returncode:
+        raise RuntimeError(f"{order.driver}: {process.stderr.strip()[-2000:]}")
+    return {pattern: DriverCost(**cost) for pattern, cost in json.loads(process.stdout).items()}
 
 
-def _cpu_us(measured: Measured | LocustRun) -> float:
-    return measured.cpu_s / measured.calls * 1e6
-
-
-def _drivers_table(found: Rounds) -> Table:
-    table = Table(title="One call's client CPU, null server")
-    table.add_column("client")
-    for pattern in PATTERNS:
-        table.add_column(f"{pattern}\nµs", justify="right")
-    table.add_column("cart.get_item\ncalls/s and core", justify="right")
+def _drivers_table(costs: CpuCosts) -> Table:
+    table = _cost_table("Client CPU per call, null server")
+    table.add_column("cart.get_item\ncalls/s per core", justify="right")
     table.add_column("× boto3", justify="right")
     table.add_column("× Rust", justify="right")
-    middle = {
+    medians = {
         name: {pattern: statistics.median(rounds) for pattern, rounds in patterns.items()}
-        for name, patterns in found.items()
+        for name, patterns in costs.items()
     }
-    for name, costs in sorted(middle.items(), key=lambda pair: pair[1]["cart.get_item"]):
-        cost = costs["cart.get_item"]
+    for name, by_pattern in sorted(medians.items(), key=lambda pair: pair[1]["cart.get_item"]):
+        cost = by_pattern["cart.get_item"]
         table.add_row(
             name,
-            *(f"{costs[pattern]:.1f}" if pattern in costs else "" for pattern in PATTERNS),
+            *(f"{by_pattern[p]:.1f}" if p in by_pattern else "" for p in PATTERNS),
             f"{1e6 / cost:,.0f}",
-            f"{middle[BASE]['cart.get_item'] / cost:.1f}",
-            f"{middle[RUST]['cart.get_item'] / cost:.1f}" if RUST in middle else "",
+            f"{medians[BASE]['cart.get_item'] / cost:.1f}",
+            f"{medians[RUST]['cart.get_item'] / cost:.1f}" if RUST in medians else "",
         )
     return table
 
 
 def _postgres_table(rounds: int, seconds: float) -> Table:
     config = Config(data=DATA, load=Load(backend="postgres"))
-    dataset = make_dataset(DATA, config.load.seed, datetime.now(UTC))
-    found: Rounds = defaultdict(lambda: defaultdict(list))
+    lines = _lines(make_dataset(DATA, config.load.seed, datetime.now(UTC)))
+    costs: CpuCosts = defaultdict(lambda: defaultdict(list))
     with open_endpoints(config, ("postgres",)) as endpoints:
         assert endpoints.postgres is not None
         for _ in range(rounds):
-            for name, connections in (("psycopg, greenlets", 16), ("psycopg, one caller", 1)):
-                orders = {
-                    "driver": "psycopg",
-                    "connections": connections,
-                    "dsn": endpoints.postgres.dsn,
-                }
-                lines = _lines(dataset)[:connections]
-                for pattern, measured in _child(orders, lines, seconds).items():
-                    found[name][pattern].append(_cpu_us(measured))
-    table = Table(title="One call's client CPU, embedded PostgreSQL")
+            for name, (driver, connections) in POSTGRES_CLIENTS.items():
+                order = DriverOrder(
+                    driver=driver,
+                    lines=lines[:connections],
+                    patterns=PATTERNS,
+                    warm_up_s=WARM_UP_S,
+                    measured_s=seconds,
+                    dsn=endpoints.postgres.dsn,
+                )
+                for pattern, cost in _run_child(order).items():
+                    costs[name][pattern].append(cost.cpu_us_per_call)
+    table = _cost_table("Client CPU per call, embedded PostgreSQL")
+    for name, patterns in costs.items():
+        table.add_row(name, *(f"{statistics.median(patterns[p]):.1f}" for p in PATTERNS))
+    return table
+
+
+def _cost_table(title: str) -> Table:
+    table = Table(title=title)
     table.add_column("client")
     for pattern in PATTERNS:
         table.add_column(f"{pattern}\nµs", justify="right")
-    for name, patterns in found.items():
-        table.add_row(name, *(f"{statistics.median(patterns[p]):.1f}" for p in PATTERNS))
     return table
 
 
 def _locust_table(dataset: Dataset, seconds: float, cpus: Cpus) -> Table:
     lines = _lines(dataset)
+    unlimited_boto3 = "boto3 users, unlimited rate"
     runs = {
-        "harness, as fast as it goes": harness(200_000, seconds, cpus, users=2 * CONNECTIONS),
+        "harness, unlimited rate": harness(200_000, seconds, cpus, users=2 * CONNECTIONS),
         "harness, 1,000 arrivals/s": harness(1_000, seconds, cpus, users=2 * CONNECTIONS),
-        "boto3 users, as fast as they go": conventional(seconds, cpus, lines),
+        unlimited_boto3: conventional(seconds, cpus, lines),
     }
-    base = _cpu_us(runs["boto3 users, as fast as they go"])
+    base_us = runs[unlimited_boto3].cpu_us_per_call
     table = Table(title="Whole process in Locust, cart scenario, recording on, null server")
     table.add_column("run")
     for column in (
         "CPU µs/call",
-        "of it Locust's\nprocess",
+        "of that in\nLocust's process",
         "calls/s",
-        "calls/s\nand core",
+        "calls/s\nper core",
         "× boto3",
         "median beyond\nthe server's, ms",
         "exit code",
@@ -208,11 +227,11 @@ def _locust_table(dataset: Dataset, seconds: float, cpus: Cpus) -> Table:
     for name, run in runs.items():
         table.add_row(
             name,
-            f"{_cpu_us(run):.1f}",
+            f"{run.cpu_us_per_call:.1f}",
             f"{run.loop_cpu_s / run.calls * 1e6:.1f}",
             f"{run.calls / run.wall_s:,.0f}",
             f"{run.calls / run.cpu_s:,.0f}",
-            f"{base / _cpu_us(run):.1f}",
+            f"{base_us / run.cpu_us_per_call:.1f}",
             "" if run.overhead_ms is None else f"{run.overhead_ms:.3f}",
             str(run.exit_code),
         )

@@ -28,12 +28,13 @@ ROOT = HERE.parent.parent
 SETTLE_S = 4.0  # start-up, seeding and warm-up; what follows is measured
 
 
-@dataclass(frozen=True, slots=True)
-class LocustRun:
-    """One Locust run over its steady seconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocustCost:
+    """What one Locust run cost over its steady seconds.
 
-    `cpu_s` is of the process and its children (the one that writes the results), `loop_cpu_s` of
-    the process alone. `overhead_ms` is the median response time beyond the server's own.
+    `cpu_s` is the CPU time of the process and its children (one of them writes the results),
+    `loop_cpu_s` that of the process alone. `overhead_ms` is the median response time minus the
+    server's own median.
     """
 
     calls: int
@@ -43,8 +44,13 @@ class LocustRun:
     exit_code: int
     overhead_ms: float | None = None
 
+    @property
+    def cpu_us_per_call(self) -> float:
+        """Microseconds of CPU per call."""
+        return self.cpu_s / self.calls * 1e6
 
-def harness(rate: float, seconds: float, cpus: tuple[int, int] | None, users: int) -> LocustRun:
+
+def harness(rate: float, seconds: float, cpus: tuple[int, int] | None, users: int) -> LocustCost:
     """The project's own scenario: wire driver, open loop, recording on."""
     with tempfile.TemporaryDirectory() as results:
         arguments = (
@@ -68,8 +74,8 @@ def harness(rate: float, seconds: float, cpus: tuple[int, int] | None, users: in
 
 def conventional(
     seconds: float, cpus: tuple[int, int] | None, keys: Sequence[tuple[str, str]]
-) -> LocustRun:
-    """boto3 users as most load tests write them, as fast as they go."""
+) -> LocustCost:
+    """boto3 users as most load tests write them, at an unlimited rate."""
     arguments = (
         "-f",
         str(HERE / "locustfile_boto3.py"),
@@ -91,7 +97,7 @@ def _run(
     flag: str = "",
     environment: Mapping[str, str] | None = None,
     results: Path | None = None,
-) -> LocustRun:
+) -> LocustCost:
     with ScriptedServer(SCRIPTS["null"], cpu=cpus[1] if cpus else None) as server:
         process = subprocess.Popen(
             [
@@ -124,7 +130,7 @@ def _run(
         raise RuntimeError(f"locust ended early (exit code {process.returncode})")
     first, last = steady[0], steady[-1]
     truth = server.truth.between(first.at_ns, last.at_ns)
-    return LocustRun(
+    return LocustCost(
         calls=len(truth.code),
         cpu_s=last.tree_s - first.tree_s,
         loop_cpu_s=last.loop_s - first.loop_s,
@@ -135,13 +141,15 @@ def _run(
 
 
 class _Sample(NamedTuple):
+    """CPU seconds so far: of the process with its children, and of the process alone."""
+
     at_ns: int
     tree_s: float
     loop_s: float
 
 
 def _sample(process: subprocess.Popen[bytes], cpu: int | None) -> Iterator[_Sample]:
-    """CPU of Locust's process, and of it with its children, until it ends."""
+    """CPU time of Locust's process with and without its children, until it ends."""
     watched = psutil.Process(process.pid)
     if cpu is not None:
         watched.cpu_affinity([cpu])
@@ -159,7 +167,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def _overhead_ms(results: Path, truth: GroundTruth) -> float | None:
-    """Median response time of the run beyond the server's own median."""
+    """Median response time of the run minus the server's own median."""
     run = read_run(results / "latest")
     reported = Histogram()
     for key, intervals in run.intervals.items():
