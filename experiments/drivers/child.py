@@ -188,7 +188,7 @@ async def _run_async(order: DriverOrder) -> dict[str, DriverCost]:
 
 
 async def _run_aiodynamo(order: DriverOrder) -> dict[str, DriverCost]:
-    """aiodynamo as its documentation shows it; its items stay dictionaries."""
+    """Use aiodynamo as its documentation shows it; its items stay dictionaries."""
     import aiohttp
     from aiodynamo.client import Client
     from aiodynamo.credentials import Key, StaticCredentials

@@ -2,15 +2,17 @@
 
     make bench-slowdown
 
-A scripted DynamoDB (lognormal, median 2 ms) stands behind a proxy that can hold answers back.
-Three gate runs as it is are promoted as the baseline; one more is held against it, and must PASS;
-then one with every answer 30% slower, which must FAIL and name the access patterns; last a run of
-2 s, which must be INCONCLUSIVE and say how long it needs. Exit code 1 if any ends otherwise. Linux
+A scripted DynamoDB (lognormal, median 2 ms) stands behind a proxy that can delay answers. Three
+gate runs of the unchanged endpoint become the baseline. One more run of it must PASS against that
+baseline. One run with every answer 30% slower must FAIL and name the access patterns. A last run of
+2 s must be INCONCLUSIVE and say how long it needs. Exit code 1 if any run ends otherwise. Linux
 only.
 
-With --embedded it is DynamoDB Local, whose own runs differ by 5 to 10%: see what that does to two
-runs made apart, and why `loadtests compare --interleave` exists.
+With --embedded the database is DynamoDB Local, whose own runs differ by 5 to 10%. That shows what
+this difference does to two separate runs, and why `loadtests compare --interleave` exists.
 """
+
+from __future__ import annotations
 
 import argparse
 import contextlib
@@ -18,7 +20,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from loadtests.calibrate.server.scripts import SCRIPTS
@@ -28,33 +33,36 @@ from loadtests.measure.results import read_info
 from loadtests.patterns import ALL_PATTERNS
 from loadtests.targets.embedded.start import start_embedded
 
-HERE = Path(__file__).parent
-# a minute has too few calls of the rarest patterns to prove an error rate of 0.1%
-CONFIG = "[gate]\nmax_extension = 0\n[slo]\nerror_rate = 0.01\n"
+ROOT: Final = Path(__file__).parents[2]
+# A minute has too few calls of the rarest patterns to show an error rate below 0.1%.
+CONFIG: Final = "[gate]\nmax_extension = 0\n[slo]\nerror_rate = 0.01\n"
+CODES: Final = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 
 
-class Bench:
-    """The gate, told of one endpoint and one results folder."""
+class GateRuns:
+    """Gate runs of one endpoint into one results folder."""
 
-    def __init__(self, url, results, rate):
+    def __init__(self, url: str, results: Path, rate_per_s: float) -> None:
         self.results = results
-        self._seen = set()
-        self._told = ["--backend", "dynamodb", "--dynamodb-endpoint", url, "--rate", str(rate)]
+        self._paths: set[Path] = set()
+        self._flags = ("--backend", "dynamodb", "--dynamodb-endpoint", url, "--rate", rate_per_s)
 
-    def gate(self, *arguments):
+    def gate(self, *flags: object) -> tuple[Path, int]:
         """The finished run's folder, and the exit code."""
         file = self.results / "loadtests.toml"
         file.write_text(CONFIG, encoding="utf-8")
-        told = (*self._told, *arguments)
-        ended = loadtests("gate", *told, results=self.results, config=file)
+        process = loadtests("gate", *self._flags, *flags, results=self.results, config=file)
         path = (self.results / "latest").resolve()
-        if ended.returncode == 2 or path in self._seen:
-            sys.exit(ended.stdout + ended.stderr)
-        self._seen.add(path)
-        return path, ended.returncode
+        if process.returncode == 2 or path in self._paths:
+            sys.exit(process.stdout + process.stderr)
+        self._paths.add(path)
+        return path, process.returncode
 
 
-def loadtests(*arguments, results, config=HERE.parent.parent / "loadtests.toml"):
+def loadtests(
+    *arguments: object, results: Path, config: Path = ROOT / "loadtests.toml"
+) -> subprocess.CompletedProcess[str]:
+    """Run a verb of the command line."""
     return subprocess.run(
         [sys.executable, "-m", "loadtests", *map(str, arguments), "--results", str(results)],
         capture_output=True,
@@ -65,88 +73,94 @@ def loadtests(*arguments, results, config=HERE.parent.parent / "loadtests.toml")
 
 
 @contextlib.contextmanager
-def slowed_endpoint(url):
-    """The proxy's URL, and a function that tells it how much slower to be."""
-    where = urlsplit(url)
-    command = [sys.executable, str(HERE / "proxy.py"), where.hostname, str(where.port)]
+def slowed_endpoint(url: str) -> Iterator[tuple[str, Callable[[float], None]]]:
+    """The proxy's URL, and a function that sets how much slower it is (0.3: 30%)."""
+    address = urlsplit(url)
+    command = [
+        *(sys.executable, "-m", "experiments.slowdown.proxy"),
+        *(str(address.hostname), str(address.port)),
+    ]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as proxy:
-        port = int(proxy.stdout.readline())
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as proxy:
+        stdin, stdout = proxy.stdin, proxy.stdout
+        assert stdin is not None
+        assert stdout is not None
+        port = int(stdout.readline())
 
-        def slow(share):
-            proxy.stdin.write(f"{share}\n")
-            proxy.stdin.flush()
+        def slow(share: float) -> None:
+            stdin.write(f"{share}\n")
+            stdin.flush()
 
         try:
             yield f"http://127.0.0.1:{port}", slow
         finally:
-            proxy.stdin.close()
+            stdin.close()
 
 
-def database(embedded, stack):
-    """The URL of what stands behind the proxy."""
+def database(embedded: bool, stack: ExitStack) -> str:
+    """The URL of the database behind the proxy."""
     if not embedded:
         return stack.enter_context(ScriptedServer(SCRIPTS["lognormal"])).url
-    return start_embedded(
-        ("dynamodb",), {}, Config(), os.environ, stack, lambda progress: None
-    ).dynamodb.url
+    endpoints = start_embedded(("dynamodb",), {}, Config(), os.environ, stack, lambda _: None)
+    assert endpoints.dynamodb is not None
+    return str(endpoints.dynamodb.url)
 
 
-CODES = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
-
-
-def show(name, path, code, wanted):
-    """Print how a run was judged; whether that was for the right reason."""
-    verdict = read_info(path).verdict
-    ratios = [one for one in verdict["limits"] if one["unit"] == "ratio"]
-    broken = [one for one in ratios if one["status"] == "FAIL"]
-    right = verdict["status"] == wanted and code == CODES[wanted]
-    if wanted == "PASS":
-        right = right and bool(ratios)  # held against the baseline
-    elif wanted == "FAIL":
-        right = right and any(one["pattern"] != ALL_PATTERNS for one in broken)
+def show(name: str, path: Path, code: int, expected: str) -> bool:
+    """Print how a run was judged; whether that was right, and for the right reason."""
+    verdict: dict[str, Any] = read_info(path).verdict or {}
+    ratios = [limit for limit in verdict["limits"] if limit["unit"] == "ratio"]
+    broken = [limit for limit in ratios if limit["status"] == "FAIL"]
+    right = verdict["status"] == expected and code == CODES[expected]
+    if expected == "PASS":
+        right = right and bool(ratios)  # it was compared with the baseline
+    elif expected == "FAIL":
+        right = right and any(limit["pattern"] != ALL_PATTERNS for limit in broken)
     else:
         right = right and bool(verdict["needed_s"])
-    said = "as it should" if right else "MISSED"
-    print(f"\n{name}: {verdict['status']} (exit code {code}), {said}\n    {verdict['sentence']}")
-    for one in ratios:
-        if one in broken or one["pattern"] == ALL_PATTERNS:
-            print(f"    {one['sentence']}")
+    result = "as expected" if right else "MISSED"
+    print(f"\n{name}: {verdict['status']} (exit code {code}), {result}\n    {verdict['sentence']}")
+    for limit in ratios:
+        if limit in broken or limit["pattern"] == ALL_PATTERNS:
+            print(f"    {limit['sentence']}")
     sys.stdout.flush()
     return right
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--rate", type=float, default=300.0)
-    arguments.add_argument("--run-time", type=float, default=45.0, help="10 s of warm-up included")
-    arguments.add_argument("--embedded", action="store_true", help="DynamoDB Local")
-    arguments.add_argument("--baseline-runs", type=int, default=3)
-    arguments.add_argument("--slower", type=float, default=0.3)
-    chosen = arguments.parse_args()
-    with contextlib.ExitStack() as stack:
+def main() -> int:
+    """Make the runs; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.slowdown", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--rate", type=float, default=300.0)
+    parser.add_argument("--run-time", type=float, default=45.0, help="including 10 s of warm-up")
+    parser.add_argument("--embedded", action="store_true", help="DynamoDB Local")
+    parser.add_argument("--baseline-runs", type=int, default=3)
+    parser.add_argument("--slower", type=float, default=0.3)
+    options = parser.parse_args()
+    with ExitStack() as stack:
         results = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-slow-")))
-        url, slow = stack.enter_context(slowed_endpoint(database(chosen.embedded, stack)))
-        bench = Bench(url, results, chosen.rate)
-        usual = ("--warm-up", 10, "--run-time", chosen.run_time)
-        if chosen.embedded:
-            bench.gate(*usual)  # until its code is compiled, every run is quicker than the last
-        runs = []
-        for number in range(chosen.baseline_runs):
-            path, code = bench.gate(*usual, "--seed", number + 1)
+        url, slow = stack.enter_context(slowed_endpoint(database(options.embedded, stack)))
+        runs = GateRuns(url, results, options.rate)
+        times = ("--warm-up", 10, "--run-time", options.run_time)
+        if options.embedded:
+            runs.gate(*times)  # until its code is compiled, every run is faster than the last
+        baseline = []
+        for number in range(options.baseline_runs):
+            path, code = runs.gate(*times, "--seed", number + 1)
             print(f"baseline run {number + 1}: exit code {code}", flush=True)
-            runs.append(path)
-        promoted = loadtests("baseline", "promote", *runs, results=results)
-        if promoted.returncode:
-            sys.exit(promoted.stdout + promoted.stderr)
-        print(promoted.stdout.strip() or promoted.stderr.strip(), flush=True)
-        path, code = bench.gate(*usual, "--seed", chosen.baseline_runs + 1)
-        right = [show("As it was", path, code, "PASS")]
-        slow(chosen.slower)
-        path, code = bench.gate(*usual, "--seed", chosen.baseline_runs + 2)
-        right.append(show(f"{chosen.slower:.0%} slower", path, code, "FAIL"))
+            baseline.append(path)
+        promotion = loadtests("baseline", "promote", *baseline, results=results)
+        if promotion.returncode:
+            sys.exit(promotion.stdout + promotion.stderr)
+        print(promotion.stdout.strip() or promotion.stderr.strip(), flush=True)
+        path, code = runs.gate(*times, "--seed", options.baseline_runs + 1)
+        right = [show("Unchanged", path, code, "PASS")]
+        slow(options.slower)
+        path, code = runs.gate(*times, "--seed", options.baseline_runs + 2)
+        right.append(show(f"{options.slower:.0%} slower", path, code, "FAIL"))
         slow(0.0)
-        path, code = bench.gate("--warm-up", 3, "--run-time", 5)
+        path, code = runs.gate("--warm-up", 3, "--run-time", 5)
         right.append(show("Two seconds", path, code, "INCONCLUSIVE"))
     return 0 if all(right) else 1
 

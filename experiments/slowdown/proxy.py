@@ -2,9 +2,11 @@
 
     python -m experiments.slowdown.proxy HOST PORT
 
-It says where it listens in one line. Each line it is told is the share from then on: with 0.3 every
-answer takes 30% longer than the database took. It ends when standard input does. Linux only.
+It prints its port in one line. Each line on standard input is the share from then on: with 0.3
+every answer takes 30% longer than the database took. It ends when standard input does. Linux only.
 """
+
+from __future__ import annotations
 
 import contextlib
 import ctypes
@@ -14,36 +16,38 @@ import select
 import socket
 import sys
 import time
+from typing import Final
 
-SPIN_NS = 80_000
-_RECEIVE = 256 * 1024
-_TIMER_SLACK = 29  # PR_SET_TIMERSLACK in linux/prctl.h
+SPIN_NS: Final = 80_000
+_RECEIVE: Final = 256 * 1024
+_TIMER_SLACK: Final = 29  # PR_SET_TIMERSLACK in linux/prctl.h
 
 
 class Exchange:
-    """A client's connection and its own to the database; `begun_ns`: its request was passed on."""
+    """A client's connection and its own to the database; `sent_ns`: its request was passed on."""
 
-    def __init__(self, client, upstream):
+    def __init__(self, client: socket.socket, upstream: socket.socket) -> None:
         self.client, self.upstream = client, upstream
-        self.begun_ns = 0
+        self.sent_ns = 0
         self.due_ns = 0
 
 
-class Proxy:
-    """Passes requests on at once and holds answers back."""
+class SlowingProxy:
+    """Passes requests on immediately and delays answers."""
 
-    def __init__(self, listener, upstream):
+    def __init__(self, listener: socket.socket, upstream: tuple[str, int]) -> None:
         self.share = 0.0
         self._listener, self._upstream = listener, upstream
         self._epoll = select.epoll()
-        self._sides = {}  # descriptor → (exchange, whether it is the client's)
-        self._held = []  # (due, order, exchange, bytes), b"" for the end of the connection
+        self._sides: dict[int, tuple[Exchange, bool]] = {}  # by descriptor; True: the client's
+        # (due, order, exchange, bytes), b"" for the end of the connection
+        self._waiting: list[tuple[int, int, Exchange, bytes]] = []
         self._order = 0
 
-    def run(self, told_fd):
-        """Serve until `told_fd` ends."""
+    def run(self, control_fd: int) -> None:
+        """Serve until `control_fd` ends."""
         listener_fd = self._listener.fileno()
-        for fd in (listener_fd, told_fd):
+        for fd in (listener_fd, control_fd):
             self._epoll.register(fd, select.EPOLLIN)
         while True:
             for fd, _ in self._wait():
@@ -51,25 +55,25 @@ class Proxy:
                     self._pass_on(*self._sides[fd])
                 elif fd == listener_fd:
                     self._accept()
-                elif fd == told_fd and not self._hear(told_fd):
+                elif fd == control_fd and not self._read_share(control_fd):
                     return
             self._release()
 
-    def _wait(self):
-        if not self._held:
+    def _wait(self) -> list[tuple[int, int]]:
+        if not self._waiting:
             return self._epoll.poll(-1)
-        left_ns = self._held[0][0] - time.monotonic_ns()
+        left_ns = self._waiting[0][0] - time.monotonic_ns()
         if left_ns > SPIN_NS:
             select.select((self._epoll,), (), (), (left_ns - SPIN_NS) / 1e9)
         return self._epoll.poll(0)
 
-    def _hear(self, told_fd):
-        said = os.read(told_fd, 100)
-        if said:
-            self.share = float(said.split()[-1])
-        return bool(said)
+    def _read_share(self, control_fd: int) -> bool:
+        line = os.read(control_fd, 100)
+        if line:
+            self.share = float(line.split()[-1])
+        return bool(line)
 
-    def _accept(self):
+    def _accept(self) -> None:
         client, _ = self._listener.accept()
         try:
             upstream = socket.create_connection(self._upstream, 10)
@@ -82,18 +86,18 @@ class Proxy:
             self._epoll.register(sock, select.EPOLLIN)
             self._sides[sock.fileno()] = exchange, sock is client
 
-    def _pass_on(self, exchange, from_client):
+    def _pass_on(self, exchange: Exchange, from_client: bool) -> None:
         sock = exchange.client if from_client else exchange.upstream
         try:
             data = sock.recv(_RECEIVE)
         except ConnectionError:
             data = b""
-        now = time.monotonic_ns()
+        now_ns = time.monotonic_ns()
         if from_client:
             if not data:
                 self._close(exchange)
                 return
-            exchange.begun_ns = now
+            exchange.sent_ns = now_ns
             try:
                 exchange.upstream.sendall(data)
             except OSError:
@@ -101,14 +105,14 @@ class Proxy:
             return
         if not data:
             self._epoll.unregister(sock)
-        held_ns = int(self.share * (now - exchange.begun_ns)) if data else 0
-        exchange.due_ns = max(exchange.due_ns, now + held_ns)
+        delay_ns = int(self.share * (now_ns - exchange.sent_ns)) if data else 0
+        exchange.due_ns = max(exchange.due_ns, now_ns + delay_ns)
         self._order += 1
-        heapq.heappush(self._held, (exchange.due_ns, self._order, exchange, data))
+        heapq.heappush(self._waiting, (exchange.due_ns, self._order, exchange, data))
 
-    def _release(self):
-        while self._held and self._held[0][0] <= time.monotonic_ns():
-            _, _, exchange, data = heapq.heappop(self._held)
+    def _release(self) -> None:
+        while self._waiting and self._waiting[0][0] <= time.monotonic_ns():
+            _, _, exchange, data = heapq.heappop(self._waiting)
             try:
                 if data:
                     exchange.client.sendall(data)
@@ -117,20 +121,21 @@ class Proxy:
             except OSError:
                 self._close(exchange)
 
-    def _close(self, exchange):
+    def _close(self, exchange: Exchange) -> None:
         for sock in (exchange.client, exchange.upstream):
             self._sides.pop(sock.fileno(), None)
             sock.close()  # epoll forgets it by itself
 
 
-def main():
+def main() -> None:
+    """Serve until standard input ends."""
     host, port = sys.argv[1], int(sys.argv[2])
     ctypes.CDLL(None).prctl(_TIMER_SLACK, 1, 0, 0, 0)  # wake within 1 ns, not 50 µs, of the time
-    with contextlib.suppress(PermissionError):  # on time also on a busy machine
+    with contextlib.suppress(PermissionError):  # punctual also on a busy machine
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     print(listener.getsockname()[1], flush=True)
-    Proxy(listener, (host, port)).run(sys.stdin.fileno())
+    SlowingProxy(listener, (host, port)).run(sys.stdin.fileno())
 
 
 if __name__ == "__main__":

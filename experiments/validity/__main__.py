@@ -2,153 +2,177 @@
 
     make bench-validity RUNS=50
 
-N starved and N healthy Locust runs on scripted servers, which record what they truly did. A run is
-starved when its reported p50, p90 or p99 is off the server's own record by more than calibration
-tolerates and by more than validity says it lets pass (`docs/VALIDITY.md`); a starvation too mild
-for that is drawn anew, harder. Every starved run must be INVALID, and no healthy one, however slow
-its server is. A run is not healthy while the machine itself stands still, and is then made anew.
-Exit code 1 if any is misjudged. Linux; as root also against real-time rivals.
+N starved and N healthy Locust runs on scripted servers, which record what they truly did. A run
+counts as starved when its reported p50, p90 or p99 differs from the server's own record by more
+than the calibration tolerates and by more than validity claims to let pass. A starvation too mild
+for that is drawn again, harder. Every starved run must be INVALID, and no healthy run may be,
+however slow its server is. A healthy run during which the machine itself stalled is repeated. Exit
+code 1 if any run is misjudged. Linux only; as root also against real-time rivals.
 """
+
+from __future__ import annotations
 
 import argparse
 import random
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
-from experiments.validity.kinds import HEALTHY, STARVED
+from experiments.validity.kinds import HEALTHY, STARVED, Kind
 from experiments.validity.runs import make_run
-from loadtests.calibrate.figures import JUDGED, MACHINE_LOST
-from loadtests.measure.health.delay_rules import OWN_LIMITS_MS
+from loadtests.calibrate.figures import JUDGED, MAX_STALLED_SHARE
+from loadtests.measure.health.delay_rules import DELAY_LIMITS_MS
 
-DRAWS = 6  # how often a starvation that distorts too little is drawn again
+DRAWS: Final = 6  # how often a starvation that distorts too little is drawn again
+
+Error = Literal["none", "small", "distorted"]  # the figures' error against the ground truth
 
 
-@dataclass
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One run. `off` is by how much it must be called distorted: not, between, distorted."""
+    """One run, and whether it judged itself correctly."""
 
     kind: str
     seed: int
-    starving: bool
-    off: str
+    starved: bool
+    error: Error
     valid: bool
-    rules: list
-    found: str
-    words: str
-    machine_lost: float
+    rules: Sequence[str]
+    findings: str
+    description: str
+    stalled_share: float
 
     @property
-    def disturbed(self):
-        """The machine itself stood still."""
-        return self.machine_lost > MACHINE_LOST
+    def stalled(self) -> bool:
+        """Whether the machine itself stalled."""
+        return self.stalled_share > MAX_STALLED_SHARE
 
     @property
-    def missed(self):
-        """A starved run that counts, or a healthy one that does not though it is right."""
-        if self.starving:
-            return self.off == "distorted" and self.valid
-        return not self.valid and self.off == "not" and not self.disturbed
+    def missed(self) -> bool:
+        """Whether it is a starved run that counts, or a healthy, correct one that does not."""
+        if self.starved:
+            return self.error == "distorted" and self.valid
+        return not self.valid and self.error == "none" and not self.stalled
 
-    def __str__(self):
-        said = "valid" if self.valid else f"INVALID ({', '.join(self.rules)})"
-        still = f", machine lost {self.machine_lost:.2%}" if self.disturbed else ""
-        return f"{self.kind} seed {self.seed}: {said}, {self.off} off{still}\n    {self.words}"
+    def __str__(self) -> str:
+        verdict = "valid" if self.valid else f"INVALID ({', '.join(self.rules)})"
+        stalled = f", machine stalled {self.stalled_share:.2%}" if self.stalled else ""
+        return (
+            f"{self.kind} seed {self.seed}: {verdict}, error {self.error}{stalled}\n"
+            f"    {self.description}"
+        )
 
 
-def attempt(kind, seed, measured_s, harder):
+def attempt(kind: Kind, seed: int, measured_s: float, harder: int) -> Outcome:
+    """Draw a trial and make its run."""
     trial = kind(random.Random(f"{kind.__name__}/{seed}/{harder}"), harder)
-    info, cell, machine_lost = make_run(trial, seed, measured_s)
-    words = trial.words()
-    off = "not"
+    info, cell, stalled_share = make_run(trial, seed, measured_s)
+    description = trial.description()
+    error: Error = "none"
     if cell:
         wrong = [name for name in JUDGED if not cell.within(name)]
-        much = [name for name in wrong if abs(cell.error_ms(name)) > OWN_LIMITS_MS[name]]
-        off = "distorted" if much else "between" if wrong else "not"
-        words += "".join(
-            f"\n    {name} {cell.reported[name]:.2f} ms, true {cell.truth[name]:.2f}"
+        distorted = [name for name in wrong if abs(cell.error_ms(name)) > DELAY_LIMITS_MS[name]]
+        error = "distorted" if distorted else "small" if wrong else "none"
+        description += "".join(
+            f"\n    {name} {cell.reported_ms[name]:.2f} ms, true {cell.true_ms[name]:.2f}"
             f" ± {cell.tolerance_ms(name):.2f}{' <' if name in wrong else ''}"
             for name in JUDGED
         )
+    assert info.validity is not None
     return Outcome(
         kind=kind.__name__,
         seed=seed,
-        starving=kind in STARVED,
-        off=off,
+        starved=kind in STARVED,
+        error=error,
         valid=info.validity.valid,
         rules=[reason.rule for reason in info.validity.reasons],
-        found=" ".join(reason.found for reason in info.validity.reasons),
-        words=words,
-        machine_lost=machine_lost or 0.0,
+        findings=" ".join(reason.found for reason in info.validity.reasons),
+        description=description,
+        stalled_share=stalled_share or 0.0,
     )
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--runs", type=int, default=50, help="starved, and as many healthy")
+def main() -> int:
+    """Make the runs and print the table; the exit code."""
+    arguments = argparse.ArgumentParser(
+        prog="python -m experiments.validity", description=(__doc__ or "").splitlines()[0]
+    )
+    arguments.add_argument("--runs", type=int, default=50, help="starved runs, and healthy ones")
     arguments.add_argument("--first-seed", type=int, default=1)
     arguments.add_argument("--measured", type=float, default=5.0, help="seconds of each run")
     arguments.add_argument("--kind", action="append", help="only kinds whose name contains this")
-    chosen = arguments.parse_args()
-    outcomes, mild, disturbed = [], [], 0
-    for every in (STARVED, HEALTHY):
-        kinds = [k for k in every if not chosen.kind or any(w in k.__name__ for w in chosen.kind)]
-        for number in range(chosen.runs if kinds else 0):
-            kind, seed = kinds[number % len(kinds)], chosen.first_seed + number
-            for harder in range(DRAWS):  # of a healthy run `harder` is only another draw
-                outcome = attempt(kind, seed, chosen.measured, harder)
+    options = arguments.parse_args()
+    outcomes: list[Outcome] = []
+    too_mild: list[Outcome] = []
+    repeated = 0
+    for kinds in (STARVED, HEALTHY):
+        selected = [
+            kind
+            for kind in kinds
+            if not options.kind or any(word in kind.__name__ for word in options.kind)
+        ]
+        for number in range(options.runs if selected else 0):
+            kind, seed = selected[number % len(selected)], options.first_seed + number
+            for harder in range(DRAWS):
+                outcome = attempt(kind, seed, options.measured, harder)
                 print(f"{'MISSED: ' if outcome.missed else ''}{outcome}", flush=True)
-                if outcome.starving:
-                    if outcome.off == "distorted":
+                if outcome.starved:
+                    if outcome.error == "distorted":
                         break
-                    mild.append(outcome)
-                elif not outcome.disturbed:
+                    too_mild.append(outcome)
+                elif not outcome.stalled:
                     break
                 else:
-                    disturbed += 1
+                    repeated += 1
             outcomes.append(outcome)
-    code = conclude(outcomes, mild)
-    print(f"Healthy draws while the machine stood still, made anew: {disturbed}.")
-    sys.exit(code)
+    code = conclude(outcomes, too_mild)
+    print(f"Healthy runs repeated because the machine stalled: {repeated}.")
+    return code
 
 
-def conclude(outcomes, mild):
+def conclude(outcomes: Sequence[Outcome], too_mild: Sequence[Outcome]) -> int:
     """Print the table and the misses; the exit code."""
     print("\n| kind | runs | INVALID | valid | missed | too mild, drawn again |")
     print("|---|---:|---:|---:|---:|---:|")
-    for starving, name in ((True, "**starved**"), (False, "**healthy**")):
-        rows = [o for o in outcomes if o.starving == starving]
-        for kind in dict.fromkeys(o.kind for o in rows):
-            print_row(kind.replace("_", " "), [o for o in rows if o.kind == kind], mild)
+    for starved, name in ((True, "**starved**"), (False, "**healthy**")):
+        rows = [outcome for outcome in outcomes if outcome.starved == starved]
+        for kind in dict.fromkeys(outcome.kind for outcome in rows):
+            of_kind = [outcome for outcome in rows if outcome.kind == kind]
+            print_row(kind.replace("_", " "), of_kind, too_mild)
         if rows:
-            print_row(name, rows, mild if starving else [])
-    missed = [o for o in outcomes if o.missed]
-    for o in missed:
-        print(f"\nMISSED: {o}\n    {o.found}")
-    for o in outcomes:
-        if o.starving and o.off != "distorted":
-            print(f"\nNever starved enough: {o}")
-        if not o.starving and not o.valid and not o.missed:
-            print(f"\nDisturbed by the machine, so rightly INVALID: {o}\n    {o.found}")
-    between = [o for o in mild if o.off == "between"]
+            print_row(name, rows, too_mild if starved else [])
+    missed = [outcome for outcome in outcomes if outcome.missed]
+    for outcome in missed:
+        print(f"\nMISSED: {outcome}\n    {outcome.findings}")
+    for outcome in outcomes:
+        if outcome.starved and outcome.error != "distorted":
+            print(f"\nNever starved enough: {outcome}")
+        if not outcome.starved and not outcome.valid and not outcome.missed:
+            print(f"\nDisturbed by the machine, so INVALID is right: {outcome}")
+            print(f"    {outcome.findings}")
+    small = [outcome for outcome in too_mild if outcome.error == "small"]
     print(
-        f"\nOff by more than calibration tolerates and less than validity says it sees:"
-        f" {len(between)} draws, of which {sum(not o.valid for o in between)} INVALID."
+        "\nError beyond the calibration's tolerance and below what validity claims to see:"
+        f" {len(small)} draws, of which {sum(not outcome.valid for outcome in small)} INVALID."
     )
-    passed = [o for o in outcomes if not o.starving and o.valid and o.off != "not"]
-    print(f"Healthy runs that count and are off by more than calibration tolerates: {len(passed)}.")
-    given = Counter(rule for o in outcomes if o.starving for rule in o.rules)
-    print(f"Reasons: {', '.join(f'{rule} {times}' for rule, times in given.most_common())}.")
+    wrong = [o for o in outcomes if not o.starved and o.valid and o.error != "none"]
+    print(f"Healthy runs that count with an error beyond the tolerance: {len(wrong)}.")
+    rules = Counter(rule for outcome in outcomes if outcome.starved for rule in outcome.rules)
+    print(f"Reasons: {', '.join(f'{rule} {count}' for rule, count in rules.most_common())}.")
     return 1 if missed else 0
 
 
-def print_row(name, rows, mild):
-    kinds = {o.kind for o in rows}
-    redrawn = sum(o.kind in kinds for o in mild)
-    invalid = sum(not o.valid for o in rows)
-    cells = (len(rows), invalid, len(rows) - invalid, sum(o.missed for o in rows), redrawn)
+def print_row(name: str, rows: Sequence[Outcome], too_mild: Sequence[Outcome]) -> None:
+    """Print one row of the table."""
+    kinds = {outcome.kind for outcome in rows}
+    redrawn = sum(outcome.kind in kinds for outcome in too_mild)
+    invalid = sum(not outcome.valid for outcome in rows)
+    missed = sum(outcome.missed for outcome in rows)
+    cells = (len(rows), invalid, len(rows) - invalid, missed, redrawn)
     print(f"| {name} | {' | '.join(map(str, cells))} |")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

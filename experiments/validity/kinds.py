@@ -61,14 +61,19 @@ class Trial:
             words.append(f"rival {self.rival.burst_ms:.1f} of {self.rival.period_ms:.1f} ms")
         if not self.real_time:
             words.append("ordinary scheduling")
-        for name, stops in (("stopped", self.generator_stops), ("server stopped", self.server_stops)):
+        for name, stops in (
+            ("stopped", self.generator_stops),
+            ("server stopped", self.server_stops),
+        ):
             if stops:
                 words.append(
                     f"{name} {len(stops)} × {stops[0].length_s:.2f} s,"
                     f" first after {stops[0].after_s:.2f} s"
                 )
         if self.script.freeze_ns:
-            words.append(f"frozen {self.script.freeze_ns // MS} of {self.script.period_ns // MS} ms")
+            words.append(
+                f"frozen {self.script.freeze_ns // MS} of {self.script.period_ns // MS} ms"
+            )
         return ", ".join(words)
 
 

@@ -58,7 +58,7 @@ def collect() -> None:
         gevent.sleep(STARVE["every_ms"] / 1e3)
 
 
-@events.test_start.add_listener
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
 def on_start(**_: object) -> None:
     """Begin to starve the loop."""
     if "burn_ms" in STARVE:

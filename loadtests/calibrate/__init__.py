@@ -2,14 +2,22 @@
 
 ::
 
-    scripts.py         when a server answers: pure, seeded
-    memory.py          what it answers: CloudShelf's tables, kept in memory
-    control.py         tables made, described and filled, so that real set-up code runs too
-    answers.py         the two behind one door, refusals included
-    framing.py         requests out of, responses into a byte stream
-    server_process.py  the server: one epoll loop in its own process
-    records.py         what the server notes of each call
-    servers.py         starts, pins and ends that process
-    witness.py         whether the machine itself stood still meanwhile
-    truth.py           what the server saw of itself, and what arriving users should have seen
+    server/           a DynamoDB of known latency, in a process of its own
+        scripts.py       when it answers: pure, seeded
+        memory.py        what it answers: CloudShelf's tables, in memory
+        tables.py        tables created, described and filled, so that set-up code runs too
+        answers.py       the two combined, refusals included
+        framing.py       requests from, responses into a byte stream
+        records.py       the log of calls that the server writes
+        process.py       the server: one epoll loop
+        start.py         starts, pins and ends that process
+
+    ground_truth.py   what the server recorded, and what arriving users should have seen
+    hiccup_meter.py   whether the machine itself stalled meanwhile
+    round_trip.py     the baseline round trip: the least that a call takes on this machine
+    conventional.py   the load test that most teams write, for comparison
+    cells.py          runs one cell: the real scenario on one script at one rate
+    figures.py        reported against true, with tolerances
+    tables.py         all cells as a table
+    chart.py          all cells as a chart
 """

@@ -1,8 +1,9 @@
-"""The calibration as a picture: the truth, this harness's figures, the usual test's figures."""
+"""The calibration as a chart: ground truth, this harness's figures, the conventional test's."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,17 +16,18 @@ from loadtests.report.charts.chart import STYLE
 from loadtests.report.charts.palette import LIGHT
 
 PERCENTILES: Final = ("p50", "p99")
-WORDS: Final = {
+LABELS: Final = {
     "null": "null server",
     "constant": "constant 2 ms",
     "two_point": "2 ms, 3% at 20 ms",
     "lognormal": "lognormal, median 2 ms",
     "frozen": "frozen 1 s in 10 s",
 }
+_LEAST_MS: Final = 0.02  # a null server's time, on a logarithmic axis
 
 
-def draw_chart(cells: list[CalibrationCell], path: Path) -> None:
-    """Write a PNG: a row a cell, one panel for p50 and one for p99, logarithmic milliseconds."""
+def draw_chart(cells: Sequence[CalibrationCell], path: Path) -> None:
+    """Write a PNG: one row per cell, a panel each for p50 and p99, logarithmic milliseconds."""
     with mpl.rc_context({**STYLE, "axes.facecolor": "white"}):
         figure = Figure(figsize=(9.6, 0.34 * len(cells) + 1.5), dpi=150, facecolor="white")
         panels = figure.subplots(1, 2, sharey=True)
@@ -40,23 +42,22 @@ def draw_chart(cells: list[CalibrationCell], path: Path) -> None:
         figure.savefig(path, metadata={"Software": None})
 
 
-def _draw(axes: Axes, cells: list[CalibrationCell], percentile: str) -> None:
+def _draw(axes: Axes, cells: Sequence[CalibrationCell], percentile: str) -> None:
     rows = range(len(cells))
-    usual = [cell.conventional.get(percentile, math.nan) for cell in cells]
     axes.set_xscale("log")
     axes.set_title(f"{percentile}, milliseconds")
     axes.scatter(
-        [max(0.02, c.truth[percentile]) for c in cells],
+        [max(_LEAST_MS, cell.true_ms[percentile]) for cell in cells],
         rows,
         s=130,
         marker="|",
         color=LIGHT["ink"],
         linewidths=2,
-        label="truth",
+        label="ground truth",
         zorder=2,
     )
     axes.scatter(
-        [c.reported[percentile] for c in cells],
+        [cell.reported_ms[percentile] for cell in cells],
         rows,
         s=26,
         marker="o",
@@ -65,7 +66,7 @@ def _draw(axes: Axes, cells: list[CalibrationCell], percentile: str) -> None:
         zorder=3,
     )
     axes.scatter(
-        usual,
+        [cell.conventional_ms.get(percentile, math.nan) for cell in cells],
         rows,
         s=30,
         marker="x",
@@ -77,4 +78,4 @@ def _draw(axes: Axes, cells: list[CalibrationCell], percentile: str) -> None:
 
 
 def _label(cell: CalibrationCell) -> str:
-    return f"{WORDS.get(cell.script, cell.script)}, {cell.rate_per_s:,.0f}/s"
+    return f"{LABELS.get(cell.script, cell.script)}, {cell.rate_per_s:,.0f}/s"

@@ -1,6 +1,6 @@
-"""What most teams run: boto3 in a Locust user with constant pacing. Here only to be compared with.
+"""The conventional load test: boto3 in a Locust user with constant pacing, for comparison only.
 
-A locustfile of its own, as its users would write it; nothing of this project's load room is in it.
+It is a separate locustfile, as most teams would write it, and imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import time
-from typing import Any
 
 import boto3
 from locust import User, constant_pacing, task
@@ -17,7 +16,7 @@ _TABLE = "cloudshelf-carts"
 
 
 class ConventionalUser(User):
-    """Ten calls a second, paced by itself."""
+    """Ten calls per second."""
 
     wait_time = constant_pacing(0.1)
 
@@ -47,17 +46,17 @@ class ConventionalUser(User):
         key = {"user_id": {"S": f"user-{random.randrange(2000)}"}, "book_id": {"S": "book-1"}}
         self._timed("get_item", TableName=_TABLE, Key=key)
 
-    def _timed(self, operation: str, **request: Any) -> None:
-        began = time.perf_counter()
+    def _timed(self, operation: str, **request: object) -> None:
+        start_s = time.perf_counter()
         error: Exception | None = None
         try:
             getattr(self.client, operation)(**request)
-        except Exception as found:  # noqa: BLE001 (Locust wants every one)
-            error = found
+        except Exception as caught:  # noqa: BLE001 (Locust counts every failure)
+            error = caught
         self.environment.events.request.fire(
             request_type="dynamodb",
             name=operation,
-            response_time=(time.perf_counter() - began) * 1e3,
+            response_time=(time.perf_counter() - start_s) * 1e3,
             response_length=0,
             exception=error,
             context={},

@@ -15,14 +15,15 @@ QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0
 JUDGED: Final = ("p50", "p90", "p99")
 SLACK_MS: Final = 0.25
 SLACK_SHARE: Final = 0.02
-MACHINE_LOST: Final = 0.0025  # of the time: a quarter of the 1% beyond p99, as validity has it
-BUSY: Final = 0.5  # of a core: beyond it a generator is not asked to be exact
+# A quarter of the 1% of the calls that lie beyond p99: the same share as in validity.
+MAX_STALLED_SHARE: Final = 0.0025
+MAX_GENERATOR_CPU: Final = 0.5  # of a core: a busier generator is not expected to be exact
 
 Nanoseconds = npt.NDArray[np.int64]
-Figures = dict[str, float]
+Percentiles = dict[str, float]  # milliseconds by the percentile's name
 
 
-def quantiles_ms(values_ns: Nanoseconds) -> Figures:
+def percentiles_ms(values_ns: Nanoseconds) -> Percentiles:
     """Percentiles in milliseconds: rank ⌈q·n⌉, as in HdrHistogram. NaN when empty."""
     if not values_ns.size:
         return dict.fromkeys(QUANTILES, math.nan)
@@ -30,69 +31,69 @@ def quantiles_ms(values_ns: Nanoseconds) -> Figures:
     return {name: float(ordered[rank(q, ordered.size) - 1]) / 1e6 for name, q in QUANTILES.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationCell:
-    """One script at one rate; milliseconds by percentile.
+    """One script at one rate; `…_ms` are milliseconds by percentile.
 
-    `floor` is what the bare probe saw beyond the server's own time, `conventional` what a boto3
-    user with constant pacing reported on the same server. `lateness_p99_ms` is how late the
-    generator handed arrivals to free users; None where it never did. `machine_lost` is the share
-    of the time that a processor was taken away (`witness.py`; None: unknown), in the quietest of
-    so many `tries`.
+    `round_trip_ms` is what the baseline round trip took beyond the server's own time,
+    `conventional_ms` what a boto3 user with constant pacing reported on the same server.
+    `dispatch_delay_p99_ms` is the delay between intended start and dispatch to a free user; None
+    where no user was ever free. `stalled_share` is the share of the time that a processor was taken
+    away (`hiccup_meter.py`; None: unknown), in the quietest of `tries`.
     """
 
     script: str
     rate_per_s: float
     calls: int
     generator_cpu: float
-    truth: Figures
-    reported: Figures
-    floor: Figures
-    conventional: Figures
+    true_ms: Percentiles
+    reported_ms: Percentiles
+    round_trip_ms: Percentiles
+    conventional_ms: Percentiles
     valid: bool
     reason: str = ""
-    lateness_p99_ms: float | None = None
-    machine_lost: float | None = None
+    dispatch_delay_p99_ms: float | None = None
+    stalled_share: float | None = None
     tries: int = 1
 
     def tolerance_ms(self, name: str) -> float:
         """How far the report may be from the truth."""
-        floor = max(0.0, self.floor.get(name, 0.0))
-        return max(floor + SLACK_MS, SLACK_SHARE * self.truth[name])
+        round_trip_ms = max(0.0, self.round_trip_ms.get(name, 0.0))
+        return max(round_trip_ms + SLACK_MS, SLACK_SHARE * self.true_ms[name])
 
     def error_ms(self, name: str) -> float:
         """Reported minus true."""
-        return self.reported[name] - self.truth[name]
+        return self.reported_ms[name] - self.true_ms[name]
 
     def within(self, name: str) -> bool:
-        """Whether that percentile is right."""
+        """Whether the percentile is right within its tolerance."""
         return abs(self.error_ms(name)) <= self.tolerance_ms(name)
 
     @property
-    def machine_stood_still(self) -> bool:
-        """Whether the witness saw too much time lost for anything to be right."""
-        return (self.machine_lost or 0.0) > MACHINE_LOST
+    def machine_stalled(self) -> bool:
+        """Whether the hiccup meter saw too much lost time for any figure to be right."""
+        return (self.stalled_share or 0.0) > MAX_STALLED_SHARE
 
     @property
     def judged(self) -> bool:
         """Whether the cell counts.
 
-        A generator over half a core, or one that says itself that it distorted the run, has not
-        claimed to be right; and on a machine that stood still nothing can be.
+        It does not count on a machine that stalled, when the run declares itself INVALID, or when
+        the generator used more than half a core.
         """
         return not self.excuse
 
     @property
     def excuse(self) -> str:
-        """Why it does not count; empty when it does."""
-        if self.machine_stood_still:
+        """Why the cell does not count; empty when it does."""
+        if self.machine_stalled:
             return (
-                f"the machine itself stood still {self.machine_lost:.2%} of the time, in the "
+                f"the machine itself stalled {self.stalled_share:.2%} of the time, in the "
                 f"quietest of {self.tries} tries"
             )
         if not self.valid:
-            return self.reason or "the run does not count"
-        if self.generator_cpu > BUSY:
+            return self.reason or "the run is INVALID"
+        if self.generator_cpu > MAX_GENERATOR_CPU:
             return f"the generator used {self.generator_cpu:.0%} of a core"
         return ""
 

@@ -1,13 +1,13 @@
-"""Did the machine itself stand still? A sleeper on each processor, before everything else.
+"""Did the machine itself stall? A process per CPU only sleeps and measures how late it wakes.
 
 A hypervisor takes processors away for milliseconds at a time, often without saying so (stolen time
-stays 0). Whatever ran there was late, generator and server alike, and no call can tell that from a
-slow client. A process that only sleeps and sees how late it wakes can; the idea is jHiccup's (Gil
-Tene, https://github.com/giltene/jHiccup), here on each processor and before all other processes, so
-that they cannot be what it waited for.
+stays 0). Everything that ran there was late, generator and server alike, and no call can tell that
+from a slow client. A process that only sleeps can. The idea is jHiccup's (Gil Tene,
+https://github.com/giltene/jHiccup); here each CPU has a meter with a priority above all other
+processes, so that it did not wait for any of them.
 
-Run by `HiccupMeter` as `python -m loadtests.calibrate.hiccup_meter CPU`; ends with its input and
-prints `[[woke, late], …]`, CLOCK_MONOTONIC nanoseconds.
+`HiccupMeter` runs it as `python -m loadtests.calibrate.hiccup_meter CPU`. The process ends when its
+standard input does, and prints `[[woke_ns, late_ns], …]` (CLOCK_MONOTONIC).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Final, Self
 
 SLEEP_NS: Final = 2_000_000
@@ -25,22 +26,22 @@ LATE_NS: Final = 500_000
 STOP_S: Final = 10.0
 _PRIORITY: Final = 60  # above the scripted server's
 
-Wake = tuple[int, int]
+Wake = tuple[int, int]  # woke at, late by; nanoseconds
 
 
 class HiccupMeter:
-    """Watches every processor that this process may run on; a context manager.
+    """Watches every CPU that this process may run on; a context manager.
 
-    `lost_share` tells once it is left. Where the system does not allow it to run before all others,
-    it sees nothing and says so.
+    `stalled_share` is known once it is left. Where the system does not allow a priority above all
+    other processes, nothing is measured and the share is None.
     """
 
     def __init__(self) -> None:
         self._sleepers: list[subprocess.Popen[bytes]] = []
-        self._wakes: list[list[Wake]] = []
+        self._wakes: list[Sequence[Wake]] = []
 
     def __enter__(self) -> Self:
-        """Start the sleepers."""
+        """Start a sleeper per CPU."""
         if sys.platform == "linux":
             for cpu in sorted(os.sched_getaffinity(0)):
                 command = [sys.executable, "-m", "loadtests.calibrate.hiccup_meter", str(cpu)]
@@ -49,45 +50,44 @@ class HiccupMeter:
                         command,
                         stdin=subprocess.PIPE,
                         stdout=subprocess.PIPE,
-                        start_new_session=True,  # Ctrl-C in the terminal is the run's business
+                        start_new_session=True,  # Ctrl-C in the terminal is handled by the run
                     )
                 )
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hear what they saw, and end them."""
+        """Read what the sleepers measured, and end them."""
         for sleeper in self._sleepers:
             try:
-                said = sleeper.communicate(timeout=STOP_S)[0]
+                output = sleeper.communicate(timeout=STOP_S)[0]
             except subprocess.TimeoutExpired:
                 sleeper.kill()
-                said = sleeper.communicate()[0]
-            self._wakes.append([(woke, late) for woke, late in json.loads(said or b"[]")])
+                output = sleeper.communicate()[0]
+            self._wakes.append([(woke, late) for woke, late in json.loads(output or b"[]")])
         if any(sleeper.returncode for sleeper in self._sleepers):
-            self._wakes.clear()  # one that saw nothing makes the worst of them unknown
+            self._wakes.clear()  # one CPU without a measurement makes the worst CPU unknown
 
-    def lost_share(self, since_ns: int, until_ns: int) -> float | None:
-        """Of the time in between, what the worst processor stood still at least; None: unknown.
+    def stalled_share(self, since_ns: int, until_ns: int) -> float | None:
+        """Share of [since, until) that the worst CPU stalled, at least; None: unknown.
 
-        A standstill counts from when a sleeper was due: one of 2 ms by half on average, one of 1 ms
-        by a quarter.
+        A stall counts from the moment a sleeper was due: of one that lasts 2 ms, half is seen on
+        average; of one that lasts 1 ms, a quarter.
         """
         if not self._wakes or until_ns <= since_ns:
             return None
-        return max(lost_ns(wakes, since_ns, until_ns) for wakes in self._wakes) / (
-            until_ns - since_ns
-        )
+        worst_ns = max(stalled_ns(wakes, since_ns, until_ns) for wakes in self._wakes)
+        return worst_ns / (until_ns - since_ns)
 
 
-def lost_ns(wakes: list[Wake], since_ns: int, until_ns: int) -> int:
-    """Nanoseconds of [since, until) in which a sleeper was due and not let run."""
+def stalled_ns(wakes: Sequence[Wake], since_ns: int, until_ns: int) -> int:
+    """Nanoseconds of [since, until) in which a sleeper was due and did not run."""
     return sum(max(0, min(woke, until_ns) - max(woke - late, since_ns)) for woke, late in wakes)
 
 
 def watch(cpu: int) -> list[Wake]:
-    """Sleep and wake on one processor until standard input ends; every wake that was late.
+    """Sleep and wake on one CPU until standard input ends; return every late wake.
 
-    Raises PermissionError where it may not run before all others.
+    Raises PermissionError where the real-time class is not permitted.
     """
     os.sched_setaffinity(0, {cpu})
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))

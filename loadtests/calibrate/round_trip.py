@@ -1,8 +1,8 @@
-"""The machine's floor: one blocking socket, one call at a time, against a scripted server.
+"""The baseline round trip: one blocking socket, one call at a time, against a scripted server.
 
 What a call takes beyond the server's own time is loopback, wake-ups and scheduling, which no client
 on this machine can avoid. `python -m loadtests.calibrate.round_trip HOST PORT RATE SECONDS`
-prints each call's [sent, received] as CLOCK_MONOTONIC nanoseconds, one JSON list.
+prints each call's [sent, received] in CLOCK_MONOTONIC nanoseconds as one JSON list.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import sys
 import time
 from typing import Final
 
-TABLE: Final = "cloudshelf-probe"  # no such table, so the server tells these calls from all others
+# There is no such table, so the server tells these calls from all others.
 _BODY: Final = b'{"TableName":"cloudshelf-probe","Key":{"user_id":{"S":"probe"}}}'
 
 
-def probe(host: str, port: int, rate_per_s: float, seconds: float) -> list[tuple[int, int]]:
+def measure_round_trips(
+    host: str, port: int, rate_per_s: float, seconds: float
+) -> list[tuple[int, int]]:
     """Call evenly at `rate_per_s` for `seconds`, or as fast as answers come."""
     request = (
         f"POST / HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-amz-json-1.0\r\n"
@@ -26,14 +28,14 @@ def probe(host: str, port: int, rate_per_s: float, seconds: float) -> list[tuple
     calls = []
     with socket.create_connection((host, port), timeout=30) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        start = due = time.monotonic()
-        while due < start + seconds:
-            time.sleep(max(0.0, due - time.monotonic()))
-            sent = time.monotonic_ns()
+        start_s = due_s = time.monotonic()
+        while due_s < start_s + seconds:
+            time.sleep(max(0.0, due_s - time.monotonic()))
+            sent_ns = time.monotonic_ns()
             connection.sendall(request)
             _read_answer(connection)
-            calls.append((sent, time.monotonic_ns()))
-            due = max(due + 1 / rate_per_s, time.monotonic())
+            calls.append((sent_ns, time.monotonic_ns()))
+            due_s = max(due_s + 1 / rate_per_s, time.monotonic())
     return calls
 
 
@@ -59,6 +61,6 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(
-        json.dumps(probe(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])))
-    )
+    host, port, rate_per_s, seconds = sys.argv[1:]
+    calls = measure_round_trips(host, int(port), float(rate_per_s), float(seconds))
+    sys.stdout.write(json.dumps(calls))

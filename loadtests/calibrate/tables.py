@@ -1,9 +1,11 @@
-"""The calibration as a table, for the terminal and for docs/RESULTS.md."""
+"""The calibration as a table, for the terminal and for a document."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from statistics import median
+from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -11,71 +13,79 @@ from rich.text import Text
 
 from loadtests.calibrate.figures import JUDGED, CalibrationCell
 
-_COLUMNS = ("server", "rate/s", "CPU", "", "truth", "reported", "floor", "usual test")
+_NAMES: Final = (
+    "server",
+    "rate/s",
+    "CPU",
+    "",
+    "true",
+    "reported",
+    "round trip",
+    "conventional",
+    "",
+)
+_RIGHT: Final = "✓"
+_WRONG: Final = "✗"
+_STYLES: Final = {_RIGHT: "green", _WRONG: "bold red"}
 
 
-def terminal_table(cells: list[CalibrationCell]) -> Table:
-    """All cells, a row a percentile."""
+def terminal_table(cells: Sequence[CalibrationCell]) -> Table:
+    """All cells, one row per percentile."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title="milliseconds", title_justify="left")
-    for place, name in enumerate(_COLUMNS):
-        table.add_column(name, justify="left" if place == 0 else "right")
-    table.add_column("")
+    for name in _NAMES:
+        table.add_column(name, justify="left" if name == "server" else "right")
     for cell in cells:
-        for place, row in enumerate(_rows(cell)):
-            first = (cell.script, f"{cell.rate_per_s:,.0f}", f"{cell.generator_cpu:.0%}")
-            mark = row[-1]
-            style = {"✓": "green", "✗": "bold red"}.get(mark, "dim")
-            table.add_row(*(first if place == 0 else ("", "", "")), *row[:-1], Text(mark, style))
+        for *texts, mark in _rows(cell):
+            table.add_row(*texts, Text(mark, _STYLES.get(mark, "dim")))
         table.add_section()
     return table
 
 
-def markdown_table(cells: list[CalibrationCell]) -> str:
-    """The same for a document."""
+def markdown_table(cells: Sequence[CalibrationCell]) -> str:
+    """The same in Markdown."""
     lines = [
-        "| server | rate/s | generator CPU | | truth | reported | floor | usual test | |",
+        "| server | rate/s | generator CPU | | true | reported | round trip | conventional | |",
         "|---|---:|---:|---|---:|---:|---:|---:|---|",
+        *(f"| {' | '.join(row)} |" for cell in cells for row in _rows(cell)),
     ]
-    for cell in cells:
-        for place, row in enumerate(_rows(cell)):
-            first = (cell.script, f"{cell.rate_per_s:,.0f}", f"{cell.generator_cpu:.0%}")
-            lines.append("| " + " | ".join((*(first if place == 0 else ("", "", "")), *row)) + " |")
     return "\n".join(lines) + "\n"
 
 
-def lateness_lines(cells: list[CalibrationCell]) -> list[str]:
-    """How late the generator was, by rate: the median of the judged cells and the worst of all."""
+def dispatch_delay_lines(cells: Sequence[CalibrationCell]) -> list[str]:
+    """One sentence per rate on the dispatch delay: median of the judged cells, worst of all."""
     lines = []
     for rate_per_s in sorted({cell.rate_per_s for cell in cells}):
-        told = [c for c in cells if c.rate_per_s == rate_per_s and c.lateness_p99_ms is not None]
-        judged = [c.lateness_p99_ms for c in told if c.judged and c.lateness_p99_ms is not None]
-        if judged:
-            worst = max(told, key=lambda cell: cell.lateness_p99_ms or 0.0)
+        delays = [
+            (cell.dispatch_delay_p99_ms, cell)
+            for cell in cells
+            if cell.rate_per_s == rate_per_s and cell.dispatch_delay_p99_ms is not None
+        ]
+        judged_ms = [delay_ms for delay_ms, cell in delays if cell.judged]
+        if judged_ms:
+            worst_ms, worst = max(delays, key=lambda pair: pair[0])
             lines.append(
-                f"Arrivals at {rate_per_s:,.0f}/s were handed over {median(judged):.2f} ms late at"
-                f" p99 (median of {len(judged)} cells; worst {worst.lateness_p99_ms:.2f}:"
-                f" {worst.script})."
+                f"Dispatch delay at {rate_per_s:,.0f}/s: p99 {median(judged_ms):.2f} ms"
+                f" (median of {len(judged_ms)} cells; worst {worst_ms:.2f}: {worst.script})."
             )
     return lines
 
 
-def _rows(cell: CalibrationCell) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for name in cell.reported:
+def _rows(cell: CalibrationCell) -> Iterator[tuple[str, ...]]:
+    head = (cell.script, f"{cell.rate_per_s:,.0f}", f"{cell.generator_cpu:.0%}")
+    for name in cell.reported_ms:
         mark = ""
         if name in JUDGED:
-            mark = ("✓" if cell.within(name) else "✗") if cell.judged else "not judged"
-        rows.append(
-            (
-                name,
-                _ms(cell.truth[name]),
-                _ms(cell.reported[name]),
-                _ms(cell.floor.get(name, math.nan)),
-                _ms(cell.conventional.get(name, math.nan)),
-                mark,
-            )
+            mark = (_RIGHT if cell.within(name) else _WRONG) if cell.judged else "not judged"
+        yield (
+            *head,
+            name,
+            _ms(cell.true_ms[name]),
+            _ms(cell.reported_ms[name]),
+            _ms(cell.round_trip_ms.get(name, math.nan)),
+            _ms(cell.conventional_ms.get(name, math.nan)),
+            mark,
         )
-    return rows
+        head = ("", "", "")
 
 
 def _ms(value: float) -> str:

@@ -14,7 +14,7 @@ from loadtests.calibrate.cells import CellPlan, measure_cell
 from loadtests.calibrate.chart import draw_chart
 from loadtests.calibrate.figures import CalibrationCell
 from loadtests.calibrate.server.scripts import SCRIPTS
-from loadtests.calibrate.tables import lateness_lines, markdown_table, terminal_table
+from loadtests.calibrate.tables import dispatch_delay_lines, markdown_table, terminal_table
 from loadtests.cli.calibrate_gate import gate_command
 from loadtests.cli.options import HiddenAlias, with_default
 from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
@@ -87,7 +87,7 @@ def command(
         cells.append(measure_cell(SCRIPTS[script], rate, plan))
         # kept cell by cell: the whole takes minutes
         (results / "calibration.json").write_text(json.dumps([asdict(c) for c in cells], indent=1))
-    lateness = lateness_lines(cells)
+    lateness = dispatch_delay_lines(cells)
     text = "\n".join([markdown_table(cells), *lateness]) + "\n"
     (results / "calibration.md").write_text(text, encoding="utf-8")
     draw_chart(cells, results / "calibration.png")

@@ -1,4 +1,4 @@
-"""Request → the bytes of its response, with a refusal for whatever it may be instead."""
+"""From a request to the bytes of its response, refusals included."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loadtests.calibrate.server.tables import Control
 
 
 class Answers:
-    """Tables in memory behind DynamoDB's operations."""
+    """DynamoDB's operations on tables in memory."""
 
     def __init__(self) -> None:
         self._memory = Memory()
@@ -34,5 +34,5 @@ class Answers:
             code, name, message = refusal.code, refusal.name, str(refusal)
         except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
             name, message = "SerializationException", f"{type(error).__name__}: {error}"
-        told = {"__type": f"com.amazonaws.dynamodb.v20120810#{name}", "message": message}
-        return code, frame_response(400, orjson.dumps(told))
+        refusal_body = {"__type": f"com.amazonaws.dynamodb.v20120810#{name}", "message": message}
+        return code, frame_response(400, orjson.dumps(refusal_body))

@@ -1,4 +1,4 @@
-"""Requests out of a byte stream, responses into one: the HTTP that DynamoDB's clients speak."""
+"""Requests from a byte stream, responses into one: the HTTP that DynamoDB's clients use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEAD: Final = (
 
 
 class BadRequest(Exception):
-    """Bytes that are no request of a DynamoDB client; the connection is of no more use."""
+    """Bytes that are not a request of a DynamoDB client; the connection cannot be used further."""
 
 
 class Framed(NamedTuple):
@@ -37,7 +37,7 @@ def take_request(data: bytes) -> Framed | None:
     head_end = data.find(b"\r\n\r\n")
     if head_end < 0:
         if len(data) > 64 * 1024:
-            raise BadRequest("a request's headers pass 64 KiB")
+            raise BadRequest("the headers of a request exceed 64 KiB")
         return None
     head = data[: head_end + 2].lower()
     try:
@@ -53,7 +53,7 @@ def take_request(data: bytes) -> Framed | None:
     at = head.find(_TARGET)
     if at < 0:
         raise BadRequest("a request without an X-Amz-Target")
-    # from the bytes as they came, for the operation's capitals
+    # from the original bytes, because the operation's name has capitals
     target = data[at + len(_TARGET) : data.find(b"\r", at + 2)]
     operation = target.rpartition(b".")[2].decode("ascii", "replace")
     return Framed(operation, data[body_at:end], end)

@@ -1,8 +1,8 @@
-"""What a scripted server answers: just enough DynamoDB for CloudShelf's nine access patterns.
+"""What a scripted server answers: enough DynamoDB for CloudShelf's nine access patterns.
 
-It keeps what is written, so the real scenario code runs against it and every read passes the
-harness's own validation. Expressions are not interpreted but recognised by their text, which never
-changes. Rows are kept as the JSON that goes out, since reads are most of the traffic.
+It stores what is written, so that the real scenario code runs against it and every read passes the
+harness's own validation. Expressions are not interpreted; they are recognised by their text, which
+never changes. Items are stored with the JSON that is sent, because most of the traffic is reads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Attributes = dict[str, Any]
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 NOT_FOUND: Final = "ResourceNotFoundException"
 INVALID: Final = "ValidationException"
-OTHER: Final = len(PATTERNS)  # the code of a call that is none of the nine
+OTHER: Final = len(PATTERNS)  # the code of a call that is not one of the nine
 _CODE: Final = {pattern: code for code, pattern in enumerate(PATTERNS)}
 _EMPTY: Final = b"{}"
 
@@ -48,37 +48,37 @@ class Reply(NamedTuple):
 
 
 class StoredItem(NamedTuple):
-    """An item, and the JSON it is sent as."""
+    """An item, and the JSON that it is sent as."""
 
     attributes: Attributes
     json: bytes
 
 
 class MemoryTable:
-    """Rows by partition key, then by sort key ("" in a table without one)."""
+    """Items by partition key, then by sort key ("" in a table without one)."""
 
-    __slots__ = ("partition_key", "rows", "sort_key")
+    __slots__ = ("items", "partition_key", "sort_key")
 
     def __init__(self, partition_key: str, sort_key: str = "") -> None:
         self.partition_key = partition_key
         self.sort_key = sort_key
-        self.rows: dict[str, dict[str, StoredItem]] = {}
+        self.items: dict[str, dict[str, StoredItem]] = {}
 
-    def place(self, key: Attributes) -> tuple[str, str]:
-        """Where the item of this key (or this item) lies."""
+    def keys_of(self, key: Attributes) -> tuple[str, str]:
+        """Partition and sort key of this key, or of this item."""
         partition = next(iter(key[self.partition_key].values()))
         return partition, (next(iter(key[self.sort_key].values())) if self.sort_key else "")
 
     def put(self, item: Attributes) -> None:
         """Write an item over any of the same key."""
-        partition, sort = self.place(item)
-        self.rows.setdefault(partition, {})[sort] = StoredItem(item, orjson.dumps(item))
+        partition, sort = self.keys_of(item)
+        self.items.setdefault(partition, {})[sort] = StoredItem(item, orjson.dumps(item))
 
     def find(self, key: Attributes) -> StoredItem | None:
-        """The row of this key, or None."""
-        partition, sort = self.place(key)
-        rows = self.rows.get(partition)
-        return rows.get(sort) if rows else None
+        """The item of this key, or None."""
+        partition, sort = self.keys_of(key)
+        items = self.items.get(partition)
+        return items.get(sort) if items else None
 
 
 class Memory:
@@ -106,18 +106,18 @@ class Memory:
 
     def get_item(self, request: Attributes) -> Reply:
         """cart.get_item, session.get."""
-        row = self.table(request).find(request["Key"])
+        item = self.table(request).find(request["Key"])
         code = _reader_code(request["TableName"])
-        return Reply(code, _EMPTY if row is None else b'{"Item":%b}' % row.json)
+        return Reply(code, _EMPTY if item is None else b'{"Item":%b}' % item.json)
 
     def query(self, request: Attributes) -> Reply:
         """cart.get: all lines, by book_id, in one page."""
         (value,) = request["ExpressionAttributeValues"].values()
-        rows = self.table(request).rows.get(next(iter(value.values())), {})
-        found = [rows[sort].json for sort in sorted(rows)]
+        items = self.table(request).items.get(next(iter(value.values())), {})
+        lines = [items[sort].json for sort in sorted(items)]
         body = b'{"Count":%d,"Items":[%b],"ScannedCount":%d}'
         code = _CODE["cart.get"] if request["TableName"] == CARTS_TABLE else OTHER
-        return Reply(code, body % (len(found), b",".join(found), len(found)))
+        return Reply(code, body % (len(lines), b",".join(lines), len(lines)))
 
     def put_item(self, request: Attributes) -> Reply:
         """session.create, or any write while seeding."""
@@ -128,9 +128,9 @@ class Memory:
     def delete_item(self, request: Attributes) -> Reply:
         """cart.remove."""
         table = self.table(request)
-        partition, sort = table.place(request["Key"])
+        partition, sort = table.keys_of(request["Key"])
         code = _CODE["cart.remove"] if request["TableName"] == CARTS_TABLE else OTHER
-        if table.rows.get(partition, {}).pop(sort, None) is None and (
+        if table.items.get(partition, {}).pop(sort, None) is None and (
             "ConditionExpression" in request
         ):
             raise Refusal(CONDITION_FAILED, code, "The conditional request failed")
@@ -154,7 +154,9 @@ class Memory:
             code = _CODE["session.store_summary"]
             changes = {"cart_summary": values[":summary"], "last_activity": values[":now"]}
         else:
-            raise Refusal(INVALID, OTHER, "A scripted server knows CloudShelf's expressions only")
+            raise Refusal(
+                INVALID, OTHER, "A scripted server supports CloudShelf's expressions only"
+            )
         if old is None:
             raise Refusal(CONDITION_FAILED, code, "The conditional request failed")
         table.put(old.attributes | changes)

@@ -1,11 +1,11 @@
 """The scripted server: one epoll loop in a process of its own. Linux only.
 
-Run by `servers.py` as `python -m loadtests.calibrate.server.process SETTINGS`. It says where it
-listens in one line on standard output, and ends when standard input does, however its parent died.
+`start.py` runs it as `python -m loadtests.calibrate.server.process SETTINGS`. It prints its port in
+one line on standard output, and ends when standard input does, however its parent died.
 
-A reply is sent as near to its time as the machine can: the loop sleeps in `select` on the epoll
-descriptor (which takes microseconds where epoll takes milliseconds) until shortly before, and
-spins for the rest.
+Replies are sent as close to their due time as possible: the loop sleeps in `select` on the epoll
+descriptor (whose timeout counts microseconds, where epoll's counts milliseconds) until shortly
+before, and spins for the rest.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ class Connection:
 
 
 class ServerLoop:
-    """Reads requests, answers them when the script says, records both moments."""
+    """Reads requests, answers them when the script says, and logs both times."""
 
     def __init__(
-        self, listener: socket.socket, script: Script, seed: int, recorder: CallLog
+        self, listener: socket.socket, script: Script, seed: int, call_log: CallLog
     ) -> None:
         self.windows: list[tuple[int, int]] = []
         self._listener = listener
         self._script = script
         self._delays: Iterator[int] = script.delays_ns(seed)
         self._hands = Hands(script.hands) if script.hands else None
-        self._recorder = recorder
+        self._call_log = call_log
         self._answers = Answers()
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
@@ -105,7 +105,7 @@ class ServerLoop:
         try:
             sock, _ = self._listener.accept()
         except OSError:
-            return  # it hung up while in the queue
+            return  # the client left while in the queue
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections[sock.fileno()] = Connection(sock)
@@ -147,7 +147,7 @@ class ServerLoop:
             self._freeze = self._script.freeze_of(arrival_ns, arrival_ns)
         if not delay_ns and not self._script.freeze_ns:
             if self._send(connection, response):
-                self._recorder.record(code, arrival_ns, arrival_ns, time.monotonic_ns())
+                self._call_log.record(code, arrival_ns, arrival_ns, time.monotonic_ns())
             return
         begin_ns = self._hands.begin_ns(arrival_ns, delay_ns) if self._hands else arrival_ns
         due_ns = self._script.due_ns(begin_ns, delay_ns, self._start_ns)
@@ -156,7 +156,7 @@ class ServerLoop:
         heapq.heappush(self._waiting, entry)
 
     def _release(self) -> None:
-        """Send what is due; note where a freeze truly began and ended."""
+        """Send what is due; record when a freeze truly began and ended."""
         now = time.monotonic_ns()
         if self._start_ns:
             self._mark(now)
@@ -164,7 +164,7 @@ class ServerLoop:
         while waiting and waiting[0][0] <= now:
             due_ns, _, connection, response, code, arrival_ns = heapq.heappop(waiting)
             if self._send(connection, response):
-                self._recorder.record(code, arrival_ns, due_ns, time.monotonic_ns())
+                self._call_log.record(code, arrival_ns, due_ns, time.monotonic_ns())
             now = time.monotonic_ns()
 
     def _mark(self, now: int) -> None:
@@ -200,17 +200,17 @@ class ServerLoop:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve as the JSON object in the first argument says, until standard input speaks or ends."""
+    """Serve with the settings in the first argument (JSON) until standard input is read or ends."""
     settings = json.loads(arguments[0])
     if settings["cpu"] is not None:
         os.sched_setaffinity(0, {settings["cpu"]})
     ctypes.CDLL(None).prctl(_TIMER_SLACK, 1, 0, 0, 0)  # wake within 1 ns, not 50 µs, of the time
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listener.setblocking(False)
-    recorder = CallLog(Path(settings["records"]))
-    server = ServerLoop(listener, Script(**settings["script"]), settings["seed"], recorder)
-    # before all ordinary processes, where that is allowed: a busy machine would hold the server up
-    # for milliseconds before it so much as sees a request, and that wait is in no record of its own
+    call_log = CallLog(Path(settings["records"]))
+    server = ServerLoop(listener, Script(**settings["script"]), settings["seed"], call_log)
+    # A priority above all ordinary processes, where permitted: on a busy machine the server would
+    # otherwise wait for milliseconds before it sees a request, and no record shows that wait.
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
     gc.freeze()
@@ -220,10 +220,10 @@ def main(arguments: list[str]) -> None:
     try:
         server.run(sys.stdin.fileno())
     finally:
-        recorder.close()
+        call_log.close()
         windows = Path(settings["windows"])
         windows.write_text(json.dumps(server.windows), encoding="utf-8")
-    if not os.read(sys.stdin.fileno(), 1):  # no word: nobody is left to read and tidy up
+    if not os.read(sys.stdin.fileno(), 1):  # no word: the parent is gone and will not tidy up
         shutil.rmtree(windows.parent, ignore_errors=True)
 
 

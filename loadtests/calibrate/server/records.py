@@ -1,4 +1,4 @@
-"""What a scripted server notes of every scripted call: written by it, read once it has ended."""
+"""The log of scripted calls: the server writes it, and it is read once the server has ended."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class CallLog:
         self._pending = array("q")
 
     def record(self, code: int, arrival_ns: int, due_ns: int, done_ns: int) -> None:
-        """Note one call."""
+        """Log one call."""
         self._pending.extend((code, arrival_ns, due_ns, done_ns))
         if len(self._pending) >= 4 * _RECORDS_PER_FLUSH:
             self.flush()
 
     def flush(self) -> None:
-        """Put what is pending into the file."""
+        """Write what is pending to the file."""
         self._file.write(self._pending)
         del self._pending[:]
 

@@ -1,6 +1,7 @@
 """What a scripted server does to each request: pure functions of a seed and the time.
 
-Delays run from the moment the request was wholly read to the moment its answer goes to the socket.
+A delay is the time from the moment the request was wholly read to the moment its answer goes to the
+socket.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ Law = Literal["constant", "two_point", "lognormal"]
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A law of delays, and optionally a freeze that comes back.
+    """A distribution of delays, and optionally a freeze that recurs.
 
     `constant`: always `delay_ns`. `two_point`: `slow_ns` with probability `slow_share`, otherwise
     `delay_ns`. `lognormal`: median `delay_ns`, standard deviation `sigma` of its logarithm. In a
     freeze (the last `freeze_ns` of every `period_ns` since the first scripted request) connections
-    are accepted and requests read, but nothing is answered; what was held back goes out at its end.
-    `hands` is how many requests it works on at once, first come, first served; 0: all of them.
+    are accepted and requests read, but nothing is answered; the delayed answers go out at its end.
+    `hands` is how many requests it serves concurrently, first come, first served; 0: all of them.
     """
 
     name: str
@@ -50,20 +51,20 @@ class Script:
                 self.slow_ns if draw.random() < self.slow_share else self.delay_ns
                 for _ in itertools.count()
             )
-        middle = math.log(self.delay_ns)
-        return (round(draw.lognormvariate(middle, self.sigma)) for _ in itertools.count())
+        mu = math.log(self.delay_ns)
+        return (round(draw.lognormvariate(mu, self.sigma)) for _ in itertools.count())
 
     def freeze_of(self, time_ns: int, start_ns: int) -> tuple[int, int]:
         """Begin and end of the freeze that `time_ns` lies in, or else of the next one.
 
-        Meaningless for a script that never freezes.
+        Only for a script that freezes.
         """
         period = (time_ns - start_ns) // self.period_ns
         end = start_ns + (period + 1) * self.period_ns
         return end - self.freeze_ns, end
 
     def due_ns(self, arrival_ns: int, delay_ns: int, start_ns: int) -> int:
-        """When a request that arrived then is to be answered."""
+        """When a request that arrived at `arrival_ns` is to be answered."""
         due = arrival_ns + delay_ns
         if not self.freeze_ns:
             return due
@@ -72,13 +73,13 @@ class Script:
 
 
 class Hands:
-    """A queue before `count` hands: when a request that arrives now is begun."""
+    """First come, first served by `count` hands: when the service of each request begins."""
 
     def __init__(self, count: int) -> None:
         self._free_ns = [0] * count
 
     def begin_ns(self, arrival_ns: int, delay_ns: int) -> int:
-        """When the next free hand takes it; that hand is busy for `delay_ns` from then on."""
+        """When the next free hand begins it; that hand is then busy for `delay_ns`."""
         begin_ns = max(arrival_ns, self._free_ns[0])
         heapq.heapreplace(self._free_ns, begin_ns + delay_ns)
         return begin_ns

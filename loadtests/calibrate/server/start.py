@@ -1,4 +1,4 @@
-"""Starts a scripted server in a process of its own, and reads what it saw once it has ended."""
+"""Starts a scripted server in its own process, and reads its records once it has ended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STOP_S: Final = 10.0
 class ScriptedServer:
     """A DynamoDB on 127.0.0.1 whose delays are known; a context manager around its process.
 
-    `url` and `endpoint` are there once it is entered, `truth` once it is left. `cpu` pins the
+    `url` and `endpoint` are known once it is entered, `truth` once it is left. `cpu` pins the
     process to one core. Raises TargetError when the process cannot start or has died.
     """
 
@@ -59,7 +59,7 @@ class ScriptedServer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C in the terminal is the run's business
+                start_new_session=True,  # Ctrl-C in the terminal is handled by the run
             )
             self.url = f"http://127.0.0.1:{self._read_port(self._process)}"
         except BaseException:
@@ -76,28 +76,28 @@ class ScriptedServer:
     ) -> None:
         """End the process and read its records."""
         try:
-            complaint = self._stop()
-            if kind is None and complaint:
-                raise TargetError(f"The scripted server {self._script.name} died: {complaint}")
-            if not complaint:
+            error_line = self._stop()
+            if kind is None and error_line:
+                raise TargetError(f"The scripted server {self._script.name} died: {error_line}")
+            if not error_line:
                 self._truth = self._read_truth()
         finally:
             self._folder.cleanup()
 
     @property
     def endpoint(self) -> DynamoDBEndpoint:
-        """The server as stores and scenarios take it."""
+        """The endpoint for stores and scenarios."""
         return DynamoDBEndpoint(self.url, label=f"scripted server ({self._script.name})")
 
     @property
     def pid(self) -> int:
-        """The process's id, while it runs."""
+        """The process's id while it runs."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def truth(self) -> GroundTruth:
-        """What the server saw of itself."""
+        """What the server recorded."""
         if self._truth is None:
             raise RuntimeError("the truth is known once the server has ended")
         return self._truth
@@ -109,30 +109,35 @@ class ScriptedServer:
         if not line.startswith(b"listening "):
             raise TargetError(
                 f"The scripted server {self._script.name} did not start: "
-                f"{self._stop() or f'no word from it in {_START_S:g} s'}"
+                f"{self._stop() or f'it wrote nothing in {_START_S:g} s'}"
             )
         return int(line.split()[1])
 
     def _stop(self) -> str:
-        """End the process; what it complained of, if it did not end well."""
+        """End the process; return its last error line if it failed, else an empty text."""
         process, self._process = self._process, None
         if process is None:
             return ""
         try:
-            # a word, so that it can tell this from our sudden death, and the end of its input
-            _, complaint = process.communicate(b"end", timeout=_STOP_S)
+            # one word, which tells an orderly end from the sudden death of this process
+            _, error_line = process.communicate(b"end", timeout=_STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             return f"it did not end within {_STOP_S:g} s"
         if process.returncode == 0:
             return ""
-        lines = complaint.decode(errors="replace").strip().splitlines()
+        lines = error_line.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"exit code {process.returncode}"
 
     def _read_truth(self) -> GroundTruth:
         records = np.fromfile(Path(self._folder.name, "records"), np.int64).reshape(-1, 4)
         windows = json.loads(Path(self._folder.name, "windows.json").read_text(encoding="utf-8"))
         code, arrival_ns, due_ns, done_ns = records.T.copy()
-        frozen = tuple((begin, end) for begin, end in windows)
-        return GroundTruth(code, arrival_ns, due_ns, done_ns, frozen)
+        return GroundTruth(
+            code=code,
+            arrival_ns=arrival_ns,
+            due_ns=due_ns,
+            done_ns=done_ns,
+            windows=tuple((begin, end) for begin, end in windows),
+        )

@@ -1,6 +1,6 @@
-"""A scripted server's tables made, described and filled, so that real set-up code runs on it.
+"""A scripted server's tables created, described and filled, so that real set-up code runs on it.
 
-These calls are answered at once and not recorded: only the nine access patterns are scripted.
+These calls are answered immediately and not recorded: only the nine access patterns are scripted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CREATED: Final = 1705330800
 
 
 class Control:
-    """CreateTable, DescribeTable, time to live, BatchWriteItem, Scan and their like."""
+    """CreateTable, DescribeTable, time to live, BatchWriteItem, Scan and similar operations."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -24,7 +24,7 @@ class Control:
         self._ttl: dict[str, Attributes] = {}
 
     def answer(self, operation: str, request: Attributes) -> bytes | None:
-        """The response body, or None for an operation that a scripted server does not know."""
+        """The response body, or None for an unknown operation."""
         method = {
             "CreateTable": self._create,
             "DeleteTable": self._delete,
@@ -61,7 +61,7 @@ class Control:
             raise Refusal("ResourceNotFoundException", -1, f"Requested resource not found: {name}")
         return {"Table": self._description(name)}
 
-    def _list(self, request: Attributes) -> Attributes:  # noqa: ARG002 - one shape for all
+    def _list(self, request: Attributes) -> Attributes:  # noqa: ARG002 - one signature for all
         return {"TableNames": sorted(self._created)}
 
     def _description(self, name: str) -> Attributes:
@@ -76,22 +76,22 @@ class Control:
             "AttributeDefinitions": created.get("AttributeDefinitions", []),
             "BillingModeSummary": {"BillingMode": created.get("BillingMode", "PROVISIONED")},
             "TableClassSummary": {"TableClass": created.get("TableClass", "STANDARD")},
-            "ItemCount": sum(map(len, table.rows.values())),
+            "ItemCount": sum(map(len, table.items.values())),
             "TableSizeBytes": 0,
             "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
         }
 
     def _set_ttl(self, request: Attributes) -> Attributes:
         self._memory.table(request)
-        wanted = request["TimeToLiveSpecification"]
-        self._ttl[request["TableName"]] = wanted
-        return {"TimeToLiveSpecification": wanted}
+        specification = request["TimeToLiveSpecification"]
+        self._ttl[request["TableName"]] = specification
+        return {"TimeToLiveSpecification": specification}
 
     def _get_ttl(self, request: Attributes) -> Attributes:
         self._memory.table(request)
-        wanted = self._ttl.get(request["TableName"], {})
-        status = "ENABLED" if wanted.get("Enabled") else "DISABLED"
-        name = {"AttributeName": wanted["AttributeName"]} if wanted else {}
+        specification = self._ttl.get(request["TableName"], {})
+        status = "ENABLED" if specification.get("Enabled") else "DISABLED"
+        name = {"AttributeName": specification["AttributeName"]} if specification else {}
         return {"TimeToLiveDescription": {"TimeToLiveStatus": status, **name}}
 
     def _batch_write(self, request: Attributes) -> Attributes:
@@ -101,12 +101,12 @@ class Control:
                 if "PutRequest" in write:
                     table.put(write["PutRequest"]["Item"])
                 else:
-                    partition, sort = table.place(write["DeleteRequest"]["Key"])
-                    table.rows.get(partition, {}).pop(sort, None)
+                    partition, sort = table.keys_of(write["DeleteRequest"]["Key"])
+                    table.items.get(partition, {}).pop(sort, None)
         return {"UnprocessedItems": {}}
 
     def _scan(self, request: Attributes) -> Attributes:
-        rows = self._memory.table(request).rows
-        items = [row.attributes for part in rows.values() for row in part.values()]
-        found = {} if request.get("Select") == "COUNT" else {"Items": items}
-        return {"Count": len(items), "ScannedCount": len(items), **found}
+        partitions = self._memory.table(request).items.values()
+        items = [item.attributes for partition in partitions for item in partition.values()]
+        counts = {"Count": len(items), "ScannedCount": len(items)}
+        return counts if request.get("Select") == "COUNT" else {**counts, "Items": items}

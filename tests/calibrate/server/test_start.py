@@ -1,4 +1,4 @@
-"""Scripted servers as processes: what they answer, what they note, how they end."""
+"""Scripted servers as processes: what they answer, what they record, how they end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from loadtests.patterns import PATTERNS
 from loadtests.stores.dynamodb.boto3 import Boto3CartStore
 from loadtests.stores.dynamodb.wire import WireCartStore, WireSessionStore
 from loadtests.targets.endpoints import DynamoDBEndpoint
-from loadtests.targets.seed.dataset import make_dataset, summarise
+from loadtests.targets.seed.dataset import Dataset, make_dataset, summarise
 from loadtests.targets.seed.provision import provision_dynamodb
 
 NULL = SCRIPTS["null"]
@@ -37,12 +37,14 @@ NOW = datetime(2024, 1, 15, 14, 30, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def data():
+def data() -> Dataset:
     return make_dataset(Data(users=20, books=30), 1, NOW)
 
 
 @pytest.mark.parametrize("driver", [WireCartStore, Boto3CartStore])
-def test_the_real_set_up_and_all_nine_patterns_run_against_it(data, driver):
+def test_the_real_set_up_and_all_nine_patterns_run_against_it(
+    data: Dataset, driver: type[WireCartStore | Boto3CartStore]
+) -> None:
     with ScriptedServer(NULL) as server:
         provision_dynamodb(server.endpoint, data)
         provision_dynamodb(server.endpoint, data)  # and again: tables are there, keys the same
@@ -66,15 +68,15 @@ def test_the_real_set_up_and_all_nine_patterns_run_against_it(data, driver):
         seeded = data.sessions[0].session_id
         sessions.refresh(seeded, later)
         sessions.store_summary(seeded, summarise(data.carts[1], later), later)
-        found = sessions.get(seeded, later)
-        assert found == replace(
+        session = sessions.get(seeded, later)
+        assert session == replace(
             data.sessions[0],
             last_activity=later,
             expires_at=int(later.timestamp()) + 86_400,
             cart_summary=summarise(data.carts[1], later),
         )
-        assert found is not None
-        sessions.create(replace(found, session_id="new"))
+        assert session is not None
+        sessions.create(replace(session, session_id="new"))
         assert sessions.get("new", later) is not None
         with pytest.raises(SessionNotFound):
             sessions.refresh("absent", later)
@@ -84,7 +86,7 @@ def test_the_real_set_up_and_all_nine_patterns_run_against_it(data, driver):
     assert len(server.truth.of("cart.get_item").code) == 3
 
 
-def test_delays_are_from_the_script_in_its_order():
+def test_delays_are_from_the_script_in_its_order() -> None:
     script = replace(SCRIPTS["two_point"], delay_ns=MS, slow_ns=5 * MS, slow_share=0.3)
     delays = script.delays_ns(7)
     with ScriptedServer(script, seed=7) as server:
@@ -97,7 +99,7 @@ def test_delays_are_from_the_script_in_its_order():
     assert (truth.error_ns >= 0).all()
 
 
-def test_times_are_on_the_clients_clock():
+def test_times_are_on_the_clients_clock() -> None:
     with ScriptedServer(SCRIPTS["constant"]) as server:
         store = WireSessionStore(server.endpoint)
         store.get("absent", NOW)
@@ -111,7 +113,7 @@ def test_times_are_on_the_clients_clock():
     assert 2 * MS <= second.service_ns[0] <= wire_ns + (ended - begun - wire_ns)
 
 
-def test_a_freeze_holds_answers_back_and_is_noted():
+def test_a_freeze_delays_answers_and_is_recorded() -> None:
     script = Script("blink", period_ns=200 * MS, freeze_ns=100 * MS)
     with ScriptedServer(script) as server:
         store = WireSessionStore(server.endpoint)
@@ -125,11 +127,11 @@ def test_a_freeze_holds_answers_back_and_is_noted():
     for begin, end in truth.windows:
         assert end > begin
         assert not ((truth.due_ns > begin) & (truth.due_ns < end - 50 * MS)).any()
-    held = truth.service_ns > 50 * MS
-    assert 1 <= held.sum() <= len(truth.windows) + 1  # one client: one call a freeze
+    delayed = truth.service_ns > 50 * MS
+    assert 1 <= delayed.sum() <= len(truth.windows) + 1  # one client: one call a freeze
 
 
-def test_unknown_tables_and_expressions_are_refused_by_name(data):
+def test_unknown_tables_and_expressions_are_refused_by_name(data: Dataset) -> None:
     with ScriptedServer(NULL) as server:
         store = Boto3CartStore(server.endpoint)
         client = store._client
@@ -164,7 +166,7 @@ def test_unknown_tables_and_expressions_are_refused_by_name(data):
         b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
-def test_what_is_no_request_costs_only_its_connection(sent):
+def test_bytes_that_are_no_request_cost_only_their_connection(sent: bytes) -> None:
     with ScriptedServer(NULL) as server:
         port = int(server.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
@@ -176,7 +178,7 @@ def test_what_is_no_request_costs_only_its_connection(sent):
         store.close()
 
 
-def test_requests_may_come_in_pieces_and_together():
+def test_requests_may_come_in_pieces_and_together() -> None:
     body = b'{"TableName":"cloudshelf-sessions","Key":{"session_id":{"S":"x"}}}'
     request = (
         b"POST / HTTP/1.1\r\nX-AMZ-TARGET: DynamoDB_20120810.GetItem\r\n"
@@ -189,13 +191,13 @@ def test_requests_may_come_in_pieces_and_together():
             for at in range(0, len(request), 40):
                 client.sendall(request[at : at + 40])
             client.sendall(request * 3)
-            got = b""
-            while got.count(b"HTTP/1.1 200 OK") < 4 or not got.endswith(b"{}"):
-                got += client.recv(65536)
+            response = b""
+            while response.count(b"HTTP/1.1 200 OK") < 4 or not response.endswith(b"{}"):
+                response += client.recv(65536)
     assert len(server.truth.of("session.get").code) == 4
 
 
-def test_a_client_that_is_slow_to_read_gets_all_of_it():
+def test_a_client_that_is_slow_to_read_gets_all_of_it() -> None:
     data = {"id": {"S": "1"}, "blob": {"S": "x" * 300_000}}
     with ScriptedServer(NULL) as server:
         store = Boto3CartStore(server.endpoint)
@@ -210,14 +212,14 @@ def test_a_client_that_is_slow_to_read_gets_all_of_it():
         port = int(server.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             client.sendall(request * 40)  # 12 MB of answers, more than sockets hold
-            got = 0
-            while got < 40 * 300_000:
-                got += len(client.recv(1 << 20))
+            received = 0
+            while received < 40 * 300_000:
+                received += len(client.recv(1 << 20))
         assert store.get("absent") == []
         store.close()
 
 
-def test_it_ends_with_its_parents_pipe_and_leaves_nothing():
+def test_it_ends_with_its_parents_pipe_and_leaves_nothing() -> None:
     server = ScriptedServer(NULL)
     with server:
         process = psutil.Process(server.pid)
@@ -239,33 +241,33 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_it_ends_and_tidies_up_when_its_parent_is_killed():
-    done = subprocess.run(
+def test_it_ends_and_tidies_up_when_its_parent_is_killed() -> None:
+    process = subprocess.run(
         [sys.executable, "-c", ORPHAN], capture_output=True, text=True, timeout=60, check=False
     )
-    pid, folder = done.stdout.split()
+    pid, folder = process.stdout.split()
     until = time.monotonic() + 30
     while psutil.pid_exists(int(pid)) or os.path.exists(folder):
         assert time.monotonic() < until
         time.sleep(0.02)
 
 
-def test_a_server_that_died_is_a_target_error():
+def test_a_server_that_died_is_a_target_error() -> None:
     with pytest.raises(TargetError, match="died"), ScriptedServer(NULL) as server:
         os.kill(server.pid, signal.SIGKILL)
 
 
-def test_a_server_that_cannot_start_is_a_target_error():
+def test_a_server_that_cannot_start_is_a_target_error() -> None:
     with pytest.raises(TargetError, match="did not start"):
         ScriptedServer(NULL, cpu=100_000).__enter__()
 
 
-def test_pinning():
+def test_pinning() -> None:
     with ScriptedServer(NULL, cpu=0) as server:
         assert psutil.Process(server.pid).cpu_affinity() == [0]
 
 
-def test_the_truth_is_not_known_before_the_end():
+def test_the_truth_is_not_known_before_the_end() -> None:
     with ScriptedServer(NULL) as server, pytest.raises(RuntimeError):
         _ = server.truth
     assert isinstance(server.endpoint, DynamoDBEndpoint)
