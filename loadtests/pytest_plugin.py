@@ -158,7 +158,7 @@ class BenchmarkRun:
         except LoadtestsError as error:
             pytest.fail(_in_words(error), pytrace=False)
         replay.rounds_ns = list(reversed(found.columns.service))
-        benchmark.extra_info.update(found.row.as_data())
+        benchmark.extra_info.update(found.row.model_dump(mode="json"))
         if found.row.iterations:
             # once the rounds are told, only a profiler calls again
             benchmark.pedantic(

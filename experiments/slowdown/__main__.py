@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from loadtests.calibrate.server.scripts import SCRIPTS
@@ -108,21 +108,22 @@ def database(embedded: bool, stack: ExitStack) -> str:
 
 def show(name: str, path: Path, code: int, expected: str) -> bool:
     """Print how a run was judged; whether that was right, and for the right reason."""
-    verdict: dict[str, Any] = read_info(path).verdict or {}
-    ratios = [limit for limit in verdict["limits"] if limit["unit"] == "ratio"]
-    broken = [limit for limit in ratios if limit["status"] == "FAIL"]
-    right = verdict["status"] == expected and code == CODES[expected]
+    verdict = read_info(path).verdict
+    assert verdict is not None
+    ratios = [limit for limit in verdict.limits if limit.kind == "relative"]
+    broken = [limit for limit in ratios if limit.status == "FAIL"]
+    right = verdict.status == expected and code == CODES[expected]
     if expected == "PASS":
         right = right and bool(ratios)  # it was compared with the baseline
     elif expected == "FAIL":
-        right = right and any(limit["pattern"] != ALL_PATTERNS for limit in broken)
+        right = right and any(limit.pattern != ALL_PATTERNS for limit in broken)
     else:
-        right = right and bool(verdict["needed_s"])
+        right = right and bool(verdict.needed_s)
     result = "as expected" if right else "MISSED"
-    print(f"\n{name}: {verdict['status']} (exit code {code}), {result}\n    {verdict['sentence']}")
+    print(f"\n{name}: {verdict.status} (exit code {code}), {result}\n    {verdict.sentence}")
     for limit in ratios:
-        if limit in broken or limit["pattern"] == ALL_PATTERNS:
-            print(f"    {limit['sentence']}")
+        if limit in broken or limit.pattern == ALL_PATTERNS:
+            print(f"    {limit.sentence}")
     sys.stdout.flush()
     return right
 

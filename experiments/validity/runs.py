@@ -29,6 +29,7 @@ from loadtests.calibrate.ground_truth import round_trip_ns
 from loadtests.calibrate.hiccup_meter import HiccupMeter
 from loadtests.calibrate.server.memory import OTHER
 from loadtests.calibrate.server.start import ScriptedServer
+from loadtests.errors import LoadtestsError
 from loadtests.load.child_environment import RUN_ID_VARIABLE
 from loadtests.load.loop.priority import raise_priority
 from loadtests.measure.results import RunInfo, read_run
@@ -62,12 +63,14 @@ def make_run(trial: Trial, seed: int, measured_s: float) -> TrialRun:
             round_trips = _drive(trial, seed, measured_s, server, Path(folder))
         run = read_run(Path(folder) / "run")
         percentiles = reported_ms(run, trial.metric) if trial.metric else {}
-    clock = (run.info.model_extra or {})["monotonic_ns"]
-    since_ns = clock["origin"] + int(run.info.warm_up_s * 1e9)
-    stalled_share = meter.stalled_share(since_ns, clock["end"])
+    clock = run.info.monotonic_ns
+    if clock is None:
+        raise LoadtestsError(f"The run of {trial.script.name} never came to its first call.")
+    since_ns = clock.origin + int(run.info.warm_up_s * 1e9)
+    stalled_share = meter.stalled_share(since_ns, clock.end)
     if not (trial.metric and run.info.series):
         return TrialRun(run.info, None, stalled_share)
-    truth = server.truth.between(since_ns, clock["end"])
+    truth = server.truth.between(since_ns, clock.end)
     cell = CalibrationCell(
         script=trial.script.name,
         rate_per_s=trial.rate_per_s,

@@ -31,7 +31,7 @@ from loadtests.errors import LoadtestsError
 from loadtests.load.child_environment import RUN_ID_VARIABLE
 from loadtests.load.schedule.arrivals import arrivals, constant_rate, dispatcher_seed
 from loadtests.measure.histogram import Histogram
-from loadtests.measure.results import Key, Run, read_run
+from loadtests.measure.results import Key, MonotonicClock, Run, read_run
 
 SCENARIO: Final = "scenarios/cart.py"
 CONVENTIONAL: Final = Path(__file__).with_name("conventional.py")
@@ -114,30 +114,30 @@ def _try_cell(script: Script, rate_per_s: float, plan: CellPlan) -> CalibrationC
         HiccupMeter() as meter,
     ):
         run, round_trips = _run_harness(script, server.url, rate_per_s, plan, Path(folder))
-    clock = (run.info.model_extra or {}).get("monotonic_ns")
+    clock = run.info.monotonic_ns
     if not clock:
         raise LoadtestsError(f"{script.name} at {rate_per_s:,.0f}/s never came to its first call.")
-    since_ns = clock["origin"] + int(run.info.warm_up_s * 1e9)
-    truth = server.truth.between(since_ns, clock["end"])
+    since_ns = clock.origin + int(run.info.warm_up_s * 1e9)
+    truth = server.truth.between(since_ns, clock.end)
     if script.freeze_ns:
         true_ns = _true_of_frozen(script, rate_per_s, clock, since_ns, truth)
     else:
         true_ns = truth.service_ns[truth.code != OTHER]
-    signals = {signal["name"]: signal for signal in run.info.health.get("signals", [])}
+    signals = {signal.name: signal.value for signal in run.info.health.signals}
     validity = run.info.validity
     return CalibrationCell(
         script=script.name,
         rate_per_s=rate_per_s,
         calls=sum(series.count for series in run.info.series),
-        generator_cpu=signals["generator CPU"]["value"] / 100,
+        generator_cpu=(signals["generator CPU"] or 0.0) / 100,
         true_ms=percentiles_ms(true_ns),
         reported_ms=reported_ms(run, "response_time"),
         round_trip_ms=percentiles_ms(round_trip_ns(server.truth, round_trips)),
         conventional_ms={},
         valid=bool(validity and validity.valid),
         reason="; ".join(r.found for r in validity.reasons) if validity else "no validity",
-        dispatch_delay_p99_ms=signals.get("dispatch delay p99", {}).get("value"),
-        stalled_share=meter.stalled_share(since_ns, clock["end"]),
+        dispatch_delay_p99_ms=signals.get("dispatch delay p99"),
+        stalled_share=meter.stalled_share(since_ns, clock.end),
     )
 
 
@@ -185,13 +185,13 @@ def _measure_round_trips(url: str, seconds: float) -> Sequence[Sequence[int]]:
 
 
 def _true_of_frozen(
-    script: Script, rate_per_s: float, clock: dict[str, int], since_ns: int, truth: GroundTruth
+    script: Script, rate_per_s: float, clock: MonotonicClock, since_ns: int, truth: GroundTruth
 ) -> Nanoseconds:
     """What arriving users should have seen of a server that freezes."""
     intended_ns = _intended_until(
-        clock["end"] - clock["origin"], rate_per_s, dispatcher_seed(SEED, 0, "dynamodb")
+        clock.end - clock.origin, rate_per_s, dispatcher_seed(SEED, 0, "dynamodb")
     )
-    starts_ns = clock["origin"] + intended_ns
+    starts_ns = clock.origin + intended_ns
     starts_ns = starts_ns[starts_ns >= since_ns]
     response_ns = open_loop_response_ns(starts_ns, script.delay_ns, truth.windows)
     lag_ns = truth.lag_ns(script.delay_ns)[: len(response_ns)]

@@ -21,7 +21,7 @@ from loadtests.cli.runs.locust_process import LocustProcess
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ResultsError, UsageError
-from loadtests.judge.capacity.answer import store_capacity_run
+from loadtests.judge.capacity.answer import capacity_of, measured_in, store_capacity_run
 from loadtests.load.child_environment import new_run_id
 from loadtests.load.schedule.steps import lead_s, length_s, rates_of
 from loadtests.measure.results import RunInfo, read_info, read_run
@@ -162,15 +162,16 @@ def _ended(info: RunInfo) -> int:
 
 def _close(paths: Sequence[Path], config: Config) -> int:
     """Judge all, show each run the others' steps beside its own, report; the exit code."""
-    told = []
-    for path in paths:
-        run, _ = store_capacity_run(read_run(path), config.slo, config.gate.confidence)
-        told.append((run.info.model_extra or {})["capacity_run"])
-        for step in told[-1]["steps"]:
-            step["run"] = path.name
+    capacity_runs = [
+        capacity_of(read_run(path), config.slo, config.gate.confidence) for path in paths
+    ]
     ended: list[Ended] = []
-    for place, path in enumerate(paths):
-        others = [one for other, one in enumerate(told) if other != place]
+    for path in paths:
+        others = [
+            measured_in(capacity_run, other.name)
+            for other, capacity_run in zip(paths, capacity_runs, strict=True)
+            if other != path
+        ]
         run, verdict = store_capacity_run(
             read_run(path), config.slo, config.gate.confidence, others
         )

@@ -25,7 +25,7 @@ from loadtests.errors import UsageError
 from loadtests.judge.baseline import baseline_names, read_baseline
 from loadtests.judge.comparison import ComparedSubject, compare_runs
 from loadtests.judge.interleaved import compare_interleaved, subjects_of
-from loadtests.judge.judging import store_verdict
+from loadtests.judge.storing import store_verdict
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.results import Run, read_run
 from loadtests.report.build import build_reports

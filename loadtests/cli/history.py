@@ -108,7 +108,7 @@ def _by_run(runs: Sequence[RunInfo], pattern: str, metric: str) -> Table:
     for heading in ("p50", "p90", "p99", "p99.9"):
         table.add_column(heading, justify="right", no_wrap=True)
     for info in runs:
-        status = str((info.verdict or {}).get("status", "not judged"))
+        status = str(info.verdict.status if info.verdict else "not judged")
         figures = figures_of(info, metric)
         for key in _ordered(key for key in figures if key.pattern == pattern):
             values = [three_digits(figures[key][name]) for name in ("p50", "p90", "p99", "p99.9")]

@@ -154,7 +154,7 @@ def _run_paths(folder: Path) -> list[Path]:
 
 
 def _status(info: RunInfo) -> str:
-    return str((info.verdict or {}).get("status", "not judged"))
+    return info.verdict.status if info.verdict else "not judged"
 
 
 def _promotable(info: RunInfo) -> bool:

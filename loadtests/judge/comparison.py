@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from loadtests.config import Relative
 from loadtests.errors import (
@@ -29,14 +29,19 @@ from loadtests.judge.stats.holm import broken_limits, wholes_first
 from loadtests.judge.stats.pairs import Pair, wholes_of
 from loadtests.judge.stats.quantiles import Quantile
 from loadtests.judge.stats.ratios import Ratio, spread_of
-from loadtests.measure.results import PERCENTILES, Key, Run, SeriesInfo
+from loadtests.measure.results import (
+    PERCENTILES,
+    Key,
+    Outcome,
+    PercentileRatio,
+    Run,
+    SeriesInfo,
+)
 from loadtests.patterns import ALL_PATTERNS, PATTERNS
 
 # Of the error, what SLOWER may spend over the whole family: 1% at 95% confidence. An alarm without
 # cause costs more trust than a slowdown found one run later.
 ALARM_SHARE: Final = 0.2
-
-Outcome = Literal["WITHIN", "SLOWER", "UNDECIDED", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +56,10 @@ class ComparedSubject:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """`subject` over `reference` for one percentile of one access pattern.
-
-    `low` and `high` are a plain two-sided interval, None where the sample cannot carry it.
-    `outcome` is empty where no growth limit applies.
-    """
-
-    subject: str
-    reference: str
-    pattern: str
-    metric: str
-    percentile: str
-    subject_ms: float
-    reference_ms: float
-    ratio: float
-    low: float | None
-    high: float | None
-    subject_calls: int
-    reference_calls: int
-    outcome: Outcome = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
     """All ratios of a comparison and what they come to; `reasons` say why it does not count."""
 
-    rows: tuple[Compared, ...]
+    rows: tuple[PercentileRatio, ...]
     reasons: tuple[str, ...] = ()
 
     @property
@@ -93,7 +75,7 @@ class Comparison:
         return "PASS" if outcomes == {"WITHIN"} else "INCONCLUSIVE"
 
     @property
-    def undecided_rows(self) -> tuple[Compared, ...]:
+    def undecided_rows(self) -> tuple[PercentileRatio, ...]:
         """Single patterns that are undecided, whatever all of them come to together."""
         return tuple(
             one for one in self.rows if one.outcome == "UNDECIDED" and one.pattern != ALL_PATTERNS
@@ -139,7 +121,9 @@ def compare_runs(
     return Comparison(decide(pairs, allowed, confidence), reasons)
 
 
-def decide(pairs: Sequence[Pair], allowed: Relative, confidence: float) -> tuple[Compared, ...]:
+def decide(
+    pairs: Sequence[Pair], allowed: Relative, confidence: float
+) -> tuple[PercentileRatio, ...]:
     """Interval and outcome of each pair; being slower is decided for all together (Holm)."""
     growth = {"p50": allowed.p50, "p90": allowed.p90, "p99": allowed.p99}
     level = 1.0 - confidence
@@ -157,23 +141,23 @@ def decide(pairs: Sequence[Pair], allowed: Relative, confidence: float) -> tuple
     return tuple(_row(one, level / 2.0, outcomes.get(id(one), "")) for one in [*wholes, *pairs])
 
 
-def _row(pair: Pair, level: float, outcome: Outcome) -> Compared:
+def _row(pair: Pair, level: float, outcome: Outcome) -> PercentileRatio:
     ratio = pair.ratio
     high = ratio.high(level)
-    return Compared(
-        pair.subject,
-        pair.reference,
-        pair.pattern,
-        pair.metric,
-        pair.percentile,
-        _geometric_mean(ratio.subjects),
-        _geometric_mean(ratio.references),
-        ratio.estimate,
-        ratio.low(level) or None,
-        high if math.isfinite(high) else None,
-        sum(one.calls for one in ratio.subjects),
-        sum(one.calls for one in ratio.references),
-        outcome,
+    return PercentileRatio(
+        subject=pair.subject,
+        reference=pair.reference,
+        pattern=pair.pattern,
+        metric=pair.metric,
+        percentile=pair.percentile,
+        subject_ms=_geometric_mean(ratio.subjects),
+        reference_ms=_geometric_mean(ratio.references),
+        ratio=ratio.estimate,
+        low=ratio.low(level) or None,
+        high=high if math.isfinite(high) else None,
+        subject_calls=sum(one.calls for one in ratio.subjects),
+        reference_calls=sum(one.calls for one in ratio.references),
+        outcome=outcome,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from loadtests.errors import ResultsError
 from loadtests.measure.results import RunInfo
@@ -12,19 +12,18 @@ from loadtests.measure.results import RunInfo
 _FREE_CONFIG: Final = frozenset(
     {"run_time", "run_time_s", "seed", "results", "slo", "gate", "allow_remote", "blocks"}
 )
-_FREE_ENVIRONMENT: Final = frozenset({"hostname", "pid", "load_average", "git", "commit"})
-_FREE_TARGET: Final = frozenset({"port", "pid", "data_dir"})
+_FREE_TARGET: Final = frozenset({"where", "version"})  # the label has both
 
 
 def fingerprint(info: RunInfo) -> dict[str, str]:
     """What must agree, as dotted field → text."""
     fields = {"scenario": info.scenario}
-    fields |= _flatten("config", info.config, _FREE_CONFIG)
-    fields |= _flatten("environment", info.environment, _FREE_ENVIRONMENT)
+    fields |= _flatten("config", info.config.as_conditions(), _FREE_CONFIG)
+    fields |= _flatten("environment", info.environment.as_conditions(), frozenset())
     for name, target in info.targets.items():
         # an emulator's address is whichever port was free
-        free = _FREE_TARGET | ({"url"} if target.get("emulator") else set())
-        fields |= _flatten(f"targets.{name}", target, free)
+        free = _FREE_TARGET | ({"url"} if target.emulator or name == "postgres" else set())
+        fields |= _flatten(f"targets.{name}", target.as_conditions(), free)
     drivers = sorted({f"{one.backend}/{one.driver}" for one in info.series})
     return fields | {"drivers": ", ".join(drivers)}
 
@@ -39,11 +38,11 @@ def differences(one: RunInfo, other: RunInfo) -> list[str]:
     ]
 
 
-def _flatten(name: str, value: Any, free: frozenset[str]) -> dict[str, str]:
+def _flatten(name: str, value: object, free: frozenset[str]) -> dict[str, str]:
     return dict(_leaves(name, value, free))
 
 
-def _leaves(name: str, value: Any, free: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _leaves(name: str, value: object, free: frozenset[str]) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key not in free:

@@ -62,8 +62,12 @@ def comparable_runs(runs: Sequence[RunInfo]) -> list[RunInfo]:
 
 
 def _conditions(info: RunInfo) -> dict[str, str]:
-    versions = ("environment.packages", "environment.versions", "environment.loadtests",
-                "environment.python", "environment.kernel")  # fmt: skip
+    versions = (
+        "environment.packages",
+        "environment.loadtests",
+        "environment.python",
+        "environment.kernel",
+    )
     fields = fingerprint(info)
     return {name: text for name, text in fields.items() if not name.startswith(versions)}
 
@@ -72,9 +76,9 @@ def figures_of(info: RunInfo, metric: str = "response_time") -> dict[Key, Figure
     """The percentiles of every series of one run, in milliseconds."""
     figures = {}
     for one in info.series:
-        times = getattr(one, f"{metric}_ms")
+        times = one.times(metric)
         if times is not None:
-            key = Key(one.backend, one.driver, one.pattern, metric)
+            key = one.key(metric)
             figures[key] = {
                 "p50": times.p50,
                 "p90": times.p90,

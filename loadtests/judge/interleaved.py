@@ -13,25 +13,29 @@ the end of a block.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Final
+from typing import Final
 
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
-from loadtests.judge.comparison import Compared, ComparedSubject, Comparison, decide
+from loadtests.judge.comparison import ComparedSubject, Comparison, decide
 from loadtests.judge.measured import Measured
 from loadtests.judge.stats.pairs import Pair
 from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.ratios import together
 from loadtests.judge.stats.samples import Samples, by_block
-from loadtests.measure.results import PERCENTILES, Key, Run
+from loadtests.measure.results import (
+    PERCENTILES,
+    AlternationBlock,
+    Key,
+    PercentileRatio,
+    Run,
+)
 from loadtests.patterns import PATTERNS
 
 _NO_LIMITS = Relative(p50=None, p90=None, p99=None)
 MOST_FAILED: Final = 0.01  # from one call in a hundred on, the p99 may be that of failed calls
 _LATE_S: Final = 0.1  # a run ends a heartbeat after its last second
-_LONGEST_S: Final = 1e7  # no run lasts for months
 
 
 def compare_backends(
@@ -40,7 +44,7 @@ def compare_backends(
     metric: str = "response_time",
     confidence: float = 0.95,
     percentiles: Collection[str] = PERCENTILES,
-) -> list[Compared]:
+) -> list[PercentileRatio]:
     """DynamoDB against Postgres within one run; empty where it does not hold both.
 
     A ratio of 1.30 says that DynamoDB took 30% longer.
@@ -123,13 +127,6 @@ def interleaved_pairs(
 Units = Mapping[str, Mapping[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    subject: str
-    start_s: float
-    end_s: float
-
-
 def _samples(
     measured: Measured, subject: ComparedSubject, pattern: str, metric: str, units: Units | None
 ) -> Samples:
@@ -142,21 +139,14 @@ def _samples(
 def _units(run: Run) -> Units | None:
     """Which pair of blocks each second of each subject belongs to; None when side by side.
 
-    Raises ResultsError for a block map that cannot be meant.
+    Raises ResultsError when no subject had a whole block.
     """
-    blocks = run.info.config.get("blocks")
+    blocks = run.info.config.blocks
     if blocks is None:
         return None
-    held: dict[str, list[_Block]] = {}
-    for number, block in enumerate(blocks if isinstance(blocks, list) else [None]):
-        read = _block(block)
-        if read is None:
-            raise ResultsError(
-                f"{run.path / 'run.json'}: field config.blocks.{number}: not a block with subject, "
-                "start_s, end_s.",
-                hint="Repeat the run.",
-            )
-        held.setdefault(read.subject, []).append(read)
+    held: dict[str, list[AlternationBlock]] = {}
+    for block in blocks:
+        held.setdefault(block.subject, []).append(block)
     until_s = run.info.duration_s + _LATE_S
     finished = takewhile(
         lambda pair: all(one.end_s <= until_s for one in pair), zip(*held.values(), strict=False)
@@ -172,7 +162,7 @@ def _units(run: Run) -> Units | None:
     return {name: _seconds(mine, pairs, last_s) for name, mine in held.items()}
 
 
-def _seconds(blocks: Sequence[_Block], pairs: int, last_s: int) -> dict[int, int]:
+def _seconds(blocks: Sequence[AlternationBlock], pairs: int, last_s: int) -> dict[int, int]:
     """From a block's first second to before the subject's next: the block's number."""
     starts = [round(one.start_s) for one in blocks]
     ends = [*starts[1:], max(last_s, round(blocks[-1].end_s))]
@@ -181,15 +171,3 @@ def _seconds(blocks: Sequence[_Block], pairs: int, last_s: int) -> dict[int, int
         for pair, (start, end) in enumerate(zip(starts[:pairs], ends[:pairs], strict=True))
         for second in range(start, end)
     }
-
-
-def _block(block: Any) -> _Block | None:
-    if not isinstance(block, Mapping):
-        return None
-    name, start, end = (block.get(field) for field in ("subject", "start_s", "end_s"))
-    numbers: Sequence[Any] = (start, end)
-    if not isinstance(name, str) or not all(
-        isinstance(one, int | float) and 0 <= one <= _LONGEST_S for one in numbers
-    ):
-        return None
-    return _Block(name, *numbers) if numbers[0] < numbers[1] else None

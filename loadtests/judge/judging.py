@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
 
 from loadtests.config import Gate, Slo
 from loadtests.errors import ConfigError
@@ -15,8 +13,16 @@ from loadtests.judge.measured import Measured
 from loadtests.judge.sentences import limit_sentence, not_compared, run_sentence
 from loadtests.judge.slo import limits_of, resolve
 from loadtests.judge.stats.holm import Decision, broken_limits, wholes_first
-from loadtests.judge.verdict import Estimate, LimitVerdict, Status, Verdict
-from loadtests.measure.results import PERCENTILES, Key, Run, write_info
+from loadtests.measure.results import (
+    PERCENTILES,
+    BaselineReference,
+    Key,
+    LimitVerdict,
+    PercentileEstimate,
+    Run,
+    Status,
+    Verdict,
+)
 from loadtests.patterns import ALL_PATTERNS
 
 
@@ -62,17 +68,11 @@ def judge_run(
         level=level,
         needed_s=needed_s,
         reasons=tuple(reasons),
-        baseline=_described(baseline),
+        baseline=_reference_to(baseline),
+        slo=slo,
         limits=tuple(decided),
         estimates=tuple(_estimates(measured, slo, gate.confidence)),
     )
-
-
-def store_verdict(run: Run, verdict: Verdict) -> Run:
-    """Put the verdict into the run folder's run.json; gives the run with it."""
-    info = run.info.model_copy(update={"verdict": verdict.as_data()})
-    write_info(run.path, info)
-    return replace(run, info=info)
 
 
 def _reasons(measured: Measured) -> list[str]:
@@ -105,8 +105,8 @@ def _decide(one: Bounded, decision: Decision, level: float, *, invalid: bool) ->
         driver=limit.driver,
         pattern=limit.pattern,
         metric=limit.metric,
-        statistic=limit.statistic,
-        unit=limit.unit,
+        kind=limit.kind,
+        percentile=limit.percentile,
         limit=limit.limit,
         estimate=one.estimate,
         low=low,
@@ -145,39 +145,41 @@ def _needed_s(decided: Sequence[LimitVerdict], measured: Measured) -> float | No
     return measured.seconds() * max(growths) if growths else None
 
 
-def _estimates(measured: Measured, slo: Slo, confidence: float) -> Iterator[Estimate]:
+def _estimates(measured: Measured, slo: Slo, confidence: float) -> Iterator[PercentileEstimate]:
     for one in measured.series():
         metric = resolve(slo, one.backend, one.pattern).metric or "response_time"
         key = Key(one.backend, one.driver, one.pattern, metric)
         yield from interval_estimates(measured, key, confidence)
 
 
-def interval_estimates(measured: Measured, key: Key, confidence: float) -> Iterator[Estimate]:
+def interval_estimates(
+    measured: Measured, key: Key, confidence: float
+) -> Iterator[PercentileEstimate]:
     """Every percentile of one series with its two-sided interval; none when it has no calls."""
     samples = measured.samples(key)
     level = (1.0 - confidence) / 2.0
     for name, q in PERCENTILES.items() if samples.calls else ():
         found = measured.quantile(key, q)
         high = found.high_ms(level)
-        yield Estimate(
-            key.backend,
-            key.driver,
-            key.pattern,
-            key.metric,
-            name,
-            found.estimate_ms,
-            found.low_ms(level) or None,
-            high if math.isfinite(high) else None,
-            found.calls,
-            found.calls_to_carry(level),
+        yield PercentileEstimate(
+            backend=key.backend,
+            driver=key.driver,
+            pattern=key.pattern,
+            metric=key.metric,
+            percentile=name,
+            estimate_ms=found.estimate_ms,
+            low_ms=found.low_ms(level) or None,
+            high_ms=high if math.isfinite(high) else None,
+            calls=found.calls,
+            needed_calls=found.calls_to_carry(level),
         )
 
 
-def _described(baseline: Baseline | None) -> dict[str, Any] | None:
+def _reference_to(baseline: Baseline | None) -> BaselineReference | None:
     if baseline is None:
         return None
-    return {
-        "name": baseline.name,
-        "runs": [one.info.id for one in baseline.runs],
-        "refused": list(baseline.refused),
-    }
+    return BaselineReference(
+        name=baseline.name,
+        runs=tuple(run.info.id for run in baseline.runs),
+        refused=baseline.refused,
+    )

@@ -10,7 +10,7 @@ from loadtests.errors import ResultsError
 from loadtests.judge.baseline import Baseline
 from loadtests.judge.fingerprint import refuse_differences
 from loadtests.judge.measured import Measured
-from loadtests.judge.slo import ERROR_RATE, Limit
+from loadtests.judge.slo import Limit
 from loadtests.judge.stats.overall import WholeRatio
 from loadtests.judge.stats.proportions import Share
 from loadtests.judge.stats.quantiles import Quantile
@@ -84,7 +84,7 @@ class References:
 
 def bound(limit: Limit, measured: Measured, references: References | None) -> Bounded | None:
     """The figure a limit is about; None when the run holds no data for it."""
-    if limit.statistic == ERROR_RATE:
+    if limit.percentile is None:
         return _error_rate(limit, measured)
     key = Key(limit.backend, limit.driver, limit.pattern, limit.metric)
     samples = measured.samples(key)

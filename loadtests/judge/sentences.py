@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from loadtests.judge.slo import ERROR_RATE, Limit
-from loadtests.judge.verdict import LimitVerdict, Status
+from loadtests.judge.slo import Limit
+from loadtests.measure.results import LimitVerdict, Status
 from loadtests.patterns import ALL_PATTERNS
 
 SHOWN: Final = 3  # limits named in the run's sentence
@@ -76,7 +76,7 @@ def not_compared(name: str, refused: Sequence[str]) -> str:
 
 
 def _named(limit: Limit) -> str:
-    if limit.statistic == ERROR_RATE:
+    if limit.kind == "error_rate":
         return "error rate"
     name = f"{limit.percentile} {limit.metric.replace('_', ' ')}"
     return f"{name} against the baseline" if limit.unit == "ratio" else name

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.config import Limits, Slo
-from loadtests.measure.results import PERCENTILES, RunInfo, SeriesInfo
+from loadtests.measure.results import (
+    PERCENTILES,
+    UNITS,
+    LimitKind,
+    RunInfo,
+    SeriesInfo,
+    Unit,
+    statistic_of,
+)
 from loadtests.patterns import BACKENDS, CART_PATTERNS, PATTERNS, SESSION_PATTERNS
 
-ERROR_RATE: Final = "error_rate"
-RATIO: Final = "_ratio"
 SCENARIO_PATTERNS: Final = {
     "cart": CART_PATTERNS,
     "session": SESSION_PATTERNS,
@@ -22,30 +28,29 @@ _FIELDS: Final = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p99.9": "p
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One thing promised of one series.
+    """One limit on one series.
 
-    `statistic` is a percentile (limit in ms), `error_rate` (limit a share) or a percentile with
-    `_ratio` (limit a factor on the baseline's).
+    `limit` is in milliseconds for an absolute limit, a factor on the baseline's percentile for a
+    relative one, and a share of the calls for an error rate, whose `percentile` is None.
     """
 
     backend: str
     driver: str
     pattern: str
     metric: str
-    statistic: str
+    kind: LimitKind
+    percentile: str | None
     limit: float
 
     @property
-    def percentile(self) -> str:
-        """`p99` for both `p99` and `p99_ratio`."""
-        return self.statistic.removesuffix(RATIO)
+    def statistic(self) -> str:
+        """`p99`, `p99_ratio` or `error_rate`."""
+        return statistic_of(self.kind, self.percentile)
 
     @property
-    def unit(self) -> str:
-        """`ms`, `share` or `ratio`."""
-        if self.statistic == ERROR_RATE:
-            return "share"
-        return "ratio" if self.statistic.endswith(RATIO) else "ms"
+    def unit(self) -> Unit:
+        """`ms`, `ratio` or `share`."""
+        return UNITS[self.kind]
 
 
 def resolve(slo: Slo, backend: str, pattern: str) -> Limits:
@@ -64,13 +69,13 @@ def _of_one(one: SeriesInfo, slo: Slo, *, relative: bool) -> Iterator[Limit]:
     for percentile in PERCENTILES:
         value = getattr(limits, _FIELDS[percentile])
         if value is not None:
-            yield Limit(*place, percentile, value)
+            yield Limit(*place, "absolute", percentile, value)
     if limits.error_rate is not None:
-        yield Limit(*place, ERROR_RATE, limits.error_rate)
+        yield Limit(*place, "error_rate", None, limits.error_rate)
     for percentile in ("p50", "p90", "p99") if relative else ():
         growth = getattr(slo.relative, percentile)
         if growth is not None:
-            yield Limit(*place, percentile + RATIO, 1.0 + growth)
+            yield Limit(*place, "relative", percentile, 1.0 + growth)
 
 
 def expected_series(info: RunInfo) -> list[tuple[str, str]]:
@@ -80,8 +85,7 @@ def expected_series(info: RunInfo) -> list[tuple[str, str]]:
     of one's own, every pattern seen on any backend.
     """
     patterns = _patterns_owed(info)
-    load = info.config.get("load", info.config)
-    backend = load.get("backend") if isinstance(load, dict) else None
+    backend = info.config.load.backend
     if backend == "both":
         backends: Iterable[str] = BACKENDS
     elif backend in BACKENDS:
@@ -92,9 +96,8 @@ def expected_series(info: RunInfo) -> list[tuple[str, str]]:
 
 
 def _patterns_owed(info: RunInfo) -> list[str]:
-    named = info.config.get("patterns")
-    if isinstance(named, list):
-        return [str(one) for one in named]
+    if info.config.patterns is not None:
+        return info.config.patterns
     scenarios = info.scenario.split("+")
     owed = {one.pattern for one in info.series}
     if all(one in SCENARIO_PATTERNS for one in scenarios):

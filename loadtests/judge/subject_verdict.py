@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from loadtests.config import Relative
-from loadtests.judge.comparison import Compared, Comparison
+from loadtests.judge.comparison import Comparison
 from loadtests.judge.judging import interval_estimates
 from loadtests.judge.measured import Measured
-from loadtests.judge.slo import RATIO
-from loadtests.judge.verdict import LimitVerdict, Status, Verdict
-from loadtests.measure.results import Key, Run
+from loadtests.measure.results import (
+    BaselineReference,
+    Key,
+    LimitVerdict,
+    PercentileRatio,
+    Run,
+    Status,
+    Verdict,
+)
 
 _STATUS: Final[dict[str, Status]] = {
     "WITHIN": "PASS", "SLOWER": "FAIL", "UNDECIDED": "INCONCLUSIVE"
@@ -42,17 +48,13 @@ def verdict_of(run: Run, found: Comparison, allowed: Relative, confidence: float
         level=1.0 - confidence,
         needed_s=None,
         reasons=found.reasons,
-        baseline={
-            "name": f"{first.reference} in the same run",
-            "runs": [run.info.id],
-            "refused": [],
-        },
+        baseline=BaselineReference(name=f"{first.reference} in the same run", runs=(run.info.id,)),
         limits=tuple(decided),
         estimates=tuple(estimates),
     )
 
 
-def _limit(row: Compared, allowed: Relative, invalid: bool) -> LimitVerdict:
+def _limit(row: PercentileRatio, allowed: Relative, invalid: bool) -> LimitVerdict:
     backend, _, driver = row.subject.partition("/")
     growth = {"p50": allowed.p50, "p90": allowed.p90, "p99": allowed.p99}[row.percentile] or 0.0
     status: Status = "INVALID" if invalid else _STATUS[row.outcome]
@@ -67,8 +69,8 @@ def _limit(row: Compared, allowed: Relative, invalid: bool) -> LimitVerdict:
         driver=driver,
         pattern=row.pattern,
         metric=row.metric,
-        statistic=row.percentile + RATIO,
-        unit="ratio",
+        kind="relative",
+        percentile=row.percentile,
         limit=1.0 + growth,
         estimate=row.ratio,
         low=row.low,
@@ -99,6 +101,6 @@ def _sentence(found: Comparison, decided: Sequence[LimitVerdict]) -> str:
     )
 
 
-def _change(row: Compared) -> str:
+def _change(row: PercentileRatio) -> str:
     low, high = (f"{one - 1:+.1%}" if one is not None else "?" for one in (row.low, row.high))
     return f"{row.ratio - 1:+.1%} [{low}, {high}]"

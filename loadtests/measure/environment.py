@@ -1,35 +1,42 @@
-"""What a run ran on, for the record and for refusing unlike comparisons."""
+"""What a run ran on, for the record and for refusing comparisons between unlike runs."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
 import loadtests
+from loadtests.measure.results import EnvironmentInfo, TargetInfo
 
 _PACKAGES: Final = ("locust", "gevent", "boto3", "psycopg", "numpy", "orjson", "httptools")
 
 
-def describe_environment(*packages: str) -> dict[str, Any]:
+def describe_environment(*packages: str) -> EnvironmentInfo:
     """Hardware, kernel and versions; nothing that names the machine or its user.
 
-    `packages` are told beside those that every run depends on.
+    `packages` are recorded in addition to those that every run depends on.
     """
-    return {
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count() or 0,
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "system": platform.system(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "loadtests": loadtests.__version__,
-        "packages": {name: _version(name) for name in (*_PACKAGES, *packages)},
-    }
+    return EnvironmentInfo(
+        cpu=_cpu_model(),
+        cores=os.cpu_count() or 0,
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        system=platform.system(),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        loadtests=loadtests.__version__,
+        packages={name: _version(name) for name in (*_PACKAGES, *packages)},
+    )
+
+
+def describe_targets(targets: Mapping[str, Mapping[str, object]]) -> dict[str, TargetInfo]:
+    """Where each backend ran, from `Endpoints.described`."""
+    return {backend: TargetInfo.model_validate(target) for backend, target in targets.items()}
 
 
 def _version(name: str) -> str:

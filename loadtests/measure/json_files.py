@@ -1,8 +1,9 @@
-"""Reads a JSON file that carries a schema version; what is wrong with it is told in words."""
+"""Reads a JSON file that has a schema version, and says in words what is wrong with it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,11 +14,19 @@ from loadtests.errors import ResultsError
 Record = TypeVar("Record", bound=BaseModel)
 
 
-def read_record(file: Path, kind: type[Record], newest: int, missing: ResultsError) -> Record:
-    """The file as `kind`, of schema version `newest` at the most.
+def read_record(
+    file: Path,
+    kind: type[Record],
+    newest: int,
+    missing: ResultsError,
+    *,
+    upgrade: Callable[[dict[str, object]], dict[str, object]] | None = None,
+) -> Record:
+    """The file as `kind`, of schema version `newest` or older.
 
-    Raises `missing` when it is not there, ResultsError naming the file and field at fault when it
-    is damaged or of a later version.
+    `upgrade` turns the data of older versions into that of the newest. Raises `missing` when the
+    file does not exist, ResultsError naming the file and field at fault when it is damaged or of a
+    later version.
     """
     try:
         raw = json.loads(file.read_bytes())
@@ -31,6 +40,8 @@ def read_record(file: Path, kind: type[Record], newest: int, missing: ResultsErr
             f"{file} has schema_version {version}; this version reads up to {newest}.",
             hint="Update cloudshelf-loadtests.",
         )
+    if upgrade and isinstance(raw, dict):
+        raw = upgrade(raw)
     try:
         return kind.model_validate(raw)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 from loadtests.measure import hlog
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.results import Capacity, Key, SeriesInfo, summarise
+from loadtests.measure.results import ConsumedCapacity, Key, SeriesInfo, summarise
 from loadtests.patterns import METRICS
 
 Name = tuple[str, str, str]  # backend, driver, pattern
@@ -121,9 +121,9 @@ class Merger:
             for name, totals in sorted(self.totals.items())
         ]
 
-    def _mean_capacity(self, name: Name) -> Capacity | None:
+    def _mean_capacity(self, name: Name) -> ConsumedCapacity | None:
         calls, rcu, wcu = self.capacity.get(name, (0, 0.0, 0.0))
-        return Capacity(rcu_per_op=rcu / calls, wcu_per_op=wcu / calls) if calls else None
+        return ConsumedCapacity(rcu_per_op=rcu / calls, wcu_per_op=wcu / calls) if calls else None
 
     def _ready(self) -> Iterator[Merged]:
         for index in sorted(self._open):

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from loadtests.measure import hlog
 from loadtests.measure.health.probes import HealthLog, HealthRow
-from loadtests.measure.health.signals import Signal, signals_as_data
+from loadtests.measure.health.signals import Signal
 from loadtests.measure.merger import Merged
-from loadtests.measure.results import RunInfo, SeriesInfo, Validity, write_info
+from loadtests.measure.results import HealthInfo, RunInfo, SeriesInfo, Validity, write_info
 
 LATEST: Final = "latest"  # the newest run folder; after a gate, its load run
 LATEST_MICRO: Final = "latest-micro"  # the newest with micro-benchmarks
@@ -49,7 +49,7 @@ class RunFolderWriter:
                 self._logs[name].flush()
         self.info.duration_s = max(self.info.duration_s, merged.start_s + merged.length_s)
         self.info.series = series
-        self.info.health = {"signals": signals_as_data(signals)}
+        self.info.health = HealthInfo(signals=signals)
         self.info.validity = validity
         write_info(self.path, self.info)
 
@@ -59,7 +59,8 @@ class RunFolderWriter:
 
     def update(self, facts: dict[str, Any]) -> None:
         """Replace fields of run.json."""
-        self.info = RunInfo.model_validate({**self.info.model_dump(by_alias=True), **facts})
+        written = self.info.model_dump(mode="json", by_alias=True)
+        self.info = RunInfo.model_validate({**written, **facts})
         write_info(self.path, self.info)
 
     def finish(
@@ -69,9 +70,9 @@ class RunFolderWriter:
         self.update(
             {
                 "state": state,
-                "series": [s.model_dump(by_alias=True) for s in series],
-                "health": {"signals": signals_as_data(signals)},
-                "validity": validity.model_dump(),
+                "series": series,
+                "health": HealthInfo(signals=signals),
+                "validity": validity,
             }
         )
         for file in (*self._logs.values(), self._health_file):

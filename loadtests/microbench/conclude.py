@@ -6,7 +6,8 @@ from pathlib import Path
 
 from loadtests.config import Config
 from loadtests.judge.baseline import find_baseline
-from loadtests.judge.judging import judge_run, store_verdict
+from loadtests.judge.judging import judge_run
+from loadtests.judge.storing import store_verdict
 from loadtests.measure.results import Run, read_run
 from loadtests.report.build import build_reports
 

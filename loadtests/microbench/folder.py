@@ -18,15 +18,22 @@ from typing import Any, Final
 import numpy as np
 
 from loadtests.measure import hlog
-from loadtests.measure.environment import describe_environment
+from loadtests.measure.environment import describe_environment, describe_targets
 from loadtests.measure.health.probes import HealthRow, HostProbe, ProcessProbe
 from loadtests.measure.histogram import Counts, Sparse
 from loadtests.measure.merger import Merged, Merger, SeriesPart
-from loadtests.measure.results import Key, RunInfo, SeriesInfo
+from loadtests.measure.results import (
+    IterationPlan,
+    Key,
+    MicroInfo,
+    ResultRow,
+    RunConfig,
+    RunInfo,
+    SeriesInfo,
+)
 from loadtests.measure.run_folder import LATEST_MICRO, RunFolderWriter, point_latest
 from loadtests.microbench.machine.checks import MachineEvidence, check_machine, clock_step_ns
 from loadtests.microbench.machine.reference import MachineReference
-from loadtests.microbench.rows import ResultRow
 from loadtests.microbench.suites.cases import BenchmarkSubject
 from loadtests.microbench.timing.passes import Seconds
 from loadtests.model import to_iso_seconds
@@ -44,11 +51,11 @@ class MicroFolder:
     def __init__(
         self,
         path: Path,
-        config: Mapping[str, Any],
+        config: RunConfig,
         endpoints: Endpoints,
         *,
         tells_cpu_wait: bool,
-        iterations: Mapping[str, Any] | None = None,
+        iterations: Mapping[str, IterationPlan] | None = None,
     ) -> None:
         now = datetime.now(UTC)
         info = RunInfo(
@@ -56,9 +63,9 @@ class MicroFolder:
             scenario=SCENARIO,
             state="running",
             started_at=to_iso_seconds(now),
-            config=dict(config),
+            config=config,
             environment=describe_environment(*PACKAGES),
-            targets=endpoints.described(),
+            targets=describe_targets(endpoints.described()),
         )
         self._writer = RunFolderWriter(path, info, now.timestamp())
         point_latest(path, LATEST_MICRO)
@@ -124,16 +131,10 @@ class MicroFolder:
     def add_rows(self, rows: Iterable[ResultRow]) -> None:
         """Put benchmarks' figures into run.json."""
         self._rows += rows
-        told = {
-            "iterations": self._iterations,
-            "machine": self._machine.suites,
-            "rows": [row.as_data() for row in self._rows],
-        }
-        self._writer.update({"micro": told})
-
-    def update(self, facts: dict[str, Any]) -> None:
-        """Replace fields of run.json's configuration."""
-        self._writer.update({"config": {**self._writer.info.config, **facts}})
+        micro = MicroInfo(
+            iterations=self._iterations, machine=self._machine.suites, rows=self._rows
+        )
+        self._writer.update({"micro": micro})
 
     def finish(self, state: str) -> None:
         """Write the final run.json and close the files."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,66 +16,43 @@ import numpy as np
 from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Sparse
+from loadtests.measure.results import ResultRow
 from loadtests.microbench.suites.cases import CallColumns, Spec
 from loadtests.order_statistics import min_calls
 
 LEVEL: Final = 0.025  # of each bound of a two-sided 95% interval
 
 
-@dataclass(frozen=True, slots=True)
-class ResultRow:
-    """One benchmark's figures; times in milliseconds, None where the sample does not carry one.
-
-    `cpu_ms` is the mean CPU time of the client a call, `sdk_share` 0-1; `limit_ms` is what the p50
-    of one of the harness's own parts may come to.
-    """
-
-    suite: str
-    group: str
-    name: str
-    backend: str
-    driver: str
-    pattern: str
-    iterations: int
-    errors: dict[str, int]
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    p99_low_ms: float | None = None
-    p99_high_ms: float | None = None
-    mean_ms: float | None = None
-    cpu_ms: float | None = None
-    wire_ms: float | None = None
-    sdk_share: float | None = None
-    limit_ms: float | None = None
-
-    def as_data(self) -> dict[str, Any]:
-        """For run.json and pytest-benchmark's extra_info."""
-        return asdict(self)
-
-
 def row_of(spec: Spec, columns: CallColumns) -> ResultRow:
     """Work the figures out."""
     samples = samples_of(columns)
-    place = (spec.suite, spec.group, spec.name, spec.backend, spec.driver, spec.pattern)
+    row = ResultRow(
+        suite=spec.suite,
+        group=spec.group,
+        name=spec.name,
+        backend=spec.backend,
+        driver=spec.driver,
+        pattern=spec.pattern,
+        iterations=samples.calls,
+        errors=dict(columns.errors),
+    )
     if not samples.calls:
-        return ResultRow(*place, 0, dict(columns.errors))
+        return row
     p99 = estimate_quantile(samples, 0.99)
     low, high = p99.low_ms(LEVEL), p99.high_ms(LEVEL)
     service = _mean_ms(columns.service)
     wire = _mean_ms(columns.wire) if len(columns.wire) == len(columns.service) else None
-    return ResultRow(
-        *place,
-        iterations=samples.calls,
-        errors=dict(columns.errors),
-        p50_ms=estimate_quantile(samples, 0.5).estimate_ms,
-        p99_ms=p99.estimate_ms if samples.calls >= min_calls(0.99) else None,
-        p99_low_ms=low or None,
-        p99_high_ms=high if math.isfinite(high) else None,
-        mean_ms=service,
-        cpu_ms=_mean_ms(columns.cpu),
-        wire_ms=wire,
-        sdk_share=max(0.0, 1.0 - wire / service) if wire is not None else None,
-    )
+    figures = {
+        "p50_ms": estimate_quantile(samples, 0.5).estimate_ms,
+        "p99_ms": p99.estimate_ms if samples.calls >= min_calls(0.99) else None,
+        "p99_low_ms": low or None,
+        "p99_high_ms": high if math.isfinite(high) else None,
+        "mean_ms": service,
+        "cpu_ms": _mean_ms(columns.cpu),
+        "wire_ms": wire,
+        "sdk_share": max(0.0, 1.0 - wire / service) if wire is not None else None,
+    }
+    return row.model_copy(update=figures)
 
 
 def row_of_times(

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, UsageError
 from loadtests.load.child_environment import inherited_endpoints, run_id_for
+from loadtests.measure.results import DataSettings, LoadSettings, ResultRow, RunConfig
 from loadtests.microbench.folder import SCENARIO, MicroFolder
-from loadtests.microbench.rows import ResultRow, row_of
+from loadtests.microbench.rows import row_of
 from loadtests.microbench.suites.bench import Bench
 from loadtests.microbench.suites.cases import BenchmarkSubject, CallColumns, Spec
 from loadtests.microbench.suites.plans import SuitePlans
@@ -218,7 +218,7 @@ def refuse_patched_sockets() -> None:
         )
 
 
-def describe_settings(config: Config, selected: Sequence[Spec]) -> dict[str, Any]:
+def describe_settings(config: Config, selected: Sequence[Spec]) -> RunConfig:
     """What run.json says of the run's settings; no DSN among them.
 
     `patterns` are those that every backend of the run owes, so that the judge misses what failed.
@@ -226,9 +226,9 @@ def describe_settings(config: Config, selected: Sequence[Spec]) -> dict[str, Any
     owed = {(spec.backend, spec.pattern) for spec in selected if spec.pattern}
     backends = {backend for backend, _ in owed}
     patterns = [p for p in PATTERNS if backends and all((b, p) in owed for b in backends)]
-    return {
-        "load": {"seed": config.load.seed},
-        "data": config.data.model_dump(mode="json"),
-        "slo": config.slo.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "patterns": patterns,
-    }
+    return RunConfig(
+        load=LoadSettings(seed=config.load.seed),
+        data=DataSettings(**config.data.model_dump()),
+        slo=config.slo,
+        patterns=patterns,
+    )

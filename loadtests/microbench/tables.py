@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.measure.results import Run, SeriesInfo
-from loadtests.microbench.rows import ResultRow
+from loadtests.measure.results import LimitVerdict, ResultRow, Run, SeriesInfo
 from loadtests.order_statistics import min_calls
 from loadtests.patterns import DRIVERS, PATTERNS
 from loadtests.report.rounding import digits, milliseconds, span
@@ -28,7 +27,8 @@ _MISSING: Final = Text("–", style="dim")
 
 def summary(run: Run) -> Iterator[RenderableType]:
     """Access pattern by driver: p50 / p99 in ms, coloured by the verdict on the SLO."""
-    verdict = run.info.verdict or {}
+    verdict = run.info.verdict
+    limits = verdict.limits if verdict else ()
     drivers = [d for found in DRIVERS.values() for d in found if _drives(run, d)]
     series = {(one.driver, one.pattern): one for one in run.info.series}
     table = _table()
@@ -39,11 +39,11 @@ def summary(run: Run) -> Iterator[RenderableType]:
     for pattern in PATTERNS:
         found = [series.get((driver, pattern)) for driver in drivers]
         if any(found):
-            table.add_row(Text(pattern), *(_cell(one, verdict) for one in found))
-    yield Text(f"p50 / p99 of one call in ms{_target(verdict)}", style="italic")
+            table.add_row(Text(pattern), *(_cell(one, limits) for one in found))
+    yield Text(f"p50 / p99 of one call in ms{_target(limits)}", style="italic")
     yield table
-    status = str(verdict.get("status", ""))
-    yield Text(str(verdict.get("sentence", "")), style=STYLES.get(status, ""))
+    if verdict:
+        yield Text(verdict.sentence, style=STYLES[verdict.status])
 
 
 def details(rows: Sequence[ResultRow]) -> Iterator[RenderableType]:
@@ -98,7 +98,7 @@ def _drives(run: Run, driver: str) -> bool:
     return any(one.driver == driver and one.count for one in run.info.series)
 
 
-def _cell(one: SeriesInfo | None, verdict: Mapping[str, Any]) -> Text:
+def _cell(one: SeriesInfo | None, limits: Sequence[LimitVerdict]) -> Text:
     times = one.response_time_ms if one is not None else None
     if one is None or times is None:
         return _MISSING
@@ -106,21 +106,20 @@ def _cell(one: SeriesInfo | None, verdict: Mapping[str, Any]) -> Text:
     p99 = milliseconds(times.p99).text.removesuffix(" ms") if enough else "too few"
     p50 = milliseconds(times.p50).text.removesuffix(" ms")
     return Text.assemble(
-        (p50, _style(one, "p50", verdict)), " / ", (p99, _style(one, "p99", verdict))
+        (p50, _style(one, "p50", limits)), " / ", (p99, _style(one, "p99", limits))
     )
 
 
-def _style(one: SeriesInfo, statistic: str, verdict: Mapping[str, Any]) -> str:
-    for limit in verdict.get("limits", ()):
-        place = (limit["backend"], limit["driver"], limit["pattern"], limit["statistic"])
-        if place == (one.backend, one.driver, one.pattern, statistic):
-            return STYLES.get(limit["status"], "")
+def _style(series: SeriesInfo, statistic: str, limits: Sequence[LimitVerdict]) -> str:
+    for limit in limits:
+        if limit.key == series.key(limit.metric) and limit.statistic == statistic:
+            return STYLES[limit.status]
     return ""
 
 
-def _target(verdict: Mapping[str, Any]) -> str:
-    limits = {x["limit"] for x in verdict.get("limits", ()) if x["statistic"] == "p99"}
-    return f", target p99 {limits.pop():g} ms" if len(limits) == 1 else ""
+def _target(limits: Sequence[LimitVerdict]) -> str:
+    targets = {limit.limit for limit in limits if limit.statistic == "p99"}
+    return f", target p99 {targets.pop():g} ms" if len(targets) == 1 else ""
 
 
 def _time(value_ms: float | None, factor: float) -> Text:

@@ -1,16 +1,12 @@
-"""The stored climb (`run.json["capacity_run"]`) as the report uses it; absent parts stay absent.
-
-The form is `judge/climb.py`'s. A bare list of steps with rate, p99 and verdict is read as well.
-"""
+"""The steps and answers of a capacity run as a report shows them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from loadtests.measure.results import Run
+from loadtests.measure.results import CapacityAnswer, JudgedStep, Run
 from loadtests.patterns import DISPLAY_NAMES
 from loadtests.report.charts.chart import Table
 from loadtests.report.rounding import (
@@ -26,9 +22,9 @@ from loadtests.report.rounding import (
 WORDS: Final = {"INVALID": "INVALID: generator"}
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One rate that was tried; `run` names the run it was measured in, where that is another."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFigures:
+    """One step with its figures rounded; `run` names its run, where that is another one."""
 
     backend: str
     rate: Number
@@ -42,45 +38,68 @@ class Step:
     verdict: str
     sentence: str
     run: str
-    limit_ms: float | None = None
+    limit_ms: float | None
 
     @property
-    def said(self) -> str:
-        """The verdict, with whose doing it was."""
+    def verdict_words(self) -> str:
+        """The verdict; INVALID says that the generator was the bottleneck."""
         return WORDS.get(self.verdict, self.verdict)
 
     @property
     def interval(self) -> str:
-        """The p99's bounds; nothing where it has none."""
+        """The p99's bounds; empty where it has none."""
         return span(self.low_ms, self.high_ms, "") if self.low_ms or self.high_ms else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One backend's climb in short."""
-
-    backend: str
-    keeps: Number
-    knee: Number
-    gave_out: str
-    sentence: str
+def steps_of(run: Run) -> list[StepFigures]:
+    """Every judged step, by backend and rate."""
+    stored = run.info.capacity_run
+    steps = sorted(stored.steps if stored else (), key=lambda s: (_name(s.backend), s.rate_per_s))
+    return [_figures(step, run.info.id) for step in steps]
 
 
-def steps_of(run: Run) -> list[Step]:
-    """Every step, by backend and rate; entries that make no sense are left out."""
-    steps = [_step(one, run.info.id) for one in _parts(_stored(run).get("steps"))]
-    return sorted(
-        (s for s in steps if s.rate.known), key=lambda s: (s.backend, s.rate.value or 0.0)
+def answers_of(run: Run) -> list[CapacityAnswer]:
+    """The answers, by backend, which are shown by their names."""
+    stored = run.info.capacity_run
+    answers = [
+        answer.model_copy(
+            update={
+                "backend": _name(answer.backend),
+                "sentence": clean(answer.sentence, longest=600),
+            }
+        )
+        for answer in (stored.answers if stored else ())
+    ]
+    return sorted(answers, key=lambda answer: answer.backend)
+
+
+def _name(backend: str) -> str:
+    return DISPLAY_NAMES.get(backend, clean(backend))
+
+
+def _figures(step: JudgedStep, own: str) -> StepFigures:
+    return StepFigures(
+        backend=_name(step.backend),
+        rate=per_second(step.rate_per_s),
+        achieved=per_second(step.achieved_per_s),
+        p50=milliseconds(step.p50_ms),
+        p99=milliseconds(step.p99_ms),
+        low_ms=step.p99_low_ms,
+        high_ms=step.p99_high_ms,
+        queued=percent(step.queued),
+        generator=_known(step.generator_cpu, percent),
+        verdict=step.verdict,
+        sentence=clean(step.sentence, longest=400) or "–",
+        run="" if step.run == own else clean(step.run),
+        limit_ms=step.limit_ms,
     )
 
 
-def answers_of(run: Run) -> list[Answer]:
-    """The answers, by backend."""
-    answers = [_answer(one) for one in _parts(_stored(run).get("answers"))]
-    return sorted(answers, key=lambda a: a.backend)
+def _known(value: float | None, rounded: Callable[[float], Number]) -> Number:
+    return UNKNOWN if value is None else rounded(value)
 
 
-def limit_of(steps: Sequence[Step], otherwise: float | None) -> float | None:
+def limit_of(steps: Sequence[StepFigures], otherwise: float | None) -> float | None:
     """The target that all steps were held to, in ms; None where they differ."""
     limits = {step.limit_ms for step in steps if step.limit_ms}
     if not limits:
@@ -90,10 +109,10 @@ def limit_of(steps: Sequence[Step], otherwise: float | None) -> float | None:
 
 def is_climb(run: Run) -> bool:
     """Whether it was a capacity run, whose figures over the whole would mix its rates."""
-    return bool(run.info.steps or steps_of(run))
+    return bool(run.info.steps or run.info.capacity_run)
 
 
-def climb_table(steps: Sequence[Step]) -> Table:
+def climb_table(steps: Sequence[StepFigures]) -> Table:
     """A row for each step."""
     head = ("Asked for", "Done", "p50", "p99", "95% interval, ms", "Queued", "Generator CPU")
     several = len({s.backend for s in steps}) > 1
@@ -107,60 +126,9 @@ def climb_table(steps: Sequence[Step]) -> Table:
             s.interval or "–",
             s.queued.text,
             s.generator.text,
-            s.said,
+            s.verdict_words,
             s.sentence,
         )
         for s in steps
     )
     return Table((*(("Backend",) if several else ()), *head, "Verdict", "In words"), rows)
-
-
-def _stored(run: Run) -> Mapping[str, Any]:
-    stored = (run.info.model_extra or {}).get("capacity_run")
-    if isinstance(stored, Mapping):
-        return stored
-    return {"steps": stored} if isinstance(stored, list) else {}
-
-
-def _parts(stored: Any) -> Iterator[Mapping[str, Any]]:
-    return (
-        (one for one in stored if isinstance(one, Mapping))
-        if isinstance(stored, list)
-        else iter(())
-    )
-
-
-def _step(one: Mapping[str, Any], own: str) -> Step:
-    backend, run = str(one.get("backend", "")), clean(one.get("run") or "")
-    return Step(
-        backend=DISPLAY_NAMES.get(backend, clean(backend)),
-        rate=_number(one.get("rate_per_s"), per_second),
-        achieved=_number(one.get("achieved_per_s"), per_second),
-        p50=_number(one.get("p50_ms"), milliseconds),
-        p99=_number(one.get("p99_ms"), milliseconds),
-        low_ms=_number(one.get("p99_low_ms"), milliseconds).value,
-        high_ms=_number(one.get("p99_high_ms"), milliseconds).value,
-        queued=_number(one.get("queued"), percent),
-        generator=_number(one.get("generator_cpu"), percent),
-        verdict=clean(one.get("verdict") or "–"),
-        sentence=clean(one.get("sentence") or "–", longest=400),
-        run="" if run == own else run,
-        limit_ms=_number(one.get("limit_ms"), milliseconds).value,
-    )
-
-
-def _answer(one: Mapping[str, Any]) -> Answer:
-    backend = str(one.get("backend", ""))
-    return Answer(
-        backend=DISPLAY_NAMES.get(backend, clean(backend)),
-        keeps=_number(one.get("keeps_per_s"), per_second),
-        knee=_number(one.get("knee_per_s"), per_second),
-        gave_out=clean(one.get("gave_out") or ""),
-        sentence=clean(one.get("sentence") or "", longest=600),
-    )
-
-
-def _number(value: Any, rounded: Callable[[float], Number]) -> Number:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return UNKNOWN
-    return rounded(float(value))

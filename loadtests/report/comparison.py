@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from loadtests.errors import UsageError
-from loadtests.judge.comparison import Compared
-from loadtests.measure.results import Run
+from loadtests.measure.results import PercentileRatio, Run
 from loadtests.report.build import pictures, write_files
 from loadtests.report.charts.bars import Bar, BarGroup, bars_chart
 from loadtests.report.charts.chart import Chart, Entry, Table
@@ -107,7 +106,7 @@ def _figure_row(sides: Sequence[Side], pattern: str, backend: str, name: str) ->
     )
 
 
-def _growth(row: Compared | None) -> str:
+def _growth(row: PercentileRatio | None) -> str:
     if row is None:
         return MISSING
     low, high = (None if end is None else end - 1 for end in (row.low, row.high))

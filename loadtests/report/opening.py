@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from loadtests.measure.results import Run, Validity
+from loadtests.measure.results import Bottleneck, Run, Validity
 from loadtests.report.capacity import answers_of, is_climb
 from loadtests.report.page import Page, Row
-from loadtests.report.rounding import clean, percent, plain, seconds
+from loadtests.report.rounding import clean, per_second, percent, plain, seconds
 from loadtests.report.verdict_view import NOT_JUDGED
+
+_BEYOND: Final[dict[Bottleneck, str]] = {
+    "database": "then the database was the bottleneck",
+    "generator": "then the load generator was the bottleneck, not the database",
+    "undecided": "beyond, the steps were too short to decide",
+    "nothing": "its end lies beyond the highest rate tried",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +88,14 @@ def _kept(run: Run) -> list[Fact]:
     return [
         Fact(
             f"{answer.backend} keeps the promise up to",
-            answer.keeps.text if answer.keeps.known else "no rate tried",
-            _beyond(answer.gave_out),
-            "" if answer.keeps.known else "fail",
+            per_second(rate_per_s).text
+            if (rate_per_s := answer.max_sustained_per_s)
+            else "no rate tried",
+            _BEYOND[answer.bottleneck],
+            "" if rate_per_s else "fail",
         )
         for answer in answers_of(run)
     ]
-
-
-def _beyond(gave_out: str) -> str:
-    known = {
-        "database": "then the database gave out",
-        "generator": "then the load generator gave out, not the database",
-        "undecided": "beyond, the steps were too short to decide",
-        "nothing": "its end lies beyond the highest rate tried",
-    }
-    return known.get(gave_out, "")
 
 
 def _slowest(rows: Sequence[Row]) -> Fact:

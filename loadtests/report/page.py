@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.measure.results import Run
+from loadtests.measure.results import LimitVerdict, Run
 from loadtests.order_statistics import min_calls
-from loadtests.report.capacity import is_climb
-from loadtests.report.ratios import HeadToHead, head_to_head
+from loadtests.report.ratios import BackendsView, backends_view
 from loadtests.report.rounding import (
     UNKNOWN,
     Number,
@@ -25,7 +24,7 @@ from loadtests.report.rounding import (
 )
 from loadtests.report.series import Series, Subject, patterns_of, read_series, subjects_of
 from loadtests.report.setting import Setting, measured_of, read_setting
-from loadtests.report.verdict_view import RATIO, Judged, Limit, read_judged
+from loadtests.report.verdict_view import NOT_JUDGED, ShownStatus, VerdictView, view_verdict
 
 PERCENTILES: Final = {"p50": 0.5, "p99": 0.99}
 METRIC_WORDS: Final = {
@@ -66,8 +65,8 @@ class Row:
     calls: Number
     errors: Number
     errors_said: str
-    status: str
-    limits: tuple[Limit, ...]
+    status: ShownStatus
+    limits: tuple[LimitVerdict, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +77,12 @@ class Page:
     setting: Setting
     measured_s: float
     metric: str
-    judged: Judged
+    judged: VerdictView
     rows: tuple[Row, ...]
     series: tuple[Series, ...]
     subjects: tuple[Subject, ...]
     patterns: tuple[str, ...]
-    versus: HeadToHead
+    versus: BackendsView
 
     @property
     def has_changes(self) -> bool:
@@ -105,9 +104,7 @@ class Page:
         """The p99 target for charts: what all series share, else what the run's settings name."""
         if self.judged.limits:
             return self.target_ms("p99")
-        slo = self.run.info.config.get("slo")
-        named = slo.get("p99_ms") if isinstance(slo, dict) else None
-        return float(named) if isinstance(named, int | float) and named > 0 else None
+        return self.judged.slo.p99_ms if self.judged.slo else None
 
     def target_ms(self, percentile: str) -> float | None:
         """The target all series share for `p50` or `p99`, or None where they differ."""
@@ -119,14 +116,11 @@ class Page:
 def build_page(run: Run) -> Page:
     """Choose and round every number of `run`'s report."""
     series = read_series(run)
-    judged = read_judged(run)
+    judged = view_verdict(run)
     setting = read_setting(run)
-    metric = _metric(run)
+    metric = _metric(judged)
     rows = tuple(_row(one, judged, metric) for one in series)
-    # a distorted run says nothing of the databases, so nothing of one against the other; and in a
-    # climb they were not under load at the same time
-    unlike = judged.status == "INVALID" or is_climb(run)
-    versus = HeadToHead("") if unlike else head_to_head(run, metric, judged.confidence)
+    versus = backends_view(run)
     return Page(
         run=run,
         setting=setting,
@@ -141,13 +135,15 @@ def build_page(run: Run) -> Page:
     )
 
 
-def _metric(run: Run) -> str:
-    slo = run.info.config.get("slo")
-    asked = slo.get("metric") if isinstance(slo, dict) else None
-    return asked if asked in METRIC_WORDS else "response_time"
+def _metric(judged: VerdictView) -> str:
+    """The time that the run was judged by, else the one that its limits name."""
+    named = judged.metric
+    if judged.status == NOT_JUDGED and judged.slo and judged.slo.metric:
+        named = judged.slo.metric
+    return named if named in METRIC_WORDS else "response_time"
 
 
-def _row(one: Series, judged: Judged, metric: str) -> Row:
+def _row(one: Series, judged: VerdictView, metric: str) -> Row:
     limits = judged.limits_of(one.subject, one.pattern)
     failed = one.failed
     named = [f"{name} {n:,}" for name, n in sorted(one.errors.items())]
@@ -160,7 +156,7 @@ def _row(one: Series, judged: Judged, metric: str) -> Row:
         p50=_cell(one, "p50", judged, metric),
         p99=_cell(one, "p99", judged, metric),
         targets=tuple(
-            f"{x.statistic} ≤ {plain(x.limit)} ms" for x in limits if x.unit == "ms" and x.limit
+            f"{x.percentile} ≤ {plain(x.limit)} ms" for x in limits if x.kind == "absolute"
         ),
         calls=count(one.calls),
         errors=Number(float(failed), f"{failed:,}{share}"),
@@ -170,10 +166,10 @@ def _row(one: Series, judged: Judged, metric: str) -> Row:
     )
 
 
-def _cell(one: Series, name: str, judged: Judged, metric: str) -> Cell:
+def _cell(one: Series, name: str, judged: VerdictView, metric: str) -> Cell:
     """A percentile with what the judge says of it."""
-    limits = {x.statistic: x for x in judged.limits_of(one.subject, one.pattern)}
-    absolute, growth = limits.get(name), limits.get(name + RATIO)
+    limits = {x.kind: x for x in judged.limits_of(one.subject, one.pattern) if x.percentile == name}
+    absolute, growth = limits.get("absolute"), limits.get("relative")
     estimate = judged.estimate(one.subject, one.pattern, metric, name)
     value_ms = one.quantile_ms(metric, PERCENTILES[name])
     if value_ms is None:

@@ -7,36 +7,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.errors import ResultsError
-from loadtests.judge.comparison import Compared
-from loadtests.judge.interleaved import compare_backends
-from loadtests.measure.results import Run
+from loadtests.measure.results import PercentileRatio, Run
 from loadtests.order_statistics import min_calls
 from loadtests.report.charts.forest import Ratio, RatioGroup
 from loadtests.report.rounding import clean, times
 from loadtests.report.series import Subject
-from loadtests.report.verdict_view import RATIO, Judged
+from loadtests.report.verdict_view import VerdictView
 
 SHOWN: Final = ("p50", "p99")
+NOT_STORED: Final = (
+    "How DynamoDB compares with PostgreSQL is not stored in this run, which an older version "
+    "judged. `loadtests gate RUN` judges it again and stores the comparison."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class HeadToHead:
-    """The headline in one sentence, and a group of ratios for each percentile."""
+class BackendsView:
+    """How the backends compare: one sentence, and a group of ratios for each percentile."""
 
     sentence: str
     groups: tuple[RatioGroup, ...] = ()
 
 
-def head_to_head(run: Run, metric: str, confidence: float) -> HeadToHead:
-    """Compare the backends of one run; empty where it does not hold both."""
-    try:
-        compared = compare_backends(run, metric=metric, confidence=confidence, percentiles=SHOWN)
-    except ResultsError as error:
-        return HeadToHead(f"DynamoDB and PostgreSQL cannot be compared: {clean(error.message)}")
-    shown = [c for c in compared if carried(c)]
+def backends_view(run: Run) -> BackendsView:
+    """The stored comparison of the backends; nothing where it does not apply to the run."""
+    head_to_head = run.info.head_to_head
+    if head_to_head is None:
+        return BackendsView(NOT_STORED if _could_be_compared(run) else "")
+    if head_to_head.problem:
+        problem = clean(head_to_head.problem)
+        return BackendsView(f"DynamoDB and PostgreSQL cannot be compared: {problem}")
+    shown = [ratio for ratio in head_to_head.ratios if carried(ratio)]
     if not shown:
-        return HeadToHead("")
+        return BackendsView("")
     groups = tuple(
         RatioGroup(
             f"{name}: DynamoDB ÷ PostgreSQL",
@@ -48,16 +51,28 @@ def head_to_head(run: Run, metric: str, confidence: float) -> HeadToHead:
         )
         for name in SHOWN
     )
-    return HeadToHead(_sentence(shown), groups)
+    return BackendsView(_sentence(shown), groups)
 
 
-def carried(row: Compared) -> bool:
+def _could_be_compared(run: Run) -> bool:
+    """Whether a verdict of this version would hold a comparison."""
+    backends = {series.backend for series in run.info.series if series.count}
+    verdict = run.info.verdict
+    return (
+        verdict is not None
+        and verdict.status != "INVALID"
+        and not run.info.steps
+        and {"dynamodb", "postgres"} <= backends
+    )
+
+
+def carried(row: PercentileRatio) -> bool:
     """Whether both sides have the calls that the percentile takes."""
     needed = min_calls(float(row.percentile.removeprefix("p")) / 100)
     return min(row.subject_calls, row.reference_calls) >= needed
 
 
-def _sentence(shown: Sequence[Compared]) -> str:
+def _sentence(shown: Sequence[PercentileRatio]) -> str:
     means: list[str] = []
     for name in SHOWN:
         logs = [math.log(c.ratio) for c in shown if c.percentile == name]
@@ -80,7 +95,7 @@ def _many(part: int) -> str:
     return f"{part or 'none'} {'is' if part == 1 else 'are'}"
 
 
-def against_baseline(judged: Judged, subjects: Sequence[Subject]) -> tuple[RatioGroup, ...]:
+def against_baseline(judged: VerdictView, subjects: Sequence[Subject]) -> tuple[RatioGroup, ...]:
     """The relative limits: each series' percentile over the baseline's, with the limit."""
     groups = []
     for name in ("p50", "p90", "p99"):
@@ -88,8 +103,7 @@ def against_baseline(judged: Judged, subjects: Sequence[Subject]) -> tuple[Ratio
             Ratio(x.pattern, x.estimate, x.low, x.high, subject.role, x.limit)
             for x in judged.limits
             for subject in subjects
-            if x.statistic == name + RATIO
-            and x.estimate is not None
+            if (x.kind, x.percentile) == ("relative", name)
             and (x.backend, x.driver) == (subject.backend, subject.driver)
         ]
         order = list(dict.fromkeys(r.label for r in ratios))

@@ -23,7 +23,7 @@ from loadtests.report.page import Page
 from loadtests.report.ratios import against_baseline
 from loadtests.report.rounding import plain
 from loadtests.report.tables import limits_table
-from loadtests.report.validity import signals_of
+from loadtests.report.validity import signal_rows
 from loadtests.report.verdict_view import NOT_JUDGED
 
 
@@ -168,7 +168,7 @@ def _money(page: Page) -> Iterator[Section]:
     measured = (
         "Capacity units as the emulator reported them during the warm-up; AWS rounds the same way, "
         "but only its bill is the truth."
-        if any(p.emulator for p in page.setting.places)
+        if any(target.emulator for target in page.setting.targets)
         else "Capacity units as DynamoDB reported them during the warm-up."
     )
     yield Section(
@@ -214,7 +214,7 @@ def _history(page: Page) -> Iterator[Section]:
 
 
 def _health(page: Page) -> Section:
-    validity, signals = page.run.info.validity, signals_of(page.run)
+    validity, signals = page.run.info.validity, signal_rows(page.run)
     if validity is None:
         said = "This run's health was not judged."
     elif validity.valid and is_climb(page.run):
@@ -226,8 +226,7 @@ def _health(page: Page) -> Section:
         said = "No signal was beyond its limit: the generator did not distort the figures."
     else:
         said = "The generator distorted this run: its figures say nothing of the databases."
-    mark = {True: "✓\u00a0within", False: "✗\u00a0beyond", None: "no limit"}
-    rows = tuple((s.name, mark[s.ok], s.value, s.limit or "–", s.words) for s in signals)
+    rows = tuple((s.name, s.state, s.value, s.limit or "–", s.text) for s in signals)
     table = Part("", Table(("Signal", "State", "Found", "Limit", "In words"), rows))
     return Section(
         "validity",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadtests.measure.histogram import Histogram, highest_value_ns, lowest_value_ns
-from loadtests.measure.results import Capacity, Interval, Key, Run, SeriesInfo
+from loadtests.measure.results import ConsumedCapacity, Interval, Key, Run, SeriesInfo
 from loadtests.order_statistics import min_calls
 from loadtests.patterns import BACKENDS, DISPLAY_NAMES, METRICS, PATTERNS
 from loadtests.report.charts.palette import SUBJECTS
@@ -37,7 +37,7 @@ class Series:
     histograms: Mapping[str, Histogram]
     intervals: Mapping[str, Sequence[Interval]]
     warm_up: Mapping[str, Sequence[Interval]]
-    capacity: Capacity | None
+    capacity: ConsumedCapacity | None
 
     @property
     def failed(self) -> int:

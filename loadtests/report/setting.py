@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadtests.measure.results import Run
+from loadtests.measure.results import Run, TargetInfo
 from loadtests.patterns import DISPLAY_NAMES
 from loadtests.report.rounding import clean, plain, seconds
 
@@ -17,7 +17,7 @@ _MOST_ROWS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TargetDescription:
     """Where one backend ran, and whether it is AWS's own service."""
 
     backend: str
@@ -33,7 +33,7 @@ class Setting:
     scenario: str
     title: str
     started: str
-    places: tuple[Place, ...]
+    targets: tuple[TargetDescription, ...]
     ran_on: str
     caution: str
     load: str
@@ -45,18 +45,18 @@ class Setting:
 def read_setting(run: Run) -> Setting:
     """Read it from run.json."""
     info = run.info
-    places = tuple(_place(backend, about) for backend, about in info.targets.items())
+    targets = tuple(_target(backend, target) for backend, target in info.targets.items())
     return Setting(
         scenario=clean(info.scenario),
         title=f"{clean(info.scenario)} · {clean(info.id)}",
         started=clean(info.started_at).replace("T", " ").replace("Z", " UTC"),
-        places=places,
-        ran_on=_ran_on(places),
-        caution=_caution(places),
+        targets=targets,
+        ran_on=_ran_on(targets),
+        caution=_caution(targets),
         load=_load(run),
         offered_per_s=_rate(run),
-        configuration=tuple(flat(_settings(info.config))),
-        environment=tuple(flat(info.environment)),
+        configuration=tuple(flat(_settings(info.config.as_conditions()))),
+        environment=tuple(flat(info.environment.as_conditions())),
     )
 
 
@@ -68,29 +68,30 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "load": {name: value for name, value in load.items() if name != "run_time"}}
 
 
-def _place(backend: str, about: Mapping[str, Any]) -> Place:
-    target = clean(without_passwords(str(about.get("target", ""))))
-    label = clean(about.get("label") or DISPLAY_NAMES.get(backend, backend))
-    version = clean(about.get("version") or "")
-    name = f"{label} {version}".strip() if version not in label else label
-    dynamodb = backend == "dynamodb"
-    emulator = bool(about.get("emulator", dynamodb and target != "aws"))
-    where = {"embedded": "started by this harness on the same machine", "aws": "on AWS"}
-    return Place(backend, name, where.get(target, f"at {target}" if target else ""), emulator)
+def _target(backend: str, target: TargetInfo) -> TargetDescription:
+    name = clean(without_passwords(target.label)) or DISPLAY_NAMES.get(backend, clean(backend))
+    if target.where != "embedded":
+        return TargetDescription(backend, name, "", target.emulator)  # the label says where
+    name = name.removesuffix(" (embedded)")
+    where = "started by this harness on the same machine"
+    return TargetDescription(backend, name, where, target.emulator)
 
 
-def _ran_on(places: Sequence[Place]) -> str:
-    if not places:
+def _ran_on(targets: Sequence[TargetDescription]) -> str:
+    if not targets:
         return "What it ran on was not recorded."
-    named = [f"{p.name}, {p.where}" if p.where else p.name for p in places]
-    if len({p.where for p in places}) == 1:
-        where = f", {places[0].where}" if places[0].where else ""
-        return f"Ran on {' and '.join(p.name for p in places)}{where}."
+    named = [
+        f"{target.name}, {target.where}" if target.where else target.name for target in targets
+    ]
+    if len({target.where for target in targets}) == 1:
+        where = f", {targets[0].where}" if targets[0].where else ""
+        return f"Ran on {' and '.join(target.name for target in targets)}{where}."
+    named = [", ".join(filter(None, (target.name, target.where))) for target in targets]
     return f"Ran on {'; '.join(named)}."
 
 
-def _caution(places: Sequence[Place]) -> str:
-    if any(p.emulator for p in places):
+def _caution(targets: Sequence[TargetDescription]) -> str:
+    if any(target.emulator for target in targets):
         return (
             "An emulator is not AWS: these figures show regressions and compare designs on this "
             "machine. Judge the promise itself on a real table."
@@ -133,11 +134,11 @@ def without_passwords(text: str) -> str:
 
 def _load(run: Run) -> str:
     """`Load: 500 Poisson arrivals/s on each backend, for 70 s after 10 s of warm-up.`"""
-    load = run.info.config.get("load")
+    arrivals = run.info.config.load.arrivals or ""
     parts = []
     rate = _rate(run)
-    if isinstance(load, Mapping) and (rate or run.info.steps):
-        law = {"poisson": "Poisson ", "constant": "evenly spaced "}.get(str(load.get("arrivals")))
+    if rate or run.info.steps:
+        law = {"poisson": "Poisson ", "constant": "evenly spaced "}.get(arrivals)
         said = f"{rate:,g} {law or ''}arrivals/s on each backend" if rate else _climb(run, law)
         parts.append(said)
     measured_s = measured_of(run)
@@ -163,6 +164,4 @@ def measured_of(run: Run) -> float:
 def _rate(run: Run) -> float | None:
     if run.info.steps:
         return None  # it has many
-    load = run.info.config.get("load")
-    rate = load.get("rate") if isinstance(load, Mapping) else None
-    return float(rate) if isinstance(rate, int | float) and not isinstance(rate, bool) else None
+    return run.info.config.load.rate

@@ -8,9 +8,9 @@ from typing import Final
 
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
-from loadtests.judge.comparison import Compared, compare_runs
+from loadtests.judge.comparison import compare_runs
 from loadtests.judge.fingerprint import differences
-from loadtests.measure.results import Run
+from loadtests.measure.results import PercentileRatio, Run
 from loadtests.patterns import ALL_PATTERNS
 from loadtests.report.page import Page, build_page
 from loadtests.report.ratios import SHOWN, carried
@@ -26,11 +26,11 @@ class Side:
 
     letter: str
     page: Page
-    rows: Mapping[tuple[str, str, str], Compared]
+    rows: Mapping[tuple[str, str, str], PercentileRatio]
     differs: tuple[str, ...]
     problem: str = ""
 
-    def row(self, one: Series, percentile: str) -> Compared | None:
+    def row(self, one: Series, percentile: str) -> PercentileRatio | None:
         """The ratio of one series' percentile to run A's."""
         return self.rows.get((one.subject.backend, one.pattern, percentile))
 
@@ -71,7 +71,9 @@ def compare_pages(runs: Sequence[Run]) -> list[Side]:
     return sides
 
 
-def _rows(first: Run, run: Run, metric: str) -> tuple[dict[tuple[str, str, str], Compared], str]:
+def _rows(
+    first: Run, run: Run, metric: str
+) -> tuple[dict[tuple[str, str, str], PercentileRatio], str]:
     try:
         compared = compare_runs(
             [first], [run], Relative(), 0.95, metric=metric, allow_differences=True

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from loadtests.measure.results import LimitVerdict
 from loadtests.report.charts.chart import Table
 from loadtests.report.page import Page
 from loadtests.report.rounding import MISSING, digits, plain
-from loadtests.report.verdict_view import RATIO, Limit
 
 
 def limits_table(page: Page) -> Table | None:
@@ -29,14 +29,14 @@ def limits_table(page: Page) -> Table | None:
     return Table(head, rows)
 
 
-def statistic_words(limit: Limit) -> str:
+def statistic_words(limit: LimitVerdict) -> str:
     """`p99`, `p99 against baseline`, `errors`."""
-    if limit.unit == "ratio":
-        return f"{limit.statistic.removesuffix(RATIO)} against baseline"
-    return "errors" if limit.unit == "share" else limit.statistic
+    if limit.percentile is None:
+        return "errors"
+    return limit.percentile + (" against baseline" if limit.kind == "relative" else "")
 
 
-def in_unit(limit: Limit, value: float | None, *, exact: bool = False) -> str:
+def in_unit(limit: LimitVerdict, value: float | None, *, exact: bool = False) -> str:
     """A value of this limit with its unit; an open bound as a dash."""
     if value is None:
         return MISSING

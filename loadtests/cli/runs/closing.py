@@ -16,9 +16,9 @@ from loadtests.cli.screen.gate import Screen
 from loadtests.cli.screen.paths import shown_path
 from loadtests.config import Config
 from loadtests.judge.capacity.answer import store_capacity_run
-from loadtests.judge.judging import store_verdict
-from loadtests.judge.verdict import EXIT_CODES, Verdict, of_several
-from loadtests.measure.results import Run, read_run
+from loadtests.judge.storing import store_verdict
+from loadtests.judge.verdict import of_several
+from loadtests.measure.results import EXIT_CODES, Run, Verdict, read_run
 from loadtests.microbench.folder import SCENARIO
 from loadtests.microbench.tables import summary
 from loadtests.report.build import build_reports
@@ -73,7 +73,7 @@ def _table(ended: Sequence[Ended]) -> Table:
     table.add_column("limits", overflow="fold")
     table.add_column("report", overflow="fold")
     for one in ended:
-        counts = one.verdict.as_data()["counts"]
+        counts = one.verdict.counts
         table.add_row(
             Text(one.run.info.scenario),
             Text(one.verdict.status, style=STYLES[one.verdict.status]),

@@ -17,8 +17,7 @@ from loadtests.config import Config
 from loadtests.errors import LoadtestsError
 from loadtests.judge.baseline import find_baseline
 from loadtests.judge.judging import judge_run
-from loadtests.judge.verdict import Verdict
-from loadtests.measure.results import Run, read_run
+from loadtests.measure.results import Run, Verdict, read_run
 
 
 def judge(run: Run, config: Config, level: float | None) -> Verdict:

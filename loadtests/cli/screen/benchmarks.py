@@ -24,8 +24,9 @@ from loadtests.cli.screen.paths import shown_path
 from loadtests.cli.screen.steps import show_steps
 from loadtests.config import load_config
 from loadtests.errors import LoadtestsError
+from loadtests.measure.results import ResultRow
 from loadtests.microbench.progress_pipe import open_progress_pipe
-from loadtests.microbench.rows import ResultRow, row_of_times
+from loadtests.microbench.rows import row_of_times
 from loadtests.microbench.session import BenchmarkSession, MeasuredCase
 from loadtests.microbench.suites.cases import Spec
 from loadtests.microbench.suites.plans import FULL, ONCE, QUICK

@@ -105,10 +105,10 @@ class Screen:
         phase = "Warming up" if warming else "Measuring"
         if self._run_step is not None:
             self._bars.update(self._run_step, description=phase, completed=info.duration_s)
-        for signal in info.health.get("signals", []):
-            if not signal["ok"] and signal["name"] not in self._warned:
-                self._warned.add(signal["name"])
-                self._console.print(Text(f"Warning: {signal['text']}", style="yellow"))
+        for signal in info.health.signals:
+            if not signal.ok and signal.name not in self._warned:
+                self._warned.add(signal.name)
+                self._console.print(Text(f"Warning: {signal.text}", style="yellow"))
         if self._console.is_terminal:
             self._table = _figures(info)
             self._draw()

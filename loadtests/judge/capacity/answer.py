@@ -1,56 +1,36 @@
-"""What a climb through rising rates says: where the promise ends, where the knee is, what gave out.
-
-The stored form (run.json's `capacity_run`)::
-
-    confidence   0.95: what each step is decided at, by itself
-    steps        [JudgedStep], for each backend in the order of its rates; `run` names the run a
-                 step was measured in, where that is another one
-    answers      [Answer], one a backend
-"""
+"""The answer of a capacity run: the highest sustained rate, the knee and the bottleneck."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Final
 
 from loadtests.config import Slo
-from loadtests.judge.capacity.steps import JudgedStep, judge_steps
+from loadtests.judge.capacity.steps import judge_steps
 from loadtests.judge.sentences import three_digits
-from loadtests.judge.verdict import Status, Verdict, of_several
-from loadtests.measure.results import Run, write_info
+from loadtests.judge.storing import store_verdict
+from loadtests.judge.verdict import of_several
+from loadtests.measure.results import (
+    Bottleneck,
+    CapacityAnswer,
+    CapacityRun,
+    JudgedStep,
+    Run,
+    Status,
+    Verdict,
+)
 from loadtests.patterns import DISPLAY_NAMES
 
 ENOUGH: Final = 2  # steps in a row that end a climb
-
-GaveOut = Literal["database", "generator", "undecided", "nothing"]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One backend's climb in short. Rates in 1/s; None where no step shows one.
-
-    `keeps_per_s` is the highest rate that keeps the promise, `breaks_per_s` the lowest above it
-    that breaks it. `knee_per_s` has the highest power (Kleinrock, ICC 1979): throughput over p99.
-    `gave_out` is what ended the climb.
-    """
-
-    backend: str
-    status: Status
-    keeps_per_s: float | None
-    breaks_per_s: float | None
-    knee_per_s: float | None
-    gave_out: GaveOut
-    sentence: str
 
 
 def should_stop(steps: Sequence[JudgedStep]) -> bool:
     """Whether going on would only hammer: two steps in a row broke badly or were distorted."""
     last = list(steps)[-ENOUGH:]
-    return len(last) == ENOUGH and all(s.badly or s.verdict == "INVALID" for s in last)
+    return len(last) == ENOUGH and all(s.overloaded or s.verdict == "INVALID" for s in last)
 
 
-def answer_of(steps: Sequence[JudgedStep]) -> Answer:
+def answer_of(steps: Sequence[JudgedStep]) -> CapacityAnswer:
     """The answer of one backend's steps, which rise. Raises ValueError when there are none."""
     if not steps:
         raise ValueError("a climb without steps")
@@ -62,13 +42,13 @@ def answer_of(steps: Sequence[JudgedStep]) -> Answer:
     status: Status = "PASS" if kept else steps[0].verdict
     gave_out = _gave_out(beyond)
     knee = knee_of(steps)
-    return Answer(
+    return CapacityAnswer(
         backend=steps[0].backend,
         status=status,
-        keeps_per_s=steps[top].rate_per_s if kept else None,
-        breaks_per_s=broken.rate_per_s if broken else None,
+        max_sustained_per_s=steps[top].rate_per_s if kept else None,
+        min_failed_per_s=broken.rate_per_s if broken else None,
         knee_per_s=knee.rate_per_s if knee else None,
-        gave_out=gave_out,
+        bottleneck=gave_out,
         sentence=_sentence(steps, top, gave_out, knee),
     )
 
@@ -84,38 +64,45 @@ def knee_of(steps: Sequence[JudgedStep]) -> JudgedStep | None:
 
 
 def store_capacity_run(
-    run: Run, slo: Slo, confidence: float, others: Sequence[Mapping[str, Any]] | None = None
+    run: Run, slo: Slo, confidence: float, others: Sequence[CapacityRun] | None = None
 ) -> tuple[Run, Verdict]:
-    """Judge every step, put `capacity_run` and the verdict into run.json; gives the run with both.
+    """Judge every step and write `capacity_run` and the verdict into run.json.
 
-    `others` are the stored forms of runs whose backends climbed before or after, to be shown with
-    this one's; by default those already shown stay. Raises ConfigError when no p99 is promised,
-    ResultsError for a run without steps.
+    `others` are the capacity runs of other backends, to be shown with this one's; by default those
+    that are already stored stay. Returns the run with both. Raises ConfigError when there is no
+    p99 limit, ResultsError for a run without steps.
     """
+    own = capacity_of(run, slo, confidence)
+    verdict = verdict_of(run, own.answers, slo, confidence)
+    shown = [own, *([_others_in(run)] if others is None else others)]
+    capacity_run = CapacityRun(
+        confidence=confidence,
+        steps=tuple(step for part in shown for step in part.steps),
+        answers=tuple(answer for part in shown for answer in part.answers),
+    )
+    return store_verdict(run, verdict, capacity_run), verdict
+
+
+def capacity_of(run: Run, slo: Slo, confidence: float) -> CapacityRun:
+    """This run's own steps and answers."""
     steps = judge_steps(run, slo, confidence)
-    answers = [answer_of(mine) for mine in by_backend(steps)]
-    verdict = verdict_of(run, answers, confidence)
-    told = capacity_data(steps, answers, confidence)
-    for other in [_others_in(run)] if others is None else others:
-        told["steps"] = [*told["steps"], *other["steps"]]
-        told["answers"] = [*told["answers"], *other["answers"]]
-    info = run.info.model_copy(update={"capacity_run": told, "verdict": verdict.as_data()})
-    write_info(run.path, info)
-    return replace(run, info=info), verdict
+    answers = [answer_of(of_backend) for of_backend in by_backend(steps)]
+    return CapacityRun(confidence=confidence, steps=tuple(steps), answers=tuple(answers))
 
 
-def _others_in(run: Run) -> dict[str, list[Any]]:
-    """What run.json already shows of other runs; nothing where it is not of the stored form."""
-    stored = (run.info.model_extra or {}).get("capacity_run")
-    parts = {
-        name: [one for one in found if isinstance(one, dict)]
-        for name in ("steps", "answers")
-        if isinstance(found := stored.get(name) if isinstance(stored, dict) else None, list)
-    }
-    steps = [one for one in parts.get("steps", []) if one.get("run") not in (None, run.info.id)]
-    backends = [one.get("backend") for one in steps]
-    answers = [one for one in parts.get("answers", []) if one.get("backend") in backends]
-    return {"steps": steps, "answers": answers}
+def measured_in(capacity_run: CapacityRun, run_id: str) -> CapacityRun:
+    """The same with every step naming the run that it was measured in."""
+    steps = tuple(step.model_copy(update={"run": run_id}) for step in capacity_run.steps)
+    return capacity_run.model_copy(update={"steps": steps})
+
+
+def _others_in(run: Run) -> CapacityRun:
+    """What run.json already shows of other runs."""
+    stored = run.info.capacity_run or CapacityRun(confidence=0.95)
+    steps = tuple(step for step in stored.steps if step.run not in ("", run.info.id))
+    backends = {step.backend for step in steps}
+    answers = tuple(answer for answer in stored.answers if answer.backend in backends)
+    return stored.model_copy(update={"steps": steps, "answers": answers})
 
 
 def by_backend(steps: Sequence[JudgedStep]) -> list[list[JudgedStep]]:
@@ -124,7 +111,7 @@ def by_backend(steps: Sequence[JudgedStep]) -> list[list[JudgedStep]]:
     return [[step for step in steps if step.backend == backend] for backend in backends]
 
 
-def verdict_of(run: Run, answers: Sequence[Answer], confidence: float) -> Verdict:
+def verdict_of(run: Run, answers: Sequence[CapacityAnswer], slo: Slo, confidence: float) -> Verdict:
     """The verdict of the run as a whole: the gravest of its backends' answers."""
     validity = run.info.validity
     reasons = (
@@ -141,36 +128,22 @@ def verdict_of(run: Run, answers: Sequence[Answer], confidence: float) -> Verdic
         sentence=f"{status}: {sentence}",
         confidence=confidence,
         level=1.0 - confidence,
-        needed_s=None,
         reasons=tuple(reasons),
-        baseline=None,
-        limits=(),
-        estimates=(),
+        slo=slo,
     )
 
 
-def capacity_data(
-    steps: Sequence[JudgedStep], answers: Sequence[Answer], confidence: float
-) -> dict[str, Any]:
-    """The stored form."""
-    return {
-        "confidence": confidence,
-        "steps": [asdict(step) for step in steps],
-        "answers": [asdict(answer) for answer in answers],
-    }
-
-
-def _gave_out(beyond: Sequence[JudgedStep]) -> GaveOut:
+def _gave_out(beyond: Sequence[JudgedStep]) -> Bottleneck:
     """What the first decided step above the highest kept rate says."""
     if not beyond:
         return "nothing"
     decided = next((step.verdict for step in beyond if step.verdict != "INCONCLUSIVE"), None)
-    found: dict[Status, GaveOut] = {"FAIL": "database", "INVALID": "generator"}
+    found: dict[Status, Bottleneck] = {"FAIL": "database", "INVALID": "generator"}
     return found.get(decided, "undecided") if decided else "undecided"
 
 
 def _sentence(
-    steps: Sequence[JudgedStep], top: int, gave_out: GaveOut, knee: JudgedStep | None
+    steps: Sequence[JudgedStep], top: int, gave_out: Bottleneck, knee: JudgedStep | None
 ) -> str:
     name = DISPLAY_NAMES.get(steps[0].backend, steps[0].backend)
     beyond = list(steps[top + 1 :])
@@ -197,7 +170,7 @@ def _broken(beyond: Sequence[JudgedStep]) -> str:
     found = f"p99 {three_digits(step.p99_ms)} ms" if step.p99_ms else "no p99 within the step"
     unsure = [rate(s.rate_per_s) for s in beyond[: beyond.index(step)]]
     between = f" ({', '.join(unsure)} stayed undecided)" if unsure else ""
-    carried = "" if step.carried else f", {rate(step.achieved_per_s)} carried"
+    carried = "" if step.sustained else f", {rate(step.achieved_per_s)} carried"
     return f"At {rate(step.rate_per_s)} the database gave out: {found}{carried}{between}."
 
 

@@ -26,41 +26,14 @@ from loadtests.judge.capacity.tail import NEVER, Above, Tail, above_of, unfinish
 from loadtests.judge.sentences import three_digits
 from loadtests.judge.stats.proportions import Share
 from loadtests.judge.stats.samples import Samples, by_block
-from loadtests.judge.verdict import Status
 from loadtests.measure.histogram import Counts, Sparse, bucket_index
-from loadtests.measure.results import Interval, Key, Run, StepInfo
+from loadtests.measure.results import Interval, JudgedStep, Key, Run, Status, StepInfo
 
 BEYOND: Final = 0.01  # the share that a p99 leaves above it
 BADLY: Final = 2.0  # times the limit
 CARRIED: Final = 0.99  # of the offered load
 CHANCE: Final = 3.0  # standard deviations of a Poisson count
 _CLOSED_S: Final = 0.05  # the clock's share in a second's end
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedStep:
-    """One step and what it says. Rates in 1/s; None where there is no such figure or bound."""
-
-    backend: str
-    driver: str
-    rate_per_s: float
-    achieved_per_s: float
-    seconds: int
-    calls: int
-    limit_ms: float | None
-    p50_ms: float | None
-    p99_ms: float | None
-    p99_low_ms: float | None
-    p99_high_ms: float | None
-    beyond: float
-    queued: float
-    unfinished: int
-    errors: int
-    generator_cpu: float | None
-    carried: bool
-    badly: bool
-    verdict: Status
-    sentence: str
 
 
 def judge_steps(run: Run, slo: Slo, confidence: float) -> list[JudgedStep]:
@@ -129,8 +102,8 @@ def _judge(run: Run, step: StepInfo, slo: Slo, confidence: float) -> JudgedStep 
         unfinished=step.unfinished,
         errors=sum(step.errors.values()),
         generator_cpu=step.generator_cpu,
-        carried=found.carried,
-        badly=verdict == "FAIL" and (found.badly or not found.carried),
+        sustained=found.carried,
+        overloaded=verdict == "FAIL" and (found.badly or not found.carried),
         verdict=verdict,
         sentence=sentence,
     )

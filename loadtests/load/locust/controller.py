@@ -29,8 +29,8 @@ from loadtests.load.loop.scribe_client import ScribeClient
 from loadtests.load.progress_log import ProgressLog
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import recorded, run_subjects
-from loadtests.measure.environment import describe_environment
-from loadtests.measure.results import RunInfo
+from loadtests.measure.environment import describe_environment, describe_targets
+from loadtests.measure.results import RunConfig, RunInfo
 from loadtests.model import to_iso_seconds
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.seed.dataset import make_dataset
@@ -102,8 +102,10 @@ class RunController:
             started_at=to_iso_seconds(now),
             warm_up_s=config.load.warm_up,
             config=_public(config, self.environment, workers),
-            environment=describe_environment() | {"generator_scheduling": scheduling},
-            targets=endpoints.described(),
+            environment=describe_environment().model_copy(
+                update={"generator_scheduling": scheduling}
+            ),
+            targets=describe_targets(endpoints.described()),
         )
         called = len(run_subjects(config))
         self._link = ScribeClient(self._hear)
@@ -112,7 +114,7 @@ class RunController:
                 "kind": "open",
                 "mode": "write",
                 "path": str(self.path),
-                "info": info.model_dump(by_alias=True),
+                "info": info.model_dump(mode="json", by_alias=True),
                 "started_at_s": now.timestamp(),
                 "sources": workers,
                 "rate_per_s": {
@@ -177,7 +179,7 @@ class RunController:
             self.on_interval(line)
 
 
-def _public(config: Config, environment: Any, workers: list[str]) -> dict[str, Any]:
+def _public(config: Config, environment: Any, workers: list[str]) -> RunConfig:
     """The settings without the DSN, which may hold a password."""
     options = environment.parsed_options
     settings = config.model_dump(mode="json", include={"data"})
@@ -185,7 +187,7 @@ def _public(config: Config, environment: Any, workers: list[str]) -> dict[str, A
     settings["users"] = getattr(options, "num_users", None)
     settings["run_time_s"] = getattr(options, "run_time", None)
     settings["workers"] = len(workers)
-    return settings
+    return RunConfig.model_validate(settings)
 
 
 def judge(path: Path) -> int:

@@ -94,7 +94,7 @@ def _verdict(path: Path | None) -> dict[str, str] | None:
         return None
     if not verdict:
         return None
-    return {"status": str(verdict.get("status", "")), "said": str(verdict.get("sentence", ""))}
+    return {"status": verdict.status, "said": verdict.sentence}
 
 
 def _refusal(controller: RunController) -> str:

@@ -1,15 +1,17 @@
-"""A signal: one thing watched of the generator, against its limit."""
+"""A health signal: one figure of the load generator, checked against its limit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One thing watched: what was found against its limit. `limit` None means only informative."""
+    """One figure and its limit; `limit` None means that it is only informative.
+
+    `text` is the finding in words, `remedy` what to do when it is not `ok`, and `worker` the load
+    process that it is of.
+    """
 
     name: str
     text: str
@@ -19,12 +21,3 @@ class Signal:
     ok: bool
     worker: str = ""
     remedy: str = ""
-
-
-def signals_as_data(signals: Sequence[Signal]) -> list[dict[str, Any]]:
-    """For run.json: health.signals."""
-    return [
-        {"name": s.name, "text": s.text, "value": s.value, "unit": s.unit, "limit": s.limit}
-        | {"ok": s.ok}
-        for s in signals
-    ]

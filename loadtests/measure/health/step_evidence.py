@@ -16,7 +16,7 @@ from typing import Final
 from loadtests.measure.health.evidence import GeneratorEvidence
 from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
-from loadtests.measure.health.signals import Signal, signals_as_data
+from loadtests.measure.health.signals import Signal
 from loadtests.measure.health.validity import judge_validity
 from loadtests.measure.histogram import Histogram
 from loadtests.measure.merger import Name, SeriesPart
@@ -55,7 +55,7 @@ class _Step:
                 "unfinished": sum(self.unfinished.values()),
                 "errors": dict(self.errors),
                 "generator_cpu": max(used, default=None),
-                "signals": signals_as_data(self.signals),
+                "signals": self.signals,
                 "validity": self.validity,
             }
         )

@@ -21,12 +21,12 @@ from loadtests.measure.health.delay_rules import (
     delay_signals,
 )
 from loadtests.measure.health.evidence import GeneratorEvidence, WorkerEvidence
-from loadtests.measure.health.signals import Signal, signals_as_data
+from loadtests.measure.health.signals import Signal
 from loadtests.measure.results import Reason, SeriesInfo, Validity
 
 __all__ = [
     "DELAY_P50_LIMIT_MS", "DELAY_P99_LIMIT_MS", "LATE_NS", "STEAL_LIMIT", "TAIL_LIMIT",
-    "GeneratorEvidence", "Signal", "judge_validity", "signals_as_data",
+    "GeneratorEvidence", "Signal", "judge_validity",
 ]  # fmt: skip
 
 CPU_LIMIT: Final = 0.90

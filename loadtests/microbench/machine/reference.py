@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 
 from loadtests.measure.health.validity import Signal
+from loadtests.measure.results import MachineSpeed
 from loadtests.microbench.machine.echo import Echo
 
 _LINE: Final = {"user_id": {"S": "reader"}, "book_id": {"S": "book"}, "quantity": {"N": "2"}}
@@ -57,7 +58,7 @@ class MachineReference:
         self._echo = Echo()
         self.work = ReferenceWorkload(clock)
         self.round_trip = ReferenceWorkload(clock, self._echo.round_trip)
-        self.suites: dict[str, dict[str, float]] = {}
+        self.suites: dict[str, MachineSpeed] = {}
         self._begun = 0
 
     def measure(self) -> None:
@@ -69,10 +70,10 @@ class MachineReference:
         """What was read since the last part ended belongs to this one."""
         begun, self._begun = self._begun, len(self.work.times_ns)
         if self._begun > begun:
-            self.suites[suite] = {
-                "work_ms": median_ms(self.work.times_ns[begun:]),
-                "round_trip_ms": median_ms(self.round_trip.times_ns[begun:]),
-            }
+            self.suites[suite] = MachineSpeed(
+                work_ms=median_ms(self.work.times_ns[begun:]),
+                round_trip_ms=median_ms(self.round_trip.times_ns[begun:]),
+            )
 
     def close(self) -> None:
         """End the process at the other end."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from loadtests.measure.results import IterationPlan
 from loadtests.microbench.suites.cases import Spec, SuitePlan
 
 
@@ -24,11 +25,11 @@ class SuitePlans:
         }
         return SuitePlans(raised, self.target_iterations)
 
-    def described(self, selected: Sequence[Spec]) -> dict[str, Any]:
-        """What run.json says of them: those of the parts that take part."""
+    def described(self, selected: Sequence[Spec]) -> dict[str, IterationPlan]:
+        """The plans of the suites that take part, for run.json."""
         suites = {spec.suite for spec in selected}
         return {
-            suite: {"measured": plan.iterations, "warm_up": plan.warm_up}
+            suite: IterationPlan(measured=plan.iterations, warm_up=plan.warm_up)
             for suite, plan in self.of_suite.items()
             if suite in suites
         }

@@ -10,7 +10,8 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from loadtests.report.capacity import Answer, Step, climb_table
+from loadtests.measure.results import CapacityAnswer
+from loadtests.report.capacity import StepFigures, climb_table
 from loadtests.report.charts.axes import limit_line, log_ms, reach_ms
 from loadtests.report.charts.chart import Chart, Entry, Panel
 from loadtests.report.charts.palette import LIGHT, SUBJECTS
@@ -22,7 +23,7 @@ _MOST_ABOVE: Final = 30.0  # times the limit: an overload of seconds must not fl
 
 
 def capacity_chart(
-    steps: Sequence[Step], limit_ms: float | None, answers: Sequence[Answer] = ()
+    steps: Sequence[StepFigures], limit_ms: float | None, answers: Sequence[CapacityAnswer] = ()
 ) -> Chart | None:
     """None when no step has a p99."""
     known = [s for s in steps if s.p99.known or s.achieved.known]
@@ -37,8 +38,8 @@ def capacity_chart(
     legend += [Entry(f"{b} p50".strip(), roles[b], "thin") for b in backends]
     if limit_ms is not None:
         legend.append(Entry("target for p99", "limit", "dash"))
-    said = "; ".join(f"{s.achieved.text}: p99 {s.p99.text}, {s.said}" for s in known)
-    keeps = {a.backend: a.keeps.value for a in answers if a.keeps.value}
+    said = "; ".join(f"{s.achieved.text}: p99 {s.p99.text}, {s.verdict_words}" for s in known)
+    keeps = {a.backend: a.max_sustained_per_s for a in answers if a.max_sustained_per_s}
     panel = Panel(
         title="p50 and p99 against throughput",
         alt=f"Throughput against p99. {said}.",
@@ -63,7 +64,7 @@ def capacity_chart(
 def _draw(
     ax: Axes,
     *,
-    steps: Sequence[Step],
+    steps: Sequence[StepFigures],
     roles: Mapping[str, str],
     reach: tuple[float, float],
     limit_ms: float | None,
@@ -86,7 +87,7 @@ def _draw(
     limit_line(ax, limit_ms, left=True)
 
 
-def _point(ax: Axes, step: Step, colour: str, top_ms: float) -> None:
+def _point(ax: Axes, step: StepFigures, colour: str, top_ms: float) -> None:
     x, p99_ms = _x(step), step.p99.value
     if p99_ms is None or p99_ms > top_ms:
         mark = "x" if step.verdict == "INVALID" else "^"
@@ -117,5 +118,5 @@ def _rates(ax: Axes, rates: Sequence[float]) -> None:
     ax.set_xlabel("calls/s")
 
 
-def _x(step: Step) -> float:
+def _x(step: StepFigures) -> float:
     return step.achieved.value or step.rate.value or 0.0

@@ -7,8 +7,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.judge.comparison import Compared, Comparison
+from loadtests.judge.comparison import Comparison
 from loadtests.judge.sentences import three_digits
+from loadtests.measure.results import PercentileRatio
 
 _WORDS = {
     "PASS": "PASS: nothing is slower by more than is allowed.",
@@ -65,11 +66,11 @@ def conclude(found: Comparison) -> None:
             )
 
 
-def _sides(row: Compared) -> str:
+def _sides(row: PercentileRatio) -> str:
     return row.subject if row.subject == row.reference else f"{row.subject} over {row.reference}"
 
 
-def _interval(row: Compared) -> str:
+def _interval(row: PercentileRatio) -> str:
     if row.low is None and row.high is None:
         return "too few calls"
     low = _change(row.low) if row.low is not None else "?"

@@ -12,11 +12,12 @@ from typing import Any
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from loadtests.measure.results import LimitVerdict
 from loadtests.patterns import ALL_PATTERNS
 from loadtests.report.page import METRIC_WORDS, Page
 from loadtests.report.rounding import plain
-from loadtests.report.validity import signals_of
-from loadtests.report.verdict_view import NOT_JUDGED, Limit
+from loadtests.report.validity import signal_rows
+from loadtests.report.verdict_view import NOT_JUDGED
 
 
 def render_junit(page: Page) -> bytes:
@@ -34,12 +35,12 @@ def _suites(page: Page) -> Iterator[TestSuite]:
     scenario = page.setting.scenario
     run = TestSuite(f"{scenario}.run")
     run.add_testcase(_verdict(page))
-    for signal in signals_of(page.run):
+    for signal in signal_rows(page.run):
         if signal.ok is None:
             continue
         case = TestCase(f"{signal.name} {signal.limit}".strip(), f"{scenario}.generator")
         if not signal.ok:
-            case.result = [Error(signal.words or f"{signal.name}: {signal.value}", "INVALID")]
+            case.result = [Error(signal.text or f"{signal.name}: {signal.value}", "INVALID")]
         run.add_testcase(case)
     yield run
     for subject in page.subjects:
@@ -65,7 +66,7 @@ def _verdict(page: Page) -> TestCase:
     return case
 
 
-def _case(limit: Limit, suite: str) -> TestCase:
+def _case(limit: LimitVerdict, suite: str) -> TestCase:
     case = TestCase(_title(limit), f"{suite}.{limit.pattern}")
     if limit.status == "FAIL":
         case.result = [Failure(limit.sentence, limit.status)]
@@ -78,13 +79,9 @@ def _case(limit: Limit, suite: str) -> TestCase:
     return case
 
 
-def _title(limit: Limit) -> str:
+def _title(limit: LimitVerdict) -> str:
     metric = METRIC_WORDS.get(limit.metric, limit.metric)
-    if limit.limit is None:
-        return f"{limit.pattern} {limit.statistic} of {metric}"
-    if limit.unit == "ratio":
-        percentile = limit.statistic.removesuffix("_ratio")
-        return f"{limit.pattern} {percentile} of {metric} ≤ {plain(limit.limit)} × baseline"
-    if limit.unit == "share":
+    if limit.kind == "error_rate":
         return f"{limit.pattern} errors ≤ {plain(100 * limit.limit)}%"
-    return f"{limit.pattern} {limit.statistic} of {metric} ≤ {plain(limit.limit)} ms"
+    unit = "× baseline" if limit.kind == "relative" else "ms"
+    return f"{limit.pattern} {limit.percentile} of {metric} ≤ {plain(limit.limit)} {unit}"

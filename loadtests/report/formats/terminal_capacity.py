@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.report.capacity import Step, limit_of, steps_of
+from loadtests.report.capacity import StepFigures, limit_of, steps_of
 from loadtests.report.page import Page
 
 _SHORT = {"INCONCLUSIVE": "INCONCL.", "INVALID": "generator"}
@@ -44,7 +44,7 @@ def climb_screen(page: Page, styles: Mapping[str, str]) -> Table:
     return table
 
 
-def _cells(step: Step, styles: Mapping[str, str]) -> list[Text]:
+def _cells(step: StepFigures, styles: Mapping[str, str]) -> list[Text]:
     style = styles.get(step.verdict, "")
     late = "red" if step.verdict == "FAIL" else ""
     return [
