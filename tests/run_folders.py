@@ -1,8 +1,8 @@
-"""Made-up run folders with the shape of real ones, for tests of judge and report.
+"""Synthetic run folders for tests of judge and report, written by the writers of real runs.
 
 Latencies are lognormal around each series' median with a slow tail, multiplied by a factor per
-second that drifts (log-AR(1), partly shared by a backend's series), so neighbouring calls are
-alike as they are in real runs.
+second that drifts (log-AR(1), partly shared by a backend's series), so that neighbouring calls
+resemble each other as they do in real runs.
 """
 
 from __future__ import annotations
@@ -14,37 +14,38 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadtests.measure import hlog
-from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.results import (
-    Capacity,
-    Key,
-    Reason,
-    Run,
-    RunInfo,
-    SeriesInfo,
-    Validity,
-    read_run,
-    summarise,
-    write_info,
-)
-from loadtests.patterns import METRICS, PATTERNS
+from loadtests.measure.environment import describe_environment, describe_targets
+from loadtests.measure.health.evidence import GeneratorEvidence
+from loadtests.measure.health.probes import HealthRow
+from loadtests.measure.health.validity import judge_validity
+from loadtests.measure.histogram import Sparse
+from loadtests.measure.merger import Merger, SeriesPart
+from loadtests.measure.results import Run, RunConfig, RunInfo, read_run, write_info
+from loadtests.measure.run_folder import RunFolderWriter
+from loadtests.patterns import PATTERNS
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 
 STARTED_AT: Final = "2026-03-02T09:30:00Z"
 STARTED_AT_S: Final = 1_772_443_800.0
 DRIVERS: Final = {"dynamodb": "wire", "postgres": "psycopg"}
-HEALTH_COLUMNS: Final = (
-    "second",
-    "worker",
-    "phase",
-    "cpu_share",
-    "steal_share",
-    "loop_lag_p99_ms",
-    "gc_pause_ms",
-    "late_p99_ms",
-    "unfinished",
-    "in_flight",
+WORKER: Final = "generator"
+ENDPOINTS: Final = Endpoints(
+    DynamoDBEndpoint(
+        "http://127.0.0.1:4000",
+        label="DynamoDB Local 1.25.1 (embedded)",
+        version="1.25.1",
+        embedded=True,
+    ),
+    PostgresEndpoint(
+        "postgresql://127.0.0.1:5000/x",
+        label="PostgreSQL 18.0 (embedded)",
+        version="18.0",
+        embedded=True,
+    ),
 )
+
+Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+Nanoseconds = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class MadeSeries:
     tail_factor: float = 2.5
     rate_per_s: float = 50.0
     drift: float = 0.15  # standard deviation of the log of the factor
-    memory: float = 0.8  # its correlation from one second to the next
-    shared: float = 0.5  # the share of the drift's variance that a backend's series have in common
+    correlation: float = 0.8  # of the drift, from one second to the next
+    shared: float = 0.5  # share of the drift's variance that a backend's series have in common
     error_share: float = 0.0
     error_name: str = "CallTimeout"
 
@@ -93,99 +94,134 @@ def write_run(
     valid: bool | None = True,
     config: Mapping[str, Any] | None = None,
     environment: Mapping[str, Any] | None = None,
-    verdict: Mapping[str, Any] | None = None,
     started_at: str = STARTED_AT,
 ) -> Run:
-    """Write a run folder at `path` and read it back. `valid=None` leaves validity out."""
-    path.mkdir(parents=True)
+    """Write a run folder at `path` and read it back.
+
+    `config` and `environment` replace fields of what a run records. The generator was too slow
+    where `valid` is false; `valid=None` is a run that ended before its health was judged.
+    """
     series = made_series() if series is None else list(series)
-    rng = np.random.default_rng(seed)
-    infos = _write_logs(path, series, seconds, warm_up_s, rng)
-    _write_health(path / "health.csv", seconds, warm_up_s, rng)
-    write_info(
-        path,
-        RunInfo(
-            id=path.name,
-            scenario=scenario,
-            state=state,  # type: ignore[arg-type]
-            started_at=started_at,
-            duration_s=float(seconds),
-            warm_up_s=float(warm_up_s),
-            config=_config(series, seconds, warm_up_s, seed) | dict(config or {}),
-            environment=_environment() | dict(environment or {}),
-            targets=_targets(series),
-            series=infos,
-            health={
-                "cpu_share_max": 0.61,
-                "steal_share_max": 0.0,
-                "loop_lag_p99_ms": 0.9,
-                "gc_pause_max_ms": 1.4,
-                "late_p99_ms": 0.8,
-                "unfinished": 0,
-            },
-            validity=_validity(valid),
-            verdict=dict(verdict) if verdict is not None else None,
+    info = RunInfo(
+        id=path.name,
+        scenario=scenario,
+        state="running",
+        started_at=started_at,
+        warm_up_s=float(warm_up_s),
+        config=RunConfig.model_validate(
+            _config(series, seconds, warm_up_s, seed) | dict(config or {})
         ),
+        environment=describe_environment().model_copy(update=dict(environment or {})),
+        targets=describe_targets(_endpoints(series).described()),
     )
+    writer = RunFolderWriter(path, info, STARTED_AT_S)
+    merger = Merger([WORKER])
+    evidence = GeneratorEvidence()
+    rng = np.random.default_rng(seed)
+    parts = _parts(series, seconds, warm_up_s, rng)
+    for second in range(warm_up_s + seconds):
+        for part in parts[second]:
+            merger.add(second, part)
+        row = _health_row(second, warm_up_s, parts[second], rng)
+        writer.add_health(row)
+        if not row.warm_up:
+            evidence.add(row, *_delays(late=valid is False))
+        for merged in merger.close(second, WORKER, float(second), 1.0):
+            writer.add(merged, [], [], None)
+    writer.finish(state, merger.summaries(), *judge_validity(evidence, merger.summaries()))
+    if valid is None:
+        write_info(path, writer.info.model_copy(update={"validity": None}))
     return read_run(path)
 
 
-def _write_logs(
-    path: Path,
-    series: Sequence[MadeSeries],
-    seconds: int,
-    warm_up_s: int,
-    rng: np.random.Generator,
-) -> list[SeriesInfo]:
+def _parts(
+    series: Sequence[MadeSeries], seconds: int, warm_up_s: int, rng: np.random.Generator
+) -> list[list[SeriesPart]]:
+    """What each series contributes to each second."""
     total = warm_up_s + seconds
-    backends = sorted({one.backend for one in series})
-    shared = {backend: _drift(rng, total, one=0.8) for backend in backends}
-    infos = []
-    with (
-        (path / "latency.hlog").open("w", encoding="ascii") as measured,
-        (path / "warm-up.hlog").open("w", encoding="ascii") as warm_up,
-    ):
-        measured.write(hlog.header(STARTED_AT_S))
-        warm_up.write(hlog.header(STARTED_AT_S))
-        for one in series:
-            own = _drift(rng, total, one=one.memory)
-            common = shared[one.backend]
-            noise = np.sqrt(one.shared) * common + np.sqrt(1 - one.shared) * own
-            merged = {metric: Histogram() for metric in METRICS}
-            calls = failed = 0
-            for second in range(total):
-                times = _one_second(one, float(noise[second]), second < warm_up_s, rng)
-                for metric, values in times.items():
-                    key = Key(one.backend, one.driver, one.pattern, metric)
-                    counts = Sparse.of(values)
-                    line = hlog.Line(key.tag, float(second), 1.0, counts)
-                    (warm_up if second < warm_up_s else measured).write(hlog.format_line(line))
-                    if second >= warm_up_s:
-                        merged[metric].add(counts)
-                if second >= warm_up_s:
-                    calls += times["service_time"].size
-                    failed += int(rng.binomial(times["service_time"].size, one.error_share))
-            infos.append(_series_info(one, merged, calls, failed))
-    return infos
+    backends = sorted({made.backend for made in series})
+    shared = {backend: _drift(rng, total, correlation=0.8) for backend in backends}
+    parts: list[list[SeriesPart]] = [[] for _ in range(total)]
+    for made in series:
+        own = _drift(rng, total, correlation=made.correlation)
+        common = shared[made.backend]
+        noise = np.sqrt(made.shared) * common + np.sqrt(1 - made.shared) * own
+        for second in range(total):
+            warm_up = second < warm_up_s
+            times = _one_second(made, float(noise[second]), warm_up, rng)
+            calls = times["service_time"].size
+            failed = 0 if warm_up else int(rng.binomial(calls, made.error_share))
+            parts[second].append(
+                SeriesPart(
+                    (made.backend, made.driver, made.pattern),
+                    warm_up,
+                    {metric: Sparse.of(values) for metric, values in times.items()},
+                    errors={made.error_name: failed} if failed else {},
+                    capacity=_capacity(made, calls, warm_up),
+                )
+            )
+    return parts
 
 
-def _drift(rng: np.random.Generator, seconds: int, *, one: float) -> np.ndarray[Any, Any]:
-    """A standard AR(1) path with correlation `one` between neighbours."""
+def _capacity(made: MadeSeries, calls: int, warm_up: bool) -> tuple[float, float, float]:
+    asks = warm_up and made.backend == "dynamodb"
+    return (calls, 0.5 * calls, 1.0 * calls) if asks else (0, 0.0, 0.0)
+
+
+def _health_row(
+    second: int, warm_up_s: int, parts: Sequence[SeriesPart], rng: np.random.Generator
+) -> HealthRow:
+    return HealthRow(
+        worker=WORKER,
+        time_s=float(second),
+        length_s=1.0,
+        warm_up=second < warm_up_s,
+        offered=sum(part.counts["response_time"].total for part in parts),
+        queued=0,
+        behind_ms=0.0,
+        users=32,
+        free_users_min=20,
+        in_flight=int(rng.poisson(2)),
+        invalid_responses=0,
+        dispatch_delay_p50_ms=0.1,
+        dispatch_delay_p99_ms=0.4,
+        dispatch_delay_max_ms=0.8,
+        heartbeat_delay_max_ms=0.9,
+        event_loop_stall_ms=0.0,
+        gc_pauses=0,
+        gc_paused_ms=0.0,
+        gc_pause_max_ms=0.0,
+        process_cpu=0.45 + 0.1 * rng.random(),
+        host_cpu=0.5,
+        host_steal=0.0,
+        pressure_cpu=0.0,
+        cpu_wait=0.0,
+    )
+
+
+def _delays(*, late: bool) -> tuple[Sparse, Sparse]:
+    """A second's dispatch delays and event-loop delays."""
+    dispatch_ns = np.full(100, 14_200_000 if late else 100_000, np.int64)
+    return Sparse.of(dispatch_ns), Sparse.of(np.full(100, 50_000, np.int64))
+
+
+def _drift(rng: np.random.Generator, seconds: int, *, correlation: float) -> Floats:
+    """A standard AR(1) path with `correlation` between neighbours."""
     path = np.empty(seconds)
     state = rng.normal()
     for second in range(seconds):
         path[second] = state
-        state = one * state + np.sqrt(1 - one * one) * rng.normal()
+        state = correlation * state + np.sqrt(1 - correlation * correlation) * rng.normal()
     return path
 
 
 def _one_second(
-    one: MadeSeries, noise: float, warming: bool, rng: np.random.Generator
-) -> dict[str, np.ndarray[Any, Any]]:
-    calls = int(rng.poisson(one.rate_per_s))
-    factor = np.exp(one.drift * noise) * (1.8 if warming else 1.0)
-    wire = one.median_ms * factor * np.exp(one.sigma * rng.normal(size=calls))
-    wire = np.where(rng.random(calls) < one.tail_share, wire * one.tail_factor, wire)
+    made: MadeSeries, noise: float, warming: bool, rng: np.random.Generator
+) -> dict[str, Nanoseconds]:
+    calls = int(rng.poisson(made.rate_per_s))
+    factor = np.exp(made.drift * noise) * (1.8 if warming else 1.0)
+    wire = made.median_ms * factor * np.exp(made.sigma * rng.normal(size=calls))
+    wire = np.where(rng.random(calls) < made.tail_share, wire * made.tail_factor, wire)
     service = wire + 0.05 + rng.exponential(0.01, calls)
     response = service + rng.exponential(0.04, calls)
     return {
@@ -195,79 +231,31 @@ def _one_second(
     }
 
 
-def _series_info(
-    one: MadeSeries, merged: Mapping[str, Histogram], calls: int, failed: int
-) -> SeriesInfo:
-    times = {f"{metric}_ms": summarise(histogram) for metric, histogram in merged.items()}
-    dynamodb = one.backend == "dynamodb"
-    return SeriesInfo(
-        backend=one.backend,
-        driver=one.driver,
-        pattern=one.pattern,
-        count=calls,
-        errors={one.error_name: failed} if failed else {},
-        capacity=Capacity(rcu_per_op=0.5, wcu_per_op=1.0) if dynamodb else None,
-        **times,  # type: ignore[arg-type]
-    )
-
-
-def _write_health(path: Path, seconds: int, warm_up_s: int, rng: np.random.Generator) -> None:
-    rows = [",".join(HEALTH_COLUMNS)]
-    for second in range(warm_up_s + seconds):
-        phase = "warm-up" if second < warm_up_s else "measured"
-        cpu = 0.45 + 0.1 * rng.random()
-        rows.append(
-            f"{second},0,{phase},{cpu:.3f},0.000,{0.5 + 0.3 * rng.random():.3f},"
-            f"{rng.exponential(0.3):.3f},{0.4 + 0.4 * rng.random():.3f},0,{rng.poisson(2)}"
-        )
-    path.write_text("\n".join(rows) + "\n", encoding="ascii")
-
-
 def _config(
     series: Sequence[MadeSeries], seconds: int, warm_up_s: int, seed: int
 ) -> dict[str, Any]:
-    backends = {one.backend for one in series}
-    rate = max(sum(o.rate_per_s for o in series if o.backend == b) for b in backends or {""})
+    backends = {made.backend for made in series}
+    rate = max(sum(x.rate_per_s for x in series if x.backend == b) for b in backends or {""})
     return {
         "load": {
             "backend": "both" if len(backends) > 1 else next(iter(backends), "both"),
             "driver": "wire",
-            "rate": rate,
+            "rate": rate or None,
             "arrivals": "poisson",
             "warm_up": float(warm_up_s),
             "run_time": float(seconds + warm_up_s),
             "seed": seed,
         },
-        "targets": {"dynamodb_endpoint": "embedded", "postgres_dsn": "embedded"},
         "data": {"users": 2000, "books": 500, "lines_per_cart": 5},
+        "users": 32,
+        "run_time_s": float(seconds + warm_up_s),
+        "workers": 1,
     }
 
 
-def _environment() -> dict[str, Any]:
-    return {
-        "hardware": {"cpu": "Example CPU @ 2.80GHz", "cores": 2, "memory_gib": 24},
-        "kernel": "Linux 6.1.0 x86_64",
-        "python": "3.11.7",
-        "versions": {"loadtests": "0.1.0", "locust": "2.47.0", "psycopg": "3.2.3"},
-    }
-
-
-def _targets(series: Sequence[MadeSeries]) -> dict[str, dict[str, Any]]:
-    known = {
-        "dynamodb": {"target": "embedded", "label": "DynamoDB Local", "version": "1.25.1"},
-        "postgres": {"target": "embedded", "label": "PostgreSQL", "version": "18.0"},
-    }
-    return {one.backend: known.get(one.backend, {"target": "embedded"}) for one in series}
-
-
-def _validity(valid: bool | None) -> Validity | None:
-    if valid is None:
-        return None
-    if valid:
-        return Validity(valid=True)
-    reason = Reason(
-        rule="late starts",
-        found="p99 of lateness was 14.2 ms, above 5 ms",
-        remedy="lower --rate or add --processes",
+def _endpoints(series: Sequence[MadeSeries]) -> Endpoints:
+    backends = {made.backend for made in series}
+    return Endpoints(
+        ENDPOINTS.dynamodb if "dynamodb" in backends else None,
+        ENDPOINTS.postgres if "postgres" in backends else None,
     )
-    return Validity(valid=False, reasons=[reason])

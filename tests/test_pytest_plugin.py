@@ -163,10 +163,10 @@ def test_benchmark_runs_the_benchmarks_and_no_test(quick):
         for driver in ("wire", "boto3", "psycopg")
         for pattern in ("cart.get", "session.get")
     }
-    assert run.info.verdict["status"] in {"PASS", "INVALID", "INCONCLUSIVE"}
+    assert run.info.verdict.status in {"PASS", "INVALID", "INCONCLUSIVE"}
     charts = {path.name for path in (run.path / "charts").iterdir()}
     assert {"p50_p99.png", "breakdown.png"} <= charts
-    names = [row["name"] for row in run.info.model_extra["micro"]["rows"]]
+    names = [row.name for row in run.info.micro.rows]
     assert "own part" in names
 
 

@@ -72,7 +72,7 @@ def _target(backend: str, target: TargetInfo) -> TargetDescription:
     name = clean(without_passwords(target.label)) or DISPLAY_NAMES.get(backend, clean(backend))
     if target.where != "embedded":
         return TargetDescription(backend, name, "", target.emulator)  # the label says where
-    name = name.removesuffix(" (embedded)")
+    name = name.replace(" (embedded)", "").replace("(embedded, ", "(")
     where = "started by this harness on the same machine"
     return TargetDescription(backend, name, where, target.emulator)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 Storage = Literal["memory", "disk"]
 
@@ -18,12 +18,15 @@ class DynamoDBEndpoint:
     """A DynamoDB: `url` None means AWS's own endpoint for the region.
 
     Calls to an `emulator` are signed with the fixed keys above, others with botocore's credentials.
+    `embedded` ones were started by this harness.
     """
 
     url: str | None
     region: str = "us-east-1"
     emulator: bool = True
     label: str = "DynamoDB"
+    version: str = ""
+    embedded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class PostgresEndpoint:
     dsn: str = field(repr=False)
     label: str = "PostgreSQL"
     storage: Storage | None = None
+    version: str = ""
+    embedded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,23 @@ class Endpoints:
     dynamodb: DynamoDBEndpoint | None = None
     postgres: PostgresEndpoint | None = None
 
-    def described(self) -> dict[str, dict[str, Any]]:
+    def described(self) -> dict[str, dict[str, object]]:
         """Where each backend ran, for run.json: without the DSN, which may hold a password."""
-        found: dict[str, dict[str, Any]] = {}
-        if where := self.dynamodb:
-            found["dynamodb"] = {"label": where.label, "emulator": where.emulator,
-                                 "region": where.region, "url": where.url or "aws"}  # fmt: skip
-        if self.postgres:
-            found["postgres"] = {"label": self.postgres.label}
-        return found
+        targets: dict[str, dict[str, object]] = {}
+        if dynamodb := self.dynamodb:
+            elsewhere = "url" if dynamodb.url else "aws"
+            targets["dynamodb"] = {
+                "label": dynamodb.label,
+                "where": "embedded" if dynamodb.embedded else elsewhere,
+                "version": dynamodb.version or None,
+                "url": dynamodb.url or "aws",
+                "emulator": dynamodb.emulator,
+                "region": dynamodb.region,
+            }
+        if postgres := self.postgres:
+            targets["postgres"] = {
+                "label": postgres.label,
+                "where": "embedded" if postgres.embedded else "url",
+                "version": postgres.version or None,
+            }
+        return targets

@@ -69,7 +69,8 @@ def reach_postgres(targets: Targets, environ: Mapping[str, str]) -> PostgresEndp
             version = (connection.info.parameter_status("server_version") or "?").split()[0]
     except psycopg.OperationalError as error:
         raise _login_failure(error, where, parts) from None
-    return PostgresEndpoint(targets.postgres_dsn, label=f"PostgreSQL {version} at {where}")
+    label = f"PostgreSQL {version} at {where}"
+    return PostgresEndpoint(targets.postgres_dsn, label=label, version=version)
 
 
 def is_loopback(host: str) -> bool:

@@ -4,8 +4,9 @@ import pytest
 
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
-from loadtests.judge.comparison import Compared, ComparedSubject, Comparison, compare_runs
+from loadtests.judge.comparison import ComparedSubject, Comparison, compare_runs
 from loadtests.judge.interleaved import compare_backends, compare_interleaved, subjects_of
+from loadtests.measure.results import PercentileRatio
 from loadtests.patterns import ALL_PATTERNS
 from tests.run_folders import MadeSeries, made_series, write_run
 
@@ -61,7 +62,21 @@ def test_certainly_slower_but_within_what_is_allowed_passes(tmp_path):
 
 
 def row(pattern, outcome):
-    return Compared("x", "x", pattern, "response_time", "p99", 1, 1, 1.0, 0.9, 1.1, 9, 9, outcome)
+    return PercentileRatio(
+        subject="x",
+        reference="x",
+        pattern=pattern,
+        metric="response_time",
+        percentile="p99",
+        subject_ms=1,
+        reference_ms=1,
+        ratio=1.0,
+        low=0.9,
+        high=1.1,
+        subject_calls=9,
+        reference_calls=9,
+        outcome=outcome,
+    )
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def only_in_turns(run, blocks):
     return replace(run, intervals=intervals, info=run.info.model_copy(update=update))
 
 
-DRIFTING = {"drift": 0.1, "memory": 0.97, "rate_per_s": 100.0}
+DRIFTING = {"drift": 0.1, "correlation": 0.97, "rate_per_s": 100.0}
 TURN_TAKERS = [
     MadeSeries(driver="wire", **DRIFTING),
     MadeSeries(driver="boto3", median_ms=2.6, **DRIFTING),

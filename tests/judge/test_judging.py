@@ -6,7 +6,8 @@ import pytest
 from loadtests.config import Gate, Relative, Slo
 from loadtests.errors import ConfigError, ResultsError
 from loadtests.judge.baseline import Baseline
-from loadtests.judge.judging import judge_run, store_verdict
+from loadtests.judge.judging import judge_run
+from loadtests.judge.storing import store_verdict
 from loadtests.measure.results import read_run, write_info
 from loadtests.patterns import ALL_PATTERNS
 from tests.run_folders import MadeSeries, made_series, write_run

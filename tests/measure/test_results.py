@@ -10,7 +10,14 @@ import pytest
 from loadtests.errors import ResultsError
 from loadtests.measure import hlog, results
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.results import Capacity, Key, RunInfo, SeriesInfo, read_info, read_run
+from loadtests.measure.results import (
+    ConsumedCapacity,
+    Key,
+    RunInfo,
+    SeriesInfo,
+    read_info,
+    read_run,
+)
 from tests.run_folders import MadeSeries, write_run
 
 TIMES = {"p50": 1.0, "p90": 2.0, "p99": 3.0, "p99.9": 4.0, "max": 5.0}
@@ -47,7 +54,7 @@ def test_a_complete_run_json_is_read(tmp_path):
     read = read_info(put(tmp_path, info()))
     assert read.series[0].response_time_ms.p999 == 4.0
     assert read.series[0].errors == {"CallTimeout": 1}
-    assert read.series[0].capacity == Capacity(rcu_per_op=0.5, wcu_per_op=0.0)
+    assert read.series[0].capacity == ConsumedCapacity(rcu_per_op=0.5, wcu_per_op=0.0)
 
 
 def test_fields_of_a_later_minor_version_are_kept(tmp_path):

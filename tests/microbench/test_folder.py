@@ -10,7 +10,7 @@ import pytest
 from loadtests.config import Gate, Slo
 from loadtests.judge.judging import judge_run
 from loadtests.measure import hlog
-from loadtests.measure.results import Key, read_run
+from loadtests.measure.results import IterationPlan, Key, RunConfig, read_run
 from loadtests.microbench.folder import MicroFolder
 from loadtests.microbench.rows import row_of
 from loadtests.microbench.suites.cases import SuitePlan
@@ -80,18 +80,18 @@ def test_rows_say_what_the_judge_says(written):
         (e.driver, e.percentile): (e.estimate_ms, e.low_ms, e.high_ms)
         for e in judge_run(found, Slo(), Gate()).estimates
     }
-    for row in found.info.model_extra["micro"]["rows"]:
-        if row["pattern"]:
-            mine = (row["p99_ms"], row["p99_low_ms"], row["p99_high_ms"])
-            assert mine == said[row["driver"], "p99"]
-            assert row["p50_ms"] == said[row["driver"], "p50"][0]
+    for row in found.info.micro.rows:
+        if row.pattern:
+            mine = (row.p99_ms, row.p99_low_ms, row.p99_high_ms)
+            assert mine == said[row.driver, "p99"]
+            assert row.p50_ms == said[row.driver, "p50"][0]
 
 
 def test_a_series_carries_its_client_cpu(written):
     found, _, _ = written
     for one in found.info.series:
-        assert one.model_extra["client_cpu_ms"] == pytest.approx(1 / 3, rel=1e-3)
-        assert 0 < one.model_extra["sdk_share"] < 1
+        assert one.client_cpu_ms == pytest.approx(1 / 3, rel=1e-3)
+        assert 0 < one.sdk_share < 1
 
 
 def test_variants_are_kept_and_not_judged(written):
@@ -101,7 +101,7 @@ def test_variants_are_kept_and_not_judged(written):
     for line in lines:
         counted[Key.parse(line.tag).metric] += line.counts.total
     assert set(counted.values()) == {len(variant.measured.service)}
-    assert len(found.info.model_extra["micro"]["rows"]) == 3
+    assert len(found.info.micro.rows) == 3
 
 
 def test_the_folder_is_complete_and_holds_no_password(written):
@@ -119,7 +119,7 @@ def test_the_folder_is_complete_and_holds_no_password(written):
 def test_a_crowded_machine_makes_the_run_invalid(tmp_path):
     time = Time()
     one = subject(time, [], takes=lambda: (9 * MS, MS, 7 * MS))
-    folder = MicroFolder(tmp_path / "run", {}, ENDPOINTS, tells_cpu_wait=True)
+    folder = MicroFolder(tmp_path / "run", RunConfig(), ENDPOINTS, tells_cpu_wait=True)
     seconds = Seconds(time.clocks, time.now_ns)
     run(
         [one],
@@ -143,22 +143,23 @@ def test_targets_are_described_without_the_dsn():
 
 def test_versions_of_every_driver_are_conditions_of_a_run(written):
     found, _, _ = written
-    assert {"boto3", "aioboto3", "psycopg", "asyncpg"} <= set(found.info.environment["packages"])
+    assert {"boto3", "aioboto3", "psycopg", "asyncpg"} <= set(found.info.environment.packages)
 
 
 def test_rounds_and_the_machines_speed_by_part_stand_in_run_json(tmp_path):
     folder = MicroFolder(
         tmp_path / "run",
-        {},
+        RunConfig(),
         ENDPOINTS,
         tells_cpu_wait=False,
-        iterations={"clients": {"measured": 3, "warm_up": 1}},
+        iterations={"clients": IterationPlan(measured=3, warm_up=1)},
     )
     for _ in range(2):
         folder.measure_machine()
     folder.end_suite("clients")
     folder.add_rows([])
     folder.finish("complete")
-    told = read_run(tmp_path / "run").info.model_extra["micro"]
-    assert told["iterations"]["clients"]["measured"] == 3
-    assert set(told["machine"]["clients"]) == {"work_ms", "round_trip_ms"}
+    told = read_run(tmp_path / "run").info.micro
+    assert told.iterations["clients"].measured == 3
+    assert told.machine["clients"].work_ms > 0
+    assert told.machine["clients"].round_trip_ms > 0

@@ -7,8 +7,18 @@ from dataclasses import replace
 import pytest
 
 from loadtests.config import Gate, Slo
-from loadtests.judge.judging import judge_run, store_verdict
-from loadtests.measure.results import read_run
+from loadtests.judge.judging import judge_run
+from loadtests.judge.storing import store_verdict
+from loadtests.measure.health.signals import Signal
+from loadtests.measure.results import (
+    EnvironmentInfo,
+    HealthInfo,
+    LimitVerdict,
+    RunConfig,
+    TargetInfo,
+    Verdict,
+    read_run,
+)
 from tests.run_folders import made_series, write_run
 
 HOSTILE = "<b>`x`|*y*\n$z$&\"'\x00\u202e@all"
@@ -54,36 +64,40 @@ def hostile(tmp_path_factory):
             "id": HOSTILE,
             "series": [one.model_copy(update={"pattern": HOSTILE}) for one in run.info.series],
             "targets": {
-                "dynamodb": {"label": HOSTILE, "target": "http://u:hunter2@127.0.0.1/"},
-                "postgres": {"label": HOSTILE, "target": "postgresql://u:hunter2@127.0.0.1/x"},
+                "dynamodb": TargetInfo(label=f"{HOSTILE} http://u:hunter2@127.0.0.1/"),
+                "postgres": TargetInfo(label=f"{HOSTILE} postgresql://u:hunter2@127.0.0.1/x"),
             },
-            "config": {HOSTILE: {"dsn": "postgresql://u:hunter2@h/x", "password": "hunter2"}},
-            "environment": {"cpu": HOSTILE, "conninfo": "host=h password=hunter2 user=u"},
-            "health": {
-                "signals": [
-                    {"name": HOSTILE, "text": HOSTILE, "value": 1, "unit": HOSTILE, "ok": False}
-                ]
-            },
-            "verdict": {
-                "status": "FAIL",
-                "sentence": HOSTILE,
-                "limits": [
-                    {
-                        "backend": "dynamodb",
-                        "driver": "wire",
-                        "pattern": HOSTILE,
-                        "metric": "response_time",
-                        "statistic": "p99",
-                        "unit": "ms",
-                        "limit": 1.0,
-                        "estimate": 2.0,
-                        "low": 1.5,
-                        "high": None,
-                        "status": "FAIL",
-                        "sentence": HOSTILE,
-                    }
-                ],
-            },
+            "config": RunConfig.model_validate(
+                {HOSTILE: {"dsn": "postgresql://u:hunter2@h/x", "password": "hunter2"}}
+            ),
+            "environment": EnvironmentInfo.model_validate(
+                {"cpu": HOSTILE, "conninfo": "host=h password=hunter2 user=u"}
+            ),
+            "health": HealthInfo(signals=[Signal(HOSTILE, HOSTILE, 1, HOSTILE, None, ok=False)]),
+            "verdict": Verdict(
+                status="FAIL",
+                sentence=HOSTILE,
+                confidence=0.95,
+                level=0.05,
+                limits=(
+                    LimitVerdict(
+                        backend="dynamodb",
+                        driver="wire",
+                        pattern=HOSTILE,
+                        metric="response_time",
+                        kind="absolute",
+                        percentile="p99",
+                        limit=1.0,
+                        estimate=2.0,
+                        low=1.5,
+                        high=None,
+                        calls=10,
+                        needed_calls=None,
+                        status="FAIL",
+                        sentence=HOSTILE,
+                    ),
+                ),
+            ),
         }
     )
     return replace(run, info=info)

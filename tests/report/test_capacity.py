@@ -25,7 +25,7 @@ def climbed(tmp_path_factory):
     config = climb_config(250, 2_000)
     postgres = simulate(config, Server(starved_from=1_000), ("postgres",))
     other, _ = store_capacity_run(write_climb(folder / "other", postgres), Slo(), 0.95)
-    told = (other.info.model_extra or {})["capacity_run"]
+    told = other.info.capacity_run
     for step in told["steps"]:
         step["run"] = "other"
     run = write_climb(folder / "run", simulate(config, Server()))

@@ -4,15 +4,21 @@ from dataclasses import replace
 
 import pytest
 
+from loadtests.config import Slo
+from loadtests.judge.storing import store_verdict
+from loadtests.measure.health.signals import Signal
+from loadtests.measure.results import HealthInfo, Run, TargetInfo, Verdict
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import build_page
+from loadtests.report.ratios import NOT_STORED
 from loadtests.report.setting import flat, without_passwords
-from loadtests.report.validity import signals_of
-from loadtests.report.verdict_view import NOT_JUDGED, read_judged
-from tests.report.conftest import HOSTILE
+from loadtests.report.validity import signal_rows
+from loadtests.report.verdict_view import NOT_JUDGED, view_verdict
+from tests.report.conftest import HOSTILE, judge
+from tests.run_folders import MadeSeries, write_run
 
 
-def with_info(run, **changes):
+def with_info(run: Run, **changes: object) -> Run:
     return replace(run, info=run.info.model_copy(update=changes))
 
 
@@ -50,15 +56,18 @@ def test_what_it_ran_on_is_said_in_words(passed):
 
 
 def test_aws_needs_no_caution(passed):
-    targets = {"dynamodb": {"target": "aws", "label": "DynamoDB us-east-1"}}
+    label = "DynamoDB on AWS (us-east-1)"
+    targets = {"dynamodb": TargetInfo(label=label, where="aws", url="aws", region="us-east-1")}
     setting = build_page(with_info(passed, targets=targets)).setting
     assert setting.caution == ""
-    assert setting.ran_on == "Ran on DynamoDB us-east-1, on AWS."
+    assert setting.ran_on == "Ran on DynamoDB on AWS (us-east-1)."
 
 
 def test_the_run_time_told_to_locust_replaces_the_files(passed):
-    told = with_info(passed, config={**passed.info.config, "run_time_s": 610})
-    assert "load.run_time" in dict(build_page(passed).setting.configuration)
+    config = passed.info.config
+    plain = with_info(passed, config=config.model_copy(update={"run_time_s": None}))
+    assert "load.run_time" in dict(build_page(plain).setting.configuration)
+    told = with_info(passed, config=config.model_copy(update={"run_time_s": 610.0}))
     shown = dict(build_page(told).setting.configuration)
     assert shown["run_time_s"] == "610"
     assert "load.run_time" not in shown
@@ -69,8 +78,15 @@ def test_the_headline_compares_the_backends(passed):
     page = build_page(passed)
     assert " as long as PostgreSQL at p50 and " in page.versus.sentence
     assert [len(group.ratios) for group in page.versus.groups] == [9, 9]
-    one = with_info(passed, series=[s for s in passed.info.series if s.backend == "dynamodb"])
-    assert build_page(one).versus.sentence == ""
+    for run in (with_info(passed, head_to_head=None), with_info(passed, verdict=None)):
+        assert not build_page(run).versus.groups
+
+
+def test_a_comparison_that_is_not_stored_is_not_made_up(passed):
+    assert build_page(with_info(passed, head_to_head=None)).versus.sentence == NOT_STORED
+    series = [one for one in passed.info.series if one.backend == "dynamodb"]
+    alone = with_info(passed, head_to_head=None, series=series)
+    assert build_page(alone).versus.sentence == ""
 
 
 def test_an_unjudged_run_says_so(passed):
@@ -80,36 +96,24 @@ def test_an_unjudged_run_says_so(passed):
     assert any("No verdict" in note for note in notes_of(page))
 
 
-@pytest.mark.parametrize(
-    "verdict",
-    [
-        {},
-        {"status": "MAYBE", "sentence": 7, "limits": "none", "estimates": {}},
-        {"status": [], "limits": [None, {}, {"limit": "10", "estimate": float("nan")}]},
-        {"status": "FAIL", "limits": [{"statistic": None, "unit": 3}], "baseline": {"runs": 3}},
-    ],
-)
-def test_a_damaged_verdict_is_read_as_far_as_it_goes(passed, verdict):
-    page = build_page(with_info(passed, verdict=verdict))
-    assert page.judged.status in {NOT_JUDGED, "FAIL"}
-    assert {row.status for row in page.rows} == {NOT_JUDGED}
-
-
-def test_an_invalid_run_passes_nothing(passed):
-    judged = read_judged(with_info(passed, verdict={**passed.info.verdict, "status": "INVALID"}))
-    page = build_page(passed)
-    assert judged.status_of(page.subjects[0], "cart.get") == "INVALID"
-
-
-def test_an_invalid_run_compares_nothing(passed):
-    page = build_page(with_info(passed, verdict={"status": "INVALID", "sentence": "Late."}))
+def test_an_invalid_run_passes_nothing_and_compares_nothing(passed, tmp_path):
+    invalid = passed.info.verdict.model_copy(update={"status": "INVALID"})
+    run = store_verdict(replace(passed, path=tmp_path), invalid)
+    page = build_page(run)
+    assert view_verdict(run).status_of(page.subjects[0], "cart.get") == "INVALID"
     assert page.versus.sentence == ""
     assert page.versus.groups == ()
 
 
+def a_verdict(**changes: object) -> Verdict:
+    return Verdict.model_validate(
+        {"status": "FAIL", "sentence": "", "confidence": 0.95, "level": 0.05} | changes
+    )
+
+
 def test_the_headline_is_one_sentence(passed):
     long = "FAIL: 3 of 36 limits broken: " + "dynamodb cart.get p99 is 12 ms. " * 9
-    judged = read_judged(with_info(passed, verdict={"status": "FAIL", "sentence": long}))
+    judged = view_verdict(with_info(passed, verdict=a_verdict(sentence=long)))
     assert judged.sentence == "3 of 36 limits broken."
     assert judged.details.startswith("dynamodb cart.get")
 
@@ -133,30 +137,29 @@ def test_every_text_from_outside_is_one_clean_line(hostile):
 
 
 def test_signals_with_limits_come_first_and_the_broken_one_before_all(passed):
-    health = {
-        "late_p99_ms": 0.8,
-        "signals": [
-            {"name": "CPU", "value": 50.0, "unit": "% of a core", "limit": 85.0, "ok": True},
-            {
-                "name": "loop_lag",
-                "text": "Lag!",
-                "value": 31.5,
-                "unit": "ms",
-                "limit": 1,
-                "ok": False,
-            },
-            {"name": "GC pause", "value": 3.0, "unit": "ms", "limit": None, "ok": True},
-        ],
-        "steal": {"value": 0.02, "unit": "share", "limit": 0.05, "ok": True},
-        "nested": {"no": "value"},
-        "odd": float("inf"),
-    }
-    found = [(s.name, s.value, s.limit, s.ok) for s in signals_of(with_info(passed, health=health))]
-    assert found == [
+    signals = [
+        Signal("steal", "", 0.02, "share", 0.05, ok=True),
+        Signal("CPU", "", 50.0, "% of a core", 85.0, ok=True),
+        Signal("loop_lag", "Lag!", 31.5, "ms", 1, ok=False),
+        Signal("GC pause", "", 3.0, "ms", None, ok=True),
+        Signal("odd", "", float("inf"), "", None, ok=True),
+    ]
+    rows = signal_rows(with_info(passed, health=HealthInfo(signals=signals)))
+    assert [(row.name, row.value, row.limit, row.ok) for row in rows] == [
         ("loop lag", "31.5 ms", "≤ 1 ms", False),
-        ("CPU", "50.0% of a core", "≤ 85% of a core", True),
         ("steal", "2.00%", "≤ 5%", True),
+        ("CPU", "50.0% of a core", "≤ 85% of a core", True),
         ("GC pause", "3.00 ms", "", None),
-        ("late p99 ms", "0.800", "", None),
         ("odd", "not measured", "", None),
     ]
+
+
+def test_a_run_judged_by_service_time_is_reported_as_service_time(tmp_path):
+    run = write_run(tmp_path / "run", series=[MadeSeries(rate_per_s=100.0)], seconds=20)
+    judged = judge(run.path, Slo(metric="service_time", p99_ms=20.0))
+    page = build_page(judged)
+    assert page.metric_words == "service time"
+    (row,) = page.rows
+    assert row.p99.value.value == judged.info.series[0].service_time_ms.p99
+    assert row.p99.span
+    assert row.p99.target.value == page.line_ms == 20.0

@@ -73,7 +73,7 @@ def store_capacity_run(
     p99 limit, ResultsError for a run without steps.
     """
     own = capacity_of(run, slo, confidence)
-    verdict = verdict_of(run, own.answers, slo, confidence)
+    verdict = verdict_of(run, own.answers, confidence).model_copy(update={"slo": slo})
     shown = [own, *([_others_in(run)] if others is None else others)]
     capacity_run = CapacityRun(
         confidence=confidence,
@@ -111,7 +111,7 @@ def by_backend(steps: Sequence[JudgedStep]) -> list[list[JudgedStep]]:
     return [[step for step in steps if step.backend == backend] for backend in backends]
 
 
-def verdict_of(run: Run, answers: Sequence[CapacityAnswer], slo: Slo, confidence: float) -> Verdict:
+def verdict_of(run: Run, answers: Sequence[CapacityAnswer], confidence: float) -> Verdict:
     """The verdict of the run as a whole: the gravest of its backends' answers."""
     validity = run.info.validity
     reasons = (
@@ -129,7 +129,6 @@ def verdict_of(run: Run, answers: Sequence[CapacityAnswer], slo: Slo, confidence
         confidence=confidence,
         level=1.0 - confidence,
         reasons=tuple(reasons),
-        slo=slo,
     )
 
 

@@ -94,13 +94,15 @@ def _start_postgres(
 def _dynamodb_endpoint(port: int, environ: Mapping[str, str]) -> DynamoDBEndpoint:
     version = dynamodb_local.version(environ)
     label = " ".join(filter(None, ("DynamoDB Local", version, "(embedded)")))
-    return DynamoDBEndpoint(f"http://{LOOPBACK}:{port}", label=label)
+    url = f"http://{LOOPBACK}:{port}"
+    return DynamoDBEndpoint(url, label=label, version=version, embedded=True)
 
 
 def _postgres_endpoint(dsn: str, storage: Storage) -> PostgresEndpoint:
     where = "in memory" if storage == "memory" else "on disk"
-    label = f"PostgreSQL {embedded_postgres.version(dsn)} (embedded, data {where})"
-    return PostgresEndpoint(dsn, label=label, storage=storage)
+    version = embedded_postgres.version(dsn)
+    label = f"PostgreSQL {version} (embedded, data {where})"
+    return PostgresEndpoint(dsn, label=label, version=version, embedded=True, storage=storage)
 
 
 class _Start:

@@ -17,25 +17,51 @@ from loadtests.judge.capacity.answer import (
     store_capacity_run,
     verdict_of,
 )
-from loadtests.judge.capacity.steps import JudgedStep
-from loadtests.measure.results import Validity, read_info, write_info
+from loadtests.measure.results import (
+    CapacityRun,
+    JudgedStep,
+    Validity,
+    read_info,
+    write_info,
+)
 from tests.judge.climbs import Server, climb_config, simulate, starved
 
 STEP = JudgedStep(
-    backend="dynamodb", driver="wire", rate_per_s=100.0, achieved_per_s=100.0, seconds=10,
-    calls=1_000, limit_ms=10.0, p50_ms=1.0, p99_ms=4.0, p99_low_ms=3.5, p99_high_ms=5.0,
-    beyond=0.0, queued=0.0, unfinished=0, errors=0, generator_cpu=0.2, carried=True, badly=False,
-    verdict="PASS", sentence="p99 4.00 ms.",
-)  # fmt: skip
+    backend="dynamodb",
+    driver="wire",
+    rate_per_s=100.0,
+    achieved_per_s=100.0,
+    seconds=10,
+    calls=1_000,
+    limit_ms=10.0,
+    p50_ms=1.0,
+    p99_ms=4.0,
+    p99_low_ms=3.5,
+    p99_high_ms=5.0,
+    beyond=0.0,
+    queued=0.0,
+    unfinished=0,
+    errors=0,
+    generator_cpu=0.2,
+    sustained=True,
+    overloaded=False,
+    verdict="PASS",
+    sentence="p99 4.00 ms.",
+)
 VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE", "INVALID")
 
 
 def climb(*verdicts: str) -> list[JudgedStep]:
     """Steps at 100, 200, 300 …/s; a lower-case fail is one that is not bad."""
     return [
-        replace(
-            STEP, rate_per_s=100.0 * n, achieved_per_s=100.0 * n, verdict=verdict.upper(),
-            badly=verdict == "FAIL", sentence=f"{verdict} at {n}.",
+        STEP.model_copy(
+            update={
+                "rate_per_s": 100.0 * n,
+                "achieved_per_s": 100.0 * n,
+                "verdict": verdict.upper(),
+                "overloaded": verdict == "FAIL",
+                "sentence": f"{verdict} at {n}.",
+            }
         )
         for n, verdict in enumerate(verdicts, 1)
     ]  # fmt: skip
@@ -49,22 +75,22 @@ def test_the_highest_step_that_keeps_the_promise_is_the_answer(steps):
     """The slow way: look at every rate from the top."""
     answer = answer_of(steps)
     kept = [s.rate_per_s for s in steps if s.verdict == "PASS"]
-    assert answer.keeps_per_s == max(kept, default=None)
+    assert answer.max_sustained_per_s == max(kept, default=None)
     assert answer.status == ("PASS" if kept else steps[0].verdict)
     above = [s for s in steps if s.rate_per_s > max(kept, default=0)]
     broken = [s.rate_per_s for s in above if s.verdict == "FAIL"]
-    assert answer.breaks_per_s == min(broken, default=None)
+    assert answer.min_failed_per_s == min(broken, default=None)
     decided = [s.verdict for s in above if s.verdict != "INCONCLUSIVE"]
     expected = "undecided" if above else "nothing"
     if decided:
         expected = {"FAIL": "database", "INVALID": "generator"}[decided[0]]
-    assert answer.gave_out == expected
+    assert answer.bottleneck == expected
 
 
 @given(climbs)
 def test_a_step_that_the_generator_spoilt_is_no_capacity_of_the_database(steps):
     answer, spoilt = answer_of(steps), {s.rate_per_s for s in steps if s.verdict == "INVALID"}
-    assert not spoilt & {answer.keeps_per_s, answer.breaks_per_s, answer.knee_per_s}
+    assert not spoilt & {answer.max_sustained_per_s, answer.min_failed_per_s, answer.knee_per_s}
 
 
 @pytest.mark.parametrize(
@@ -143,13 +169,17 @@ def test_a_run_that_ended_before_its_first_step_is_invalid():
 def test_the_answer_is_stored_with_those_of_other_runs(tmp_path):
     run = replace(simulate(climb_config(250, 2_000), Server()), path=tmp_path)
     write_info(tmp_path, run.info)
-    other = {"steps": [{"backend": "postgres", "run": "x"}], "answers": [{"backend": "postgres"}]}
+    other = CapacityRun(
+        confidence=0.95,
+        steps=(STEP.model_copy(update={"backend": "postgres", "run": "x"}),),
+        answers=(answer_of(climb("PASS")).model_copy(update={"backend": "postgres"}),),
+    )
     stored, verdict = store_capacity_run(run, Slo(), 0.95, [other])
-    told = (read_info(tmp_path).model_extra or {})["capacity_run"]
-    assert [s["backend"] for s in told["steps"]] == ["dynamodb"] * 4 + ["postgres"]
-    assert [s["verdict"] for s in told["steps"][:4]] == ["PASS", "PASS", "FAIL", "FAIL"]
-    assert told["answers"][0]["keeps_per_s"] == 500
-    assert stored.info.verdict == read_info(tmp_path).verdict == verdict.as_data()
+    told = read_info(tmp_path).capacity_run
+    assert [s.backend for s in told.steps] == ["dynamodb"] * 4 + ["postgres"]
+    assert [s.verdict for s in told.steps[:4]] == ["PASS", "PASS", "FAIL", "FAIL"]
+    assert told.answers[0].max_sustained_per_s == 500
+    assert stored.info.verdict == read_info(tmp_path).verdict == verdict
     again, _ = store_capacity_run(
         stored, Slo(), 0.95
     )  # judged again, it keeps what it shows of others
@@ -162,12 +192,3 @@ def test_the_answer_is_stored_with_those_of_other_runs(tmp_path):
 )
 def test_rates_in_words(per_s, text):
     assert rate(per_s) == text
-
-
-@pytest.mark.parametrize("stored", [None, 3, [], {"steps": 4}, {"steps": [3, {"run": 5}]}])
-def test_a_stored_climb_that_makes_no_sense_is_made_anew(tmp_path, stored):
-    run = replace(simulate(climb_config(250, 500), Server()), path=tmp_path)
-    info = run.info.model_copy(update={"capacity_run": stored})
-    judged, _ = store_capacity_run(replace(run, info=info), Slo(), 0.95)
-    told = (judged.info.model_extra or {})["capacity_run"]
-    assert [s.get("rate_per_s") for s in told["steps"]][:2] == [250, 500]

@@ -32,12 +32,12 @@ def test_a_server_of_known_capacity_is_found_to_end_there():
     steps = judged(server)
     assert [s.rate_per_s for s in steps] == [125, 250, 500, 1_000, 2_000]
     assert [s.verdict for s in steps] == ["PASS", "PASS", "PASS", "FAIL", "FAIL"]
-    assert not steps[-1].carried
-    assert steps[-1].badly
+    assert not steps[-1].sustained
+    assert steps[-1].overloaded
     assert steps[-1].achieved_per_s == pytest.approx(server.capacity_per_s, rel=0.01)
     answer = answer_of(steps)
-    assert (answer.keeps_per_s, answer.breaks_per_s) == (500, 1_000)
-    assert answer.gave_out == "database"
+    assert (answer.max_sustained_per_s, answer.min_failed_per_s) == (500, 1_000)
+    assert answer.bottleneck == "database"
 
 
 @settings(max_examples=12, deadline=None)
@@ -48,10 +48,10 @@ def test_wherever_the_capacity_lies_it_is_bracketed(hands, delay_ms, seed):
     config = climb_config(capacity / 4, capacity * 2, step_time=6, settle=1)
     steps = judge_steps(simulate(config, server, seed=seed), SLO, 0.95)
     assert steps[-1].verdict == "FAIL"
-    assert not steps[-1].carried
+    assert not steps[-1].sustained
     assert steps[0].verdict != "FAIL"
     answer = answer_of(steps)
-    assert answer.keeps_per_s is None or answer.keeps_per_s <= capacity
+    assert answer.max_sustained_per_s is None or answer.max_sustained_per_s <= capacity
 
 
 def test_too_few_calls_decide_nothing():
@@ -65,7 +65,7 @@ def test_a_step_in_which_the_generator_gave_out_is_never_the_databases():
     steps = judged(Server(starved_from=1_000))
     assert [s.verdict for s in steps][-2:] == ["INVALID", "INVALID"]
     assert "97% of a core" in steps[-1].sentence
-    assert not steps[-1].badly
+    assert not steps[-1].overloaded
 
 
 def test_a_step_whose_health_nobody_judged_does_not_count():

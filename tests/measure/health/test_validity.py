@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import math
 from collections import defaultdict
 from fractions import Fraction
@@ -14,9 +13,9 @@ from hypothesis import strategies as st
 from loadtests.measure.health.delay_rules import generator_delay_ns
 from loadtests.measure.health.evidence import GeneratorEvidence, WorkerEvidence
 from loadtests.measure.health.probes import HealthRow
-from loadtests.measure.health.validity import judge_validity, signals_as_data
+from loadtests.measure.health.validity import judge_validity
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.results import SeriesInfo, Times, Validity
+from loadtests.measure.results import HealthInfo, SeriesInfo, Times, Validity
 from tests.measure.streams import row
 
 MS = 1_000_000
@@ -264,12 +263,11 @@ def test_rows_weigh_by_their_length():
     assert judge_validity(evidence)[1].valid
 
 
-def test_signals_are_plain_data():
+def test_signals_are_stored_and_read_back():
     signals = judge_validity(healthy("generator"))[0]
-    data = signals_as_data(signals)
-    assert json.loads(json.dumps(data)) == data
-    assert set(data[0]) == {"name", "text", "value", "unit", "limit", "ok"}
-    informative = {s["name"] for s in data if s["limit"] is None}
+    health = HealthInfo(signals=signals)
+    assert HealthInfo.model_validate_json(health.model_dump_json()) == health
+    informative = {signal.name for signal in signals if signal.limit is None}
     assert {"GC pause", "CPU pressure", "invalid responses"} <= informative
 
 
