@@ -117,6 +117,11 @@ def test_lines_fit_a_screen(page: Path) -> None:
     assert [line for line in lines if len(line) > LONGEST_LINE] == []
 
 
+def test_the_index_lists_every_decision() -> None:
+    pages = {page.name for page in (ROOT / "docs" / "decisions").glob("*.md")} - {"README.md"}
+    assert set(LINK.findall(read(ROOT / "docs" / "decisions" / "README.md"))) == pages
+
+
 def test_a_missing_file_an_anchor_and_a_module_are_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A b, c\n[1](#a-b-c) [2](#no) [3](none.md) [4](https://x.org) `[5](none)`\n")
