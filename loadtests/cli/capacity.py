@@ -132,7 +132,7 @@ def _climb(
 def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> None:
     """Follow the climb; leave when its last step has ended or going on would only hammer."""
     seen = 0
-    screen.notice(f"CapacityRamp on {config.load.backend}, {len(rates_of(config))} steps at most")
+    screen.notice(f"Capacity run on {config.load.backend}, {len(rates_of(config))} steps at most")
     screen.plan(config.load.run_time, lead_s(config))
     while locust.running():
         screen.wait(_POLL_S)

@@ -133,7 +133,7 @@ capacity_scenario_option: Final = click.option(
     "--scenario",
     metavar="FILE",
     default=CAPACITY_SCENARIO,
-    help=with_default("Locust file to run; its users derive from Climbing.", CAPACITY_SCENARIO),
+    help=with_default("Locust file to run; its users derive from CapacityRamp.", CAPACITY_SCENARIO),
 )
 metric_option: Final = click.option(
     "--metric",

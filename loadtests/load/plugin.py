@@ -1,28 +1,31 @@
-"""The Locust plugin: what importing it from a scenario adds to Locust.
+"""The Locust plugin: importing it in a scenario registers the listeners below with Locust.
 
-Arguments, embedded targets, the open-loop run around Locust's own start and stop, and an exit code
-that is the verdict's. Nothing happens at import but registration.
+They add the arguments, the embedded targets, the open-loop run between Locust's start and stop, and
+the verdict's exit code. Importing does nothing but register.
 """
 
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import gevent
 from locust import events
-from locust.runners import MasterRunner, WorkerRunner
+from locust.env import Environment
+from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
 from loadtests.load.locust.checks import check_profiles, check_stores
-from loadtests.load.locust.cluster import Master, Worker
+from loadtests.load.locust.cluster import ClusterMaster, ClusterWorker
 from loadtests.load.locust.controller import SINGLE, RunController, judge
 from loadtests.load.locust.live import add_live_view
 from loadtests.load.locust.options import add_arguments, config_of, default_users
+from loadtests.load.locust.session import open_session, print_error
 from loadtests.load.locust.users import OpenLoopUser, access_pattern
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import run_subjects
@@ -33,86 +36,57 @@ __all__ = ["OpenLoopUser", "access_pattern"]
 EARLY_END_S: Final = 0.3
 
 
-def plainly(listener: Callable[..., None]) -> Callable[..., None]:
-    """A user's mistake ends Locust with a sentence, a hint and exit code 2, not a stack trace."""
+def exit_on_error(listener: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a listener so that a LoadtestsError ends Locust with a message and its exit code."""
 
     @wraps(listener)
-    def heard(*arguments: Any, **keywords: Any) -> None:
+    def guarded(*arguments: Any, **keywords: Any) -> None:
         try:
             listener(*arguments, **keywords)
         except LoadtestsError as error:
-            _tell(error)
+            print_error(error)
             sys.exit(error.exit_code)
 
-    return heard
+    return guarded
 
 
-def _tell(error: LoadtestsError) -> None:
-    sys.stderr.write(f"Error: {error.message}\n")
-    if error.hint:
-        sys.stderr.write(f"Hint: {error.hint}\n")
+class Role(Protocol):
+    """What this process does at each stage of a test: `WorkerRole` or `OwnerRole`."""
 
+    def on_start(self, **_: Any) -> None:
+        """A test starts."""
 
-def _on_parser(parser: Any, **_: Any) -> None:
-    add_arguments(parser)
+    def on_spawned(self, **_: Any) -> None:
+        """All users have been spawned."""
 
+    def on_stopping(self, **_: Any) -> None:
+        """A test is about to stop its users."""
 
-def _on_init(environment: Any, runner: Any, **_: Any) -> None:
-    classes = [cls for cls in environment.user_classes if issubclass(cls, OpenLoopUser)]
-    if not classes:
-        return
-    if len(classes) < len(environment.user_classes):
-        raise UsageError(
-            "The locustfile mixes open-loop users with others.",
-            hint="Derive every user class from loadtests.load.plugin.OpenLoopUser.",
-        )
-    environment.controller = controller = RunController(environment, _scenario(environment))
-    environment.on_refusal = partial(_on_refusal, environment)
-    role = WorkerRole if isinstance(runner, WorkerRunner) else OwnerRole
-    listeners = role(controller)
-    environment.events.test_start.add_listener(plainly(listeners.on_start))
-    environment.events.spawning_complete.add_listener(listeners.on_spawned)
-    environment.events.test_stopping.add_listener(listeners.on_stopping)
-    environment.events.test_stop.add_listener(listeners.on_stop)
-    environment.events.quitting.add_listener(listeners.on_quitting)
+    def on_stop(self, **_: Any) -> None:
+        """A test has stopped."""
 
-
-def _on_refusal(environment: Any, error: LoadtestsError) -> None:
-    """A user could not be made: end the run with its error, told once."""
-    if environment.controller.exit_code == EXIT_ERROR:
-        return
-    environment.controller.exit_code = EXIT_ERROR
-    _tell(error)
-    gevent.spawn(environment.runner.quit)
-
-
-events.init_command_line_parser.add_listener(plainly(_on_parser))
-events.init.add_listener(plainly(_on_init))
-
-
-def _scenario(environment: Any) -> str:
-    files = environment.parsed_locustfiles or [environment.locustfile or "scenario"]
-    return "+".join(Path(file).stem for file in files)
+    def on_quitting(self, **_: Any) -> None:
+        """Locust ends."""
 
 
 class WorkerRole:
     """A cluster's worker: makes load as the master plans it."""
 
-    def __init__(self, controller: RunController) -> None:
+    def __init__(self, controller: RunController, runner: WorkerRunner) -> None:
         self._controller = controller
-        self._worker = Worker(controller)
+        self._worker = ClusterWorker(controller, runner)
         controller.environment.process_exit_code = 0
 
     def on_start(self, **_: Any) -> None:
-        """The plan has come with the spawn message."""
+        """The plan has arrived before Locust's spawn message."""
         self._worker.start()
 
     def on_spawned(self, **_: Any) -> None:
-        """Every worker's users are there."""
+        """The users of every worker have been spawned."""
         self._controller.begin()
 
     def on_stopping(self, **_: Any) -> None:
-        """Stopped without the master's asking: keep what there is."""
+        """Stopped without the master's request: keep what has been measured."""
         self._controller.finish()
 
     on_stop = on_quitting = on_stopping
@@ -121,41 +95,44 @@ class WorkerRole:
 class OwnerRole:
     """A single process or a cluster's master: owns targets, run folder and verdict."""
 
-    def __init__(self, controller: RunController) -> None:
+    def __init__(
+        self, controller: RunController, runner: Runner, options: Namespace, *, has_web_ui: bool
+    ) -> None:
         self._controller = controller
-        self._environment = controller.environment
-        self._options = self._environment.parsed_options
-        runner = self._environment.runner
-        self._master = Master(controller) if isinstance(runner, MasterRunner) else None
-        config = config_of(self._options)
-        classes = list(self._environment.user_classes)
+        self._session = controller.session
+        self._runner = runner
+        self._options = options
+        self._has_web_ui = has_web_ui
+        self._master = (
+            ClusterMaster(controller, runner) if isinstance(runner, MasterRunner) else None
+        )
+        config = config_of(options)
+        classes = controller.user_classes
         check_profiles(config, classes)
         dispatchers = len(classes) * len(run_subjects(config))
-        if self._options.num_users is None:
-            self._options.num_users = default_users(config, dispatchers)
-        if self._options.spawn_rate is None:
-            self._options.spawn_rate = max(100, self._options.num_users // 2)
+        if options.num_users is None:
+            options.num_users = default_users(config, dispatchers)
+        if options.spawn_rate is None:
+            options.spawn_rate = max(100, options.num_users // 2)
         check_stores(config, self._open_targets(config), classes)
-        if self._environment.web_ui:
-            add_live_view(self._environment.web_ui, controller, config.slo)
 
     def on_start(self, **_: Any) -> None:
         """A test starts; the web form may have changed the settings."""
-        self._controller.refused = None
+        self._session.refusal = None
         try:
             self._start()
         except LoadtestsError as error:
-            if self._environment.web_ui is None or self._master:
+            if not self._has_web_ui or self._master:
                 raise
-            # a slip in the form must not end the web UI: the next try may be better
-            self._controller.refused = error
-            _tell(error)
-            gevent.spawn(self._environment.runner.stop)
+            # a mistake in the form must not end the web UI: the next attempt may be right
+            self._session.refusal = error
+            print_error(error)
+            gevent.spawn(self._runner.stop)
 
     def _start(self) -> None:
         run_time = self._options.run_time
         if run_time and self._options.headless and not self._master:
-            # Locust's own stop first inspects the stack, which stands the loop still for 30 ms
+            # Locust's own stop first inspects the stack, which stalls the event loop for 30 ms
             gevent.spawn_later(max(0.0, run_time - EARLY_END_S), self._controller.finish)
         config = config_of(self._options)
         endpoints = self._open_targets(config)
@@ -166,8 +143,8 @@ class OwnerRole:
             self._controller.make_load(config, endpoints, SINGLE, WorkerShare())
 
     def on_spawned(self, **_: Any) -> None:
-        """All users are there."""
-        if not self._controller.refused:
+        """All users have been spawned."""
+        if not self._session.refusal:
             self._controller.begin()
 
     def on_stopping(self, **_: Any) -> None:
@@ -181,18 +158,56 @@ class OwnerRole:
         path, self._controller.path = self._controller.path, None
         if path is None:
             return
-        if not self._options.no_report and self._controller.exit_code != EXIT_ERROR:
-            self._environment.process_exit_code = judge(path)
-        elif self._controller.exit_code is not None:
-            self._environment.process_exit_code = self._controller.exit_code
+        environment, exit_code = self._controller.environment, self._session.exit_code
+        if not self._options.no_report and exit_code != EXIT_ERROR:
+            environment.process_exit_code = judge(path)
         else:
-            self._environment.process_exit_code = 0
+            environment.process_exit_code = exit_code or 0
 
     def on_quitting(self, **_: Any) -> None:
-        """Locust ends, perhaps by Ctrl-C in the middle of a test."""
+        """Locust ends, perhaps by Ctrl-C during a test."""
         self.on_stopping()
         self.on_stop()
         self._controller.close_targets()
 
     def _open_targets(self, config: Config) -> Endpoints:
         return self._controller.open_targets(config, provision=not self._options.no_provision)
+
+
+def _on_parser(parser: ArgumentParser, **_: Any) -> None:
+    add_arguments(parser)
+
+
+def _on_init(environment: Environment, runner: Runner, **_: Any) -> None:
+    classes = [cls for cls in environment.user_classes if issubclass(cls, OpenLoopUser)]
+    options = environment.parsed_options
+    if not classes or options is None:
+        return
+    if len(classes) < len(environment.user_classes):
+        raise UsageError(
+            "The locustfile mixes open-loop users with others.",
+            hint="Derive every user class from loadtests.load.plugin.OpenLoopUser.",
+        )
+    controller = RunController(open_session(environment), _scenario(environment))
+    role: Role
+    if isinstance(runner, WorkerRunner):
+        role = WorkerRole(controller, runner)
+    else:
+        web_ui = environment.web_ui
+        role = OwnerRole(controller, runner, options, has_web_ui=web_ui is not None)
+        if web_ui is not None:
+            add_live_view(web_ui, controller, config_of(options).slo)
+    environment.events.test_start.add_listener(exit_on_error(role.on_start))
+    environment.events.spawning_complete.add_listener(role.on_spawned)
+    environment.events.test_stopping.add_listener(role.on_stopping)
+    environment.events.test_stop.add_listener(role.on_stop)
+    environment.events.quitting.add_listener(role.on_quitting)
+
+
+def _scenario(environment: Environment) -> str:
+    files = environment.parsed_locustfiles or [environment.locustfile or "scenario"]
+    return "+".join(Path(file).stem for file in files)
+
+
+events.init_command_line_parser.add_listener(exit_on_error(_on_parser))
+events.init.add_listener(exit_on_error(_on_init))

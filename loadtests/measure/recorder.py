@@ -86,6 +86,9 @@ class SeriesRecorder:
         return described, columns
 
 
+SeriesPair = tuple[SeriesRecorder, SeriesRecorder]  # warm-up, measured
+
+
 class Recorder:
     """All series of one process."""
 
@@ -98,6 +101,13 @@ class Recorder:
         if key not in self._series:
             self._series[key] = SeriesRecorder(*key)
         return self._series[key]
+
+    def pair(self, backend: str, driver: str, pattern: str) -> SeriesPair:
+        """The series of the warm-up and of the measured part."""
+        return (
+            self.series(backend, driver, pattern, warm_up=True),
+            self.series(backend, driver, pattern, warm_up=False),
+        )
 
     def drain(self) -> bytes:
         """One frame with all that was recorded since the last drain; empty when nothing was."""

@@ -20,6 +20,15 @@ _ANSWER: Final = {
     "breaks_per_s": "min_failed_per_s",
     "gave_out": "bottleneck",
 }
+_SIGNALS: Final = {
+    "lateness p99": "dispatch delay p99",
+    "late arrivals": "late dispatches",
+    "own time p50": "generator delay p50",
+    "own time p90": "generator delay p90",
+    "own time p99": "generator delay p99",
+    "read lag": "event-loop delay",
+    "stalled loop": "event-loop stalls",
+}
 _ROW: Final = {"part": "suite", "rounds": "iterations"}
 _EMBEDDED: Final = "(embedded)"  # ends the label of a database that the harness started
 
@@ -29,13 +38,54 @@ def upgraded(data: Data) -> Data:
     if data.get("schema_version") != 1:
         return data
     parts: dict[str, Callable[[object], object]] = {
+        "health": _health,
+        "validity": _validity,
+        "steps": lambda steps: _items(steps, _step),
         "targets": lambda targets: _values(targets, _target),
         "verdict": _verdict,
         "capacity_run": _capacity_run,
         "micro": _micro,
     }
     changed = {name: change(data[name]) for name, change in parts.items() if name in data}
-    return {**data, **changed, "schema_version": 2}
+    new = {**data, **changed, "schema_version": 2}
+    if not _has_ended(new.get("monotonic_ns")):
+        new.pop("monotonic_ns", None)
+    return new
+
+
+def _has_ended(clock: object) -> bool:
+    """Version 1 wrote the clock of a run that had not ended with `end` null."""
+    return not isinstance(clock, dict) or clock.get("end") is not None
+
+
+def _health(health: object) -> object:
+    if not isinstance(health, dict):
+        return health
+    return {**health, "signals": _items(health.get("signals", []), _signal)}
+
+
+def _signal(signal: Data) -> Data:
+    name = str(signal.get("name", ""))
+    return {**signal, "name": _SIGNALS.get(name, name)}
+
+
+def _validity(validity: object) -> object:
+    if not isinstance(validity, dict):
+        return validity
+    return {**validity, "reasons": _items(validity.get("reasons", []), _reason)}
+
+
+def _reason(reason: Data) -> Data:
+    rule = str(reason.get("rule", ""))
+    return {**reason, "rule": _SIGNALS.get(rule, rule)}
+
+
+def _step(step: Data) -> Data:
+    changes = {"signals": lambda signals: _items(signals, _signal), "validity": _validity}
+    return {
+        **step,
+        **{name: change(step[name]) for name, change in changes.items() if name in step},
+    }
 
 
 def _target(target: Data) -> Data:

@@ -79,9 +79,9 @@ class RunScribe:
         self._host = host
         self._sources: list[str] = header["sources"]
         self._merger = Merger(self._sources)
-        self._steps: StepEvidence | None = None
         self._evidence = GeneratorEvidence(rate_per_s=header["rate_per_s"])
         info = RunInfo.model_validate(header["info"])
+        self._steps = StepEvidence(info.steps, self._sources) if info.steps else None
         self._folder = RunFolderWriter(Path(header["path"]), info, header["started_at_s"])
         self._index = 0
         self._columns = SecondColumns()  # of the second that is not over yet
@@ -122,10 +122,8 @@ class RunScribe:
         self._write(self._merger.lose(worker))
 
     def update(self, facts: dict[str, Any]) -> None:
-        """More for run.json; `steps` make it a capacity run."""
+        """More for run.json."""
         self._folder.update(facts)
-        if "steps" in facts:
-            self._steps = StepEvidence(self._folder.info.steps, self._sources)
 
     def finish(self, state: str) -> None:
         """Write the rest and the final run.json."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from loadtests.measure.frames import pack
 from loadtests.measure.health.probes import HostProbe
+from loadtests.measure.results import StepInfo
 from loadtests.measure.scribe import serve
 
 NO_HOST = Path("/nonexistent")
@@ -27,10 +29,16 @@ def row(worker: str = "generator", **changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def opening(path: Path, sources: list[str] | None = None) -> bytes:
+def opening(path: Path, sources: list[str] | None = None, steps: Sequence[StepInfo] = ()) -> bytes:
     """The frame that opens a run folder at `path`."""
     sources = ["generator"] if sources is None else sources
-    info = {"id": path.name, "scenario": "cart", "state": "running", "started_at": "now"}
+    info = {
+        "id": path.name,
+        "scenario": "cart",
+        "state": "running",
+        "started_at": "now",
+        "steps": [step.model_dump(mode="json") for step in steps],
+    }
     header = {
         "kind": "open", "mode": "write", "path": str(path), "info": info, "sources": sources,
         "started_at_s": STARTED_AT_S, "rate_per_s": dict.fromkeys(sources, 100.0),

@@ -1,4 +1,4 @@
-"""Gives each Locust user its group: a backend, a lane, stores and the keys it may touch."""
+"""Assigns each Locust user a group: its backend, dispatcher, stores and keys."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 from greenlet import GreenletExit
+from locust import User
 
 from loadtests.config import Config
 from loadtests.errors import CallError, ResponseInvalid, UsageError
-from loadtests.load.locust.checks import check_mix
+from loadtests.load.locust.session import session_of
+from loadtests.load.locust.users import OpenLoopUser, PatternCall
 from loadtests.load.loop.dispatcher import ArrivalDispatcher
 from loadtests.load.loop.run import CallerGroup, LoadRun
 from loadtests.load.loop.timer import early_ns_of, open_timer
-from loadtests.load.schedule.arrivals import Nanoseconds, WorkerShare, arrivals, scaled
+from loadtests.load.schedule.arrivals import Floats, Nanoseconds, WorkerShare, arrivals, scaled
 from loadtests.load.subjects import LoadSubject, alternation_of, arrivals_seed, run_subjects
 from loadtests.load.user_split import split_by_cart_size, split_by_session_size
 from loadtests.load.workload import Carts, Sessions
-from loadtests.measure.recorder import SeriesRecorder
 from loadtests.patterns import BACKENDS
 from loadtests.stores import CartStore, SessionStore
 from loadtests.stores.foreign import NoStore
@@ -31,64 +32,65 @@ from loadtests.stores.open import open_stores
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.seed.dataset import Dataset
 
-if TYPE_CHECKING:
-    from loadtests.load.locust.users import OpenLoopUser
-
 _log: Final = logging.getLogger(__name__)
 _CHUNK: Final = 512
 AHEAD_SHARE: Final = 0.4  # of how early the loop wakes: choosing keys on cold caches takes 80 µs
 
-Drawn = tuple[Callable[[Any], None], tuple[SeriesRecorder, SeriesRecorder]]
 
-
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class UserGroup:
-    """One scenario class on one backend: where its users stand."""
+    """One scenario class on one backend, and the users that serve its arrivals.
+
+    `cumulative` are the cumulative shares of the `calls`, without the last.
+    """
 
     subject: LoadSubject
     run: LoadRun
     callers: CallerGroup
-    choices: list[Drawn]
-    cumulative: Any
+    calls: list[PatternCall]
+    cumulative: Floats
     rng: np.random.Generator
     carts: Carts
     sessions: Sessions
-    reported: set[str] = field(default_factory=set)
-    drawn: list[Drawn] = field(default_factory=list)
+    logged_errors: set[str] = field(default_factory=set)
+    drawn: list[PatternCall] = field(default_factory=list)
 
     @property
-    def dispatcher(self) -> ArrivalDispatcher:
-        """Where its arrivals come from."""
-        return self.callers.dispatcher
+    def take(self) -> Callable[[], int]:
+        """Waits for the next arrival and returns its intended start, ns."""
+        return self.callers.dispatcher.take
 
-    def draw(self) -> Drawn:
+    def draw(self) -> PatternCall:
         """The next call's method and its (warm-up, measured) series."""
         if not self.drawn:
-            groups = np.searchsorted(self.cumulative, self.rng.random(_CHUNK), side="right")
-            self.drawn = [self.choices[i] for i in groups.tolist()]
+            indices = np.searchsorted(self.cumulative, self.rng.random(_CHUNK), side="right")
+            self.drawn = [self.calls[index] for index in indices.tolist()]
         return self.drawn.pop()
 
     def end_warm_up(self, user: OpenLoopUser) -> None:
-        """The user's first measured call: ask for no capacity figures from now on."""
+        """The user's next call is its first measured one: stop asking for capacity figures."""
         user.warming_up = False
         _ask_capacity(user, ask=False)
 
-    def failed(self, user: OpenLoopUser, error: Exception) -> None:
-        """Count an error by its name; one that made no call counts as a call of its age."""
+    def count_failure(self, user: OpenLoopUser, error: Exception) -> None:
+        """Count an error by its name.
+
+        An error before the call was made counts as a call that lasted since its intended start.
+        """
         name = error.name if isinstance(error, CallError) else type(error).__name__
         series = user.series
         series.errors[name] += 1
-        if not user.recorded:  # it never came to the call
+        if not user.recorded:
             series.response.append(max(0, time.monotonic_ns() - user.intended_ns))
         if isinstance(error, ResponseInvalid):
             self.run.invalid_responses += 1
-        if name not in self.reported:
-            self.reported.add(name)
+        if name not in self.logged_errors:
+            self.logged_errors.add(name)
             _log.warning("%s on %s: %s", series.pattern, self.subject, error or name)
 
 
 class UserAssignment:
-    """All groups of this process."""
+    """All user groups of this process; the `UserHost` of its session."""
 
     def __init__(
         self,
@@ -105,32 +107,35 @@ class UserAssignment:
         self._share = share
         self._groups: dict[str, list[UserGroup]] = {}
         subjects = run_subjects(config)
-        # one belief of the carts a subject, whatever number of classes writes to them
-        self._work = [_work_of(one, subjects, dataset, config, share) for one in subjects]
-        ours_per_s = config.load.rate * len(subjects) / share.count
-        early_ns = early_ns_of(ours_per_s)
+        # one record of the carts per subject, whatever number of classes writes to them
+        self._work = [_work_of(subject, subjects, dataset, config, share) for subject in subjects]
+        rate_per_s = config.load.rate * len(subjects) / share.count
+        early_ns = early_ns_of(rate_per_s)
         self._timer = partial(open_timer, early_ns=early_ns)
         self._ahead_ns = int(AHEAD_SHARE * early_ns)
         total = sum(_weight(cls) for cls in classes)
-        for number, cls in enumerate(classes):
-            check_mix(cls)
+        for class_index, cls in enumerate(classes):
+            cls.check_mix()
             self._groups[cls.__name__] = [
-                self._group(cls, subject, number, _weight(cls) / total) for subject in subjects
+                self._group(cls, subject, class_index, _weight(cls) / total) for subject in subjects
             ]
 
-    def join(self, user: OpenLoopUser) -> None:
-        """Put a user where its class has the fewest for the load.
+    def join(self, user: User) -> None:
+        """Assign a user to the group of its class that has the fewest users.
 
-        A factory that fails now, having worked before, ends the run, and this user at once.
+        A factory that fails now, although it worked before, ends the run and this user.
         """
-        groups = self._groups[type(user).__name__]
-        group = min(groups, key=lambda p: len(p.callers.users))
+        if not isinstance(user, OpenLoopUser):
+            raise TypeError(f"{type(user).__name__} is not an OpenLoopUser")
+        group = min(
+            self._groups[type(user).__name__], key=lambda candidate: len(candidate.callers.users)
+        )
         # a scenario that needs a store which its subject lacks was refused before the run
         try:
             carts, sessions = open_stores(group.subject.client, self._endpoints)
         except UsageError as error:
-            user.environment.on_refusal(error)
-            raise GreenletExit from None  # of which Locust logs no stack trace
+            session_of(user.environment).abort(error)
+            raise GreenletExit from None  # for this, Locust logs no stack trace
         user.user_group = group
         user.carts = cast("CartStore", NoStore() if carts is None else carts)
         user.sessions = cast("SessionStore", NoStore() if sessions is None else sessions)
@@ -138,60 +143,55 @@ class UserAssignment:
         _ask_capacity(user, ask=True)
         group.callers.users.append(user)
 
-    def leave(self, user: OpenLoopUser) -> None:
-        """Close a user's stores."""
-        group = getattr(user, "user_group", None)
-        if group is None:
+    def leave(self, user: User) -> None:
+        """Close a user's stores. A user that never joined has none."""
+        if not isinstance(user, OpenLoopUser) or user.user_group is None:
             return
-        if user in group.callers.users:
-            group.callers.users.remove(user)
+        for group in self._groups[type(user).__name__]:
+            if user in group.callers.users:
+                group.callers.users.remove(user)
         user.carts.close()
         user.sessions.close()
 
     def _group(
-        self, cls: type[OpenLoopUser], subject: LoadSubject, number: int, weight: float
+        self, cls: type[OpenLoopUser], subject: LoadSubject, class_index: int, weight: float
     ) -> UserGroup:
-        load = self._config.load
-        recorder = self._run.recorder
-        choices: list[Drawn] = [
+        calls: list[PatternCall] = [
             (
-                declared.method,
-                (
-                    recorder.series(
-                        subject.backend, subject.driver, declared.pattern, warm_up=True
-                    ),
-                    recorder.series(
-                        subject.backend, subject.driver, declared.pattern, warm_up=False
-                    ),
-                ),
+                method.method,
+                self._run.recorder.pair(subject.backend, subject.driver, method.pattern),
             )
-            for declared in cls.declared
+            for method in cls.pattern_methods
         ]
-        shares = np.array([declared.share for declared in cls.declared])
+        shares = np.array([method.share for method in cls.pattern_methods])
         dispatcher = ArrivalDispatcher(
-            self._schedule(cls, subject, number, weight), timer=self._timer, ahead_ns=self._ahead_ns
+            self._schedule(cls, subject, class_index, weight),
+            timer=self._timer,
+            ahead_ns=self._ahead_ns,
         )
+        carts, sessions = self._work[subject.index]
         return UserGroup(
-            subject,
-            self._run,
-            self._run.add_dispatcher(dispatcher, [pair for _, pair in choices]),
-            choices,
-            np.cumsum(shares / shares.sum())[:-1],
-            np.random.default_rng([load.seed, number, self._share.index]),
-            *self._work[subject.index],
+            subject=subject,
+            run=self._run,
+            callers=self._run.add_dispatcher(dispatcher, [pair for _, pair in calls]),
+            calls=calls,
+            cumulative=np.cumsum(shares / shares.sum())[:-1],
+            rng=np.random.default_rng([self._config.load.seed, class_index, self._share.index]),
+            carts=carts,
+            sessions=sessions,
         )
 
     def _schedule(
-        self, cls: type[OpenLoopUser], subject: LoadSubject, number: int, weight: float
+        self, cls: type[OpenLoopUser], subject: LoadSubject, class_index: int, weight: float
     ) -> Iterator[Nanoseconds]:
-        own = arrivals(
+        schedule = arrivals(
             scaled(cls.profile(self._config, subject.backend), weight),
             self._config.load.arrivals,
-            arrivals_seed(self._config, subject, number),
+            arrivals_seed(self._config, subject, class_index),
             self._share,
         )
-        turns = alternation_of(self._config)
-        return turns.offered(own, subject.index) if turns else own
+        alternation = alternation_of(self._config)
+        return alternation.offered(schedule, subject.index) if alternation else schedule
 
 
 def _work_of(
@@ -201,8 +201,8 @@ def _work_of(
     config: Config,
     share: WorkerShare,
 ) -> tuple[Carts, Sessions]:
-    """Keys for a subject; two of one backend own half of the users each."""
-    alone = len({one.backend for one in subjects}) == len(subjects)
+    """Keys for a subject; two subjects of one backend own half of the users each."""
+    alone = len({each.backend for each in subjects}) == len(subjects)
     for_carts = dataset if alone else split_by_cart_size(dataset, subject.index)
     for_sessions = dataset if alone else split_by_session_size(dataset, subject.index)
     seed = config.load.seed
@@ -219,10 +219,10 @@ def _ask_capacity(user: OpenLoopUser, *, ask: bool) -> None:
 
 
 def backends_of(config: Config) -> tuple[str, ...]:
-    """The backends that take part."""
-    called = {one.backend for one in run_subjects(config)}
-    return tuple(one for one in BACKENDS if one in called)
+    """The backends that take part, in the project's order."""
+    called = {subject.backend for subject in run_subjects(config)}
+    return tuple(backend for backend in BACKENDS if backend in called)
 
 
 def _weight(cls: type[OpenLoopUser]) -> float:
-    return float(cls.weight) * sum(declared.share for declared in cls.declared)
+    return float(cls.weight) * sum(method.share for method in cls.pattern_methods)

@@ -1,7 +1,7 @@
-"""Conducts runs inside a Locust process: targets, scribe, places, start, finish, judgement.
+"""Controls the runs of one Locust process: targets, scribe, users, begin, end and verdict.
 
-A single process and a cluster's master own the run folder; a worker's controller makes load and
-hands its intervals on (`cluster.py`).
+A single process and a cluster's master own the run folder. A worker's controller makes load and
+passes its intervals on (`cluster.py`).
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from gevent.lock import Semaphore
+from locust.env import Environment
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_INVALID, LoadtestsError
 from loadtests.load.child_environment import inherited_endpoints, run_id_for
 from loadtests.load.locust.assignment import UserAssignment, backends_of
 from loadtests.load.locust.locust_stats import copy_to_locust
+from loadtests.load.locust.session import LoadSession
+from loadtests.load.locust.users import OpenLoopUser
 from loadtests.load.loop.priority import raise_priority
 from loadtests.load.loop.run import LoadRun
 from loadtests.load.loop.scribe_client import ScribeClient
-from loadtests.load.progress_log import ProgressLog
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import recorded, run_subjects
 from loadtests.measure.environment import describe_environment, describe_targets
-from loadtests.measure.results import RunConfig, RunInfo
+from loadtests.measure.results import RunConfig, RunInfo, StepInfo
 from loadtests.model import to_iso_seconds
 from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.progress import Progress
 from loadtests.targets.seed.dataset import make_dataset
 from loadtests.targets.supervisor.client import open_endpoints, seed_again
 
@@ -40,15 +43,30 @@ _log: Final = logging.getLogger("loadtests")
 SINGLE: Final = "generator"
 
 
-class RunController:
-    """One a process, kept as `environment.controller`."""
+class ProgressLog:
+    """An `OnProgress` that logs when a set-up step begins and ends."""
 
-    def __init__(self, environment: Any, scenario: str) -> None:
-        self.environment = environment
+    def __init__(self) -> None:
+        self._begun: set[str] = set()
+
+    def __call__(self, progress: Progress) -> None:
+        """Log a step's begin and end."""
+        if progress.step not in self._begun:
+            self._begun.add(progress.step)
+            _log.info("%s", progress.step)
+        elif progress.total and progress.done == progress.total:
+            _log.info("%s: done", progress.step)
+
+
+class RunController:
+    """One per process. `path` is None between runs; `last_path` is the newest run's folder."""
+
+    def __init__(self, session: LoadSession, scenario: str) -> None:
+        self.session = session
+        self.environment = session.environment
         self.scenario = scenario
         self.path: Path | None = None
         self.last_path: Path | None = None
-        self.refused: LoadtestsError | None = None  # why the web UI's last run could not start
         self.live: dict[str, Any] = {}
         self.on_interval: Callable[[dict[str, Any]], None] | None = None  # set on workers
         self._stack = ExitStack()
@@ -57,18 +75,17 @@ class RunController:
         self._link: ScribeClient | None = None
         self._run: LoadRun | None = None
         self._ending = Semaphore(1)
-        self.exit_code: int | None = None
 
     # --- targets
 
     def open_targets(self, config: Config, *, provision: bool) -> Endpoints:
-        """Start or reach the databases and seed them, once for as long as nothing changes.
+        """Start or reach the databases and seed them.
 
-        Raises LoadtestsError.
+        Databases stay open as long as the settings stay the same. Raises LoadtestsError.
         """
-        wanted = config.model_copy(update={"load": config.load.model_copy(update={"rate": 1.0})})
+        wanted = _without_rate(config)
         if self._endpoints is not None and wanted == self._opened_for:
-            if self.last_path and provision:  # a run has changed the carts: as seeded again
+            if self.last_path and provision:  # a run has changed the carts: restore them
                 seed_again(config, self._endpoints)
         else:
             self.close_targets()
@@ -81,11 +98,20 @@ class RunController:
         return self._endpoints
 
     def close_targets(self) -> None:
-        """Take down what was started."""
+        """Stop the databases that were started."""
         self._stack.close()
         self._endpoints = None
 
     # --- one run
+
+    @property
+    def user_classes(self) -> list[type[OpenLoopUser]]:
+        """The scenario's user classes, all of them open loop."""
+        return [cls for cls in self.environment.user_classes if issubclass(cls, OpenLoopUser)]
+
+    def _steps(self, config: Config) -> list[StepInfo]:
+        """The plan of a capacity run; empty for a run at one rate."""
+        return next((steps for cls in self.user_classes if (steps := cls.steps(config))), [])
 
     def open_folder(self, config: Config, endpoints: Endpoints, workers: list[str]) -> None:
         """Start the scribe that owns a new run folder."""
@@ -106,6 +132,7 @@ class RunController:
                 update={"generator_scheduling": scheduling}
             ),
             targets=describe_targets(endpoints.described()),
+            steps=self._steps(config),
         )
         called = len(run_subjects(config))
         self._link = ScribeClient(self._hear)
@@ -133,24 +160,25 @@ class RunController:
     def make_load(
         self, config: Config, endpoints: Endpoints, worker: str, share: WorkerShare
     ) -> None:
-        """Build lanes and places; users may join now, arrivals start with `begin`."""
-        assert self._link
-        self._run = LoadRun(
-            link=self._link, worker=worker, source=worker, warm_up_s=config.load.warm_up
-        )
+        """Build the dispatchers and user groups; arrivals start with `begin`.
+
+        A scribe must have been started, by `open_folder` or `open_relay`.
+        """
+        if self._link is None:
+            raise RuntimeError("No scribe has been started for this run.")
+        self._run = LoadRun(link=self._link, worker=worker, warm_up_s=config.load.warm_up)
         dataset = make_dataset(config.data, config.load.seed, datetime.now(UTC))
-        classes = list(self.environment.user_classes)
-        self.environment.user_assignment = UserAssignment(
-            config, endpoints, dataset, self._run, classes, share
+        self.session.users = UserAssignment(
+            config, endpoints, dataset, self._run, self.user_classes, share
         )
 
     def begin(self) -> None:
-        """Every user is there: let the arrivals come."""
+        """Every user has joined: start the arrivals."""
         if self._run and self._run.state == "new":
             self._run.begin()
 
     def finish(self) -> None:
-        """End the run and wait for its folder. Whoever calls again waits for the first."""
+        """End the run and wait for its folder; a second caller waits for the first."""
         with self._ending:
             run, self._run = self._run, None
             link, self._link = self._link, None
@@ -163,7 +191,7 @@ class RunController:
                 link.finish({"kind": "end", "state": "complete" if complete else "interrupted"})
             except LoadtestsError as error:
                 _log.error("%s %s", error.message, error.hint)
-                self.exit_code = EXIT_INVALID
+                self.session.exit_code = EXIT_INVALID
 
     def forward(self, header: dict[str, Any]) -> None:
         """Pass a worker's frame on to the scribe (master)."""
@@ -179,7 +207,12 @@ class RunController:
             self.on_interval(line)
 
 
-def _public(config: Config, environment: Any, workers: list[str]) -> RunConfig:
+def _without_rate(config: Config) -> Config:
+    """The settings that decide whether open databases can be used again; the rate does not."""
+    return config.model_copy(update={"load": config.load.model_copy(update={"rate": 1.0})})
+
+
+def _public(config: Config, environment: Environment, workers: list[str]) -> RunConfig:
     """The settings without the DSN, which may hold a password."""
     options = environment.parsed_options
     settings = config.model_dump(mode="json", include={"data"})
@@ -191,6 +224,6 @@ def _public(config: Config, environment: Any, workers: list[str]) -> RunConfig:
 
 
 def judge(path: Path) -> int:
-    """Judge and report a finished run in a process of its own; its exit code is the verdict's."""
+    """Judge and report a finished run in a separate process; returns the verdict's exit code."""
     process = subprocess.Popen([sys.executable, "-m", "loadtests", "gate", str(path)])
     return process.wait()

@@ -98,7 +98,7 @@ def _verdict(path: Path | None) -> dict[str, str] | None:
 
 
 def _refusal(controller: RunController) -> str:
-    error = controller.refused
+    error = controller.session.refusal
     if error is None:
         return ""
     return f"The run could not start. {error.message} {error.hint or ''}".strip()
@@ -116,6 +116,7 @@ def _state(controller: RunController) -> str:
     ended = f"The run has ended after {elapsed}." if live else "The run has ended."
     if _report(controller):
         return ended
-    if controller.environment.parsed_options.no_report:
+    options = controller.environment.parsed_options
+    if options is not None and options.no_report:
         return f"{ended} No report was asked for; `loadtests gate` with the run folder makes one."
     return f"{ended} It is being judged."

@@ -1,8 +1,8 @@
-"""Locust users whose arrivals are open loop: copy `scenarios/cart.py` to make your own.
+"""Locust users whose arrivals are open loop: copy `scenarios/cart.py` to write your own.
 
-A user class declares what share of its arrivals each access pattern gets. A user takes the next
-due arrival, draws a pattern, and makes exactly one `self.call(...)`; only that call is timed.
-What precedes it (choosing keys) and follows it (checking the answer) is not.
+A user class declares the share of its arrivals that each access pattern gets. A user takes the next
+due arrival, draws a pattern, and makes exactly one `self.call(...)`. Only that call is timed: not
+the choice of keys before it, nor the check of the response after it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from locust import User
 from locust.exception import StopUser
@@ -19,22 +19,49 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST
 
 from loadtests.config import Config
 from loadtests.errors import CallError, UsageError
+from loadtests.load.locust.session import session_of
 from loadtests.load.schedule.arrivals import Segment, constant_rate
-from loadtests.measure.recorder import SeriesRecorder
+from loadtests.load.workload import Carts, Sessions
+from loadtests.measure.recorder import SeriesPair, SeriesRecorder
+from loadtests.measure.results import StepInfo
 from loadtests.patterns import PATTERNS
-
-if TYPE_CHECKING:
-    from loadtests.load.locust.assignment import UserGroup
-    from loadtests.load.workload import Carts, Sessions
-    from loadtests.stores import CartStore, SessionStore
+from loadtests.stores import CartStore, SessionStore
 
 Result = TypeVar("Result")
+PatternCall = tuple[Callable[[Any], None], SeriesPair]  # a method, and what records its call
 _clock = time.monotonic_ns
 
 
+class MeasuredPart(Protocol):
+    """Calls with an intended start from `measure_from_ns` on are measured, earlier ones warm-up."""
+
+    measure_from_ns: int
+
+
+class ServingGroup(Protocol):
+    """What a user needs of its group to serve arrivals (`assignment.UserGroup`)."""
+
+    @property
+    def run(self) -> MeasuredPart:
+        """Where the warm-up ends, known once the run has begun."""
+
+    @property
+    def take(self) -> Callable[[], int]:
+        """Waits for the next arrival and returns its intended start, ns."""
+
+    def draw(self) -> PatternCall:
+        """The next call's method and its (warm-up, measured) series."""
+
+    def end_warm_up(self, user: OpenLoopUser) -> None:
+        """The user's next call is its first measured one."""
+
+    def count_failure(self, user: OpenLoopUser, error: Exception) -> None:
+        """The user's method raised an error."""
+
+
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """A method of a user class that carries out one access pattern."""
+class PatternMethod:
+    """A method of a user class that makes the call of one access pattern."""
 
     pattern: str
     share: float
@@ -44,7 +71,7 @@ class Declared:
 def access_pattern(
     pattern: str, *, share: float
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Mark a method as an access pattern's call, with its share of the class's arrivals.
+    """Mark a method as the call of an access pattern, with its share of the class's arrivals.
 
     Raises UsageError for a name that is not one of the nine, or a share that is not positive.
     """
@@ -56,24 +83,24 @@ def access_pattern(
         raise UsageError(f"The share of {pattern} must be positive, not {share}.")
 
     def mark(method: Callable[[Any], None]) -> Callable[[Any], None]:
-        method.declared = Declared(pattern, share, method)  # type: ignore[attr-defined]
+        method.pattern_method = PatternMethod(pattern, share, method)  # type: ignore[attr-defined]
         return method
 
     return mark
 
 
 class OpenLoopUser(User):
-    """A user that waits for arrivals instead of making its own pace.
+    """A user that waits for scheduled arrivals instead of pacing itself.
 
     Subclasses mark methods with `access_pattern`. `carts` and `sessions` are the user's stores on
-    its backend, `cart_work` and `session_work` choose keys. `host` is unused.
+    its backend; `cart_work` and `session_work` choose keys. `host` is unused.
     """
 
     abstract = True
     host = ""
-    declared: ClassVar[tuple[Declared, ...]] = ()
+    pattern_methods: ClassVar[tuple[PatternMethod, ...]] = ()
 
-    user_group: UserGroup
+    user_group: ServingGroup | None = None
     carts: CartStore
     sessions: SessionStore
     cart_work: Carts
@@ -85,13 +112,13 @@ class OpenLoopUser(User):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        found: dict[str, Declared] = {}
+        methods: dict[str, PatternMethod] = {}
         for parent in reversed(cls.__mro__):
             for value in vars(parent).values():
-                declared = getattr(value, "declared", None)
-                if isinstance(declared, Declared):
-                    found[declared.pattern] = declared
-        cls.declared = tuple(found.values())
+                method = getattr(value, "pattern_method", None)
+                if isinstance(method, PatternMethod):
+                    methods[method.pattern] = method
+        cls.pattern_methods = tuple(methods.values())
         cls.tasks = [_serve]
 
     @classmethod
@@ -100,25 +127,52 @@ class OpenLoopUser(User):
         del backend
         return constant_rate(config.load.rate)
 
+    @classmethod
+    def steps(cls, config: Config) -> list[StepInfo]:
+        """The steps of a capacity run; none for a run at one rate."""
+        del config
+        return []
+
+    @classmethod
+    def check_mix(cls) -> None:
+        """Refuse a mix of access patterns that would empty the carts. Raises UsageError."""
+        if not cls.pattern_methods:
+            raise UsageError(
+                f"{cls.__name__} declares no access pattern.",
+                hint="Mark its methods with @access_pattern(…, share=…).",
+            )
+        shares = {method.pattern: method.share for method in cls.pattern_methods}
+        if shares.get("cart.remove", 0) > shares.get("cart.add", 0):
+            raise UsageError(
+                f"{cls.__name__} removes more cart lines than it adds, so its carts would run"
+                " empty.",
+                hint="Give cart.add at least the share of cart.remove.",
+            )
+
     def on_start(self) -> None:
-        """Take a place on a backend."""
-        if self.environment.controller.refused:
+        """Join a group: a backend, a dispatcher, stores and keys."""
+        session = session_of(self.environment)
+        if session.refusal or session.users is None:
             raise StopUser
-        self.environment.user_assignment.join(self)
+        session.users.join(self)
 
     def on_stop(self) -> None:
-        """Leave it and close the stores."""
-        if not self.environment.controller.refused:
-            self.environment.user_assignment.leave(self)
+        """Leave the group and close the stores."""
+        users = session_of(self.environment).users
+        if users is not None:
+            users.leave(self)
 
     def now(self) -> datetime:
         """The wall-clock time, for stored items."""
         return datetime.now(UTC)
 
     def call(self, method: Callable[..., Result], *arguments: Any) -> Result:
-        """Make the timed call, not before its time; raises what the store raises, recorded."""
+        """Make the timed call, never before its intended start.
+
+        Raises what the store raises; a call that ends with a CallError is recorded too.
+        """
         began_ns = _clock()
-        while began_ns < self.intended_ns:  # handed over ahead: for a moment at most
+        while began_ns < self.intended_ns:  # dispatched ahead of its time, by 0.12 ms at most
             began_ns = _clock()
         try:
             result = method(*arguments)
@@ -139,17 +193,21 @@ class OpenLoopUser(User):
 
 
 def note_capacity(series: SeriesRecorder, store: Any) -> None:
-    """Warm-up calls also ask DynamoDB what they cost; measured calls are as lean as the app's."""
+    """Record the capacity units of a warm-up call.
+
+    Measured calls do not ask for them, as the application's own calls do not.
+    """
     capacity = getattr(store, "capacity", None)
     if capacity is not None:
         series.record_capacity(capacity.rcu, capacity.wcu)
 
 
 def _serve(user: OpenLoopUser) -> None:
-    """A user's life: Locust's one task, which never returns of itself."""
+    """Locust's only task of a user: serve arrivals until Locust ends the user."""
     group = user.user_group
-    run = group.run
-    take, draw = group.dispatcher.take, group.draw
+    if group is None:
+        raise StopUser
+    run, take, draw = group.run, group.take, group.draw
     while True:
         user._state = LOCUST_STATE_WAITING  # so that Locust may end it here
         user.intended_ns = intended_ns = take()
@@ -162,10 +220,8 @@ def _serve(user: OpenLoopUser) -> None:
         user.recorded = False
         try:
             method(user)
-        except CallError as error:
-            group.failed(user, error)
         except Exception as error:  # noqa: BLE001 (a scenario's own bug must not end the run)
-            group.failed(user, error)
+            group.count_failure(user, error)
         user.intended_ns = 0
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser

@@ -22,7 +22,7 @@ from loadtests.load.loop.heartbeat import BEAT_NS, Heartbeat
 from loadtests.load.loop.scribe_client import ScribeClient
 from loadtests.load.loop.timer import Timer, open_timer
 from loadtests.measure.health.probes import ProcessProbe
-from loadtests.measure.recorder import Recorder, SeriesRecorder
+from loadtests.measure.recorder import Recorder, SeriesPair, SeriesRecorder
 
 DRAIN_S: Final = 2.0  # how long started and waiting calls may still end after the last arrival
 LEAD_NS: Final = 100_000_000
@@ -42,7 +42,7 @@ class CallerGroup:
     """A lane with its users and the (warm-up, measured) series of its access patterns."""
 
     dispatcher: ArrivalDispatcher
-    pairs: list[tuple[SeriesRecorder, SeriesRecorder]]
+    pairs: list[SeriesPair]
     users: list[Caller] = field(default_factory=list)
 
 
@@ -54,7 +54,6 @@ class LoadRun:
         *,
         link: ScribeClient,
         worker: str,
-        source: str,
         warm_up_s: float,
         clock: Callable[[], int] = time.monotonic_ns,
         timer: Callable[[Callable[[], None]], Timer] = open_timer,
@@ -66,7 +65,6 @@ class LoadRun:
         self.invalid_responses = 0
         self._link = link
         self._worker = worker
-        self._source = source
         self._warm_up_ns = int(warm_up_s * 1e9)
         self._clock = clock
         self._probe = ProcessProbe(clock)
@@ -84,9 +82,7 @@ class LoadRun:
         self._frozen = False
         self.state = "new"
 
-    def add_dispatcher(
-        self, dispatcher: ArrivalDispatcher, pairs: list[tuple[SeriesRecorder, SeriesRecorder]]
-    ) -> CallerGroup:
+    def add_dispatcher(self, dispatcher: ArrivalDispatcher, pairs: list[SeriesPair]) -> CallerGroup:
         """Take part in the run."""
         group = CallerGroup(dispatcher, pairs)
         self.groups.append(group)
@@ -99,7 +95,6 @@ class LoadRun:
         self.measure_from_ns = self._origin_ns + self._warm_up_ns
         self._probe.watch_gc()
         self._probe.read()
-        self._tell_clock()
         for group in self.groups:
             group.dispatcher.start(self._origin_ns)
         self._heartbeat.start(self._origin_ns)
@@ -117,7 +112,7 @@ class LoadRun:
             return
         self.state = "finishing"
         end_ns = self._clock()
-        self._tell_clock(end_ns)
+        self._send_clock(end_ns)
         for group in self.groups:
             group.dispatcher.stop_offering(end_ns)
         with gevent.Timeout(DRAIN_S, False):
@@ -134,8 +129,8 @@ class LoadRun:
             gc.unfreeze()
         self.state = "finished"
 
-    def _tell_clock(self, end_ns: int | None = None) -> None:
-        """Where time 0 and the last arrival lie on this machine's monotonic clock."""
+    def _send_clock(self, end_ns: int) -> None:
+        """When load began and ended by this machine's monotonic clock."""
         facts = {"monotonic_ns": {"origin": self._origin_ns, "end": end_ns}}
         self._link.send({"kind": "info", "facts": facts})
 
@@ -193,7 +188,7 @@ class LoadRun:
         }
         header = {
             "kind": "close",
-            "source": self._source,
+            "source": self._worker,
             "index": self._index,
             "start_s": start_s,
             "length_s": length_s,

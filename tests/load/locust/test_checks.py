@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.config import Config, Load
 from loadtests.errors import UsageError
-from loadtests.load.locust.checks import check_mix, check_profiles, check_stores
+from loadtests.load.locust.checks import check_profiles, check_stores
 from loadtests.load.locust.users import OpenLoopUser, access_pattern
 from loadtests.load.schedule.arrivals import steps
 from loadtests.targets.endpoints import Endpoints
@@ -38,15 +38,7 @@ class SessionUser(OpenLoopUser):
     def get(self) -> None: ...
 
 
-class ShrinkingUser(OpenLoopUser):
-    @access_pattern("cart.add", share=1)
-    def add(self) -> None: ...
-
-    @access_pattern("cart.remove", share=2)
-    def remove(self) -> None: ...
-
-
-class ClimbingUser(CartUser):
+class RampUser(CartUser):
     @classmethod
     def profile(cls, config, backend):
         return steps([10.0, 20.0], 5.0)
@@ -70,22 +62,11 @@ def test_drivers_are_not_opened_before_they_are_needed():
     check_stores(Config(), Endpoints(), [CartUser, SessionUser])
 
 
-def test_a_mix_that_empties_the_carts_is_refused():
-    with pytest.raises(UsageError, match="removes more cart lines than it adds"):
-        check_mix(ShrinkingUser)
-    check_mix(CartUser)
-
-
-def test_a_class_that_declares_nothing_is_refused():
-    with pytest.raises(UsageError, match="declares no access pattern"):
-        check_mix(OpenLoopUser)
-
-
-def test_a_rate_that_changes_is_refused_in_turns_only():
-    with pytest.raises(UsageError, match="ClimbingUser changes its rate") as caught:
-        check_profiles(SUBJECTS, [CartUser, ClimbingUser])
+def test_a_rate_that_changes_is_refused_for_alternating_subjects_only():
+    with pytest.raises(UsageError, match="RampUser changes its rate") as caught:
+        check_profiles(SUBJECTS, [CartUser, RampUser])
     assert "--blocks 0" in caught.value.hint
     check_profiles(SUBJECTS, [CartUser])
-    check_profiles(Config(), [ClimbingUser])
+    check_profiles(Config(), [RampUser])
     load = SUBJECTS.load.model_copy(update={"blocks": 0})
-    check_profiles(SUBJECTS.model_copy(update={"load": load}), [ClimbingUser])
+    check_profiles(SUBJECTS.model_copy(update={"load": load}), [RampUser])

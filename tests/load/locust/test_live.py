@@ -57,7 +57,7 @@ def word(*all_series, signals=(), **more):
 def controller(live=None, *, path=None, last_path=None, no_report=False, refused=None):
     environment = SimpleNamespace(parsed_options=SimpleNamespace(no_report=no_report))
     return SimpleNamespace(
-        refused=refused,
+        session=SimpleNamespace(refusal=refused),
         live=live or {},
         path=path,
         last_path=last_path or path,

@@ -106,7 +106,6 @@ class Staged:
         self.run = LoadRun(
             link=self.link,
             worker="generator",
-            source="generator",
             warm_up_s=warm_up_s,
             clock=self.world.clock,
             timer=self.world.timer,
@@ -341,9 +340,7 @@ def test_finishing_twice_or_before_the_start_does_nothing_more(staged: Stage):
     here.finish()
     assert here.link.sent == sent
     world, link = Clockwork(), Link()
-    never = LoadRun(
-        link=link, worker="w", source="w", warm_up_s=1, clock=world.clock, timer=world.timer
-    )
+    never = LoadRun(link=link, worker="w", warm_up_s=1, clock=world.clock, timer=world.timer)
     never.finish()
     assert (never.state, link.sent) == ("new", b"")
     assert world.timers[0].closed == 1  # nothing is left ticking

@@ -44,15 +44,15 @@ def test_both_kinds_of_samples_arrive_apart(tmp_path, relayed):
         assert float(row["dispatch_delay_max_ms"]) == pytest.approx(1, rel=0.001)
         assert float(row["event_loop_delay_p50_ms"]) == pytest.approx(2, rel=0.001)
         assert float(row["event_loop_delay_p99_ms"]) == pytest.approx(8, rel=0.001)
-    signals = {s["name"]: s for s in read_info(path).health["signals"]}
+    signals = {s.name: s for s in read_info(path).health.signals}
     # 200 arrivals, 120 of them late by 1 ms; a tenth of the moments 8 ms; the warm-up in neither
-    assert signals["generator delay p50"]["value"] == pytest.approx(3, abs=0.051)
-    assert signals["generator delay p99"]["value"] == pytest.approx(9, abs=0.051)
-    assert signals["event-loop stalls"]["value"] == pytest.approx(10)
-    assert signals["late dispatches"]["value"] == 0
-    assert signals["dispatch delay p99"]["value"] == pytest.approx(1, rel=0.001)
-    assert signals["dispatch delay p99"]["limit"] is None
-    assert signals["wait for a CPU"]["value"] == pytest.approx(3)
+    assert signals["generator delay p50"].value == pytest.approx(3, abs=0.051)
+    assert signals["generator delay p99"].value == pytest.approx(9, abs=0.051)
+    assert signals["event-loop stalls"].value == pytest.approx(10)
+    assert signals["late dispatches"].value == 0
+    assert signals["dispatch delay p99"].value == pytest.approx(1, rel=0.001)
+    assert signals["dispatch delay p99"].limit is None
+    assert signals["wait for a CPU"].value == pytest.approx(3)
     reasons = {r.rule for r in read_info(path).validity.reasons}
     assert reasons == {
         "generator delay p50",

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from loadtests.measure.frames import pack
 from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.step_evidence import StepEvidence
@@ -164,7 +163,6 @@ def test_errors_are_counted_by_step_and_backend():
 
 def test_the_scribe_keeps_steps_in_the_run_folder_and_does_not_condemn_the_run(tmp_path):
     path = tmp_path / "run"
-    facts = {"steps": [step.model_dump(mode="json") for step in plan(100, 200)]}
     seconds = [
         closing(
             n,
@@ -174,8 +172,7 @@ def test_the_scribe_keeps_steps_in_the_run_folder_and_does_not_condemn_the_run(t
         )
         for n in range(11)
     ]
-    told = pack({"kind": "info", "facts": facts})
-    scribe(opening(path) + told + b"".join(seconds) + end())
+    scribe(opening(path, steps=plan(100, 200)) + b"".join(seconds) + end())
     info = json.loads((path / "run.json").read_text())
     assert [step["validity"]["valid"] for step in info["steps"]] == [True, False]
     assert info["validity"]["valid"]
