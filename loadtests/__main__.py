@@ -1,37 +1,55 @@
-"""`loadtests` and `python -m loadtests`: run a verb, turn its errors into a sentence and a code."""
+"""`loadtests` and `python -m loadtests`: run a verb and exit with its code.
+
+Every error becomes a sentence and exit code 2. Nothing but a verdict ends with 1, and a verdict's
+code does not depend on whether it could be printed.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
-import click
+from loadtests.errors import EXIT_ERROR, EXIT_PASS, exit_code_of, format_error
+from loadtests.output import flush_output, make_output_tolerant
 
-from loadtests.cli import root
-from loadtests.errors import EXIT_ERROR, LoadtestsError
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line and exit."""
-    run_command(root)
+    make_output_tolerant()
+    code = run(run_root)
+    flush_output()
+    sys.exit(code)
 
 
-def run_command(command: click.Command) -> NoReturn:
-    """Run a click command and exit with its code, or with that of its error."""
+def run(action: Callable[[], object]) -> int:
+    """The exit code of an action: what it returns, or that of the error that it raises."""
     try:
-        code = command.main(standalone_mode=False)
-    except LoadtestsError as error:
-        click.echo(f"Error: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"Hint: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+        code = action()
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        return INTERRUPTED
+    except BaseException as error:  # noqa: BLE001 (SystemExit too: only verbs choose a code)
+        sys.stderr.write(format_error(error) + "\n")
+        return exit_code_of(error)
+    return code if isinstance(code, int) else EXIT_PASS
+
+
+def run_root() -> object:
+    """Run the verb that the command line names; its exit code, or None."""
+    import click  # late: an installation that is broken ends with a sentence, too
+
+    from loadtests.cli import root
+
+    try:
+        return root.main(standalone_mode=False)
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except click.ClickException as error:
         error.show()
-        sys.exit(EXIT_ERROR)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+        return EXIT_ERROR
 
 
 if __name__ == "__main__":

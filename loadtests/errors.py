@@ -17,11 +17,18 @@
         ├── CallTimeout          no answer within the driver's timeout
         └── BackendError         any other refusal, under the name the database gives it
 
-Only `loadtests/cli.py` prints them.
+The command line (`__main__.py`), the Locust plugin and the pytest plugin show them, each through
+`format_error`. Any other exception is a fault of the harness and ends with exit code 2 too: exit
+code 1 means FAIL and nothing else.
 """
 
 from __future__ import annotations
 
+import os
+import traceback
+from typing import Final
+
+DEBUG_VARIABLE: Final = "LOADTESTS_DEBUG"
 EXIT_PASS, EXIT_FAIL, EXIT_ERROR, EXIT_INCONCLUSIVE, EXIT_INVALID = 0, 1, 2, 3, 4
 
 
@@ -97,3 +104,28 @@ class CallTimeout(CallError):
 
 class BackendError(CallError):
     """Any other refusal, under the name the database gives it."""
+
+
+def format_error(error: BaseException) -> str:
+    """The error as lines to show: what happened, and what to do about it.
+
+    Of an exception that is none of ours, the kind and message in one line; with --debug or
+    LOADTESTS_DEBUG also its trace.
+    """
+    if isinstance(error, LoadtestsError):
+        return f"Error: {error.message}" + (f"\nHint: {error.hint}" if error.hint else "")
+    text = " ".join(str(error).split())
+    summary = f"Error: Internal error: {type(error).__name__}" + (f": {text}" if text else "")
+    if is_debugging():
+        return "".join(traceback.format_exception(error)) + summary
+    return f"{summary}\nHint: Run `loadtests --debug …`, or set {DEBUG_VARIABLE}=1, for the trace."
+
+
+def exit_code_of(error: BaseException) -> int:
+    """The exit code that an error ends the process with; never that of a verdict."""
+    return error.exit_code if isinstance(error, LoadtestsError) else EXIT_ERROR
+
+
+def is_debugging() -> bool:
+    """Whether traces are shown."""
+    return os.environ.get(DEBUG_VARIABLE, "").lower() not in {"", "0", "false", "no"}

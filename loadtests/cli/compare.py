@@ -17,6 +17,7 @@ from loadtests.cli.options import (
     setting_options,
     users_option,
 )
+from loadtests.cli.runs.closing import printing
 from loadtests.cli.runs.interleave import OWN_DEFAULTS, interleave_config
 from loadtests.cli.runs.interleave import interleave as interleave_subjects
 from loadtests.cli.screen.paths import shown_path
@@ -112,8 +113,9 @@ def command(
             )
         found = compare_runs(old, _runs(after, folder), allowed, confidence, metric=metric,
                              allow_differences=allow_differences)  # fmt: skip
-    Console().print(comparison_table(found, confidence))
-    conclude(found)
+    with printing():
+        Console().print(comparison_table(found, confidence))
+        conclude(found)
     return found.exit_code
 
 
@@ -129,11 +131,12 @@ def _compare_interleaved(first: str, second: str, metric: str, flags: dict[str, 
                                 metric=metric)  # fmt: skip
     store_verdict(made.run, verdict_of(made.run, found, allowed, confidence))
     report = build_reports(made.run.path)[0]
-    Console().print(comparison_table(found, confidence))
-    conclude(found)
-    if made.advice:
-        click.echo(made.advice)
-    click.echo(f"Report: {shown_path(report)}")
+    with printing():
+        Console().print(comparison_table(found, confidence))
+        conclude(found)
+        if made.advice:
+            click.echo(made.advice)
+        click.echo(f"Report: {shown_path(report)}")
     return found.exit_code
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 
 import click
 import psutil
@@ -13,7 +12,7 @@ from filelock import FileLock, Timeout
 from loadtests.cli.options import backend_option
 from loadtests.cli.screen.steps import show_steps
 from loadtests.config import load_config
-from loadtests.errors import EXIT_ERROR, TargetError
+from loadtests.errors import EXIT_ERROR, EXIT_PASS, TargetError
 from loadtests.patterns import selected_backends
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.state import find_supervisor, process_of, state_file
@@ -71,14 +70,15 @@ def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> No
 
 
 @command.command()
-def status() -> None:
+def status() -> int:
     """Tell whether the databases are up, and where; exit code 2 if not."""
     running = find_supervisor(os.environ)
     if running is None:
         click.echo(_NONE_UP)
-        sys.exit(EXIT_ERROR)
+        return EXIT_ERROR
     click.echo(f"Up (process {running.pid}).")
     _show(running.endpoints)
+    return EXIT_PASS
 
 
 @command.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ import click
 from loadtests.cli.options import TARGET_SETTINGS, backend_option, setting_options
 from loadtests.cli.screen.steps import show_steps
 from loadtests.config import Config, load_config
-from loadtests.errors import EXIT_FAIL
+from loadtests.errors import EXIT_FAIL, EXIT_PASS
 from loadtests.patterns import selected_backends
 from loadtests.targets.checklist.check import Check
 from loadtests.targets.checklist.verify import verify_dynamodb, verify_postgres, verify_references
@@ -26,7 +25,7 @@ from loadtests.targets.supervisor.client import open_endpoints
 @click.command()
 @backend_option
 @setting_options(*TARGET_SETTINGS)
-def command(backend: str, **flags: str | bool | None) -> None:
+def command(backend: str, **flags: str | bool | None) -> int:
     """Check the set-up: tables, keys, TTL, the sample cart and session, references.
 
     Embedded databases are set up first. Others are checked as they are: nothing is made there but
@@ -42,8 +41,9 @@ def command(backend: str, **flags: str | bool | None) -> None:
         failed += not check.ok
     if failed:
         click.echo(f"{failed} of {count} checks failed.")
-        sys.exit(EXIT_FAIL)
+        return EXIT_FAIL
     click.echo(f"All {count} checks passed.")
+    return EXIT_PASS
 
 
 def _checks(config: Config, backends: tuple[str, ...]) -> Iterator[Check]:

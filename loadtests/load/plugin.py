@@ -19,7 +19,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from loadtests.config import Config
-from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
+from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError, exit_code_of
 from loadtests.load.locust.checks import check_profiles, check_stores
 from loadtests.load.locust.cluster import ClusterMaster, ClusterWorker
 from loadtests.load.locust.controller import SINGLE, RunController, judge
@@ -36,16 +36,19 @@ __all__ = ["OpenLoopUser", "access_pattern"]
 EARLY_END_S: Final = 0.3
 
 
-def exit_on_error(listener: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a listener so that a LoadtestsError ends Locust with a message and its exit code."""
+def exit_on_error(action: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a listener so that every error ends Locust with a message and exit code 2.
 
-    @wraps(listener)
+    Locust itself logs what a listener raises and goes on: without load, and to exit code 0.
+    """
+
+    @wraps(action)
     def guarded(*arguments: Any, **keywords: Any) -> None:
         try:
-            listener(*arguments, **keywords)
-        except LoadtestsError as error:
+            action(*arguments, **keywords)
+        except Exception as error:  # noqa: BLE001 (a crash must not look like a verdict)
             print_error(error)
-            sys.exit(error.exit_code)
+            sys.exit(exit_code_of(error))
 
     return guarded
 
@@ -133,7 +136,9 @@ class OwnerRole:
         run_time = self._options.run_time
         if run_time and self._options.headless and not self._master:
             # Locust's own stop first inspects the stack, which stalls the event loop for 30 ms
-            gevent.spawn_later(max(0.0, run_time - EARLY_END_S), self._controller.finish)
+            gevent.spawn_later(
+                max(0.0, run_time - EARLY_END_S), exit_on_error(self._controller.finish)
+            )
         config = config_of(self._options)
         endpoints = self._open_targets(config)
         if self._master:
@@ -198,10 +203,10 @@ def _on_init(environment: Environment, runner: Runner, **_: Any) -> None:
         if web_ui is not None:
             add_live_view(web_ui, controller, config_of(options).slo)
     environment.events.test_start.add_listener(exit_on_error(role.on_start))
-    environment.events.spawning_complete.add_listener(role.on_spawned)
-    environment.events.test_stopping.add_listener(role.on_stopping)
-    environment.events.test_stop.add_listener(role.on_stop)
-    environment.events.quitting.add_listener(role.on_quitting)
+    environment.events.spawning_complete.add_listener(exit_on_error(role.on_spawned))
+    environment.events.test_stopping.add_listener(exit_on_error(role.on_stopping))
+    environment.events.test_stop.add_listener(exit_on_error(role.on_stop))
+    environment.events.quitting.add_listener(exit_on_error(role.on_quitting))
 
 
 def _scenario(environment: Environment) -> str:

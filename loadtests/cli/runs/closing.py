@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from loadtests.cli.runs.interim import judge
 from loadtests.cli.screen.gate import Screen
 from loadtests.cli.screen.paths import shown_path
 from loadtests.config import Config
+from loadtests.errors import format_error
 from loadtests.judge.capacity.answer import store_capacity_run
 from loadtests.judge.storing import store_verdict
 from loadtests.judge.verdict import of_several
@@ -48,21 +50,38 @@ def finish(path: Path, config: Config, level: float | None) -> Ended:
 def show_run(run: Run, verdict: Verdict) -> Ended:
     """Write a judged run's reports and print its table."""
     report = build_reports(run.path)[0]
-    with Screen() as screen:
+    with printing(), Screen() as screen:
         for shown in summary(run) if run.info.scenario == SCENARIO else [terminal_table(run)]:
             screen.print(shown)
-    click.echo(f"Report: {shown_path(report)}")
+        click.echo(f"Report: {shown_path(report)}")
     return Ended(run, verdict, report)
 
 
 def show_closing(ended: Sequence[Ended]) -> int:
     """Print the verdict on all runs together, the gravest one's; its exit code."""
-    status = of_several([one.verdict.status for one in ended])
-    if len(ended) > 1:
-        with Screen() as screen:
-            screen.print(_table(ended))
-    click.echo(f"Exit code {EXIT_CODES[status]} ({status})")
+    status = of_several([run.verdict.status for run in ended])
+    with printing():
+        if len(ended) > 1:
+            with Screen() as screen:
+                screen.print(_table(ended))
+        click.echo(f"Exit code {EXIT_CODES[status]} ({status})")
     return EXIT_CODES[status]
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Keep an error of the block from ending the process: the verdict is stored already.
+
+    The exit code has to be the stored verdict's, whether or not it could be shown.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (whatever it is, the verdict stands)
+        with suppress(Exception):
+            click.echo(
+                f"{format_error(error)}\nThe result was not shown; the exit code is the verdict's.",
+                err=True,
+            )
 
 
 def _table(ended: Sequence[Ended]) -> Table:
@@ -72,12 +91,12 @@ def _table(ended: Sequence[Ended]) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("limits", overflow="fold")
     table.add_column("report", overflow="fold")
-    for one in ended:
-        counts = one.verdict.counts
+    for run in ended:
+        counts = run.verdict.counts
         table.add_row(
-            Text(one.run.info.scenario),
-            Text(one.verdict.status, style=STYLES[one.verdict.status]),
+            Text(run.run.info.scenario),
+            Text(run.verdict.status, style=STYLES[run.verdict.status]),
             Text(", ".join(f"{count} {status}" for status, count in sorted(counts.items()))),
-            Text(shown_path(one.report)),
+            Text(shown_path(run.report)),
         )
     return table

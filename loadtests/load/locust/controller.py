@@ -20,7 +20,7 @@ from gevent.lock import Semaphore
 from locust.env import Environment
 
 from loadtests.config import Config
-from loadtests.errors import EXIT_INVALID, LoadtestsError
+from loadtests.errors import EXIT_ERROR, EXIT_INVALID, LoadtestsError
 from loadtests.load.child_environment import inherited_endpoints, run_id_for
 from loadtests.load.locust.assignment import UserAssignment, backends_of
 from loadtests.load.locust.locust_stats import copy_to_locust
@@ -226,4 +226,5 @@ def _public(config: Config, environment: Environment, workers: list[str]) -> Run
 def judge(path: Path) -> int:
     """Judge and report a finished run in a separate process; returns the verdict's exit code."""
     process = subprocess.Popen([sys.executable, "-m", "loadtests", "gate", str(path)])
-    return process.wait()
+    code = process.wait()
+    return code if code >= 0 else EXIT_ERROR  # ended by a signal: no verdict

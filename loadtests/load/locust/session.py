@@ -14,7 +14,7 @@ import gevent
 from locust import User
 from locust.env import Environment
 
-from loadtests.errors import EXIT_ERROR, LoadtestsError
+from loadtests.errors import EXIT_ERROR, LoadtestsError, format_error
 
 _ATTRIBUTE: Final = "loadtests_session"
 
@@ -67,8 +67,6 @@ def session_of(environment: Environment) -> LoadSession:
     return session
 
 
-def print_error(error: LoadtestsError) -> None:
-    """Write an error and its hint to standard error."""
-    sys.stderr.write(f"Error: {error.message}\n")
-    if error.hint:
-        sys.stderr.write(f"Hint: {error.hint}\n")
+def print_error(error: Exception) -> None:
+    """Write the message and the hint to standard error."""
+    sys.stderr.write(format_error(error) + "\n")

@@ -1,0 +1,77 @@
+"""Standard output and error that cannot fail: what cannot be shown changes no exit code.
+
+A closed pipe (`loadtests history | head`), a full disk or an encoding without the character would
+otherwise end the process by an exception, while the verdict is already stored.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class TolerantFile(io.FileIO):
+    """A file descriptor whose write errors are noted instead of raised; later output is dropped."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self.error: OSError | None = None
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write what can be written; all of it counts as written after an error."""
+        size = memoryview(data).nbytes
+        if self.error is not None:
+            return size
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = error
+            return size
+
+
+def make_output_tolerant() -> None:
+    """Replace sys.stdout and sys.stderr by streams that cannot fail."""
+    sys.stdout = tolerant(sys.stdout)
+    sys.stderr = tolerant(sys.stderr)
+
+
+def tolerant(stream: TextIO | None) -> TextIO:
+    """The same stream without errors of writing or encoding: `?` for what it cannot encode."""
+    if stream is None:  # the process was started with this descriptor closed
+        return open(os.devnull, "w", encoding="utf-8")
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return stream  # no file: a test's buffer
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(TolerantFile(descriptor)),
+        encoding=stream.encoding,
+        errors="replace",
+        line_buffering=stream.isatty() or stream is sys.stderr,
+    )
+
+
+def flush_output() -> None:
+    """Write what is buffered, and say so where standard output could not be written.
+
+    A closed pipe is not worth a word: its reader has what it wants.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    error = write_error(sys.stdout)
+    if error is not None and error.errno != errno.EPIPE:
+        sys.stderr.write(f"Warning: standard output is incomplete: {error.strerror}.\n")
+        sys.stderr.flush()
+
+
+def write_error(stream: TextIO) -> OSError | None:
+    """Why a stream is incomplete; None where everything was written."""
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return raw.error if isinstance(raw, TolerantFile) else None
