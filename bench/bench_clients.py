@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.microbench.suites.client_specs import between_others, cold_clients, warm_clients
+from loadtests.microbench.suites.specs import between_others, cold_clients, warm_clients
 
 
 @pytest.mark.parametrize("spec", warm_clients(), ids=str)

@@ -35,7 +35,7 @@ from loadtests.measure.run_folder import LATEST_MICRO, RunFolderWriter, point_la
 from loadtests.microbench.machine.checks import MachineEvidence, check_machine, clock_step_ns
 from loadtests.microbench.machine.reference import MachineReference
 from loadtests.microbench.suites.cases import BenchmarkSubject
-from loadtests.microbench.timing.passes import Seconds
+from loadtests.microbench.timing.clocks import Seconds
 from loadtests.model import to_iso_seconds
 from loadtests.targets.endpoints import Endpoints
 

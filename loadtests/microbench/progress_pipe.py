@@ -1,4 +1,4 @@
-"""Tells whoever started the benchmarks how far they are, through a pipe handed over."""
+"""Reports the progress of the benchmarks to the process that started them, through a pipe."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _EVERY_S: Final = 0.25
 
 
 def open_progress_pipe(environ: Mapping[str, str]) -> OnProgress | None:
-    """What writes progress into the pipe; None where none was handed over."""
-    given = environ.get(PROGRESS_VARIABLE, "")
-    return ProgressPipe(int(given)) if given.isdecimal() else None
+    """Writes progress into the inherited pipe; None where there is none."""
+    descriptor = environ.get(PROGRESS_VARIABLE, "")
+    return ProgressPipe(int(descriptor)) if descriptor.isdecimal() else None
 
 
 class ProgressPipe:
@@ -26,13 +26,13 @@ class ProgressPipe:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._told_s = 0.0
+        self._written_s = 0.0
 
     def __call__(self, step: Progress) -> None:
-        """Called between turns of calls, so it must be quick and never wait."""
-        now = time.monotonic()
-        if now - self._told_s < _EVERY_S and step.done not in {0, step.total}:
+        """Called between batches of calls, so it must be quick and never wait."""
+        now_s = time.monotonic()
+        if now_s - self._written_s < _EVERY_S and step.done not in {0, step.total}:
             return
-        self._told_s = now
-        with suppress(OSError):  # whoever listened has gone
+        self._written_s = now_s
+        with suppress(OSError):  # the reader has gone
             os.write(self._descriptor, write_message(step))

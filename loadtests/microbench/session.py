@@ -25,8 +25,8 @@ from loadtests.microbench.rows import row_of
 from loadtests.microbench.suites.bench import Bench
 from loadtests.microbench.suites.cases import BenchmarkSubject, CallColumns, Spec
 from loadtests.microbench.suites.plans import SuitePlans
-from loadtests.microbench.timing.clocks import open_clocks
-from loadtests.microbench.timing.passes import Pass, Seconds, timed
+from loadtests.microbench.timing.clocks import Seconds, open_clocks
+from loadtests.microbench.timing.passes import Pass, timed
 from loadtests.microbench.timing.warm_target import needs_warming, warm_target
 from loadtests.patterns import BACKENDS, PATTERNS
 from loadtests.stores.gevent_patch import gevent_has_patched

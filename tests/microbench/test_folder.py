@@ -13,8 +13,8 @@ from loadtests.measure import hlog
 from loadtests.measure.results import IterationPlan, Key, RunConfig, read_run
 from loadtests.microbench.folder import MicroFolder
 from loadtests.microbench.rows import row_of
-from loadtests.microbench.suites.cases import SuitePlan
-from loadtests.microbench.timing.passes import Seconds
+from loadtests.microbench.suites.plans import SuitePlan
+from loadtests.microbench.timing.clocks import Seconds
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from tests.microbench.made import MS, Time, spec, subject
 from tests.microbench.timing.test_passes import run

@@ -15,8 +15,8 @@ from loadtests.measure.results import read_run
 from loadtests.microbench import session as sessions
 from loadtests.microbench.session import BenchmarkSession, describe_settings
 from loadtests.microbench.suites.bench import Bench
-from loadtests.microbench.suites.cases import Call, Case, Spec, SuitePlan
-from loadtests.microbench.suites.plans import FULL, QUICK, SuitePlans
+from loadtests.microbench.suites.cases import Call, Case, Spec
+from loadtests.microbench.suites.plans import FULL, QUICK, SuitePlan, SuitePlans
 from loadtests.microbench.suites.specs import access_patterns, cart_sizes, fan_outs
 from loadtests.microbench.timing.passes import SETTLING
 from loadtests.microbench.timing.warm_target import needs_warming, warm_target
@@ -44,7 +44,7 @@ class Counting:
 
 
 def counted(store, bench):
-    bench.keep(store)
+    bench.closing(store)
     return Case(lambda: Call(store.call, store=store))
 
 

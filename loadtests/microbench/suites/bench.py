@@ -1,15 +1,16 @@
-"""What cases are opened on: databases, data, one store a driver, keys that drivers never share."""
+"""What cases are opened on: databases, data, a store per driver, keys that drivers never share."""
 
 from __future__ import annotations
 
 import inspect
 from datetime import UTC, datetime
-from typing import Any
+from typing import Final, Protocol, TypeVar
 
 from loadtests.config import Config
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.workload import Carts, Sessions
 from loadtests.patterns import DRIVERS
+from loadtests.stores import AsyncCartStore, AsyncSessionStore, CartStore, SessionStore
 from loadtests.stores.open import (
     ASYNC_DRIVERS,
     open_async_cart_store,
@@ -20,7 +21,20 @@ from loadtests.stores.open import (
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.seed.dataset import Dataset, make_dataset
 
-RESERVED: int = 3  # users kept out of the workload, for carts of a set size
+RESERVED_USERS: Final = 3  # not in the workload: their carts have a set number of lines
+
+AnyCartStore = CartStore | AsyncCartStore
+AnySessionStore = SessionStore | AsyncSessionStore
+
+
+class Closable(Protocol):
+    """Whatever must be closed at the end; the result is awaited where it can be."""
+
+    def close(self) -> object:
+        """Give everything back."""
+
+
+ClosableT = TypeVar("ClosableT", bound=Closable)
 
 
 class Bench:
@@ -30,71 +44,78 @@ class Bench:
         self.config = config
         self.endpoints = endpoints
         self.dataset = make_dataset(config.data, config.load.seed, datetime.now(UTC))
-        self._stores: dict[tuple[str, str], Any] = {}
-        self._kept: list[Any] = []
+        self._closables: list[Closable] = []
+        self._cart_stores: dict[str, AnyCartStore] = {}
+        self._session_stores: dict[str, AnySessionStore] = {}
         self._carts: dict[str, Carts] = {}
         self._sessions: dict[str, Sessions] = {}
 
-    def cart_store(self, driver: str) -> Any:
-        """The driver's cart store (awaited for an asyncio driver), opened once."""
-        return self._store(driver, "carts")
+    def cart_store(self, driver: str) -> AnyCartStore:
+        """The driver's cart store, opened once."""
+        if driver not in self._cart_stores:
+            self._cart_stores[driver] = self.closing(open_carts(driver, self.endpoints))
+        return self._cart_stores[driver]
 
-    def session_store(self, driver: str) -> Any:
-        """The driver's session store, likewise."""
-        return self._store(driver, "sessions")
+    def session_store(self, driver: str) -> AnySessionStore:
+        """The driver's session store, opened once."""
+        if driver not in self._session_stores:
+            self._session_stores[driver] = self.closing(open_sessions(driver, self.endpoints))
+        return self._session_stores[driver]
 
     def carts(self, driver: str) -> Carts:
-        """The carts that this driver alone may write."""
+        """The carts that only this driver writes."""
         if driver not in self._carts:
             seed = self.config.load.seed
-            self._carts[driver] = Carts.of(self._shared(), seed, share_of(driver))
+            self._carts[driver] = Carts.of(self._workload_data(), seed, share_of(driver))
         return self._carts[driver]
 
     def sessions(self, driver: str) -> Sessions:
         """The sessions of this driver."""
         if driver not in self._sessions:
             seed, now = self.config.load.seed, datetime.now(UTC)
-            self._sessions[driver] = Sessions.of(self._shared(), seed, share_of(driver), now)
+            self._sessions[driver] = Sessions.of(self._workload_data(), seed, share_of(driver), now)
         return self._sessions[driver]
 
-    def keep(self, store: Any) -> Any:
-        """Have a store closed with the rest."""
-        self._kept.append(store)
-        return store
+    def closing(self, closable: ClosableT) -> ClosableT:
+        """Close it with the rest; returns it."""
+        self._closables.append(closable)
+        return closable
 
     async def close(self) -> None:
-        """Close every store."""
-        while self._kept:
-            closed = self._kept.pop().close()
-            if inspect.isawaitable(closed):
-                await closed
+        """Close everything, last opened first."""
+        while self._closables:
+            result = self._closables.pop().close()
+            if inspect.isawaitable(result):
+                await result
 
-    def _store(self, driver: str, kind: str) -> Any:
-        if (driver, kind) not in self._stores:
-            store = open_store(driver, kind, self.endpoints)
-            self._stores[driver, kind] = self.keep(store)
-        return self._stores[driver, kind]
-
-    def _shared(self) -> Dataset:
+    def _workload_data(self) -> Dataset:
         data = self.dataset
-        count = max(len(data.users) - RESERVED, 0)
+        count = max(len(data.users) - RESERVED_USERS, 0)
         return Dataset(
             data.books, data.users[:count], data.carts[:count], data.sessions[:count], data.orders
         )
 
 
-def open_store(driver: str, kind: str, endpoints: Endpoints) -> Any:
-    """A new `carts` or `sessions` store of any driver. Raises UsageError."""
-    opening = {
-        (False, "carts"): open_cart_store,
-        (False, "sessions"): open_session_store,
-        (True, "carts"): open_async_cart_store,
-        (True, "sessions"): open_async_session_store,
-    }
-    return opening[driver in ASYNC_DRIVERS, kind](driver, endpoints)
+def open_carts(driver: str, endpoints: Endpoints) -> AnyCartStore:
+    """A new cart store of any driver. Raises UsageError."""
+    if driver in ASYNC_DRIVERS:
+        return open_async_cart_store(driver, endpoints)
+    return open_cart_store(driver, endpoints)
+
+
+def open_sessions(driver: str, endpoints: Endpoints) -> AnySessionStore:
+    """A new session store of any driver. Raises UsageError."""
+    if driver in ASYNC_DRIVERS:
+        return open_async_session_store(driver, endpoints)
+    return open_session_store(driver, endpoints)
+
+
+def backend_of(driver: str) -> str:
+    """The backend that a driver calls."""
+    return next(backend for backend, drivers in DRIVERS.items() if driver in drivers)
 
 
 def share_of(driver: str) -> WorkerShare:
     """The driver's share of the users of its backend."""
-    drivers = next(found for found in DRIVERS.values() if driver in found)
+    drivers = DRIVERS[backend_of(driver)]
     return WorkerShare(drivers.index(driver), len(drivers))

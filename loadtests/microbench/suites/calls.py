@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from loadtests.errors import ResponseInvalid
 from loadtests.load.workload import Carts, Sessions
-from loadtests.microbench.suites.cases import BATCH, Call
+from loadtests.microbench.suites.bench import AnyCartStore, AnySessionStore
+from loadtests.microbench.suites.cases import Call
+from loadtests.microbench.suites.plans import BATCH
 from loadtests.microbench.timing.passes import SETTLING
 from loadtests.model import Session
 
@@ -17,27 +19,27 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def get_cart(store: Any, work: Carts) -> Call:
+def get_cart(store: AnyCartStore, work: Carts) -> Call:
     """cart.get."""
     cart = work.any_cart()
     writes = cart.writes
-    return Call(store.get, (cart.user_id,), lambda found: cart.check(found, writes), store=store)
+    return Call(store.get, (cart.user_id,), lambda lines: cart.check(lines, writes), store=store)
 
 
-def get_item(store: Any, work: Carts) -> Call:
+def get_item(store: AnyCartStore, work: Carts) -> Call:
     """cart.get_item."""
     cart, book_id = work.any_line()
     writes = cart.writes
     return Call(
         store.get_item,
         (cart.user_id, book_id),
-        lambda found: cart.check_line(found, book_id, writes),
+        lambda line: cart.check_line(line, book_id, writes),
         store=store,
     )
 
 
-def add(store: Any, work: Carts) -> Call:
-    """cart.add: what was last removed, else one more copy of a line."""
+def add(store: AnyCartStore, work: Carts) -> Call:
+    """cart.add: the line that was last removed, else one more copy of a line."""
     cart, book = work.to_add()
 
     def settle(quantity: int) -> None:
@@ -46,31 +48,31 @@ def add(store: Any, work: Carts) -> Call:
     return Call(store.add, (cart.user_id, book, 1, _now()), settle, cart, store)
 
 
-def update(store: Any, work: Carts) -> Call:
+def update(store: AnyCartStore, work: Carts) -> Call:
     """cart.update."""
     cart, book_id = work.any_line()
     quantity = work.quantity()
 
-    def settle(_: Any) -> None:
+    def settle(_: object) -> None:
         cart.lines[book_id] = quantity
 
     return Call(store.update, (cart.user_id, book_id, quantity, _now()), settle, cart, store)
 
 
-def remove(store: Any, work: Carts) -> Call:
+def remove(store: AnyCartStore, work: Carts) -> Call:
     """cart.remove; adds, or `restock`, undo it."""
     cart, book_id = work.to_remove()
 
-    def settle(_: Any) -> None:
+    def settle(_: object) -> None:
         work.was_removed(cart, book_id)
 
     return Call(store.remove, (cart.user_id, book_id), settle, cart, store)
 
 
-def restock(store: Any, work: Carts) -> Iterator[Call]:
-    """Add what removals took, but for one turn's worth, which the next turn of adds puts back.
+def restock(store: AnyCartStore, work: Carts) -> Iterator[Call]:
+    """Add the removed lines again, except one batch, which the next batch of adds puts back.
 
-    Where adds are measured too this gives nothing; where removals are measured alone it keeps the
+    Where adds are measured too this gives nothing. Where removals are measured alone it keeps the
     carts' size.
     """
     for _ in range(missing_lines(work) - BATCH - SETTLING):
@@ -79,15 +81,15 @@ def restock(store: Any, work: Carts) -> Iterator[Call]:
 
 def missing_lines(work: Carts) -> int:
     """Lines that were removed and are not back."""
-    gone = {
+    missing = {
         (cart.user_id, book_id)
         for cart, book_id in work.removed
         if cart.known and book_id not in cart.lines
     }
-    return len(gone)
+    return len(missing)
 
 
-def create(store: Any, work: Sessions) -> Call:
+def create(store: AnySessionStore, work: Sessions) -> Call:
     """session.create."""
     session = work.new(_now())
     return Call(
@@ -95,33 +97,35 @@ def create(store: Any, work: Sessions) -> Call:
     )
 
 
-def get_session(store: Any, work: Sessions) -> Call:
+def get_session(store: AnySessionStore, work: Sessions) -> Call:
     """session.get."""
     session_id = work.any_id()
 
-    def settle(found: Session | None) -> None:
-        if found is None or found.session_id != session_id:
-            raise ResponseInvalid(f"session {session_id} is not there")
+    def settle(session: Session | None) -> None:
+        if session is None or session.session_id != session_id:
+            raise ResponseInvalid(f"session {session_id} is missing")
 
     return Call(store.get, (session_id, _now()), settle, store=store)
 
 
-def refresh(store: Any, work: Sessions) -> Call:
+def refresh(store: AnySessionStore, work: Sessions) -> Call:
     """session.refresh."""
     return Call(store.refresh, (work.any_id(), _now()), store=store)
 
 
-def store_summary(store: Any, work: Sessions) -> Call:
+def store_summary(store: AnySessionStore, work: Sessions) -> Call:
     """session.store_summary."""
     return Call(store.store_summary, (work.any_id(), work.summary(), _now()), store=store)
 
 
-CALLS: Final[dict[str, Callable[[Any, Any], Call]]] = {
+CART_CALLS: Final[dict[str, Callable[[AnyCartStore, Carts], Call]]] = {
     "cart.get": get_cart,
     "cart.get_item": get_item,
     "cart.add": add,
     "cart.update": update,
     "cart.remove": remove,
+}
+SESSION_CALLS: Final[dict[str, Callable[[AnySessionStore, Sessions], Call]]] = {
     "session.create": create,
     "session.get": get_session,
     "session.refresh": refresh,

@@ -7,46 +7,49 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
-from loadtests.measure.recorder import new_column
+from loadtests.microbench.suites.bench import Bench
 
-if TYPE_CHECKING:
-    from loadtests.microbench.suites.bench import Bench
-
-BATCH: Final = 10
-UNGUARDED: Final[AbstractContextManager[Any]] = nullcontext()
+UNGUARDED: Final[AbstractContextManager[object]] = nullcontext()
 
 
-def accept(answer: Any) -> None:
-    """Take any answer for right."""
+class TimesWire(Protocol):
+    """A store that measures the wire time of its last call."""
+
+    wire_ns: int
+
+
+def accept(answer: object) -> None:
+    """Take any answer as correct."""
     del answer
 
 
 class Call(NamedTuple):
-    """One call, made ready: only `function(*args)` is timed.
+    """One call, prepared: only `function(*args)` is timed.
 
-    `settle` checks the answer afterwards and may raise CallError; `guard` is held meanwhile;
-    `store` holds the call's `wire_ns`, where there is one.
+    `settle` checks the answer afterwards (of whatever type the function returns) and may raise
+    CallError. `guard` is entered during the call. `store` has the call's `wire_ns`, if any.
     """
 
-    function: Callable[..., Any]
-    args: tuple[Any, ...] = ()
-    settle: Callable[[Any], None] = accept
-    guard: AbstractContextManager[Any] = UNGUARDED
-    store: Any = None
+    function: Callable[..., object]
+    args: tuple[object, ...] = ()
+    settle: Callable[[Any], object] = accept
+    guard: AbstractContextManager[object] = UNGUARDED
+    store: TimesWire | None = None
 
 
 def nothing_to_tidy() -> Iterable[Call]:
-    """Leave things as they are."""
+    """Leave everything as it is."""
     return ()
 
 
 @dataclass(slots=True, eq=False)
 class Case:
-    """An open spec. `tidy` gives calls that are made after a turn, untimed.
+    """An open spec.
 
-    `next_call` makes the next call ready, untimed; it may have to be awaited for that.
+    `next_call` prepares the next call, untimed; its result is awaited where it can be. `tidy` gives
+    calls that are made after each batch, untimed.
     """
 
     next_call: Callable[[], Call | Awaitable[Call]]
@@ -54,13 +57,13 @@ class Case:
     tidy: Callable[[], Iterable[Call]] = nothing_to_tidy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """One benchmark: a subject (`name`) within a group of subjects that take turns.
+    """One benchmark: a subject (`name`) within a group of subjects that alternate.
 
-    All specs of a `suite` are measured in one pass. `pattern` is set where one call is one access
-    pattern through a driver as it comes: these become the run's series, and are judged. The
-    suite's plan gives the number of iterations.
+    All specs of a `suite` are measured in one pass. `pattern` is set where a call is one access
+    pattern through an unmodified driver: these become the run's series, and are judged. The suite's
+    plan gives the number of iterations.
     """
 
     suite: str
@@ -81,33 +84,29 @@ class Spec:
         return self.backend, self.driver, pattern.replace("/", "-").replace(",", "")
 
 
-class SuitePlan(NamedTuple):
-    """Iterations of each case of a suite: measured, before that warm-up, and calls in one batch."""
-
-    iterations: int
-    warm_up: int
-    batch: int = BATCH
+def _column() -> array[int]:
+    return array("q")
 
 
 @dataclass(slots=True, eq=False)
 class CallColumns:
-    """What was measured of one case, entry by entry; nanoseconds, `second` of the run.
+    """What was measured of one case, one entry per call; nanoseconds, and `second` of the run.
 
     `cpu_wait` is the time within the call in which this thread was ready to run and had no CPU.
     `wire` stays empty where wire time is not measured.
     """
 
-    service: array[int] = field(default_factory=new_column)
-    wire: array[int] = field(default_factory=new_column)
-    cpu: array[int] = field(default_factory=new_column)
-    cpu_wait: array[int] = field(default_factory=new_column)
-    second: array[int] = field(default_factory=new_column)
+    service: array[int] = field(default_factory=_column)
+    wire: array[int] = field(default_factory=_column)
+    cpu: array[int] = field(default_factory=_column)
+    cpu_wait: array[int] = field(default_factory=_column)
+    second: array[int] = field(default_factory=_column)
     errors: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True, eq=False)
 class BenchmarkSubject:
-    """A spec in the course of being measured."""
+    """A spec with its open case and what was measured of it."""
 
     spec: Spec
     case: Case

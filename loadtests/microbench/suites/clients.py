@@ -1,6 +1,6 @@
 """Client configurations that decide latency in Lambda, as stores and calls to compare.
 
-Embedded DynamoDB speaks plain HTTP; on a real table (`LOADTESTS_DYNAMODB_ENDPOINT=aws`) the same
+Embedded DynamoDB uses plain HTTP. On a real table (`LOADTESTS_DYNAMODB_ENDPOINT=aws`) the same
 benchmarks include TLS, which is most of a first call.
 """
 
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aioboto3
 import asyncpg
@@ -19,8 +20,9 @@ import psycopg
 from botocore.config import Config
 
 from loadtests.errors import ResponseInvalid
+from loadtests.load.workload import Carts
 from loadtests.microbench.suites import calls
-from loadtests.microbench.suites.bench import Bench, open_store
+from loadtests.microbench.suites.bench import Bench, Closable, open_carts
 from loadtests.microbench.suites.cases import Call, Case
 from loadtests.patterns import CARTS_TABLE
 from loadtests.stores import TIMEOUT_S
@@ -38,20 +40,31 @@ from loadtests.stores.open import ASYNC_DRIVERS
 from loadtests.stores.postgres.asyncpg import to_uri
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
 
-AT_ONCE: Final = 10
-# Clients leave much garbage behind: none of it is to be collected during somebody else's call.
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+THREADS: Final = 10
+BOTO3_VARIANTS: Final = (
+    "client API",
+    "resource API",
+    "no parameter validation",
+    "no keep-alive",
+    "pool of 50",
+    "eventual read",
+)
+# Clients leave much garbage: none of it may be collected during another client's call.
 COLLECT: Final = Call(gc.collect)
 
 
 class NoKeepAliveStore(Boto3CartStore):
-    """A connection a call: every request asks the server to close."""
+    """One connection per call: every request asks the server to close it."""
 
     def __init__(self, endpoint: DynamoDBEndpoint) -> None:
         super().__init__(endpoint)
         self._client.meta.events.register("before-send.dynamodb", _close_after)
 
 
-def _close_after(request: Any, **_: Any) -> None:
+def _close_after(request: Any, **_: object) -> None:  # botocore's request, which has no type
     request.headers["Connection"] = "close"
 
 
@@ -65,12 +78,11 @@ class ResourceStore:
         )
         self._table = self._resource.Table(CARTS_TABLE)
 
-    def get_item(self, user_id: str, book_id: str) -> dict[str, Any] | None:
+    def get_item(self, user_id: str, book_id: str) -> Mapping[str, object] | None:
         """One line as the resource API gives it, or None."""
-        found: dict[str, Any] | None = self._table.get_item(
+        return self._table.get_item(
             Key={"user_id": user_id, "book_id": book_id}, ConsistentRead=True
         ).get("Item")
-        return found
 
     def close(self) -> None:
         """Close the connection."""
@@ -78,25 +90,24 @@ class ResourceStore:
 
 
 def dynamodb(bench: Bench) -> DynamoDBEndpoint:
-    """The endpoint, where DynamoDB takes part."""
+    """The endpoint of DynamoDB, which takes part."""
     assert bench.endpoints.dynamodb
     return bench.endpoints.dynamodb
 
 
 def postgres(bench: Bench) -> PostgresEndpoint:
-    """The endpoint, where PostgreSQL takes part."""
+    """The endpoint of PostgreSQL, which takes part."""
     assert bench.endpoints.postgres
     return bench.endpoints.postgres
 
 
 def open_reads(bench: Bench, variant: str) -> Case:
-    """cart.get_item through boto3 in one configuration, over one kept connection but for one."""
+    """cart.get_item through boto3 in one of BOTO3_VARIANTS, on a keep-alive connection if any."""
     endpoint = dynamodb(bench)
     work = bench.carts("boto3")
     if variant == "resource API":
-        table = bench.keep(ResourceStore(endpoint))
-        return Case(lambda: _resource_call(table, work))
-    store = bench.keep(_configured(endpoint, variant))
+        return Case(partial(_resource_call, bench.closing(ResourceStore(endpoint)), work))
+    store = bench.closing(_configured(endpoint, variant))
     return Case(partial(calls.get_item, store, work))
 
 
@@ -114,23 +125,23 @@ def _configured(endpoint: DynamoDBEndpoint, variant: str) -> Boto3CartStore:
 
 
 def open_wire_reads(bench: Bench, consistent: bool) -> Case:
-    """cart.get_item through the lean driver, consistent or eventual."""
-    store = bench.keep(WireCartStore(dynamodb(bench), consistent=consistent))
+    """cart.get_item through the wire driver, consistent or eventual."""
+    store = bench.closing(WireCartStore(dynamodb(bench), consistent=consistent))
     return Case(partial(calls.get_item, store, bench.carts("wire")))
 
 
-def _resource_call(table: ResourceStore, work: Any) -> Call:
+def _resource_call(store: ResourceStore, work: Carts) -> Call:
     cart, book_id = work.any_line()
 
-    def settle(found: dict[str, Any] | None) -> None:
-        if found is None or int(found["quantity"]) != cart.lines.get(book_id):
+    def settle(line: Mapping[str, object] | None) -> None:
+        if line is None or int(str(line["quantity"])) != cart.lines.get(book_id):
             raise ResponseInvalid(f"line {book_id} is not as it was written")
 
-    return Call(table.get_item, (cart.user_id, book_id), settle)
+    return Call(store.get_item, (cart.user_id, book_id), settle)
 
 
 class ReadyAioboto3Store(Aioboto3CartStore):
-    """Its client made before the first call, as boto3's store has it."""
+    """Its client is made before the first call, as in boto3's store."""
 
     async def make_ready(self) -> None:
         """Make the client; it connects with the first call."""
@@ -138,17 +149,17 @@ class ReadyAioboto3Store(Aioboto3CartStore):
 
 
 def open_first_call(bench: Bench, driver: str) -> Case:
-    """The first cart.get_item of a new client: what it costs to connect, and to learn."""
-    opened: list[Any] = []
+    """The first cart.get_item of a new client: it connects, and loads what it needs."""
+    opened: list[Closable] = []
 
-    async def ready() -> Call:
+    async def next_awaited_call() -> Call:
         store = ReadyAioboto3Store(dynamodb(bench))
         opened.append(store)
         await store.make_ready()
         return calls.get_item(store, bench.carts(driver))
 
     def next_call() -> Call:
-        store = open_store(driver, "carts", bench.endpoints)
+        store = open_carts(driver, bench.endpoints)
         opened.append(store)
         return calls.get_item(store, bench.carts(driver))
 
@@ -157,7 +168,8 @@ def open_first_call(bench: Bench, driver: str) -> Case:
         opened.clear()
         return [*closing, COLLECT]
 
-    return Case(ready if driver == "aioboto3" else next_call, driver in ASYNC_DRIVERS, tidy)
+    prepare = next_awaited_call if driver == "aioboto3" else next_call
+    return Case(prepare, driver in ASYNC_DRIVERS, tidy)
 
 
 def open_warm_call(bench: Bench, driver: str) -> Case:
@@ -166,62 +178,70 @@ def open_warm_call(bench: Bench, driver: str) -> Case:
     return Case(partial(calls.get_item, store, bench.carts(driver)), driver in ASYNC_DRIVERS)
 
 
-def open_creation(bench: Bench, what: str) -> Case:
-    """Making a client, or a connection where the client is one; closed untimed."""
-    made: list[Any] = []
-    function = _CREATIONS[what]
-    endpoint: Any = postgres(bench) if "connection" in what else dynamodb(bench)
-    awaited = asyncio.iscoroutinefunction(function)
+def open_creation(bench: Bench, name: str) -> Case:
+    """Making one of CREATIONS: a client, or a connection where that is the client."""
+    clients: list[Closable] = []
 
     def tidy() -> list[Call]:
-        closing = [Call(one.close) for one in made]
-        made.clear()
+        closing = [Call(client.close) for client in clients]
+        clients.clear()
         return [*closing, COLLECT]
 
-    return Case(lambda: Call(function, (endpoint,), made.append), awaited, tidy)
+    function: Callable[..., object]
+    if name in _CONNECTIONS:
+        function, endpoint = _CONNECTIONS[name], postgres(bench)
+        call = Call(function, (endpoint,), clients.append)
+    else:
+        function = _CLIENTS[name]
+        call = Call(function, (dynamodb(bench),), clients.append)
+    return Case(lambda: call, asyncio.iscoroutinefunction(function), tidy)
 
 
-def _new_session_client(endpoint: DynamoDBEndpoint) -> Any:
-    return _client(boto3.session.Session(), endpoint)
+def _new_session_client(endpoint: DynamoDBEndpoint) -> DynamoDBClient:
+    return _new_client(endpoint, connections=1)
 
 
-def _client(session: Any, endpoint: DynamoDBEndpoint, connections: int = 1) -> Any:
+def _new_client(endpoint: DynamoDBEndpoint, *, connections: int) -> DynamoDBClient:
     settings = config_settings(endpoint, TIMEOUT_S) | {"max_pool_connections": connections}
-    return session.client("dynamodb", config=Config(**settings), **client_settings(endpoint))
+    return boto3.session.Session().client(
+        "dynamodb", config=Config(**settings), **client_settings(endpoint)
+    )
 
 
-async def _new_aio_client(endpoint: DynamoDBEndpoint) -> Any:
+async def _new_aio_client(endpoint: DynamoDBEndpoint) -> object:
     return await aioboto3.Session().client("dynamodb", **client_settings(endpoint)).__aenter__()
 
 
-async def _asyncpg(endpoint: PostgresEndpoint) -> Any:
+async def _new_asyncpg_connection(endpoint: PostgresEndpoint) -> object:
     return await asyncpg.connect(to_uri(endpoint.dsn))
 
 
-def _psycopg(endpoint: PostgresEndpoint) -> Any:
+def _new_psycopg_connection(endpoint: PostgresEndpoint) -> object:
     return psycopg.connect(endpoint.dsn)
 
 
-_CREATIONS: Final[dict[str, Any]] = {
+_CLIENTS: Final[dict[str, Callable[[DynamoDBEndpoint], object]]] = {
     "boto3 client, new session": _new_session_client,
     "boto3 client, same session": Boto3CartStore,
     "boto3 resource, new session": ResourceStore,
     "aioboto3 client, new session": _new_aio_client,
-    "psycopg connection": _psycopg,
-    "asyncpg connection": _asyncpg,
 }
-CREATIONS: Final = tuple(_CREATIONS)
+_CONNECTIONS: Final[dict[str, Callable[[PostgresEndpoint], object]]] = {
+    "psycopg connection": _new_psycopg_connection,
+    "asyncpg connection": _new_asyncpg_connection,
+}
+CREATIONS: Final = (*_CLIENTS, *_CONNECTIONS)
 
 
 def open_threads(bench: Bench, connections: int) -> Case:
-    """Ten carts at once through one boto3 client, ten threads and a pool of so many connections."""
-    client = bench.keep(_client(boto3.session.Session(), dynamodb(bench), connections))
-    threads = bench.keep(_Threads())
+    """Ten concurrent carts through one boto3 client: ten threads, a pool of `connections`."""
+    client = bench.closing(_new_client(dynamodb(bench), connections=connections))
+    threads = bench.closing(_Threads())
     work = bench.carts("boto3")
 
     def next_call() -> Call:
-        users = [work.any_cart().user_id for _ in range(AT_ONCE)]
-        return Call(threads.map, (partial(_query, client), users))
+        user_ids = [work.any_cart().user_id for _ in range(THREADS)]
+        return Call(threads.map, (partial(_query, client), user_ids))
 
     return Case(next_call)
 
@@ -230,16 +250,16 @@ class _Threads:
     """Ten threads that live as long as the benchmark."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._pool = ThreadPoolExecutor(THREADS)
 
-    def map(self, function: Any, arguments: list[str]) -> list[Any]:
-        return list(self._pool.map(function, arguments))
+    def map(self, function: Callable[[str], object], user_ids: Sequence[str]) -> list[object]:
+        return list(self._pool.map(function, user_ids))
 
     def close(self) -> None:
         self._pool.shutdown()
 
 
-def _query(client: Any, user_id: str) -> Any:
+def _query(client: DynamoDBClient, user_id: str) -> object:
     request = get_cart(user_id)
     try:
         return client.query(**request.body)["Items"]

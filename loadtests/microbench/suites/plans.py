@@ -1,24 +1,34 @@
-"""How many iterations each part of the benchmarks makes."""
+"""How many iterations each suite of the benchmarks makes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from loadtests.measure.results import IterationPlan
-from loadtests.microbench.suites.cases import Spec, SuitePlan
+from loadtests.microbench.suites.cases import Spec
+
+BATCH: Final = 10
+
+
+class SuitePlan(NamedTuple):
+    """Iterations of each case of a suite: measured, and warm-up before; calls in one batch."""
+
+    iterations: int
+    warm_up: int
+    batch: int = BATCH
 
 
 @dataclass(frozen=True, slots=True)
 class SuitePlans:
-    """The plan of each part; `target_iterations` calls of each access pattern before the first."""
+    """The plan of each suite; `target_iterations` calls of each access pattern before the first."""
 
     of_suite: Mapping[str, SuitePlan]
     target_iterations: int = 0
 
     def with_at_least(self, iterations: int) -> SuitePlans:
-        """The same with so many measured iterations where a part has fewer."""
+        """The same plans, with this many measured iterations where a suite has fewer."""
         raised = {
             suite: plan._replace(iterations=max(plan.iterations, iterations))
             for suite, plan in self.of_suite.items()
@@ -35,9 +45,9 @@ class SuitePlans:
         }
 
 
-# 3,000 calls without an error are the least that show an error rate under 0.1%. DynamoDB Local's
-# compiler has done by some 30,000 calls. Clients are made in turns of one, so that what one leaves
-# behind is collected before the next is made, and not during it.
+# 3,000 calls without an error are about the least that show an error rate below 0.1%. DynamoDB
+# Local's compiler needs some 30,000 calls. Clients are made in batches of one, so that the garbage
+# of one is collected before the next is made, and not meanwhile.
 FULL: Final = SuitePlans(
     {
         "access patterns": SuitePlan(3_000, 200),

@@ -1,9 +1,9 @@
 """Warms DynamoDB Local up before anything is measured.
 
-It runs on Java, whose compiler goes on making it faster over its first 30,000 calls or so. Measured
-meanwhile, its calls are slower in the first quarter of a run than in the rest, and a run on
-databases already in use would differ from one that has just started them. A real table needs no
-such thing, and PostgreSQL what each driver's own warm-up gives it.
+It runs on Java, whose compiler makes it faster over its first 30,000 calls or so. Without the
+warm-up its calls would be slower in the first quarter of a run than in the rest, and a run on
+databases already in use would differ from a run that has just started them. A real table needs no
+warm-up, and PostgreSQL needs only each driver's own.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from random import Random
 from typing import Final
 
 from loadtests.microbench.suites.bench import Bench
-from loadtests.microbench.suites.cases import BenchmarkSubject, SuitePlan
+from loadtests.microbench.suites.cases import BenchmarkSubject
+from loadtests.microbench.suites.plans import SuitePlan
 from loadtests.microbench.suites.specs import access_patterns
-from loadtests.microbench.timing.clocks import Clocks
-from loadtests.microbench.timing.passes import Pass, Seconds
+from loadtests.microbench.timing.clocks import Clocks, Seconds
+from loadtests.microbench.timing.passes import Pass
 
-DRIVER: Final = "wire"  # the quickest way to so many calls
+DRIVER: Final = "wire"  # the fastest way to make many calls
 
 
 def needs_warming(bench: Bench) -> bool:
@@ -34,14 +35,14 @@ async def warm_target(
     rng: Random,
     on_batches: Callable[[int, int], None],
 ) -> None:
-    """Make `iterations` calls of each access pattern, and a fifth more, that nobody looks at."""
-    subjects = [BenchmarkSubject(s, s.open(bench)) for s in access_patterns() if s.driver == DRIVER]
+    """Make `iterations` calls of each access pattern, and a fifth more, without recording them."""
+    specs = [spec for spec in access_patterns() if spec.driver == DRIVER]
     await Pass(
-        subjects,
+        [BenchmarkSubject(spec, spec.open(bench)) for spec in specs],
         SuitePlan(0, iterations),
         clocks=clocks,
         seconds=Seconds(clocks, clocks.now()),
         rng=rng,
-        on_second=lambda warm_up: None,  # noqa: ARG005 - no second of it is written
+        on_second=lambda warm_up: None,  # noqa: ARG005 - its seconds are not written
         on_batches=on_batches,
     ).run()

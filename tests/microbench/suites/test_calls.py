@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loadtests.errors import CallError, ResponseInvalid
 from loadtests.microbench.suites.calls import CALLS, add, missing_lines, remove, restock
-from loadtests.microbench.suites.cases import BATCH
+from loadtests.microbench.suites.plans import BATCH
 from loadtests.microbench.timing.passes import SETTLING
 from loadtests.patterns import CART_PATTERNS, PATTERNS
 from tests.microbench.made import MemoryShop, carts, sessions

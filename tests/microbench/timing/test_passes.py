@@ -9,15 +9,10 @@ from itertools import groupby
 import pytest
 
 from loadtests.errors import BackendError, CallTimeout, ResponseInvalid
-from loadtests.microbench.suites.cases import (
-    BATCH,
-    BenchmarkSubject,
-    Call,
-    CallColumns,
-    Case,
-    SuitePlan,
-)
-from loadtests.microbench.timing.passes import SETTLING, Pass, Seconds, timed
+from loadtests.microbench.suites.cases import BenchmarkSubject, Call, CallColumns, Case
+from loadtests.microbench.suites.plans import BATCH, SuitePlan
+from loadtests.microbench.timing.clocks import Seconds
+from loadtests.microbench.timing.passes import SETTLING, Pass, timed
 from tests.microbench.made import MS, Answering, Time, rng, spec, subject
 
 
