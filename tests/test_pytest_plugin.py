@@ -49,7 +49,8 @@ def opened(name, bench):
 def spec(pattern, name):
     backend = "postgres" if name == "psycopg" else "dynamodb"
     return Spec(
-        "access patterns", pattern, name, backend, name, partial(opened, name), pattern
+        suite="access patterns", group=pattern, name=name, backend=backend, driver=name,
+        open=partial(opened, name), pattern=pattern,
     )
 
 
@@ -72,7 +73,14 @@ def broken(bench):
 
 
 @pytest.mark.parametrize(
-    "spec", [Spec("clients", "g", "broken", "dynamodb", "boto3", broken)], ids=str
+    "spec",
+    [
+        Spec(
+            suite="clients", group="g", name="broken", backend="dynamodb", driver="boto3",
+            open=broken,
+        )
+    ],
+    ids=str,
 )
 def test_broken(measured, spec):
     measured(spec)

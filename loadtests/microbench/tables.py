@@ -1,4 +1,4 @@
-"""What a session ends with in the terminal: figures of every benchmark, then the one table."""
+"""What the terminal shows at the end: the figures of every benchmark, then the verdict's table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STYLES: Final = {
     "INCONCLUSIVE": "yellow",
     "INVALID": "magenta",
 }
-_SMALL_MS: Final = 0.5  # a part of nothing but such times is shown in microseconds
+_SMALL_MS: Final = 0.5  # a suite with shorter times only is shown in microseconds
 _MISSING: Final = Text("–", style="dim")
 
 
@@ -29,17 +29,22 @@ def summary(run: Run) -> Iterator[RenderableType]:
     """Access pattern by driver: p50 / p99 in ms, coloured by the verdict on the SLO."""
     verdict = run.info.verdict
     limits = verdict.limits if verdict else ()
-    drivers = [d for found in DRIVERS.values() for d in found if _drives(run, d)]
-    series = {(one.driver, one.pattern): one for one in run.info.series}
+    by_name = {(series.driver, series.pattern): series for series in run.info.series}
+    measured = {series.driver for series in run.info.series if series.count}
+    backends = {
+        driver: backend
+        for backend, drivers in DRIVERS.items()
+        for driver in drivers
+        if driver in measured
+    }
     table = _table()
     table.add_column("access pattern", no_wrap=True)
-    for driver in drivers:
-        backend = next(b for b, found in DRIVERS.items() if driver in found)
+    for driver, backend in backends.items():
         table.add_column(f"{driver}\n{backend}", justify="right", no_wrap=True)
     for pattern in PATTERNS:
-        found = [series.get((driver, pattern)) for driver in drivers]
-        if any(found):
-            table.add_row(Text(pattern), *(_cell(one, limits) for one in found))
+        cells = [by_name.get((driver, pattern)) for driver in backends]
+        if any(cells):
+            table.add_row(Text(pattern), *(_cell(series, limits) for series in cells))
     yield Text(f"p50 / p99 of one call in ms{_target(limits)}", style="italic")
     yield table
     if verdict:
@@ -47,19 +52,19 @@ def summary(run: Run) -> Iterator[RenderableType]:
 
 
 def details(rows: Sequence[ResultRow]) -> Iterator[RenderableType]:
-    """One table a part: every benchmark with its interval, client CPU and SDK share."""
+    """One table per suite: every benchmark with its interval, client CPU and SDK share."""
     for suite in dict.fromkeys(row.suite for row in rows):
-        mine = [row for row in rows if row.suite == suite]
-        small = max(row.p50_ms or 0.0 for row in mine) < _SMALL_MS
+        of_suite = [row for row in rows if row.suite == suite]
+        small = max(row.p50_ms or 0.0 for row in of_suite) < _SMALL_MS
         unit, factor = ("µs", 1e3) if small else ("ms", 1.0)
-        yield Text(f"{suite[:1].upper()}{suite[1:]}, {unit} a call", style="italic")
+        yield Text(f"{suite[:1].upper()}{suite[1:]}, {unit} per call", style="italic")
         table = _table()
-        limited = any(row.limit_ms is not None for row in mine)
+        limited = any(row.limit_ms is not None for row in of_suite)
         names = ["benchmark", "iterations", "p50", "p99", "95% interval", "client CPU", "SDK"]
         for name in [*names, "limit of p50"] if limited else names:
             table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
         group = ""
-        for row in mine:
+        for row in of_suite:
             if row.group != group:
                 group = row.group
                 table.add_row(Text(group, style="bold"))
@@ -70,12 +75,12 @@ def details(rows: Sequence[ResultRow]) -> Iterator[RenderableType]:
 def _figures(row: ResultRow, factor: float) -> Iterator[Text]:
     yield Text(f"  {row.name}")
     failed = sum(row.errors.values())
-    said = f"{row.iterations:,}" + (f" ({failed:,} failed)" if failed else "")
-    yield Text(said, style="red" if failed else "")
+    failures = f" ({failed:,} failed)" if failed else ""
+    yield Text(f"{row.iterations:,}{failures}", style="red" if failed else "")
     yield _time(row.p50_ms, factor)
     yield _time(row.p99_ms, factor)
-    both = row.p99_ms is not None
-    yield Text(span(row.p99_low_ms, row.p99_high_ms).removesuffix(" ms") if both else "")
+    interval = "" if row.p99_ms is None else span(row.p99_low_ms, row.p99_high_ms)
+    yield Text(interval.removesuffix(" ms"))
     yield _time(row.cpu_ms, factor)
     yield Text(f"{row.sdk_share:.0%}") if row.sdk_share is not None else _MISSING
 
@@ -83,10 +88,10 @@ def _figures(row: ResultRow, factor: float) -> Iterator[Text]:
 def _limit(row: ResultRow, factor: float) -> Iterator[Text]:
     """Nothing where there is no limit: the table then fills the cell."""
     if row.limit_ms is not None and row.p50_ms is not None:
-        kept = row.p50_ms <= row.limit_ms
+        met = row.p50_ms <= row.limit_ms
         yield Text(
-            f"≤ {digits(row.limit_ms * factor)} {'✓' if kept else '✗'}",
-            style=STYLES["PASS" if kept else "FAIL"],
+            f"≤ {digits(row.limit_ms * factor)} {'✓' if met else '✗'}",
+            style=STYLES["PASS" if met else "FAIL"],
         )
 
 
@@ -94,19 +99,15 @@ def _table() -> Table:
     return Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def _drives(run: Run, driver: str) -> bool:
-    return any(one.driver == driver and one.count for one in run.info.series)
-
-
-def _cell(one: SeriesInfo | None, limits: Sequence[LimitVerdict]) -> Text:
-    times = one.response_time_ms if one is not None else None
-    if one is None or times is None:
+def _cell(series: SeriesInfo | None, limits: Sequence[LimitVerdict]) -> Text:
+    if series is None or series.response_time_ms is None:
         return _MISSING
-    enough = one.count >= min_calls(0.99)
+    times = series.response_time_ms
+    enough = series.count >= min_calls(0.99)
     p99 = milliseconds(times.p99).text.removesuffix(" ms") if enough else "too few"
     p50 = milliseconds(times.p50).text.removesuffix(" ms")
     return Text.assemble(
-        (p50, _style(one, "p50", limits)), " / ", (p99, _style(one, "p99", limits))
+        (p50, _style(series, "p50", limits)), " / ", (p99, _style(series, "p99", limits))
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,143 +12,162 @@ import pytest
 from loadtests.config import Gate, Slo
 from loadtests.judge.judging import judge_run
 from loadtests.measure import hlog
-from loadtests.measure.results import IterationPlan, Key, RunConfig, read_run
+from loadtests.measure.results import (
+    IterationPlan,
+    Key,
+    LoadSettings,
+    ResultRow,
+    Run,
+    RunConfig,
+    read_run,
+)
 from loadtests.microbench.folder import MicroFolder
 from loadtests.microbench.rows import row_of
+from loadtests.microbench.suites.cases import BenchmarkSubject
 from loadtests.microbench.suites.plans import SuitePlan
 from loadtests.microbench.timing.clocks import Seconds
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
-from tests.microbench.made import MS, Time, spec, subject
-from tests.microbench.timing.test_passes import run
+from tests.microbench.fakes import MS, Name, Time, run_pass, subject
 
 ENDPOINTS = Endpoints(
     DynamoDBEndpoint("http://127.0.0.1:1"), PostgresEndpoint("postgresql://u:hidden@127.0.0.1/d")
 )
 
 
-@pytest.fixture
-def written(tmp_path):
+@dataclass(frozen=True)
+class WrittenFolder:
     """A finished folder of two series and a variant, and the subjects it was made of."""
-    time, order = Time(), []
+
+    run: Run
+    subjects: list[BenchmarkSubject]
+    variant: BenchmarkSubject
+
+    @property
+    def rows(self) -> list[ResultRow]:
+        assert self.run.info.micro is not None
+        return self.run.info.micro.rows
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> WrittenFolder:
+    time = Time()
+    order: list[Name] = []
     times = np.random.default_rng(2).lognormal(0.7, 0.3, 100_000) * MS
     draws = iter(times.astype(np.int64).tolist())
     subjects = [
         subject(time, order, name, takes=lambda: (next(draws), MS // 3, MS // 100))
         for name in ("wire", "boto3")
     ]
-    variant = subject(time, order, "eventual read", "boto3 cart.get_item, warm/cold")
-    variant.spec = spec("eventual read", "boto3 cart.get_item, warm/cold", pattern="")
-    config = {"patterns": ["cart.get"], "load": {"seed": 1}}
+    variant = subject(time, order, "eventual read", "boto3 get_item, warm/cold", pattern="")
+    config = RunConfig(patterns=["cart.get"], load=LoadSettings(seed=1))
     folder = MicroFolder(tmp_path / "run", config, ENDPOINTS, tells_cpu_wait=True)
     seconds = Seconds(time.clocks, time.now_ns)
-    every = [*subjects, variant]
-    run(
-        every,
+    everything = [*subjects, variant]
+    run_pass(
+        everything,
         SuitePlan(3_000, 100),
         time,
         seconds=seconds,
-        on_second=lambda warm_up: folder.close_second(every, seconds, warm_up=warm_up),
+        on_second=lambda warm_up: folder.close_second(everything, seconds, warm_up=warm_up),
     )
-    folder.add_rows(row_of(one.spec, one.measured) for one in every)
+    folder.add_rows(row_of(each.spec, each.measured) for each in everything)
     folder.finish("complete")
-    return read_run(tmp_path / "run"), subjects, variant
+    return WrittenFolder(read_run(tmp_path / "run"), subjects, variant)
 
 
-def test_every_measured_call_is_there_once(written):
-    found, subjects, _ = written
-    for one in subjects:
+def test_every_measured_call_is_there_once(written: WrittenFolder) -> None:
+    run = written.run
+    for each in written.subjects:
         for metric, column in (
-            ("response_time", one.measured.service),
-            ("service_time", one.measured.service),
-            ("wire_time", one.measured.wire),
+            ("response_time", each.measured.service),
+            ("service_time", each.measured.service),
+            ("wire_time", each.measured.wire),
         ):
-            key = Key("dynamodb", one.spec.driver, "cart.get", metric)
-            assert found.total(key).total == len(column) == 3_000
-            assert found.total(key).max_ns() == pytest.approx(max(column), rel=1e-3)
-            assert sum(i.counts.total for i in found.warm_up[key]) == 100
-    assert {(s.driver, s.count) for s in found.info.series} == {("wire", 3_000), ("boto3", 3_000)}
+            key = Key("dynamodb", each.spec.driver, "cart.get", metric)
+            assert run.total(key).total == len(column) == 3_000
+            assert run.total(key).max_ns() == pytest.approx(max(column), rel=1e-3)
+            assert sum(interval.counts.total for interval in run.warm_up[key]) == 100
+    assert {(s.driver, s.count) for s in run.info.series} == {("wire", 3_000), ("boto3", 3_000)}
 
 
-def test_the_judge_takes_it_like_any_run(written):
-    found, _, _ = written
-    verdict = judge_run(found, Slo(), Gate())
+def test_the_judge_takes_it_like_any_run(written: WrittenFolder) -> None:
+    verdict = judge_run(written.run, Slo(), Gate())
     assert (verdict.status, verdict.reasons) == ("PASS", ())
     assert {limit.driver for limit in verdict.limits} == {"wire", "boto3"}
 
 
-def test_rows_say_what_the_judge_says(written):
-    found, _, _ = written
-    said = {
+def test_rows_state_what_the_judge_states(written: WrittenFolder) -> None:
+    estimates = {
         (e.driver, e.percentile): (e.estimate_ms, e.low_ms, e.high_ms)
-        for e in judge_run(found, Slo(), Gate()).estimates
+        for e in judge_run(written.run, Slo(), Gate()).estimates
     }
-    for row in found.info.micro.rows:
-        if row.pattern:
-            mine = (row.p99_ms, row.p99_low_ms, row.p99_high_ms)
-            assert mine == said[row.driver, "p99"]
-            assert row.p50_ms == said[row.driver, "p50"][0]
+    judged = [row for row in written.rows if row.pattern]
+    assert len(judged) == 2
+    for row in judged:
+        assert (row.p99_ms, row.p99_low_ms, row.p99_high_ms) == estimates[row.driver, "p99"]
+        assert row.p50_ms == estimates[row.driver, "p50"][0]
 
 
-def test_a_series_carries_its_client_cpu(written):
-    found, _, _ = written
-    for one in found.info.series:
-        assert one.client_cpu_ms == pytest.approx(1 / 3, rel=1e-3)
-        assert 0 < one.sdk_share < 1
+def test_a_series_has_its_client_cpu(written: WrittenFolder) -> None:
+    for series in written.run.info.series:
+        assert series.client_cpu_ms == pytest.approx(1 / 3, rel=1e-3)
+        assert series.sdk_share is not None
+        assert 0 < series.sdk_share < 1
 
 
-def test_variants_are_kept_and_not_judged(written):
-    found, _, variant = written
-    lines = list(hlog.read_log(found.path / "variants.hlog"))
-    counted = dict.fromkeys(("response_time", "service_time", "wire_time"), 0)
+def test_variants_are_written_and_not_judged(written: WrittenFolder) -> None:
+    lines = list(hlog.read_log(written.run.path / "variants.hlog"))
+    counts = dict.fromkeys(("response_time", "service_time", "wire_time"), 0)
     for line in lines:
-        counted[Key.parse(line.tag).metric] += line.counts.total
-    assert set(counted.values()) == {len(variant.measured.service)}
-    assert len(found.info.micro.rows) == 3
+        counts[Key.parse(line.tag).metric] += line.counts.total
+    assert set(counts.values()) == {len(written.variant.measured.service)}
+    assert len(written.rows) == 3
 
 
-def test_the_folder_is_complete_and_holds_no_password(written):
-    found, _, _ = written
-    assert found.info.state == "complete"
-    assert found.info.validity.valid
-    assert found.info.scenario == "micro"
-    texts = [file.read_text() for file in found.path.iterdir() if file.is_file()]
+def test_the_folder_is_complete_and_has_no_password(written: WrittenFolder) -> None:
+    info, path = written.run.info, written.run.path
+    assert info.state == "complete"
+    assert info.validity is not None
+    assert info.validity.valid
+    assert info.scenario == "micro"
+    texts = [file.read_text() for file in path.iterdir() if file.is_file()]
     assert not any("hidden" in text for text in texts)
-    rows = (found.path / "health.csv").read_text().splitlines()
-    assert len(rows) > 10
-    assert json.loads((found.path / "run.json").read_text())["series"]
+    assert len((path / "health.csv").read_text().splitlines()) > 10
+    assert json.loads((path / "run.json").read_text())["series"]
 
 
-def test_a_crowded_machine_makes_the_run_invalid(tmp_path):
+def test_a_crowded_machine_makes_the_run_invalid(tmp_path: Path) -> None:
     time = Time()
-    one = subject(time, [], takes=lambda: (9 * MS, MS, 7 * MS))
+    crowded = subject(time, [], takes=lambda: (9 * MS, MS, 7 * MS))
     folder = MicroFolder(tmp_path / "run", RunConfig(), ENDPOINTS, tells_cpu_wait=True)
     seconds = Seconds(time.clocks, time.now_ns)
-    run(
-        [one],
+    run_pass(
+        [crowded],
         SuitePlan(400, 0),
         time,
         seconds=seconds,
-        on_second=lambda warm_up: folder.close_second([one], seconds, warm_up=warm_up),
+        on_second=lambda warm_up: folder.close_second([crowded], seconds, warm_up=warm_up),
     )
     folder.finish("complete")
-    found = read_run(tmp_path / "run")
-    assert "late calls" in {reason.rule for reason in found.info.validity.reasons}
-    assert judge_run(found, Slo(), Gate()).status == "INVALID"
+    run = read_run(tmp_path / "run")
+    assert run.info.validity is not None
+    assert "late calls" in {reason.rule for reason in run.info.validity.reasons}
+    assert judge_run(run, Slo(), Gate()).status == "INVALID"
 
 
-def test_targets_are_described_without_the_dsn():
+def test_targets_are_described_without_the_dsn() -> None:
     described = ENDPOINTS.described()
     assert described["dynamodb"]["url"] == "http://127.0.0.1:1"
     assert "hidden" not in str(described)
     assert Endpoints().described() == {}
 
 
-def test_versions_of_every_driver_are_conditions_of_a_run(written):
-    found, _, _ = written
-    assert {"boto3", "aioboto3", "psycopg", "asyncpg"} <= set(found.info.environment.packages)
+def test_versions_of_every_driver_are_conditions_of_a_run(written: WrittenFolder) -> None:
+    packages = written.run.info.environment.packages
+    assert {"boto3", "aioboto3", "psycopg", "asyncpg"} <= set(packages)
 
 
-def test_rounds_and_the_machines_speed_by_part_stand_in_run_json(tmp_path):
+def test_iterations_and_the_machine_s_speed_by_suite_are_in_run_json(tmp_path: Path) -> None:
     folder = MicroFolder(
         tmp_path / "run",
         RunConfig(),
@@ -159,7 +180,8 @@ def test_rounds_and_the_machines_speed_by_part_stand_in_run_json(tmp_path):
     folder.end_suite("clients")
     folder.add_rows([])
     folder.finish("complete")
-    told = read_run(tmp_path / "run").info.micro
-    assert told.iterations["clients"].measured == 3
-    assert told.machine["clients"].work_ms > 0
-    assert told.machine["clients"].round_trip_ms > 0
+    micro = read_run(tmp_path / "run").info.micro
+    assert micro is not None
+    assert micro.iterations["clients"].measured == 3
+    assert micro.machine["clients"].work_ms > 0
+    assert micro.machine["clients"].round_trip_ms > 0

@@ -3,54 +3,73 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from loadtests.measure.results import Run, RunInfo, SeriesInfo, Times
-from loadtests.microbench.rows import ResultRow
+from loadtests.measure.results import (
+    LimitVerdict,
+    ResultRow,
+    Run,
+    RunInfo,
+    SeriesInfo,
+    Status,
+    Times,
+    Verdict,
+)
 from loadtests.microbench.tables import details, summary
 
 
-def printed(shown, *, colour=False):
+def printed(shown: Iterable[RenderableType], *, colour: bool = False) -> str:
     console = Console(width=120, record=True, force_terminal=colour, file=io.StringIO())
-    for one in shown:
-        console.print(one)
+    for renderable in shown:
+        console.print(renderable)
     return console.export_text(styles=colour)
 
 
-def series(driver, backend="dynamodb", count=2_000, pattern="cart.get"):
+def series(
+    driver: str, backend: str = "dynamodb", count: int = 2_000, pattern: str = "cart.get"
+) -> SeriesInfo:
     times = Times.model_validate({"p50": 1.234, "p90": 3, "p99": 12.34, "p99.9": 20, "max": 30})
     return SeriesInfo(
         backend=backend, driver=driver, pattern=pattern, count=count, response_time_ms=times
     )
 
 
-def run_of(*found, verdict=None):
+def run_of(*measured: SeriesInfo, verdict: Verdict | None = None) -> Run:
     info = RunInfo(
         id="x",
         scenario="micro",
         state="complete",
         started_at="",
-        series=list(found),
+        series=list(measured),
         verdict=verdict,
     )
     return Run(Path(), info, {}, {})
 
 
-def limit(driver, status, statistic="p99"):
-    return {
-        "backend": "dynamodb",
-        "driver": driver,
-        "pattern": "cart.get",
-        "statistic": statistic,
-        "limit": 10.0,
-        "status": status,
-    }
+def limit(driver: str, status: Status) -> LimitVerdict:
+    return LimitVerdict(
+        backend="dynamodb",
+        driver=driver,
+        pattern="cart.get",
+        metric="response_time",
+        kind="absolute",
+        percentile="p99",
+        limit=10.0,
+        estimate=12.3,
+        low=12.0,
+        high=13.0,
+        calls=2_000,
+        needed_calls=None,
+        status=status,
+        sentence="",
+    )
 
 
-def test_one_row_a_pattern_and_one_column_a_driver():
+def test_one_row_per_pattern_and_one_column_per_driver() -> None:
     text = printed(summary(run_of(series("boto3"), series("asyncpg", "postgres"))))
     header = next(line for line in text.splitlines() if "boto3" in line)
     assert header.index("boto3") < header.index("asyncpg")
@@ -60,33 +79,35 @@ def test_one_row_a_pattern_and_one_column_a_driver():
     assert "cart.add" not in text
 
 
-def test_a_pattern_that_a_driver_did_not_measure_is_a_dash():
+def test_a_pattern_that_a_driver_did_not_measure_is_a_dash() -> None:
     text = printed(summary(run_of(series("boto3"), series("wire", pattern="cart.add"))))
     row = next(line for line in text.splitlines() if "cart.add" in line)
     assert row.split() == ["cart.add", "1.23", "/", "12.3", "–"]
 
 
-def test_too_few_calls_show_no_p99():
+def test_too_few_calls_show_no_p99() -> None:
     assert "1.23 / too few" in printed(summary(run_of(series("boto3", count=298))))
 
 
 @pytest.mark.parametrize(
     ("status", "code"), [("PASS", "32"), ("FAIL", "1;31"), ("INCONCLUSIVE", "33")]
 )
-def test_colours_are_the_verdicts(status, code):
-    verdict = {
-        "status": status,
-        "sentence": f"{status}: so it is.",
-        "limits": [limit("boto3", status)],
-    }
+def test_colours_are_the_verdicts(status: Status, code: str) -> None:
+    verdict = Verdict(
+        status=status,
+        sentence=f"{status}: in one sentence.",
+        confidence=0.95,
+        level=0.05,
+        limits=(limit("boto3", status),),
+    )
     text = printed(summary(run_of(series("boto3"), verdict=verdict)), colour=True)
     assert f"\x1b[{code}m12.3" in text
     assert "target p99 10 ms" in text
-    assert "so it is." in text
+    assert "in one sentence." in text
 
 
-def row(**changes):
-    plain = {
+def row(**changes: object) -> ResultRow:
+    figures: dict[str, object] = {
         "suite": "clients",
         "group": "boto3 cart.get_item",
         "name": "client API",
@@ -104,37 +125,37 @@ def row(**changes):
         "wire_ms": 0.4,
         "sdk_share": 0.75,
     }
-    return ResultRow(**(plain | changes))
+    return ResultRow.model_validate(figures | changes)
 
 
-def test_a_row_tells_interval_cpu_and_sdk_share():
+def test_a_row_states_interval_cpu_and_sdk_share() -> None:
     text = printed(details([row(), row(name="resource API", wire_ms=None, sdk_share=None)]))
     lines = text.splitlines()
-    assert "Clients, ms a call" in lines[0]
+    assert "Clients, ms per call" in lines[0]
     assert sum("boto3 cart.get_item" in line for line in lines) == 1
     first = next(line for line in lines if "client API" in line)
     assert first.split()[2:] == ["1,000", "1.50", "4.00", "3.50–4.50", "1.10", "75%"]
     assert next(line for line in lines if "resource API" in line).split()[-1] == "–"
 
 
-def test_what_the_sample_does_not_carry_is_not_shown():
+def test_what_a_small_sample_cannot_show_is_a_dash() -> None:
     text = printed(details([row(p99_ms=None, p99_low_ms=1.0, p99_high_ms=None)]))
     line = next(line for line in text.splitlines() if "client API" in line)
     assert line.split()[2:] == ["1,000", "1.50", "–", "1.10", "75%"]
     assert "≥ 3.50" in printed(details([row(p99_high_ms=None)]))
 
 
-def test_failed_calls_are_said():
+def test_failed_calls_are_stated() -> None:
     assert "(7 failed)" in printed(details([row(errors={"CallTimeout": 7})]))
 
 
-def test_a_part_of_short_times_is_in_microseconds():
+def test_a_suite_of_short_times_is_in_microseconds() -> None:
     text = printed(details([row(suite="harness", p50_ms=0.0021, p99_ms=0.003, cpu_ms=None)]))
-    assert "Harness, µs a call" in text
+    assert "Harness, µs per call" in text
     assert "2.10" in text
 
 
-def test_the_harness_own_limits_are_shown_and_coloured():
+def test_the_harness_own_limits_are_shown_and_coloured() -> None:
     rows = [
         row(suite="harness", name="record a call", p50_ms=0.0004, limit_ms=0.001),
         row(suite="harness", name="flush", p50_ms=0.25, limit_ms=0.2),

@@ -1,37 +1,41 @@
-"""Which machines a run is believed on."""
+"""On which machines a run counts."""
 
 from __future__ import annotations
+
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from loadtests.measure.health.probes import HealthRow
+from loadtests.measure.histogram import Counts
 from loadtests.microbench.machine.checks import MachineEvidence, check_machine, clock_step_ns
-from tests.microbench.made import MS
+from tests.microbench.fakes import MS
 
 
-def health(**figures):
-    plain = dict.fromkeys(HealthRow.__dataclass_fields__, 0) | {
+def health(**figures: object) -> HealthRow:
+    plain: dict[str, object] = {
+        **dict.fromkeys(HealthRow.__dataclass_fields__, 0),
         "worker": "benchmark",
         "host_steal": 0.0,
         "pressure_cpu": 0.2,
         "gc_pause_max_ms": 3.0,
     }
-    return HealthRow(**(plain | figures))
+    return HealthRow(**cast("dict[str, Any]", plain | figures))
 
 
-def rules(evidence):
+def rules(evidence: MachineEvidence) -> list[str]:
     _, validity = check_machine(evidence)
     assert validity.valid is not bool(validity.reasons)
     assert all(reason.remedy for reason in validity.reasons)
     return [reason.rule for reason in validity.reasons]
 
 
-def waits(*pairs):
+def waits(*pairs: tuple[float, int]) -> Counts:
     return np.repeat([int(ms * MS) for ms, _ in pairs], [n for _, n in pairs]).astype(np.int64)
 
 
-def test_a_quiet_machine_is_believed():
+def test_a_run_on_a_quiet_machine_counts() -> None:
     assert rules(MachineEvidence(waits((0.01, 9_990), (1.5, 10)), [health()])) == []
 
 
@@ -45,7 +49,9 @@ def test_a_quiet_machine_is_believed():
         (MachineEvidence(waits((0.0, 1_000)), [health(host_steal=0.2)]), ["stolen CPU"]),
     ],
 )
-def test_a_machine_that_takes_part_in_the_times_is_not(evidence, rule):
+def test_a_machine_that_distorts_the_times_is_named(
+    evidence: MachineEvidence, rule: list[str]
+) -> None:
     assert rules(evidence) == rule
 
 
@@ -59,11 +65,11 @@ def test_a_machine_that_takes_part_in_the_times_is_not(evidence, rule):
         MachineEvidence(waits((0.0, 10)), [health(gc_pause_max_ms=80.0, pressure_cpu=0.9)]),
     ],
 )
-def test_what_stays_within_the_limits(evidence):
+def test_what_stays_within_the_limits(evidence: MachineEvidence) -> None:
     assert rules(evidence) == []
 
 
-def test_a_system_that_does_not_tell_is_said_so():
+def test_an_unknown_wait_for_a_cpu_is_stated() -> None:
     signals, validity = check_machine(
         MachineEvidence(None, [health(host_steal=None, pressure_cpu=None)])
     )
@@ -72,5 +78,5 @@ def test_a_system_that_does_not_tell_is_said_so():
     assert "does not tell" in signals[0].text
 
 
-def test_the_clock_of_this_machine_has_steps():
+def test_the_clock_of_this_machine_has_steps() -> None:
     assert clock_step_ns() > 0

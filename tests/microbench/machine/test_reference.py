@@ -1,4 +1,4 @@
-"""The fixed piece of work that tells how fast the machine is."""
+"""The reference workload and the round trip that measure the machine's speed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from array import array
 
 import pytest
 
+from loadtests.measure.results import MachineSpeed
 from loadtests.microbench.machine.checks import MachineEvidence, check_machine
 from loadtests.microbench.machine.echo import Echo
 from loadtests.microbench.machine.reference import (
@@ -14,37 +15,37 @@ from loadtests.microbench.machine.reference import (
     speed_signal,
     work,
 )
-from tests.microbench.made import MS, Time
+from tests.microbench.fakes import MS, Time
 
 
-def test_the_work_never_changes():
+def test_the_work_never_changes() -> None:
     assert work() == work()
 
 
-def test_only_the_second_go_is_timed():
+def test_only_the_second_repetition_is_timed() -> None:
     time = Time()
     takes = iter([9 * MS, MS, 9 * MS, 2 * MS])
-    yardstick = ReferenceWorkload(lambda: time.now_ns, lambda: time.spend(next(takes)))
-    yardstick.measure()
-    yardstick.measure()
-    assert yardstick.times_ns.tolist() == [MS, 2 * MS]
+    workload = ReferenceWorkload(lambda: time.now_ns, lambda: time.spend(next(takes)))
+    workload.measure()
+    workload.measure()
+    assert workload.times_ns.tolist() == [MS, 2 * MS]
 
 
-def test_the_signal_tells_median_and_drift():
+def test_the_signal_states_median_and_drift() -> None:
     (signal,) = speed_signal(array("q", [MS] * 51 + [2 * MS] * 49))
     assert signal.value == 1.0
     assert "+100.0% in the second half" in signal.text
     assert speed_signal(array("q")) == []
 
 
-def test_a_slower_machine_is_a_finding_and_no_fault():
+def test_a_slower_machine_is_a_finding_and_no_fault() -> None:
     evidence = MachineEvidence(None, reference_ns=array("q", [MS] * 5 + [3 * MS] * 5))
     signals, validity = check_machine(evidence)
     assert validity.valid
     assert "machine speed" in {signal.name for signal in signals}
 
 
-def test_the_echo_comes_back_whole_and_its_process_ends():
+def test_the_echo_comes_back_whole_and_its_process_ends() -> None:
     echo = Echo()
     for _ in range(3):
         echo.round_trip()
@@ -52,7 +53,7 @@ def test_the_echo_comes_back_whole_and_its_process_ends():
     assert echo._process.returncode == 0
 
 
-def test_an_echo_that_has_gone_is_an_error_and_no_endless_wait():
+def test_an_echo_that_has_gone_is_an_error_and_no_endless_wait() -> None:
     echo = Echo()
     echo._process.kill()
     echo._process.wait()
@@ -61,7 +62,7 @@ def test_an_echo_that_has_gone_is_an_error_and_no_endless_wait():
     echo.close()
 
 
-def test_each_part_has_its_own_medians():
+def test_each_suite_has_its_own_medians() -> None:
     time = Time()
     machine = MachineReference(lambda: time.now_ns)
     takes = iter([MS] * 4 + [3 * MS] * 4)
@@ -74,17 +75,17 @@ def test_each_part_has_its_own_medians():
     machine.end_suite("nothing read")
     machine.close()
     assert machine.suites == {
-        "first": {"work_ms": 1.0, "round_trip_ms": 0.1},
-        "second": {"work_ms": 3.0, "round_trip_ms": 0.1},
+        "first": MachineSpeed(work_ms=1.0, round_trip_ms=0.1),
+        "second": MachineSpeed(work_ms=3.0, round_trip_ms=0.1),
     }
 
 
-def test_the_bare_round_trip_is_told_beside():
+def test_the_bare_round_trip_is_a_signal_too() -> None:
     ticks = array("q", [MS // 20] * 10)
     signals, validity = check_machine(
         MachineEvidence(None, reference_ns=ticks, round_trip_ns=ticks)
     )
-    (signal,) = [one for one in signals if one.name == "bare round trip"]
+    (signal,) = [signal for signal in signals if signal.name == "bare round trip"]
     assert signal.value == 0.05
     assert signal.limit is None
     assert validity.valid
