@@ -9,6 +9,7 @@ is imported late. docs/decisions/micro-benchmarks.md has the reasons.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from loadtests.errors import LoadtestsError
+from loadtests.errors import LoadtestsError, exit_code_of, format_error
 from loadtests.microbench.replay import Replay
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "bench"
 FILES: Final = "bench_*.py"
 JSON_NAME: Final = "benchmark.json"
+OWN_FLAGS: Final = ("--benchmark-quick", "--benchmark-no-report")
 
 _on = pytest.StashKey[bool]()
 _replay = pytest.StashKey[Replay]()
@@ -43,13 +45,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the micro-benchmarks in bench/ instead of the tests",
     )
     group.addoption(
-        "--quick",
+        "--benchmark-quick",
         action="store_true",
         dest="loadtests_quick",
-        help="with --benchmark: fewer rounds, for a look within a minute",
+        help="with --benchmark: fewer rounds, for a result within a minute",
     )
     group.addoption(
-        "--no-report",
+        "--benchmark-no-report",
         action="store_true",
         dest="loadtests_no_report",
         help="with --benchmark: write the run folder, but neither judge nor draw it",
@@ -63,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for flag in ("quick", "no_report"):
             if config.getoption(f"loadtests_{flag}"):
                 name = flag.replace("_", "-")
-                raise pytest.UsageError(f"--{name} goes with --benchmark.")
+                raise pytest.UsageError(f"--benchmark-{name} needs --benchmark.")
         return
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError("--benchmark needs pytest-benchmark, which is switched off.")
@@ -131,7 +133,7 @@ class BenchmarkRun:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what -k and the like have left."""
         self._specs = [spec for item in session.items if (spec := _spec_of(item)) is not None]
-        if not self._specs or self._theirs.skip or self._config.getoption("collectonly"):
+        if not self._specs or self._pytest_benchmark.skip or self._config.getoption("collectonly"):
             return
         from loadtests.cli.screen.benchmarks import BenchmarkScreen
 
@@ -139,7 +141,7 @@ class BenchmarkRun:
             self._screen = BenchmarkScreen(
                 self._specs,
                 quick=self._config.getoption("loadtests_quick"),
-                once=self._theirs.disabled,
+                once=self._pytest_benchmark.disabled,
                 at_least=self._config.getoption("benchmark_min_rounds"),
                 judged=not self._config.getoption("loadtests_no_report"),
                 capture=self._config.pluginmanager.getplugin("capturemanager"),
@@ -156,7 +158,7 @@ class BenchmarkRun:
         try:
             found = screen.measure(spec)
         except LoadtestsError as error:
-            pytest.fail(_in_words(error), pytrace=False)
+            pytest.fail(format_error(error), pytrace=False)
         replay.rounds_ns = list(reversed(found.columns.service))
         benchmark.extra_info.update(found.row.model_dump(mode="json"))
         if found.row.iterations:
@@ -178,7 +180,7 @@ class BenchmarkRun:
         """Close run folder and databases, before pytest-benchmark writes its JSON beside."""
         screen = self._screen
         if screen is not None:
-            for other in self._theirs.benchmarks:
+            for other in self._pytest_benchmark.benchmarks:
                 if "suite" not in other.extra_info and other.stats.data:
                     screen.add_other(
                         other.group or "others",
@@ -188,9 +190,11 @@ class BenchmarkRun:
                     )
             with _as_exit():
                 screen.finish("interrupted" if self._interrupted else "complete")
-            if screen.path is not None and not self._theirs.json:
-                self._theirs.json = screen.path / JSON_NAME
-            self._theirs.quiet = self._theirs.quiet or not self._named_theirs()
+            if screen.path is not None and not self._pytest_benchmark.json:
+                self._pytest_benchmark.json = screen.path / JSON_NAME
+            self._pytest_benchmark.quiet = (
+                self._pytest_benchmark.quiet or not self._asks_pytest_benchmark()
+            )
         return (yield)
 
     @pytest.hookimpl(optionalhook=True)
@@ -225,27 +229,27 @@ class BenchmarkRun:
         screen.show(details=self._config.get_verbosity() >= 0)
 
     @property
-    def _theirs(self) -> Any:
+    def _pytest_benchmark(self) -> Any:
         """pytest-benchmark's session; it is configured last."""
         return self._config._benchmarksession  # type: ignore[attr-defined]
 
-    def _named_theirs(self) -> bool:
+    def _asks_pytest_benchmark(self) -> bool:
         """Whether an option of pytest-benchmark was given; then its own table is wanted too."""
-        arguments = (*self._config.invocation_params.args, os.environ.get("PYTEST_ADDOPTS", ""))
-        return any(str(one).startswith("--benchmark-") for one in arguments)
+        added = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+        arguments = (*self._config.invocation_params.args, *added)
+        return any(
+            str(argument).startswith("--benchmark-") and argument not in OWN_FLAGS
+            for argument in arguments
+        )
 
 
 @contextmanager
 def _as_exit() -> Iterator[None]:
-    """End the run on a LoadtestsError: a sentence, a hint and exit code 2."""
+    """End the run on any error: a sentence, a hint and exit code 2, not pytest's 3."""
     try:
         yield
-    except LoadtestsError as error:
-        pytest.exit(_in_words(error), returncode=error.exit_code)
-
-
-def _in_words(error: LoadtestsError) -> str:
-    return error.message + (f"\nHint: {error.hint}" if error.hint else "")
+    except Exception as error:  # noqa: BLE001 (a crash must not look like a verdict)
+        pytest.exit(format_error(error), returncode=exit_code_of(error))
 
 
 def _spec_of(item: pytest.Item) -> Spec | None:

@@ -135,7 +135,7 @@ def project(tmp_path):
 def quick(tmp_path_factory):
     """Everything, quick, once."""
     project = Project(tmp_path_factory.mktemp("quick"))
-    project.code = project.pytest("--benchmark", "--quick")
+    project.code = project.pytest("--benchmark", "--benchmark-quick")
     return project
 
 
@@ -143,7 +143,7 @@ def quick(tmp_path_factory):
 def chosen(tmp_path_factory):
     """Some of it, with options of pytest-benchmark's own."""
     project = Project(tmp_path_factory.mktemp("chosen"))
-    only = ("--benchmark", "--quick", "-k", "cart and boto3")
+    only = ("--benchmark", "--benchmark-quick", "-k", "cart and boto3")
     project.saved = project.pytest(*only, "--benchmark-save=one")
     project.code = project.pytest(
         *only, "--benchmark-json=out.json", "--benchmark-compare", "--benchmark-columns=median",
@@ -157,6 +157,16 @@ def test_plain_pytest_runs_the_tests_and_no_benchmark(project):
     assert "1 passed" in project.said
     assert "test_made.py" in project.said
     assert not (project.path / "results").exists()
+
+
+def test_other_projects_may_have_options_of_their_own(project):
+    (project.path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n"
+        "    parser.addoption('--quick', action='store_true')\n"
+        "    parser.addoption('--no-report', action='store_true')\n"
+    )
+    assert project.pytest("--quick", "--no-report") == 0, project.said
+    assert "1 passed" in project.said
 
 
 def test_benchmark_runs_the_benchmarks_and_no_test(quick):
@@ -242,7 +252,7 @@ def test_a_gate_may_interrupt_it(project):
 
 
 def test_a_regression_against_a_saved_run_is_a_sentence_and_exit_code_1(project):
-    only = ("--benchmark", "--quick", "-k", "cart and boto3")
+    only = ("--benchmark", "--benchmark-quick", "-k", "cart and boto3")
     assert project.pytest(*only, "--benchmark-autosave") == 0, project.said
     slower = BENCH.replace("self.calls += 1", "self.calls += sum(range(5_000)) and 1")
     project.bench.write_text(slower)
@@ -264,7 +274,10 @@ def test_disabled_benchmarks_make_each_call_once_and_leave_no_results(project):
 
 
 def test_without_a_report_the_run_folder_is_left_as_measured(project):
-    assert project.pytest("--benchmark", "--quick", "--no-report", "-k", "cart") == 0, project.said
+    assert (
+        project.pytest("--benchmark", "--benchmark-quick", "--benchmark-no-report", "-k", "cart")
+        == 0
+    ), project.said
     assert "Measured and not judged: results/latest/run.json" in project.said
     assert project.run.info.verdict is None
     assert project.run.info.state == "complete"
@@ -273,7 +286,7 @@ def test_without_a_report_the_run_folder_is_left_as_measured(project):
 
 
 def test_a_backend_that_takes_no_part_is_left_out(project):
-    only = ("--benchmark", "--quick", "--no-report", "-k", "call")
+    only = ("--benchmark", "--benchmark-quick", "--benchmark-no-report", "-k", "call")
     assert project.pytest(*only, LOADTESTS_BACKEND="postgres") == 0, project.said
     assert "2 passed, 5 deselected" in project.said
     assert {one.backend for one in project.run.info.series} == {"postgres"}
@@ -291,7 +304,9 @@ def test_collecting_alone_opens_nothing(project):
 
 
 def test_a_file_can_be_named(project):
-    assert project.pytest("--benchmark", "--quick", "bench/bench_made.py", "-k", "own") == 0
+    assert (
+        project.pytest("--benchmark", "--benchmark-quick", "bench/bench_made.py", "-k", "own") == 0
+    )
     assert "1 passed" in project.said
 
 
@@ -304,7 +319,7 @@ def test_failures_are_told_in_words(project):
     failing = BENCH.replace("FAILING = False", "FAILING = True")
     broken = failing + BROKEN
     project.bench.write_text(broken)
-    assert project.pytest("--benchmark", "--quick", "-k", "cart.get-wire or broken") == 1
+    assert project.pytest("--benchmark", "--benchmark-quick", "-k", "cart.get-wire or broken") == 1
     assert "2 failed" in project.said
     assert "calls failed: Throttled" in project.said
     assert "It is not there.\nHint: Look." in project.said
@@ -333,8 +348,8 @@ def test_bad_settings_are_a_sentence_and_exit_code_2(project, arguments, environ
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--quick"], "--quick goes with --benchmark"),
-        (["--no-report"], "--no-report goes with --benchmark"),
+        (["--benchmark-quick"], "--benchmark-quick needs --benchmark"),
+        (["--benchmark-no-report"], "--benchmark-no-report needs --benchmark"),
         (["--benchmark", "-p", "no:benchmark"], "needs pytest-benchmark"),
     ],
 )

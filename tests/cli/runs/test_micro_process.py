@@ -59,8 +59,8 @@ def until(condition):
 def test_it_measures_the_access_patterns_and_leaves_judging_to_the_gate():
     quick, full = micro_command(quick=True), micro_command(quick=False)
     assert quick[:4] == [sys.executable, "-m", "pytest", "--benchmark"]
-    assert {"--no-report", "bench/bench_access_patterns.py"} <= set(quick) & set(full)
-    assert "--quick" in quick
+    assert {"--benchmark-no-report", "bench/bench_access_patterns.py"} <= set(quick) & set(full)
+    assert "--benchmark-quick" in quick
     assert f"--benchmark-min-rounds={micro_process.ROUNDS}" in full
     assert micro_process.ROUNDS >= 2_995
 
