@@ -20,7 +20,15 @@ from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.validity import judge_validity
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.merger import Merger, SeriesPart
-from loadtests.measure.results import Run, RunConfig, RunInfo, read_run, write_info
+from loadtests.measure.results import (
+    Run,
+    RunConfig,
+    RunInfo,
+    Status,
+    Verdict,
+    read_run,
+    write_info,
+)
 from loadtests.measure.run_folder import RunFolderWriter
 from loadtests.patterns import PATTERNS
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
@@ -94,6 +102,7 @@ def write_run(
     valid: bool | None = True,
     config: Mapping[str, Any] | None = None,
     environment: Mapping[str, Any] | None = None,
+    verdict: Verdict | None = None,
     started_at: str = STARTED_AT,
 ) -> Run:
     """Write a run folder at `path` and read it back.
@@ -129,9 +138,17 @@ def write_run(
         for merged in merger.close(second, WORKER, float(second), 1.0):
             writer.add(merged, [], [], None)
     writer.finish(state, merger.summaries(), *judge_validity(evidence, merger.summaries()))
+    info = writer.info.model_copy(update={"verdict": verdict})
     if valid is None:
-        write_info(path, writer.info.model_copy(update={"validity": None}))
+        info = info.model_copy(update={"validity": None})
+    write_info(path, info)
     return read_run(path)
+
+
+def made_verdict(status: Status, **changes: Any) -> Verdict:
+    """A verdict without limits."""
+    verdict = Verdict(status=status, sentence=f"{status}.", confidence=0.95, level=0.05)
+    return verdict.model_copy(update=changes)
 
 
 def _parts(

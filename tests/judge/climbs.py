@@ -17,11 +17,14 @@ from loadtests.measure.histogram import Sparse
 from loadtests.measure.results import (
     Interval,
     Key,
+    LoadSettings,
     Reason,
     Run,
+    RunConfig,
     RunInfo,
     SeriesInfo,
     StepInfo,
+    TargetInfo,
     Validity,
     read_run,
     write_info,
@@ -95,7 +98,7 @@ def run_of(config: Config, intervals: dict[Key, list[Interval]], steps: list[Ste
     info = RunInfo(
         id="climb", scenario="capacity", state="complete", started_at="2026-03-02T09:30:00Z",
         duration_s=max(step.end_s for step in steps), warm_up_s=config.load.warm_up,
-        config=config.model_dump(mode="json", include={"load"}), series=series, steps=steps,
+        config=RunConfig(load=LoadSettings(**config.load.model_dump(exclude_none=True))), series=series, steps=steps,
         validity=VALID,
     )  # fmt: skip
     return Run(Path("climb"), info, intervals, {})
@@ -116,7 +119,7 @@ def write_climb(path: Path, run: Run) -> Run:
     info = run.info.model_copy(
         update={
             "id": path.name,
-            "targets": {b: {"label": labels[b], "emulator": b == "dynamodb"} for b in backends},
+            "targets": {b: TargetInfo(label=labels[b], emulator=b == "dynamodb") for b in backends},
         }
     )
     write_info(path, info)

@@ -15,10 +15,10 @@ from loadtests.judge.baseline import (
 )
 from loadtests.judge.judging import judge_run
 from loadtests.measure.results import read_run
-from tests.run_folders import made_series, write_run
+from tests.run_folders import made_series, made_verdict, write_run
 
 WHEN = "2026-03-02T10:00:00Z"
-PASSED = {"status": "PASS"}
+PASSED = made_verdict("PASS")
 
 
 def a_run(path, *, seed=1, verdict=PASSED, **settings):
@@ -52,7 +52,7 @@ def test_promoting_again_replaces(tmp_path):
 
 @pytest.mark.parametrize("status", ["FAIL", "INVALID", None])
 def test_what_did_not_pass_is_promoted_only_by_force_with_a_reason_on_record(tmp_path, status):
-    run = a_run(tmp_path / "r0", verdict={"status": status} if status else None)
+    run = a_run(tmp_path / "r0", verdict=made_verdict(status) if status else None)
     for settings in ({}, {"force": True}, {"reason": "because"}):
         with pytest.raises(ResultsError, match=f"r0 .{status or 'not judged'}"):
             promoted(tmp_path, run, **settings)

@@ -17,13 +17,15 @@ INFO = RunInfo(
 
 
 def changed(**parts):
-    return INFO.model_copy(update={"id": "b", **parts})
+    return RunInfo.model_validate({**INFO.model_dump(by_alias=True), "id": "b", **parts})
 
 
 def test_seed_length_and_an_emulators_port_do_not_matter():
     other = changed(
-        config=INFO.config
-        | {"load": {"rate": 500.0, "seed": 2, "run_time": 9.0, "driver": "wire"}},
+        config={
+            "load": {"rate": 500.0, "seed": 2, "run_time": 9.0, "driver": "wire"},
+            "workers": 1,
+        },
         targets={"dynamodb": {"label": "DynamoDB Local", "emulator": True, "url": "http://x:2"}},
     )
     assert differences(INFO, other) == []

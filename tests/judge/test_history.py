@@ -41,7 +41,7 @@ def test_no_folder_is_an_error(tmp_path):
 
 
 def test_versions_may_differ_and_load_may_not(tmp_path):
-    old = a_run(tmp_path / "a", 1, environment={"versions": {"locust": "2.46"}}).info
+    old = a_run(tmp_path / "a", 1, environment={"packages": {"locust": "2.46"}}).info
     other = a_run(tmp_path / "b", 2, config={"load": {"rate": 9.0}}).info
     new = a_run(tmp_path / "c", 3).info
     assert [run.id for run in comparable_runs([old, other, new])] == ["a", "c"]

@@ -11,6 +11,8 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from loadtests.measure.health.signals import Signal
+from loadtests.measure.results import BaselineReference, HealthInfo
 from loadtests.report.formats.junit import render_junit
 from loadtests.report.formats.markdown import LONGEST, render_summary
 from loadtests.report.formats.openmetrics import render_openmetrics
@@ -27,9 +29,19 @@ def cases_of(xml):
 
 
 def with_status(run, status):
-    verdict = {**run.info.verdict, "status": status}
-    verdict["limits"] = [{**x, "status": status} for x in verdict["limits"]]
+    limits = [x.model_copy(update={"status": status}) for x in run.info.verdict.limits]
+    return with_verdict(run, status=status, limits=tuple(limits))
+
+
+def with_verdict(run, **changes):
+    verdict = run.info.verdict.model_copy(update=changes)
     return replace(run, info=run.info.model_copy(update={"verdict": verdict}))
+
+
+def growth(limit, **changes):
+    """The same limit as one on the growth against a baseline."""
+    growth = {"kind": "relative", "percentile": "p99", "limit": 1.2, "estimate": 1.08}
+    return limit.model_copy(update=growth | changes)
 
 
 def test_junit_has_a_case_for_each_limit(failed):
@@ -62,8 +74,8 @@ def test_junit_states(passed, status, limit, run):
 
 
 def test_junit_of_a_signal_beyond_its_limit(passed):
-    signal = {"name": "Loop lag p99", "value": 9, "unit": "ms", "limit": 1, "ok": False}
-    info = passed.info.model_copy(update={"health": {"signals": [signal]}})
+    signal = Signal("Loop lag p99", "", 9, "ms", 1, ok=False)
+    info = passed.info.model_copy(update={"health": HealthInfo(signals=[signal])})
     cases = cases_of(render_junit(build_page(replace(passed, info=info))))
     case = cases["storefront.generator", "Loop lag p99 ≤ 1 ms"]
     assert isinstance(case.result[0], Error)
@@ -147,14 +159,13 @@ def test_the_summary_survives_hostile_names(hostile):
 
 
 def test_a_long_summary_is_cut_on_a_line(passed):
-    limit = {**passed.info.verdict["limits"][0], "status": "FAIL", "sentence": "no. " * 140}
-    info = passed.info.model_copy(
-        update={"verdict": {**passed.info.verdict, "limits": [limit] * 500}}
-    )
-    assert "and 490 more in the report" in render_summary(build_page(replace(passed, info=info)))
+    (first, *_) = passed.info.verdict.limits
+    limit = first.model_copy(update={"status": "FAIL", "sentence": "no. " * 140})
+    run = with_verdict(passed, limits=(limit,) * 500)
+    assert "and 490 more in the report" in render_summary(build_page(run))
     many = [f"pattern.{i:04d}.{'x' * 150}" for i in range(300)]
     series = [s for s in passed.info.series[:1] for _ in many]
-    info = info.model_copy(
+    info = run.info.model_copy(
         update={
             "series": [
                 s.model_copy(update={"pattern": p}) for s, p in zip(series, many, strict=True)
@@ -168,10 +179,9 @@ def test_a_long_summary_is_cut_on_a_line(passed):
 
 def test_judged_growth_reaches_the_page(tmp_path):
     run = judge(write_run(tmp_path / "r", seconds=20).path)
-    limit = {**run.info.verdict["limits"][0], "statistic": "p99_ratio", "unit": "ratio"}
-    limit |= {"limit": 1.2, "estimate": 1.08, "low": 1.01, "high": 1.15}
-    verdict = {**run.info.verdict, "limits": [limit], "baseline": {"name": "v1", "runs": ["a"]}}
-    page = build_page(replace(run, info=run.info.model_copy(update={"verdict": verdict})))
+    limit = growth(run.info.verdict.limits[0], low=1.01, high=1.15)
+    baseline = BaselineReference(name="v1", runs=("a",))
+    page = build_page(with_verdict(run, limits=(limit,), baseline=baseline))
     assert page.has_changes
     row = next(r for r in page.rows if r.limits)
     assert (row.p99.change.text, row.p99.change_span) == ("+8.0%", "+1.0% to +15%")
@@ -181,15 +191,13 @@ def test_judged_growth_reaches_the_page(tmp_path):
 
 def test_a_single_pattern_left_open_beside_its_baseline_is_not_called_inconclusive(tmp_path):
     run = judge(write_run(tmp_path / "r", seconds=20).path)
-    first = run.info.verdict["limits"][0]
-    growth = {**first, "statistic": "p99_ratio", "unit": "ratio", "limit": 1.2, "estimate": 1.08}
-    limits = [
-        {**first, "status": "PASS"},
-        {**growth, "status": "INCONCLUSIVE", "decides": False},
-        {**growth, "pattern": "all patterns", "status": "PASS", "decides": True},
-    ]
-    verdict = {**run.info.verdict, "status": "PASS", "limits": limits}
-    page = build_page(replace(run, info=run.info.model_copy(update={"verdict": verdict})))
+    (first, *_) = run.info.verdict.limits
+    limits = (
+        first.model_copy(update={"status": "PASS"}),
+        growth(first, status="INCONCLUSIVE", decides=False),
+        growth(first, pattern="all patterns", status="PASS"),
+    )
+    page = build_page(with_verdict(run, status="PASS", limits=limits))
     assert next(row for row in page.rows if row.limits).status == "PASS"
     states = {
         name: type(case.result[0]) if case.result else None

@@ -12,12 +12,21 @@ from xml.etree import ElementTree
 
 import pytest
 
+from loadtests.config import Slo
 from loadtests.errors import ResultsError
-from loadtests.measure.results import read_run, write_info
+from loadtests.judge.capacity.answer import store_capacity_run
+from loadtests.measure.results import (
+    EnvironmentInfo,
+    HealthInfo,
+    RunConfig,
+    read_run,
+    write_info,
+)
 from loadtests.report.build import build_reports, render
 from loadtests.report.charts.palette import DARK, HEAT, LIGHT, SUBJECTS
 from loadtests.report.page import build_page
-from tests.run_folders import MadeSeries, made_series, write_run
+from tests.judge.climbs import Server, climb_config, simulate, write_climb
+from tests.run_folders import MadeSeries, made_series, made_verdict, write_run
 
 
 class Document(HTMLParser):
@@ -186,13 +195,12 @@ def parts_missing(run, case):
         header = (run.path / "latency.hlog").read_text().splitlines(keepends=True)[:3]
         (run.path / "latency.hlog").write_text("".join(header))
         info = info.model_copy(update={"series": [], "state": "running"})
-    elif case == "malformed extras":
+    elif case == "no signals":
         info = info.model_copy(
             update={
-                "health": {"signals": "many"},
-                "config": {"load": "fast", "slo": [1]},
+                "health": HealthInfo(),
+                "config": RunConfig(),
                 "targets": {},
-                "capacity_run": [{"rate_per_s": "x"}, 3, {"rate_per_s": 10.0}],
             }
         )
     else:
@@ -200,7 +208,12 @@ def parts_missing(run, case):
             "no verdict": {"verdict": None},
             "no validity": {"validity": None},
             "interrupted": {"state": "interrupted", "duration_s": 0.0},
-            "nothing known": {"config": {}, "environment": {}, "targets": {}, "health": {}},
+            "nothing known": {
+                "config": RunConfig(),
+                "environment": EnvironmentInfo(),
+                "targets": {},
+                "health": HealthInfo(),
+            },
             "no capacity": {
                 "series": [s.model_copy(update={"capacity": None}) for s in info.series]
             },
@@ -220,7 +233,7 @@ def parts_missing(run, case):
         ("no warm-up log", "Over time"),
         ("no calls in a series", "No call was made for cart.get on DynamoDB (boto3)."),
         ("log of nothing", "Nothing was measured"),
-        ("malformed extras", "run.json holds no health signal."),
+        ("no signals", "run.json holds no health signal."),
     ],
 )
 def test_a_missing_part_is_said_not_stumbled_over(tmp_path, case, said):
@@ -233,12 +246,8 @@ def test_a_missing_part_is_said_not_stumbled_over(tmp_path, case, said):
 
 
 def test_a_capacity_run_is_drawn(tmp_path):
-    run = write_run(tmp_path / "r", series=[MadeSeries()], seconds=8)
-    steps = [
-        {"rate_per_s": r, "achieved_per_s": r, "p50_ms": 1.0, "p99_ms": r / 100, "verdict": v}
-        for r, v in ((200, "PASS"), (400, "PASS"), (1600, "FAIL"))
-    ]
-    write_info(run.path, run.info.model_copy(update={"capacity_run": steps}))
+    run = write_climb(tmp_path / "r", simulate(climb_config(400, 1_600), Server()))
+    store_capacity_run(run, Slo(), 0.95)
     build_reports(run.path)
     text = Document((run.path / "report.html").read_text()).text
     assert "Throughput against p99" in text
@@ -270,8 +279,8 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 def test_a_run_that_is_not_valid_says_why(tmp_path):
     run = write_run(tmp_path / "r", series=[MadeSeries()], seconds=5, valid=False)
-    info = run.info.model_copy(update={"verdict": {"status": "INVALID", "sentence": "Late."}})
+    info = run.info.model_copy(update={"verdict": made_verdict("INVALID")})
     page = build_page(replace(run, info=info))
     document = Document(render(page)["report.html"].decode())
-    assert "P99 of lateness was 14.2 ms" in document.text
+    assert run.info.validity.reasons[0].found[1:].rstrip(".") in document.text
     assert ("header", {"class": "top INVALID"}) in document.tags
