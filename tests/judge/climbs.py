@@ -96,11 +96,17 @@ def run_of(config: Config, intervals: dict[Key, list[Interval]], steps: list[Ste
         for k, held in intervals.items()
     ]  # fmt: skip
     info = RunInfo(
-        id="climb", scenario="capacity", state="complete", started_at="2026-03-02T09:30:00Z",
-        duration_s=max(step.end_s for step in steps), warm_up_s=config.load.warm_up,
-        config=RunConfig(load=LoadSettings(**config.load.model_dump(exclude_none=True))), series=series, steps=steps,
+        id="climb",
+        scenario="capacity",
+        state="complete",
+        started_at="2026-03-02T09:30:00Z",
+        duration_s=max(step.end_s for step in steps),
+        warm_up_s=config.load.warm_up,
+        config=RunConfig(load=LoadSettings(**config.load.model_dump(exclude_none=True))),
+        series=series,
+        steps=steps,
         validity=VALID,
-    )  # fmt: skip
+    )
     return Run(Path("climb"), info, intervals, {})
 
 

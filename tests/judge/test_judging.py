@@ -9,7 +9,7 @@ from loadtests.errors import ConfigError, ResultsError
 from loadtests.judge.baseline import Baseline
 from loadtests.judge.judging import judge_run
 from loadtests.judge.storing import store_verdict
-from loadtests.measure.results import read_run, write_info
+from loadtests.measure.results import BaselineReference, read_run, write_info
 from loadtests.patterns import ALL_PATTERNS
 from tests.run_folders import MadeSeries, made_series, write_run
 
@@ -78,7 +78,7 @@ def test_a_distorted_run_is_invalid_whatever_was_measured(tmp_path):
         series = replace(CART_GET, median_ms=median_ms)
         verdict = judge_run(one_series(tmp_path / name, series=series, valid=False), Slo(), Gate())
         assert (verdict.status, verdict.exit_code) == ("INVALID", 4)
-        assert "late starts" in verdict.sentence
+        assert "late dispatches" in verdict.sentence
         assert {one.status for one in verdict.limits} == {"INVALID"}
 
 
@@ -148,7 +148,7 @@ def test_slower_than_the_baseline_fails_by_name_although_the_promise_holds(tmp_p
     failed = [one for one in verdict.limits if one.status == "FAIL"]
     assert {(one.backend, one.pattern) for one in failed} == {("dynamodb", "cart.get")}
     assert "p50_ratio" in {one.statistic for one in failed}
-    assert verdict.baseline == {"name": "main", "runs": ["base"], "refused": []}
+    assert verdict.baseline == BaselineReference(name="main", runs=("base",))
     unchanged = write_run(tmp_path / "same", series=made_series(**steady), seconds=40, seed=3)
     again = judge_run(unchanged, Slo(), Gate(), Baseline("main", (base,)))
     assert "FAIL" not in {one.status for one in again.limits}

@@ -132,7 +132,10 @@ def test_two_bad_steps_in_a_row_end_the_climb(verdicts, over):
 
 def test_the_knee_has_the_highest_power():
     p99s = (2.0, 2.1, 2.4, 4.0, 40.0)
-    steps = [replace(s, p99_ms=p99) for s, p99 in zip(climb(*["PASS"] * 5), p99s, strict=True)]
+    steps = [
+        s.model_copy(update={"p99_ms": p99})
+        for s, p99 in zip(climb(*["PASS"] * 5), p99s, strict=True)
+    ]
     powers = {s.rate_per_s: s.achieved_per_s / s.p99_ms for s in steps}
     assert knee_of(steps).rate_per_s == max(powers, key=powers.get) == 300
 

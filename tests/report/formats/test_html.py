@@ -231,7 +231,7 @@ def parts_missing(run, case):
         ("nothing known", "What it ran on was not recorded."),
         ("no capacity", "Where the time goes"),
         ("no warm-up log", "Over time"),
-        ("no calls in a series", "No call was made for cart.get on DynamoDB (boto3)."),
+        ("no calls in a series", "No call was made for cart.add on DynamoDB (boto3)."),
         ("log of nothing", "Nothing was measured"),
         ("no signals", "run.json holds no health signal."),
     ],
