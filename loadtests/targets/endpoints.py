@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NotRequired, TypedDict
 
 Storage = Literal["memory", "disk"]
 
@@ -29,6 +29,26 @@ class DynamoDBEndpoint:
     embedded: bool = False
 
 
+class ClientSettings(TypedDict):
+    """Arguments of boto3's and aioboto3's `Session.client`."""
+
+    region_name: str
+    endpoint_url: NotRequired[str]
+    aws_access_key_id: NotRequired[str]
+    aws_secret_access_key: NotRequired[str]
+
+
+def client_settings(endpoint: DynamoDBEndpoint) -> ClientSettings:
+    """Arguments of `Session.client` that name the endpoint and the credentials."""
+    settings: ClientSettings = {"region_name": endpoint.region}
+    if endpoint.url:
+        settings["endpoint_url"] = endpoint.url
+    if endpoint.emulator:
+        settings["aws_access_key_id"] = EMULATOR_ACCESS_KEY
+        settings["aws_secret_access_key"] = EMULATOR_SECRET_KEY
+    return settings
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresEndpoint:
     """A PostgreSQL by its DSN, which may contain a password and is never shown.
@@ -45,13 +65,13 @@ class PostgresEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The backends of one run; None where a backend takes no part."""
+    """The backends of one run; None for a backend that is not part of it."""
 
     dynamodb: DynamoDBEndpoint | None = None
     postgres: PostgresEndpoint | None = None
 
     def described(self) -> dict[str, dict[str, object]]:
-        """Where each backend ran, for run.json: without the DSN, which may hold a password."""
+        """Where each backend ran, for run.json: without the DSN, which may contain a password."""
         targets: dict[str, dict[str, object]] = {}
         if dynamodb := self.dynamodb:
             elsewhere = "url" if dynamodb.url else "aws"

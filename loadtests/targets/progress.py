@@ -1,4 +1,4 @@
-"""How far a long step has come, told to whoever asked to know."""
+"""The progress of a long step, reported to a callback."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One step's state: `done` of `total` units; `total` None where it cannot be known.
+    """The state of a step: `done` of `total` units; `total` is None while it is unknown.
 
-    A step is over when `done == total`. A step of total 0 is a notice: nothing but its words.
+    A step is complete when `done == total`. A step with a total of 0 is a notice: only its text.
     """
 
     step: str
@@ -22,5 +22,5 @@ OnProgress = Callable[[Progress], None]
 
 
 def ignore(progress: Progress) -> None:
-    """Tell nobody."""
+    """Ignore progress."""
     del progress

@@ -22,9 +22,9 @@ from loadtests.errors import (
 )
 from loadtests.model import Book, CartItem, CartSummary, Preferences, Session, SessionData
 from loadtests.stores.dynamodb import requests, responses
-from loadtests.stores.dynamodb.botocore_client import client_error, client_settings, config_settings
+from loadtests.stores.dynamodb.botocore_client import client_error, config_settings
 from loadtests.stores.dynamodb.responses import CapacityUnits
-from loadtests.targets.endpoints import DynamoDBEndpoint
+from loadtests.targets.endpoints import DynamoDBEndpoint, client_settings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=UTC)
 BOOK = Book("b", "t", Decimal("1E+1"), "i")

@@ -31,14 +31,13 @@ from loadtests.stores.dynamodb.boto3 import Boto3CartStore
 from loadtests.stores.dynamodb.botocore_client import (
     CLIENT_ERRORS,
     client_error,
-    client_settings,
     config_settings,
 )
 from loadtests.stores.dynamodb.requests import get_cart
 from loadtests.stores.dynamodb.wire import WireCartStore
 from loadtests.stores.open import ASYNC_DRIVERS
 from loadtests.stores.postgres.asyncpg import to_uri
-from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
+from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint, client_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -17,7 +17,6 @@ from loadtests.stores.dynamodb.botocore_client import (
     BotocoreCalls,
     ClientOptions,
     client_error,
-    client_settings,
 )
 from loadtests.stores.dynamodb.requests import DynamoDBRequest
 from loadtests.stores.dynamodb.responses import ResponseBody
@@ -27,7 +26,7 @@ from loadtests.stores.dynamodb.stores import (
     AsyncDynamoDBSessionStore,
 )
 from loadtests.stores.wire_time import TimedSocket, WireTime
-from loadtests.targets.endpoints import DynamoDBEndpoint
+from loadtests.targets.endpoints import DynamoDBEndpoint, client_settings
 
 
 class Aioboto3Calls(BotocoreCalls, AsyncCalls):

@@ -21,13 +21,12 @@ from loadtests.stores.dynamodb.botocore_client import (
     BotocoreCalls,
     ClientOptions,
     client_error,
-    client_settings,
 )
 from loadtests.stores.dynamodb.requests import DynamoDBRequest
 from loadtests.stores.dynamodb.responses import ResponseBody
 from loadtests.stores.dynamodb.stores import DynamoDBCartStore, DynamoDBSessionStore, SyncCalls
 from loadtests.stores.wire_time import TimedConnectionSocket, WireTime
-from loadtests.targets.endpoints import DynamoDBEndpoint
+from loadtests.targets.endpoints import DynamoDBEndpoint, client_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

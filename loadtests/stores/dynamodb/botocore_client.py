@@ -1,9 +1,9 @@
-"""What boto3 and aioboto3 share: options, client settings, and the meaning of errors."""
+"""What boto3 and aioboto3 share: options, configuration, and the meaning of errors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, TypedDict
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -19,11 +19,7 @@ from loadtests.stores.dynamodb.requests import DynamoDBRequest
 from loadtests.stores.dynamodb.responses import call_error, timed_out
 from loadtests.stores.dynamodb.stores import DynamoDBCalls
 from loadtests.stores.wire_time import WireTime
-from loadtests.targets.endpoints import (
-    EMULATOR_ACCESS_KEY,
-    EMULATOR_SECRET_KEY,
-    DynamoDBEndpoint,
-)
+from loadtests.targets.endpoints import DynamoDBEndpoint
 
 METHODS: Final = {
     "Query": "query",
@@ -35,15 +31,6 @@ METHODS: Final = {
 CLIENT_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError, UnicodeError)
 
 ConfigSettings = Mapping[str, Any]  # arguments of botocore's Config, of many types
-
-
-class ClientSettings(TypedDict):
-    """Arguments of `Session.client`."""
-
-    region_name: str
-    endpoint_url: NotRequired[str]
-    aws_access_key_id: NotRequired[str]
-    aws_secret_access_key: NotRequired[str]
 
 
 class ClientOptions(TypedDict, total=False):
@@ -76,17 +63,6 @@ class BotocoreCalls(DynamoDBCalls):
         self._timeout_s = timeout_s
         self._config = {**config_settings(endpoint, timeout_s), **(config or {})}
         self._wire = WireTime()
-
-
-def client_settings(endpoint: DynamoDBEndpoint) -> ClientSettings:
-    """Arguments of `Session.client` that name the endpoint and the credentials."""
-    settings: ClientSettings = {"region_name": endpoint.region}
-    if endpoint.url:
-        settings["endpoint_url"] = endpoint.url
-    if endpoint.emulator:
-        settings["aws_access_key_id"] = EMULATOR_ACCESS_KEY
-        settings["aws_secret_access_key"] = EMULATOR_SECRET_KEY
-    return settings
 
 
 def config_settings(endpoint: DynamoDBEndpoint, timeout_s: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Give a run its endpoints for as long as it lasts: the run's side of the supervisor process.
+"""The run's side of the supervisor: endpoints for as long as the run lasts.
 
-It needs pipes and a child process only, so it works the same in a plain process and in one that
-gevent has patched.
+It uses only pipes and a child process, so it works alike in a plain process and in one that gevent
+has patched.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import IO, Any, Final
+from typing import IO, Final, Self
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, TargetError
@@ -33,10 +33,10 @@ def open_endpoints(
     provision: bool = True,
     on_progress: OnProgress = ignore,
 ) -> Iterator[Endpoints]:
-    """Start or reach the targets that `config` names; what was started is down again at the end.
+    """Start or reach the targets that `config` names; stop those that were started at the end.
 
-    `embedded` means those of `loadtests targets up` if they are up, else ones of this run's own.
-    `provision` sets all of them up and seeds them, in CloudShelf's own tables.
+    `embedded` means the databases of `loadtests targets up` if they are up, else new ones for this
+    run. `provision` sets all targets up and seeds them, in CloudShelf's own tables.
     Raises TargetError, ProvisionError.
     """
     with Supervisor(SupervisorRequest(config, tuple(backends), provision)) as supervisor:
@@ -44,12 +44,12 @@ def open_endpoints(
 
 
 def seed_again(config: Config, endpoints: Endpoints, *, on_progress: OnProgress = ignore) -> None:
-    """Put tables and data of open endpoints back to what provisioning made of them.
+    """Restore tables and data of open endpoints to their provisioned state.
 
-    A run leaves carts and sessions changed, and the next one expects them as seeded.
+    A run changes carts and sessions, and the next run expects them as seeded.
     Raises TargetError, ProvisionError.
     """
-    named: dict[str, Any] = {}
+    named: dict[str, str] = {}
     if endpoints.dynamodb:
         named["dynamodb_endpoint"] = endpoints.dynamodb.url or "aws"
     if endpoints.postgres:
@@ -61,22 +61,25 @@ def seed_again(config: Config, endpoints: Endpoints, *, on_progress: OnProgress 
 
 
 class Supervisor:
-    """A supervisor process. Leaving the `with` block ends it, unless it was told to keep."""
+    """A supervisor process. Leaving the `with` block ends it, unless `keep` was called."""
 
     def __init__(self, request: SupervisorRequest) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - until close
-        # In a session of its own: Ctrl-C in the terminal is the run's business.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - until close
+        # In its own session: Ctrl-C in the terminal is for the run.
         self._process = subprocess.Popen(
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
+            stderr=self._stderr,
             start_new_session=True,
         )
-        self._kept = False
-        with suppress(BrokenPipeError):  # it ended at once; reading tells why
-            self._pipe("stdin").write(request.line())
-            self._pipe("stdin").flush()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to_supervisor: IO[bytes] = self._process.stdin
+        self._from_supervisor: IO[bytes] = self._process.stdout
+        self._outlives_run = False
+        with suppress(BrokenPipeError):  # it ended already; reading reports why
+            self._send(request.line())
 
     @property
     def pid(self) -> int:
@@ -84,8 +87,8 @@ class Supervisor:
         return self._process.pid
 
     def endpoints(self, on_progress: OnProgress = ignore) -> Endpoints:
-        """Wait until the databases are ready, relaying progress. Raises what went wrong there."""
-        for line in iter(self._pipe("stdout").readline, b""):
+        """Wait until the databases are ready, relaying progress. Raises the supervisor's error."""
+        for line in iter(self._from_supervisor.readline, b""):
             message = read_message(line)
             if isinstance(message, Progress):
                 on_progress(message)
@@ -97,24 +100,23 @@ class Supervisor:
 
     def keep(self) -> None:
         """Let the databases outlive this process (`loadtests targets up`)."""
-        self._pipe("stdin").write(KEEP)
-        self._pipe("stdin").flush()
-        self._kept = True
+        self._send(KEEP)
+        self._outlives_run = True
 
     def close(self) -> None:
-        """End the supervisor, and with it the databases; returns when they are gone."""
+        """End the supervisor and with it the databases; returns when they have ended."""
         with suppress(OSError):
-            self._pipe("stdin").close()
-        if not self._kept:
+            self._to_supervisor.close()
+        if not self._outlives_run:
             try:
                 self._process.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:  # the kernel ends its databases with it
                 self._process.kill()
                 self._process.wait()
-        self._pipe("stdout").close()
-        self._errors.close()
+        self._from_supervisor.close()
+        self._stderr.close()
 
-    def __enter__(self) -> Supervisor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -125,17 +127,16 @@ class Supervisor:
     ) -> None:
         self.close()
 
-    def _pipe(self, name: str) -> IO[Any]:
-        pipe: IO[Any] | None = getattr(self._process, name)
-        assert pipe is not None
-        return pipe
+    def _send(self, line: bytes) -> None:
+        self._to_supervisor.write(line)
+        self._to_supervisor.flush()
 
     def _unexpected_end(self) -> TargetError:
         code = self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
         reason = f": {lines[-1][:200]}" if lines else ""
         return TargetError(
-            f"The process that holds the databases ended unexpectedly (code {code}{reason}).",
-            hint="If nobody ended it, that is a defect of loadtests; please report it.",
+            f"The supervisor of the databases ended unexpectedly (code {code}{reason}).",
+            hint="If you did not end it, this is a defect of loadtests; please report it.",
         )

@@ -19,6 +19,8 @@ from loadtests.targets.progress import Progress
 
 KEEP: Final = b"keep\n"
 
+JsonObject = dict[str, Any]  # as `json` reads it: of any types until checked
+
 
 @dataclass(frozen=True, slots=True)
 class SupervisorRequest:
@@ -32,7 +34,7 @@ class SupervisorRequest:
     postgres_port: int | None = None
 
     def line(self) -> bytes:
-        """As sent. It may hold a DSN's password, so it travels by pipe, never as an argument."""
+        """The line to send by pipe, not as an argument: it may contain a password."""
         content = {
             "config": self.config.model_dump(mode="json", by_alias=True),
             "backends": self.backends,
@@ -52,12 +54,12 @@ class SupervisorRequest:
         return cls(**content)
 
 
-def endpoints_to_json(endpoints: Endpoints) -> dict[str, Any]:
-    """Plain values; the DSN with its password among them."""
+def endpoints_to_json(endpoints: Endpoints) -> JsonObject:
+    """Plain values, including the DSN with its password."""
     return asdict(endpoints)
 
 
-def endpoints_from_json(content: dict[str, Any]) -> Endpoints:
+def endpoints_from_json(content: JsonObject) -> Endpoints:
     """Read what `endpoints_to_json` wrote. Raises TypeError, KeyError."""
     dynamodb, postgres = content["dynamodb"], content["postgres"]
     return Endpoints(
@@ -71,7 +73,7 @@ Message = Progress | Endpoints | LoadtestsError
 
 def write_message(message: Message) -> bytes:
     """One line for the run."""
-    content: dict[str, Any]
+    content: JsonObject
     if isinstance(message, Progress):
         content = {"event": "progress", **asdict(message)}
     elif isinstance(message, Endpoints):
@@ -94,5 +96,6 @@ def read_message(line: bytes) -> Message:
         return Progress(**content)
     if event == "ready":
         return endpoints_from_json(content["endpoints"])
-    known = getattr(errors, content["error"], TargetError)
-    return known(content["message"], hint=content["hint"])
+    error_class = getattr(errors, content["error"], TargetError)
+    error: LoadtestsError = error_class(content["message"], hint=content["hint"])
+    return error

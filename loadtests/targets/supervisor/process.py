@@ -1,4 +1,4 @@
-"""A database process: tied to this one's life, logging to a file, stopped for certain."""
+"""A database process that ends with this one, logs to a file, and is always stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The unprivileged user a server runs as, where this process is root."""
+    """The unprivileged user that a server runs as, if this process is root."""
 
     uid: int
     gid: int
@@ -30,7 +30,7 @@ class Owner:
 def with_pdeathsig(
     command: Sequence[str | Path], *, owner: Owner | None, on_parent_death: signal.Signals
 ) -> list[str]:
-    """Prefix `command` so that the process it starts dies with this one."""
+    """Prefix `command` so that the kernel signals its process when this one dies."""
     return [
         sys.executable,
         "-I",
@@ -46,7 +46,7 @@ def with_pdeathsig(
 class DatabaseProcess:
     """A started database process. Start it from a thread that outlives it.
 
-    (Linux ties a process to the *thread* that started it.)
+    Linux sends the parent death signal when the *thread* that started the process ends.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class DatabaseProcess:
         return self._process.poll() is not None
 
     def log_text(self) -> str:
-        """What it has written so far (its last 20,000 bytes)."""
+        """The last 20,000 bytes of its log."""
         return self._log.read_bytes()[-20_000:].decode("utf-8", "replace")
 
     def stop(self, grace_s: float = 5.0) -> None:
-        """Ask it to end, then make it; returns when it has gone. Safe to call twice."""
+        """Ask it to end, kill it after `grace_s`; returns when it has ended. Safe to call twice."""
         if self.ended():
             return
         self._process.send_signal(self._stop_signal)
@@ -97,7 +97,7 @@ class DatabaseProcess:
 
 
 def free_port() -> int:
-    """A loopback TCP port that nothing listens on now; someone else may still take it."""
+    """A loopback TCP port that is free now; another process may still take it."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -105,7 +105,7 @@ def free_port() -> int:
 
 
 def port_taken(port: int) -> bool:
-    """Whether a loopback port cannot be listened on."""
+    """Whether a loopback port is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -116,7 +116,7 @@ def port_taken(port: int) -> bool:
 
 
 def living(pid: int, created: float) -> psutil.Process | None:
-    """The process of that id, if it runs and is the one created then (ids are used again)."""
+    """The process with this id, if it is running and was created then (ids are reused)."""
     try:
         process = psutil.Process(pid)
         if abs(process.create_time() - created) < 0.02 and process.status() != psutil.STATUS_ZOMBIE:

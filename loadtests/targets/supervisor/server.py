@@ -30,7 +30,7 @@ _PROGRESS_PERIOD_S: Final = 0.1
 
 
 class Stopped(BaseException):
-    """The run has ended, or asked this process to."""
+    """The run has ended, or has asked this process to end."""
 
 
 def main() -> NoReturn:
@@ -81,17 +81,17 @@ def _read_request(source: BinaryIO) -> SupervisorRequest:
 def open_databases(
     request: SupervisorRequest, environ: Mapping[str, str], on_progress: OnProgress
 ) -> Iterator[Endpoints]:
-    """Resolve every backend of `request`, starting what is embedded; set up and seed as asked."""
+    """Reach or start every backend of `request`; set up and seed them if requested."""
     with ExitStack() as stack:
         named = _named(request)
         reached = _reach(request, named, environ, on_progress)
         embedded = tuple(backend for backend, where in named.items() if where == "embedded")
-        found = _already_up(request, embedded, environ)
-        if found is None:
+        local = _already_up(request, embedded, environ)
+        if local is None:
             ports = {"dynamodb": request.dynamodb_port, "postgres": request.postgres_port}
-            found = start_embedded(embedded, ports, request.config, environ, stack, on_progress)
+            local = start_embedded(embedded, ports, request.config, environ, stack, on_progress)
         endpoints = Endpoints(
-            reached.dynamodb or found.dynamodb, reached.postgres or found.postgres
+            reached.dynamodb or local.dynamodb, reached.postgres or local.postgres
         )
         if request.provision:
             _provision(request, endpoints, on_progress)
@@ -110,13 +110,13 @@ def _named(request: SupervisorRequest) -> dict[str, str]:
 def _already_up(
     request: SupervisorRequest, embedded: tuple[str, ...], environ: Mapping[str, str]
 ) -> Endpoints | None:
-    """Those of `loadtests targets up` if they are all that is needed; None: start some."""
+    """The embedded databases of `loadtests targets up`, or None if they do not suffice."""
     if not embedded:
         return Endpoints()
-    running = None if request.keep else find_supervisor(environ)
-    if running is None:
+    state = None if request.keep else find_supervisor(environ)
+    if state is None:
         return None
-    wanted = {backend: getattr(running.endpoints, backend) for backend in embedded}
+    wanted = {backend: getattr(state.endpoints, backend) for backend in embedded}
     storage = request.config.targets.postgres_storage
     postgres = wanted.get("postgres")
     if storage != "auto" and postgres and postgres.storage != storage:
@@ -144,7 +144,7 @@ def _reach(
 
 
 def _provision(request: SupervisorRequest, endpoints: Endpoints, on_progress: OnProgress) -> None:
-    """Set up and seed in a thread, so that being stopped need not wait for it."""
+    """Set up and seed in a thread, so that a stop request need not wait for it."""
     from loadtests.targets.seed.dataset import make_dataset
     from loadtests.targets.seed.provision import provision
 
@@ -160,13 +160,13 @@ def _provision(request: SupervisorRequest, endpoints: Endpoints, on_progress: On
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     while thread.is_alive():
-        thread.join(0.5)  # in turns, so that a signal is heard
+        thread.join(0.5)  # short waits, so that signals are handled
     if failures:
         raise failures[0]
 
 
 class _Messages:
-    """Lines to the run; progress at most ten times a second and step, and its end always."""
+    """Sends messages to the run; per step at most ten progress messages per second, and its end."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink
@@ -178,7 +178,7 @@ class _Messages:
             try:
                 self._sink.write(write_message(message))
                 self._sink.flush()
-            except OSError:  # the run is gone, which the watcher sees too
+            except OSError:  # the run has ended, which the watcher sees too
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def progress(self, progress: Progress) -> None:
@@ -190,14 +190,14 @@ class _Messages:
 
 
 def _watch(source: BinaryIO) -> None:
-    """Wait for the run's word or its end."""
+    """Wait until the run sends `KEEP` or ends."""
     if source.readline() != KEEP:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     del number, frame
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: let the clean-up finish
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one signal is enough: let the clean-up finish
     raise Stopped
 
 

@@ -1,4 +1,4 @@
-"""The databases that `loadtests targets up` keeps running between commands, by their state file."""
+"""The state file of `loadtests targets up`, whose databases stay up between commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from loadtests.targets.supervisor.process import living
 
 @dataclass(frozen=True, slots=True)
 class SupervisorState:
-    """A living supervisor: its process (id and creation time, for ids are reused) and endpoints."""
+    """A running supervisor: its process id, creation time (ids are reused) and endpoints."""
 
     pid: int
     created: float
@@ -28,7 +28,7 @@ class SupervisorState:
 
 
 def state_file(environ: Mapping[str, str]) -> Path:
-    """Where the state is kept; it holds a password, so only its owner may read it."""
+    """The path of the state file, which contains a password: only its owner may read it."""
     return cache_folder(environ) / "targets-up.json"
 
 
@@ -37,7 +37,7 @@ def find_supervisor(environ: Mapping[str, str]) -> SupervisorState | None:
     path = state_file(environ)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        running = SupervisorState(
+        state = SupervisorState(
             int(content["pid"]),
             float(content["created"]),
             endpoints_from_json(content["endpoints"]),
@@ -45,21 +45,21 @@ def find_supervisor(environ: Mapping[str, str]) -> SupervisorState | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError):
-        running = None
-    if running is None or process_of(running) is None:
+        state = None
+    if state is None or process_of(state) is None:
         with contextlib.suppress(OSError):
             path.unlink()
         return None
-    return running
+    return state
 
 
 def process_of(state: SupervisorState) -> psutil.Process | None:
-    """The supervisor's process, or None where it has ended."""
+    """The supervisor's process, or None if it has ended."""
     return living(state.pid, state.created)
 
 
 def write_state(environ: Mapping[str, str], endpoints: Endpoints) -> None:
-    """Say that this process holds `endpoints`; the file appears whole or not at all."""
+    """Write the state with this process as the supervisor; the file appears whole or not at all."""
     path = state_file(environ)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = asdict(SupervisorState(os.getpid(), psutil.Process().create_time(), endpoints))
@@ -68,7 +68,7 @@ def write_state(environ: Mapping[str, str], endpoints: Endpoints) -> None:
 
 
 def remove_state(environ: Mapping[str, str]) -> None:
-    """Take back what `write_state` said, if it was this process that said it."""
-    running = find_supervisor(environ)
-    if running and running.pid == os.getpid():
+    """Delete the state file if this process wrote it."""
+    state = find_supervisor(environ)
+    if state and state.pid == os.getpid():
         state_file(environ).unlink(missing_ok=True)
