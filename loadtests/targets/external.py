@@ -1,4 +1,4 @@
-"""Databases named by URL, DSN or `aws`: allowed, reachable and open to us, or a clear sentence."""
+"""Databases named by URL, DSN or `aws`: checks that they are allowed, reachable and accept us."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import psycopg
@@ -19,8 +19,8 @@ from loadtests.targets.connect import CONNECT_TIMEOUT_S, dynamodb_client, postgr
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
 
 _AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
-_CONSENT: Final = "Load goes to this machine only, unless you say --allow-remote."
-_CHECK_ENDPOINT: Final = "Check --dynamodb-endpoint and that the database runs."
+_CONSENT: Final = "Load goes to this machine only, unless --allow-remote is given."
+_CHECK_ENDPOINT: Final = "Check --dynamodb-endpoint, and that the database is running."
 
 
 def reach_dynamodb(targets: Targets) -> DynamoDBEndpoint:
@@ -31,7 +31,7 @@ def reach_dynamodb(targets: Targets) -> DynamoDBEndpoint:
     try:
         client.list_tables(Limit=1)
     except boto_errors.ClientError as error:
-        _judge_refusal(error, where)
+        _check_refusal(error, where)
     except (boto_errors.NoCredentialsError, boto_errors.PartialCredentialsError):
         raise TargetError(
             f"There are no AWS credentials for {where}.",
@@ -39,7 +39,7 @@ def reach_dynamodb(targets: Targets) -> DynamoDBEndpoint:
         ) from None
     except boto_errors.BotoCoreError as error:
         raise TargetError(
-            f"{where} did not answer ({_network_reason(error)}).", hint=_CHECK_ENDPOINT
+            f"{where} did not respond ({_network_reason(error)}).", hint=_CHECK_ENDPOINT
         ) from None
     finally:
         client.close()
@@ -47,14 +47,14 @@ def reach_dynamodb(targets: Targets) -> DynamoDBEndpoint:
 
 
 def aws_notice(config: Config) -> str:
-    """What naming `aws` sets in motion, said before it happens."""
+    """A notice of what a run on `aws` writes and bills, shown before it starts."""
     data, load = config.data, config.load
     writes = data.users * (data.lines_per_cart + 1)
     calls = load.rate * load.run_time
     return (
         f"AWS, {config.targets.region}: the tables cloudshelf-carts and cloudshelf-sessions are "
-        f"made if missing and written to, billed on demand: about {writes:,} writes to seed, then "
-        f"up to {calls:,.0f} calls for each {load.run_time:.0f} s of load."
+        f"created if missing, written to and billed on demand: about {writes:,} writes to seed, "
+        f"then up to {calls:,.0f} calls for each {load.run_time:.0f} s of load."
     )
 
 
@@ -63,7 +63,7 @@ def reach_postgres(targets: Targets, environ: Mapping[str, str]) -> PostgresEndp
     parts = _read_dsn(targets.postgres_dsn)
     if not targets.allow_remote:
         _refuse_remote_dsn(parts, environ)
-    where = _place(parts)
+    where = _address(parts)
     try:
         with postgres_connection(PostgresEndpoint(targets.postgres_dsn)) as connection:
             version = (connection.info.parameter_status("server_version") or "?").split()[0]
@@ -74,19 +74,19 @@ def reach_postgres(targets: Targets, environ: Mapping[str, str]) -> PostgresEndp
 
 
 def is_loopback(host: str) -> bool:
-    """Whether every address of `host` is on this machine. Raises TargetError for no address."""
+    """Whether every address of `host` is on this machine. Raises TargetError if it has none."""
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         pass
     try:
-        found = socket.getaddrinfo(host, None)
+        addresses = socket.getaddrinfo(host, None)
     except (OSError, UnicodeError):
         raise TargetError(
-            f"No address is known for the host {host!r}.", hint="Check its spelling."
+            f"The host {host!r} has no known address.", hint="Check its spelling."
         ) from None
     return all(
-        ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in found
+        ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in addresses
     )
 
 
@@ -111,8 +111,8 @@ def _by_url(targets: Targets) -> DynamoDBEndpoint:
         or parts.path not in ("", "/")
     ):
         raise TargetError(
-            "The DynamoDB endpoint is no plain URL.",
-            hint="Write embedded, aws, or such as http://127.0.0.1:8000.",
+            "The DynamoDB endpoint is not a URL of scheme, host and port only.",
+            hint="Use embedded, aws, or a URL such as http://127.0.0.1:8000.",
         )
     shown = f"[{host}]" if ":" in host else host
     address = f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
@@ -126,17 +126,17 @@ def _by_url(targets: Targets) -> DynamoDBEndpoint:
     )
 
 
-def _judge_refusal(error: boto_errors.ClientError, where: str) -> None:
-    """Decide what an HTTP answer other than success means; returns if it is a DynamoDB's."""
-    detail: dict[str, Any] = dict(error.response.get("Error", {}))
+def _check_refusal(error: boto_errors.ClientError, where: str) -> None:
+    """Raise TargetError unless an error response comes from a DynamoDB that accepts us."""
+    detail = error.response.get("Error", {})
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     code = str(detail.get("Code", "?"))
     if "x-amzn-requestid" not in headers:
         raise TargetError(
-            f"{where} answers, but not as a DynamoDB does (code {code[:40]}).", hint=_CHECK_ENDPOINT
+            f"{where} responds, but is not a DynamoDB (code {code[:40]}).", hint=_CHECK_ENDPOINT
         )
     if code in ("AccessDeniedException", "AccessDenied"):
-        return  # no right to list tables is no harm
+        return  # the permission to list tables is not needed
     raise TargetError(
         f"{where} refused the credentials or the call ({code[:60]}).",
         hint="Check the AWS profile, its expiry and the region.",
@@ -145,9 +145,9 @@ def _judge_refusal(error: boto_errors.ClientError, where: str) -> None:
 
 def _network_reason(error: boto_errors.BotoCoreError) -> str:
     if isinstance(error, boto_errors.ConnectTimeoutError | boto_errors.ReadTimeoutError):
-        return f"no answer in {CONNECT_TIMEOUT_S} s"
+        return f"no response within {CONNECT_TIMEOUT_S} s"
     if isinstance(error, boto_errors.SSLError):
-        return "no TLS connection: does it speak https?"
+        return "no TLS connection; check whether it uses https"
     if isinstance(error, boto_errors.EndpointConnectionError):
         return "connection refused"
     return type(error).__name__
@@ -156,10 +156,10 @@ def _network_reason(error: boto_errors.BotoCoreError) -> str:
 def _read_dsn(dsn: str) -> dict[str, str]:
     try:
         parts = conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:  # its own words may quote the password
+    except psycopg.ProgrammingError:  # its message may quote the password
         raise TargetError(
             "The Postgres DSN cannot be read.",
-            hint="Write embedded, or such as postgresql://user:password@127.0.0.1:5432/database.",
+            hint="Use embedded, or a DSN such as postgresql://user:password@127.0.0.1:5432/database.",
         ) from None
     return {name: str(value) for name, value in parts.items() if value is not None}
 
@@ -168,7 +168,7 @@ def _refuse_remote_dsn(parts: Mapping[str, str], environ: Mapping[str, str]) -> 
     if "service" in parts or environ.get("PGSERVICE"):
         raise TargetError(
             "The Postgres DSN names a service, which may be on any machine.",
-            hint=f"Name host and port instead. {_CONSENT}",
+            hint=f"Give host and port instead. {_CONSENT}",
         )
     hosts = (
         parts.get("hostaddr")
@@ -179,11 +179,11 @@ def _refuse_remote_dsn(parts: Mapping[str, str], environ: Mapping[str, str]) -> 
     for host in filter(None, hosts.split(",")):
         if not host.startswith(("/", "@")) and not is_loopback(host):
             raise TargetError(
-                f"PostgreSQL at {_place(parts)} is not on this machine.", hint=_CONSENT
+                f"PostgreSQL at {_address(parts)} is not on this machine.", hint=_CONSENT
             )
 
 
-def _place(parts: Mapping[str, str]) -> str:
+def _address(parts: Mapping[str, str]) -> str:
     host = parts.get("host") or parts.get("hostaddr") or os.environ.get("PGHOST") or "localhost"
     return f"{host}:{parts.get('port') or os.environ.get('PGPORT') or 5432}"
 
@@ -191,23 +191,23 @@ def _place(parts: Mapping[str, str]) -> str:
 def _login_failure(
     error: psycopg.OperationalError, where: str, parts: Mapping[str, str]
 ) -> TargetError:
-    said = str(error)
-    check = "Check --postgres-dsn and that the server runs."
+    message = str(error)
+    check = "Check --postgres-dsn, and that the server is running."
     user = f"user {parts['user']}" if "user" in parts else "the user"
-    if ("password" in said and "failed" in said) or "no password supplied" in said:
+    if ("password" in message and "failed" in message) or "no password supplied" in message:
         return TargetError(
             f"PostgreSQL at {where} refused the password of {user}.", hint="Correct the DSN."
         )
-    if "timeout" in said:
+    if "timeout" in message:
         return TargetError(
-            f"PostgreSQL at {where} did not answer in {CONNECT_TIMEOUT_S} s.", hint=check
+            f"PostgreSQL at {where} did not respond within {CONNECT_TIMEOUT_S} s.", hint=check
         )
-    if "refused" in said:
+    if "refused" in message:
         return TargetError(
-            f"PostgreSQL at {where} did not answer (connection refused).", hint=check
+            f"PostgreSQL at {where} did not respond (connection refused).", hint=check
         )
-    line = (said.strip().splitlines() or ["no reason given"])[-1]
+    line = (message.strip().splitlines() or ["no reason given"])[-1]
     if password := parts.get("password"):
         line = line.replace(password, "***")
     reason = line.rpartition("FATAL:")[2].strip()[:200]
-    return TargetError(f"PostgreSQL at {where} did not let us in ({reason}).", hint=check)
+    return TargetError(f"PostgreSQL at {where}: login failed ({reason}).", hint=check)

@@ -265,7 +265,7 @@ def test_a_hopeless_rate_is_invalid_and_says_why(start, tmp_path):
     [
         (("--rate", "-1"), "--rate: input should be greater than 0"),
         (("--warm-up", "12"), "ends within the warm-up"),
-        (("--dynamodb-endpoint", "http://127.0.0.1:1"), "did not answer"),
+        (("--dynamodb-endpoint", "http://127.0.0.1:1"), "did not respond"),
         (("--dynamodb-endpoint", "http://10.1.2.3:8000"), "is not on this machine"),
         (("--nonsense",), "unrecognized arguments: --nonsense"),
     ],

@@ -127,7 +127,7 @@ def test_a_port_in_use_is_told(loadtests, environ, backend):
         port = taken.getsockname()[1]
         up = loadtests("targets", "up", f"--{backend}-port", str(port))
     assert up.returncode == 2
-    assert f"Port {port} of 127.0.0.1, asked for {backend}, is in use." in up.stderr
+    assert f"Port {port} of 127.0.0.1, requested for {backend}, is in use." in up.stderr
     assert "Hint: " in up.stderr
     assert "Traceback" not in up.stderr
     assert find_supervisor(environ) is None
@@ -136,7 +136,7 @@ def test_a_port_in_use_is_told(loadtests, environ, backend):
 def test_no_emulator_at_the_home_named(loadtests, tmp_path):
     up = loadtests("targets", "up", DYNAMODB_LOCAL_HOME=str(tmp_path))
     assert up.returncode == 2
-    assert "which has no DynamoDBLocal.jar and no DynamoDBLocal_lib" in up.stderr
+    assert "which does not contain DynamoDBLocal.jar and DynamoDBLocal_lib" in up.stderr
     assert "Traceback" not in up.stderr
 
 
@@ -149,10 +149,10 @@ def test_env_with_nothing_up(loadtests):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--dynamodb-endpoint", "nonsense"], "is no plain URL"),
+        (["--dynamodb-endpoint", "nonsense"], "is not a URL of scheme, host and port only"),
         (["--dynamodb-endpoint", "http://192.0.2.1:8000"], "is not on this machine"),
         (["--postgres-dsn", "postgresql://u:s3cret@192.0.2.1/d"], "is not on this machine"),
-        (["--postgres-dsn", "postgresql://u:s3cret@127.0.0.1:1/d"], "did not answer"),
+        (["--postgres-dsn", "postgresql://u:s3cret@127.0.0.1:1/d"], "did not respond"),
     ],
 )
 def test_verify_of_a_target_that_cannot_be_used(loadtests, flags, told):

@@ -100,7 +100,7 @@ def test_an_unknown_name(monkeypatch):
 
     monkeypatch.setattr(external.socket, "getaddrinfo", unknown)
     message = refusal(reach_dynamodb, dynamodb_endpoint="http://dynamo.invalid:8000")
-    assert message == "No address is known for the host 'dynamo.invalid'."
+    assert message == "The host 'dynamo.invalid' has no known address."
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,9 @@ def test_an_unknown_name(monkeypatch):
     ],
 )
 def test_a_dynamodb_endpoint_that_is_no_plain_url(url):
-    assert "is no plain URL" in refusal(reach_dynamodb, dynamodb_endpoint=url)
+    assert "is not a URL of scheme, host and port only" in refusal(
+        reach_dynamodb, dynamodb_endpoint=url
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,23 +157,23 @@ def test_a_dsn_that_leaves_the_host_to_the_environment_needs_consent_too():
 def test_a_dynamodb_that_nobody_serves(closed_port):
     message = refusal(reach_dynamodb, dynamodb_endpoint=f"http://127.0.0.1:{closed_port}")
     assert message == (
-        f"DynamoDB at http://127.0.0.1:{closed_port} did not answer (connection refused)."
+        f"DynamoDB at http://127.0.0.1:{closed_port} did not respond (connection refused)."
     )
 
 
 def test_a_dynamodb_that_says_nothing(silent_port):
     message = refusal(reach_dynamodb, dynamodb_endpoint=f"http://127.0.0.1:{silent_port}")
-    assert "did not answer (no answer in" in message
+    assert "did not respond (no response within" in message
 
 
 def test_a_server_that_is_no_dynamodb(web_port):
     message = refusal(reach_dynamodb, dynamodb_endpoint=f"http://127.0.0.1:{web_port}")
-    assert "answers, but not as a DynamoDB does (code 404)" in message
+    assert "responds, but is not a DynamoDB (code 404)" in message
 
 
 def test_a_dynamodb_without_tls(web_port):
     message = refusal(reach_dynamodb, dynamodb_endpoint=f"https://127.0.0.1:{web_port}")
-    assert "does it speak https?" in message
+    assert "check whether it uses https" in message
 
 
 def test_aws_without_credentials(monkeypatch, tmp_path):
@@ -207,12 +209,12 @@ def test_a_dsn_that_cannot_be_read(dsn):
 def test_a_postgres_that_nobody_serves(closed_port):
     dsn = f"postgresql://u:{PASSWORD}@127.0.0.1:{closed_port}/d"
     message = refusal(reach_postgres, postgres_dsn=dsn)
-    assert message == f"PostgreSQL at 127.0.0.1:{closed_port} did not answer (connection refused)."
+    assert message == f"PostgreSQL at 127.0.0.1:{closed_port} did not respond (connection refused)."
 
 
 def test_a_postgres_that_says_nothing(silent_port):
     dsn = f"postgresql://u:{PASSWORD}@127.0.0.1:{silent_port}/d"
-    assert "did not answer in" in refusal(reach_postgres, postgres_dsn=dsn)
+    assert "did not respond within" in refusal(reach_postgres, postgres_dsn=dsn)
 
 
 @pytest.mark.embedded

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TypeVar
 
 import psycopg
 from botocore import exceptions as boto_errors
 
 from loadtests.errors import ResponseInvalid, TargetError
+from loadtests.model import CartItem, Session
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was asked, whether it holds, and what was found."""
+    """A check's name, whether it passed, and its result in words."""
 
     name: str
     ok: bool
     found: str
 
 
-Finding = tuple[bool, str]
+Finding = tuple[bool, str]  # whether the check passed, and the result in words
+Record = TypeVar("Record", CartItem, Session)
 
 
-def check(name: str, look: Callable[[], Finding]) -> Check:
-    """Run one look. A refusal by the database is a ✗; a database that is gone is a TargetError."""
+def check(name: str, run: Callable[[], Finding]) -> Check:
+    """Run one check. An error of the database fails it; TargetError if the connection is lost."""
     try:
-        return Check(name, *look())
+        return Check(name, *run())
     except boto_errors.ClientError as error:
         detail = error.response.get("Error", {})
         return Check(name, False, f"{detail.get('Code', '?')}: {detail.get('Message', '')}"[:200])
@@ -35,19 +37,19 @@ def check(name: str, look: Callable[[], Finding]) -> Check:
         return Check(name, False, str(error))
     except (boto_errors.BotoCoreError, psycopg.OperationalError) as error:
         raise TargetError(
-            f"The database went away during the check {name!r} ({type(error).__name__}).",
-            hint="See whether it still runs, then verify again.",
+            f"The connection was lost during the check {name!r} ({type(error).__name__}).",
+            hint="Check that the database is running, then verify again.",
         ) from None
     except psycopg.Error as error:
         return Check(name, False, (str(error).splitlines() or ["?"])[0][:200])
 
 
-def compare(found: Any, expected: Any) -> Finding:
-    """Compare two records field by field; `found` None means it is not there."""
-    if found is None:
-        return False, "it is not there"
+def compare(actual: Record | None, expected: Record) -> Finding:
+    """Compare two records field by field; `actual` None means that it does not exist."""
+    if actual is None:
+        return False, "it does not exist"
     names = [field.name for field in fields(expected)]
-    wrong = [name for name in names if getattr(found, name) != getattr(expected, name)]
-    if wrong:
-        return False, f"differs in {', '.join(wrong)}"
+    different = [name for name in names if getattr(actual, name) != getattr(expected, name)]
+    if different:
+        return False, f"differs in {', '.join(different)}"
     return True, f"all {len(names)} fields as written"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from loadtests.dynamodb_items import (
@@ -33,25 +33,31 @@ from loadtests.targets.seed.dynamodb_tables import (
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import (
+        TableDescriptionTypeDef,
+        UniversalAttributeValueTypeDef,
+    )
 
 TTL_TIMEOUT_S: Final = 60.0
 _TTL_POLL_S: Final = 0.25
 _PAST_S: Final = 120  # how long ago the expired session ended
-# DynamoDB Local's TTL looks at 20 items in 10 s: a fuller table than this would take minutes.
-_PROMPT_ITEMS: Final = 40
+# DynamoDB Local's TTL checks 20 items per 10 s: a table of more items would take minutes.
+_MAX_PROMPT_ITEMS: Final = 40
 
 
 def table_checks(client: DynamoDBClient, endpoint: DynamoDBEndpoint) -> Iterator[Check]:
     """Keys, billing mode, class, encryption and TTL of both tables."""
     for table in TABLES:
-        found = describe(client, table.name)
-        if found is None:
+        description = describe(client, table.name)
+        if description is None:
             yield Check(f"{table.name}", False, "there is no such table")
             continue
-        yield Check(f"{table.name}: keys", *_keys(table, found))
-        yield Check(f"{table.name}: on-demand", *_billing(found))
-        yield Check(f"{table.name}: Standard class", *_class(found))
-        yield Check(f"{table.name}: encrypted with DynamoDB's own key", *_sse(found, endpoint))
+        yield Check(f"{table.name}: keys", *_keys(table, description))
+        yield Check(f"{table.name}: on-demand", *_billing(description))
+        yield Check(f"{table.name}: Standard class", *_class(description))
+        yield Check(
+            f"{table.name}: encrypted with DynamoDB's own key", *_sse(description, endpoint)
+        )
         yield _ttl(client, table)
 
 
@@ -70,7 +76,7 @@ def cart_checks(client: DynamoDBClient, unique: UUID) -> Iterator[Check]:
 def session_checks(
     client: DynamoDBClient, endpoint: DynamoDBEndpoint, unique: UUID, now: datetime
 ) -> Iterator[Check]:
-    """The sample session: written, read whole, removed; one that is past disappears."""
+    """The sample session: written, read whole, removed; an expired one disappears."""
     session = sample_session(unique, now)
     past = sample_session(unique, now, begun_s_ago=SESSION_LIFE_S + _PAST_S)
     try:
@@ -86,24 +92,26 @@ def session_checks(
     yield removal
 
 
-def _keys(table: TableDefinition, found: dict[str, Any]) -> Finding:
-    keys = key_types(found)
+def _keys(table: TableDefinition, description: TableDescriptionTypeDef) -> Finding:
+    keys = key_types(description)
     return keys == expected_keys(table), keys_in_words(keys)
 
 
-def _billing(found: dict[str, Any]) -> Finding:
-    mode = found.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
+def _billing(description: TableDescriptionTypeDef) -> Finding:
+    summary = description.get("BillingModeSummary")
+    mode = summary.get("BillingMode", "PROVISIONED") if summary else "PROVISIONED"
     return mode == "PAY_PER_REQUEST", mode
 
 
-def _class(found: dict[str, Any]) -> Finding:
-    reported = found.get("TableClassSummary", {}).get("TableClass")
+def _class(description: TableDescriptionTypeDef) -> Finding:
+    summary = description.get("TableClassSummary")
+    reported = summary.get("TableClass") if summary else None
     return reported in (None, "STANDARD"), reported or "none reported, which means STANDARD"
 
 
-def _sse(found: dict[str, Any], endpoint: DynamoDBEndpoint) -> Finding:
-    # DescribeTable has an SSEDescription only where a KMS key is used instead.
-    if sse := found.get("SSEDescription"):
+def _sse(description: TableDescriptionTypeDef, endpoint: DynamoDBEndpoint) -> Finding:
+    # DescribeTable has an SSEDescription only if a KMS key is used instead.
+    if sse := description.get("SSEDescription"):
         return False, f"{sse.get('SSEType', '?')} key, {sse.get('Status', '?')}"
     if endpoint.emulator:
         return True, "no other key set (AWS then uses its own; an emulator does not encrypt)"
@@ -113,12 +121,12 @@ def _sse(found: dict[str, Any], endpoint: DynamoDBEndpoint) -> Finding:
 def _ttl(client: DynamoDBClient, table: TableDefinition) -> Check:
     wanted = f"TTL on {table.ttl_attribute}" if table.ttl_attribute else "no TTL"
 
-    def look() -> Finding:
+    def run() -> Finding:
         attribute = ttl_attribute(client, table.name)
-        found = f"enabled on {attribute}" if attribute else "not enabled"
-        return attribute == table.ttl_attribute, found
+        state = f"enabled on {attribute}" if attribute else "not enabled"
+        return attribute == table.ttl_attribute, state
 
-    return check(f"{table.name}: {wanted}", look)
+    return check(f"{table.name}: {wanted}", run)
 
 
 def _put_cart(client: DynamoDBClient, cart: tuple[CartItem, ...]) -> Finding:
@@ -128,19 +136,19 @@ def _put_cart(client: DynamoDBClient, cart: tuple[CartItem, ...]) -> Finding:
 
 
 def _query_cart(client: DynamoDBClient, cart: tuple[CartItem, ...]) -> Finding:
-    answer = client.query(
+    response = client.query(
         TableName=CARTS_TABLE,
         KeyConditionExpression="user_id = :u",
         ExpressionAttributeValues={":u": {"S": cart[0].user_id}},
         ConsistentRead=True,
     )
-    found = tuple(map(cart_item_from_attributes, answer["Items"]))
-    return found == cart, f"{len(found)} lines, {len(cart)} written"
+    lines = tuple(map(cart_item_from_attributes, response["Items"]))
+    return lines == cart, f"{len(lines)} lines, {len(cart)} written"
 
 
 def _get_line(client: DynamoDBClient, cart: tuple[CartItem, ...]) -> Finding:
-    answer = client.get_item(TableName=CARTS_TABLE, Key=_line_key(cart[0]), ConsistentRead=True)
-    item = answer.get("Item")
+    response = client.get_item(TableName=CARTS_TABLE, Key=_line_key(cart[0]), ConsistentRead=True)
+    item = response.get("Item")
     return compare(cart_item_from_attributes(item) if item else None, cart[0])
 
 
@@ -153,7 +161,7 @@ def _remove_cart(client: DynamoDBClient, cart: tuple[CartItem, ...]) -> Finding:
         )
         for item in cart
     )
-    return gone, "gone" if gone else "still there"
+    return gone, "gone" if gone else "still exists"
 
 
 def _put_session(client: DynamoDBClient, session: Session) -> Finding:
@@ -163,31 +171,31 @@ def _put_session(client: DynamoDBClient, session: Session) -> Finding:
 
 def _get_session(client: DynamoDBClient, session: Session) -> Session | None:
     key = {"session_id": {"S": session.session_id}}
-    answer = client.get_item(TableName=SESSIONS_TABLE, Key=key, ConsistentRead=True)
-    item = answer.get("Item")
+    response = client.get_item(TableName=SESSIONS_TABLE, Key=key, ConsistentRead=True)
+    item = response.get("Item")
     return session_from_attributes(item) if item else None
 
 
 def _life(client: DynamoDBClient, session: Session, now: datetime) -> Finding:
-    found = _get_session(client, session)
-    if found is None:
-        return False, "it is not there"
-    ahead_s = found.expires_at - int(now.timestamp())
+    stored = _get_session(client, session)
+    if stored is None:
+        return False, "it does not exist"
+    ahead_s = stored.expires_at - int(now.timestamp())
     return ahead_s == SESSION_LIFE_S, f"{ahead_s / 3600:g} h"
 
 
 def _expiry(client: DynamoDBClient, endpoint: DynamoDBEndpoint, past: Session) -> Finding:
     if ttl_attribute(client, SESSIONS_TABLE) is None:
-        return False, "TTL is not enabled, so nothing removes it"
+        return False, "TTL is not enabled, so nothing deletes it"
     if not endpoint.emulator:
-        return _unseen(client, past)
-    page = client.scan(TableName=SESSIONS_TABLE, Select="COUNT", Limit=_PROMPT_ITEMS + 1)
-    if page["Count"] > _PROMPT_ITEMS:
-        return _expiry_in_a_table_apart(client, past)
+        return _not_returned(client, past)
+    page = client.scan(TableName=SESSIONS_TABLE, Select="COUNT", Limit=_MAX_PROMPT_ITEMS + 1)
+    if page["Count"] > _MAX_PROMPT_ITEMS:
+        return _expiry_in_an_empty_table(client, past)
     return _removal(client, SESSIONS_TABLE, past)
 
 
-def _unseen(client: DynamoDBClient, past: Session) -> Finding:
+def _not_returned(client: DynamoDBClient, past: Session) -> Finding:
     _put_session(client, past)
     live = client.query(
         TableName=SESSIONS_TABLE,
@@ -199,19 +207,22 @@ def _unseen(client: DynamoDBClient, past: Session) -> Finding:
         },
     )
     return not live["Items"], (
-        "a read for live sessions does not see it (AWS removes it within 48 hours, too long to "
+        "a read of live sessions does not return it (AWS deletes it within 48 hours, too long to "
         "wait for)"
     )
 
 
-def _expiry_in_a_table_apart(client: DynamoDBClient, past: Session) -> Finding:
-    shape = replace(TABLES[1], name=f"{SESSIONS_TABLE}-verify-{past.user_id}")
+def _expiry_in_an_empty_table(client: DynamoDBClient, past: Session) -> Finding:
+    table = replace(TABLES[1], name=f"{SESSIONS_TABLE}-verify-{past.user_id}")
     try:
-        create_table(client, shape)
-        ok, found = _removal(client, shape.name, past)
+        create_table(client, table)
+        ok, result = _removal(client, table.name, past)
     finally:
-        client.delete_table(TableName=shape.name)
-    return ok, f"{found}, in an empty table of the same shape (here the emulator takes minutes)"
+        client.delete_table(TableName=table.name)
+    return ok, (
+        f"{result}, in an empty table of the same definition (in the full one the emulator takes "
+        "minutes)"
+    )
 
 
 def _removal(client: DynamoDBClient, table: str, past: Session) -> Finding:
@@ -220,17 +231,17 @@ def _removal(client: DynamoDBClient, table: str, past: Session) -> Finding:
     begun = time.monotonic()
     while (waited_s := time.monotonic() - begun) < TTL_TIMEOUT_S:
         if not client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item"):
-            return True, f"removed by TTL after {waited_s:.1f} s"
+            return True, f"deleted by TTL after {waited_s:.1f} s"
         time.sleep(_TTL_POLL_S)
-    return False, f"still there after {TTL_TIMEOUT_S:.0f} s"
+    return False, f"still exists after {TTL_TIMEOUT_S:.0f} s"
 
 
 def _remove_sessions(client: DynamoDBClient, *sessions: Session) -> Finding:
     for session in sessions:
         client.delete_item(TableName=SESSIONS_TABLE, Key={"session_id": {"S": session.session_id}})
     gone = all(_get_session(client, session) is None for session in sessions)
-    return gone, "gone" if gone else "still there"
+    return gone, "gone" if gone else "still exists"
 
 
-def _line_key(item: CartItem) -> dict[str, Any]:
+def _line_key(item: CartItem) -> dict[str, UniversalAttributeValueTypeDef]:
     return {"user_id": {"S": item.user_id}, "book_id": {"S": item.book_id}}

@@ -1,4 +1,4 @@
-"""The checklist's PostgreSQL part: the relational side answers, and the baseline tables hold up."""
+"""The checklist's PostgreSQL part: the relational tables, then the baseline tables."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _PAST_S: Final = 120
 
 
 def relational_checks(connection: Connection) -> Iterator[Check]:
-    """PostgreSQL answers, and `books`, `users` and `orders` exist and can be read."""
-    yield check("PostgreSQL answers", lambda: _version(connection))
+    """PostgreSQL responds, and `books`, `users` and `orders` exist and can be read."""
+    yield check("PostgreSQL responds", lambda: _version(connection))
     for table in _RELATIONAL:
         yield check(f"{table}: exists and can be read", partial(_count, connection, table))
 
@@ -50,8 +50,10 @@ def baseline_checks(connection: Connection, unique: UUID, now: datetime) -> Iter
     except psycopg.Error as error:
         problems, missing = {table: [str(error)] for table in TABLES}, set()
     for table in TABLES:
-        found = ["there is no such table"] if table in missing else problems.get(table, [])
-        yield Check(f"{table}: columns and keys", not found, "; ".join(found) or "as CloudShelf's")
+        faults = ["there is no such table"] if table in missing else problems.get(table, [])
+        yield Check(
+            f"{table}: columns and keys", not faults, "; ".join(faults) or "as CloudShelf's"
+        )
     if missing or any(problems.values()):
         return
     with connection.transaction(force_rollback=True):
@@ -64,10 +66,10 @@ def _sample_checks(connection: Connection, unique: UUID, now: datetime) -> Itera
     session = sample_session(unique, now)
     past = sample_session(unique, now, begun_s_ago=SESSION_LIFE_S + _PAST_S)
 
-    def step(name: str, look: Callable[[], Finding]) -> Check:
+    def step(name: str, run: Callable[[], Finding]) -> Check:
         def in_savepoint() -> Finding:
             with connection.transaction():
-                return look()
+                return run()
 
         return check(f"PostgreSQL sample {name}", in_savepoint)
 
@@ -136,13 +138,13 @@ def _refused(connection: Connection, item: CartItem) -> Finding:
                 )
         except psycopg.errors.CheckViolation:
             continue
-        return False, f"{quantity} was taken"
-    return True, "by the table's own check"
+        return False, f"{quantity} was accepted"
+    return True, "by the table's check constraint"
 
 
 def _write_sessions(connection: Connection, *sessions: Session) -> Finding:
     insert(connection, "sessions", map(session_row, sessions))
-    return True, f"{len(sessions)}, one of them past"
+    return True, f"{len(sessions)}, one of them expired"
 
 
 def _get_session(connection: Connection, session_id: str, now: datetime) -> Session | None:
@@ -173,9 +175,9 @@ def _get_session(connection: Connection, session_id: str, now: datetime) -> Sess
 
 
 def _absent(session: Session | None) -> Finding:
-    return session is None, "a read for live sessions does not see it"
+    return session is None, "a read of live sessions does not return it"
 
 
 def _gone(connection: Connection, unique: UUID) -> Finding:
     row = connection.execute("select 1 from users where user_id = %s", (str(unique),)).fetchone()
-    return row is None, "rolled back" if row is None else "still there"
+    return row is None, "rolled back" if row is None else "still exists"

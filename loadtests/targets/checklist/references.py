@@ -1,9 +1,9 @@
-"""The checklist's last part: what DynamoDB holds refers to rows that PostgreSQL has."""
+"""The checklist's last part: every reference in DynamoDB refers to a row in PostgreSQL."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from psycopg import sql
 
@@ -13,19 +13,26 @@ from loadtests.targets.seed.postgres_schema import Connection
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-_CACHED: Final = ("book_title", "book_price", "book_image_url")  # all that is stored twice
+_CACHED: Final = (
+    "book_title",
+    "book_price",
+    "book_image_url",
+)  # the only attributes stored in both databases
+Item = dict[str, "AttributeValueTypeDef"]
+
 CART_ATTRIBUTES: Final = frozenset(
     ("user_id", "book_id", "quantity", "added_at", "updated_at", *_CACHED)
 )
 
 
 def reference_checks(client: DynamoDBClient, connection: Connection) -> Iterator[Check]:
-    """Every cart's book_id is in books, each session's user_id in users, no more is copied."""
-    stray: set[str] = set()
+    """Check that cart books and session users exist, and that carts copy only book attributes."""
+    extra: set[str] = set()
 
-    def cart_book(item: dict[str, Any]) -> str:
-        stray.update(item.keys() - CART_ATTRIBUTES)
+    def cart_book(item: Item) -> str:
+        extra.update(item.keys() - CART_ATTRIBUTES)
         return str(item["book_id"]["S"])
 
     yield check(
@@ -36,7 +43,7 @@ def reference_checks(client: DynamoDBClient, connection: Connection) -> Iterator
     )
     yield check(
         "carts copy only a book's title, price and image",
-        lambda: (not stray, f"also {', '.join(sorted(stray)[:5])}" if stray else "nothing else"),
+        lambda: (not extra, f"also {', '.join(sorted(extra)[:5])}" if extra else "nothing else"),
     )
     yield check(
         "every session's user_id is in users",
@@ -50,28 +57,23 @@ def reference_checks(client: DynamoDBClient, connection: Connection) -> Iterator
     )
 
 
-def _scan(
-    client: DynamoDBClient, table: str, pick: Callable[[dict[str, Any]], str]
-) -> Iterator[str]:
-    more: dict[str, Any] = {}
-    while True:
-        page = client.scan(TableName=table, **more)
+def _scan(client: DynamoDBClient, table: str, pick: Callable[[Item], str]) -> Iterator[str]:
+    for page in client.get_paginator("scan").paginate(TableName=table):
         yield from map(pick, page["Items"])
-        if not page.get("LastEvaluatedKey"):
-            return
-        more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 def _all_known(
-    found: Iterator[str], connection: Connection, table: str, column: str, things: str
+    references: Iterator[str], connection: Connection, table: str, column: str, things: str
 ) -> Finding:
     count = 0
     ids: set[str] = set()
-    for identifier in found:
+    for identifier in references:
         count += 1
         ids.add(identifier)
-    query = sql.SQL("select wanted from unnest(%s::text[]) as wanted where not exists "
-                    "(select from {table} where {column} = wanted)")  # fmt: skip
+    query = sql.SQL(
+        "select wanted from unnest(%s::text[]) as wanted where not exists "
+        "(select from {table} where {column} = wanted)"
+    )
     missing = connection.execute(
         query.format(table=sql.Identifier(table), column=sql.Identifier(column)), (list(ids),)
     ).fetchall()

@@ -1,6 +1,6 @@
-"""The set-up guide's sample cart item and session, under keys of one check's own.
+"""The set-up guide's sample cart item and session, under keys unique to one verification.
 
-Own keys, because the guide has people create the sample by hand, and theirs is not ours to remove.
+Unique keys, because readers of the guide create the sample by hand, and theirs must stay.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ from loadtests.model import (
     from_iso,
 )
 
+JsonObject = dict[str, Any]  # the packaged sample, whose types are known
+
 
 def sample_user(unique: UUID, now: datetime) -> User:
-    """A user for the sample to belong to."""
+    """The user that the sample belongs to."""
     return User(str(unique), f"verify-{unique}@example.com", "Verify", now)
 
 
 def sample_cart(unique: UUID) -> tuple[CartItem, ...]:
-    """The guide's line, and a second one of another book so that a query has more than one."""
+    """The guide's line, and one of another book, so that a query returns more than one."""
     content = _load("cart_item.json")
     line = CartItem(
         user_id=str(unique),
@@ -55,7 +57,7 @@ def sample_books(cart: tuple[CartItem, ...]) -> tuple[Book, ...]:
 
 
 def sample_session(unique: UUID, now: datetime, *, begun_s_ago: int = 0) -> Session:
-    """The guide's session, ending 24 h after it began (the guide's own number is long past)."""
+    """The guide's session, ending 24 h after it began (the guide's own expiry is in the past)."""
     content = _load("session.json")
     data, summary = content["session_data"], content["cart_summary"]
     return Session(
@@ -77,6 +79,7 @@ def sample_session(unique: UUID, now: datetime, *, begun_s_ago: int = 0) -> Sess
     )
 
 
-def _load(name: str) -> Any:
+def _load(name: str) -> JsonObject:
     text = resources.files(__package__).joinpath("samples", name).read_text(encoding="utf-8")
-    return json.loads(text, parse_float=Decimal)
+    content: JsonObject = json.loads(text, parse_float=Decimal)
+    return content

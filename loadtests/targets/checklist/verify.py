@@ -20,10 +20,11 @@ from loadtests.targets.seed.postgres_schema import Connection
 
 
 def verify_dynamodb(endpoint: DynamoDBEndpoint, unique: UUID, now: datetime) -> Iterator[Check]:
-    """Both tables' settings, the sample cart and session, and TTL at work.
+    """Both tables' settings, the sample cart and session, and the working of TTL.
 
-    Leaves nothing behind: the samples live under `unique` and are removed. Raises TargetError
-    where the database goes away. In an emulator, TTL is quick to judge while sessions are few.
+    Leaves nothing behind: the samples use keys made of `unique` and are deleted. Raises TargetError
+    if the connection is lost. In an emulator, TTL can be checked quickly while there are few
+    sessions.
     """
     with closing(dynamodb_client(endpoint)) as client:
         yield from table_checks(client, endpoint)
@@ -32,14 +33,14 @@ def verify_dynamodb(endpoint: DynamoDBEndpoint, unique: UUID, now: datetime) -> 
 
 
 def verify_postgres(endpoint: PostgresEndpoint, unique: UUID, now: datetime) -> Iterator[Check]:
-    """The relational side, and the baseline tables with the samples; leaves nothing behind."""
+    """The relational tables, and the baseline tables with the samples; leaves nothing behind."""
     with _connected(endpoint) as connection:
         yield from relational_checks(connection)
         yield from baseline_checks(connection, unique, now)
 
 
 def verify_references(dynamodb: DynamoDBEndpoint, postgres: PostgresEndpoint) -> Iterator[Check]:
-    """What DynamoDB holds refers to rows that PostgreSQL has."""
+    """Every reference in DynamoDB refers to a row in PostgreSQL."""
     with closing(dynamodb_client(dynamodb)) as client, _connected(postgres) as connection:
         yield from reference_checks(client, connection)
 
@@ -49,5 +50,5 @@ def _connected(endpoint: PostgresEndpoint) -> Connection:
         return postgres_connection(endpoint, autocommit=True)
     except psycopg.OperationalError:
         raise TargetError(
-            f"{endpoint.label} went away.", hint="See whether it still runs."
+            f"{endpoint.label} is not reachable any more.", hint="Check that it is running."
         ) from None

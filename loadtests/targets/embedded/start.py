@@ -1,4 +1,4 @@
-"""Start the embedded databases side by side, and take everything of theirs down again."""
+"""Start the embedded databases concurrently, and stop them and delete their files again."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def start_embedded(
     stack: ExitStack,
     on_progress: OnProgress,
 ) -> Endpoints:
-    """Start the named backends; `stack` takes them down and deletes their files.
+    """Start the named backends; `stack` stops them and deletes their files.
 
-    `config` says where PostgreSQL keeps its data, and how much there will be. Call it from a thread
-    that outlives them. A port of None means a free one. Raises TargetError.
+    `config` decides where PostgreSQL stores its data, and how much data there will be. Call this
+    from a thread that outlives the databases. A port of None means a free one. Raises TargetError.
     """
     for backend in backends:
         _refuse_taken(backend, ports.get(backend))
@@ -59,7 +59,7 @@ def start_embedded(
         )
     if "postgres" in backends:
         on_progress(Progress(_STEP))
-        # Meanwhile DynamoDB Local's JVM comes up.
+        # Meanwhile DynamoDB Local's JVM starts.
         data = postgres_folder(stack, config.targets.postgres_storage, config.data)
         cluster = embedded_postgres.initialise(folder, environ, data or folder)
         postgres = _start_postgres(cluster, ports.get("postgres"), folder, environ, stack)
@@ -106,7 +106,7 @@ def _postgres_endpoint(dsn: str, storage: Storage) -> PostgresEndpoint:
 
 
 class _Start:
-    """One server on its way up; takes another port if someone was quicker to it."""
+    """One server that is starting; tries another port if another process took the first."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class _Start:
         return server
 
     def ready(self) -> bool:
-        """Whether it serves on `port`. Raises TargetError where it has ended instead."""
+        """Whether it serves on `port`. Raises TargetError if it has ended instead."""
         if not self._server.ended():
             port = self._ready_port(self._server, self.port)
             self.port = port or self.port
@@ -154,9 +154,9 @@ def _await_all(starts: list[_Start]) -> None:
     while waiting := [start for start in waiting if not start.ready()]:
         if time.monotonic() > deadline:
             raise TargetError(
-                f"{' and '.join(s.name for s in waiting)} did not answer in "
+                f"{' and '.join(start.name for start in waiting)} did not respond within "
                 f"{READY_TIMEOUT_S:.0f} s.",
-                hint="The machine is overloaded, or something keeps them from starting.",
+                hint="The machine may be overloaded; try again.",
             )
         time.sleep(_POLL_S)
 
@@ -164,7 +164,7 @@ def _await_all(starts: list[_Start]) -> None:
 def _refuse_taken(backend: str, port: int | None) -> None:
     if port and port_taken(port):
         raise TargetError(
-            f"Port {port} of {LOOPBACK}, asked for {backend}, is in use.",
-            hint=f"Stop what listens there, or name another with --{backend}-port "
-            "(without it, a free one is found).",
+            f"Port {port} of {LOOPBACK}, requested for {backend}, is in use.",
+            hint=f"Stop the process that uses it, or choose another port with --{backend}-port "
+            "(without it, a free port is used).",
         )

@@ -1,8 +1,8 @@
-"""Where the embedded databases keep their files, and how files that a killed run left are found.
+"""Where the embedded databases store their files, and how files of killed runs are found.
 
-Each supervisor has a folder of its own beside a lock file that it holds for as long as it lives. A
-folder whose lock is free belongs to nobody: the next start deletes it. Process ids and clocks play
-no part, so containers that share a temporary folder do not delete each other's files.
+Each supervisor has its own folder beside a lock file, which it locks for as long as it runs. A
+folder whose lock is free is unused: the next start deletes it. Process ids and clocks are not used,
+so containers that share a temporary folder do not delete each other's files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from loadtests.errors import TargetError
 from loadtests.targets.endpoints import Storage
 
 PREFIX: Final = "loadtests-targets-"
-MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the kernel's own file system in memory
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the kernel's file system in memory
 # An empty cluster takes about 40 MB and its write-ahead log up to 256 MB (postgres.py).
 _EMPTY_CLUSTER_BYTES: Final = 512 << 20
 _BYTES_PER_CART_LINE: Final = 1_500  # measured with room for indexes and dead rows
@@ -31,7 +31,7 @@ _BYTES_PER_BOOK: Final = 1_500
 
 
 def open_folder(stack: ExitStack, parent: Path | None = None) -> Path:
-    """Make a folder that `stack` deletes again, below `parent` or the temporary folder.
+    """Make a folder below `parent` or the temporary folder; `stack` deletes it.
 
     Raises TargetError.
     """
@@ -48,8 +48,8 @@ def open_folder(stack: ExitStack, parent: Path | None = None) -> Path:
         folder.mkdir(mode=0o700)
     except (OSError, Timeout) as error:
         raise TargetError(
-            f"There is no folder for the databases' files below {parent} ({error}).",
-            hint="Make room there, or name another temporary folder with TMPDIR.",
+            f"The folder for the databases' files cannot be created below {parent} ({error}).",
+            hint="Free disk space there, or set TMPDIR to another folder.",
         ) from None
     stack.callback(_remove, folder, lock)
     return folder
@@ -67,9 +67,9 @@ def sweep(parent: Path) -> None:
 
 
 def postgres_folder(stack: ExitStack, wanted: PostgresStorage, data: Data) -> Path | None:
-    """The folder in memory for PostgreSQL's data; None: keep it on disk.
+    """The folder in memory for PostgreSQL's data; None to store it on disk.
 
-    Raises TargetError where memory is asked for by name and there is not enough of it.
+    Raises TargetError if memory is required and there is not enough of it.
     """
     if wanted == "disk":
         return None
@@ -82,14 +82,14 @@ def postgres_folder(stack: ExitStack, wanted: PostgresStorage, data: Data) -> Pa
         raise TargetError(
             f"PostgreSQL's data does not fit into memory: it needs {needed >> 20:,} MiB in"
             f" {MEMORY}, and {available >> 20:,} MiB are available.",
-            hint='Set postgres_storage to "disk" or "auto", or give the machine (a container: with'
-            " --shm-size) more.",
+            hint='Set postgres_storage to "disk" or "auto", or provide more memory (in a container'
+            " with --shm-size).",
         )
     return None
 
 
 def room_needed_bytes(data: Data) -> int:
-    """What PostgreSQL's files may grow to with this data set."""
+    """The size that PostgreSQL's files may reach with this data set."""
     lines = data.users * data.lines_per_cart
     return (
         _EMPTY_CLUSTER_BYTES
@@ -100,7 +100,7 @@ def room_needed_bytes(data: Data) -> int:
 
 
 def room_in_memory_bytes() -> int:
-    """What can still be written to `MEMORY`; half of the available memory at most."""
+    """How much can be written to `MEMORY`; at most half of the available memory."""
     try:
         free = shutil.disk_usage(MEMORY).free
     except OSError:
@@ -110,11 +110,11 @@ def room_in_memory_bytes() -> int:
 
 
 def storage_label(folder: Path | None) -> Storage:
-    """How reports name the choice."""
+    """The name of the storage in reports."""
     return "memory" if folder else "disk"
 
 
 def _remove(folder: Path, lock: FileLock) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    Path(lock.lock_file).unlink(missing_ok=True)  # before the release: nobody takes it over
+    Path(lock.lock_file).unlink(missing_ok=True)  # before the release: nobody locks it again
     lock.release()

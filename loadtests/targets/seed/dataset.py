@@ -1,7 +1,7 @@
 """The seeded catalogue, users, carts, sessions and orders: pure, the same on both backends.
 
-Keys and contents depend on the seed and the sizes alone; only times depend on `now`. So seeding
-again, at any later time, meets the same keys.
+Keys and contents depend only on the seed and the sizes; only times depend on `now`. So seeding
+again at any later time writes the same keys.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SUBJECTS: Final = (
     "Queueing", "Observability", "Compilers", "Bread Baking", "Medieval Maps", "Alpine Flowers",
     "Chess Endgames", "Lighthouses", "Tide Tables", "Watercolour", "Jazz Harmony",
 )  # fmt: skip
-_SHAPES: Final = (
+_TITLE_FORMS: Final = (
     "The {} Handbook", "Learning {}", "{} in Practice", "A Short History of {}", "{} by Example",
     "The Art of {}", "{}: A Field Guide", "Advanced {}", "Notes on {}", "{} for the Curious",
 )  # fmt: skip
@@ -67,7 +67,7 @@ _CENT: Final = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Everything that is seeded; `carts[i]` and `sessions[i]` belong to `users[i]`."""
+    """The whole data set; `carts[i]` and `sessions[i]` belong to `users[i]`."""
 
     books: tuple[Book, ...]
     users: tuple[User, ...]
@@ -77,10 +77,10 @@ class Dataset:
 
 
 def make_dataset(data: Data, seed: int, now: datetime) -> Dataset:
-    """Make the whole data set; sessions begin at `now`, all else lies before it.
+    """Make the whole data set; sessions begin at `now`, all other times are earlier.
 
-    Cart sizes vary evenly around `data.lines_per_cart` (by half of it each way), and never pass
-    the number of books, for a cart's books are distinct.
+    Cart sizes are uniform within half of `data.lines_per_cart` around it, and at most the number of
+    books, since the books of a cart are distinct.
     """
     now = now.replace(microsecond=0)
     books = _make_books(Random(f"{seed} books"), data.books)
@@ -114,19 +114,19 @@ def make_session(
 ) -> Session:
     """Make a session of `user` that begins at `now` and lives 24 h; cheap enough for every call.
 
-    `book_ids` is what the browsing history draws from, `cart` what the summary adds up. Without a
-    `session_id` a new one is drawn, in CloudShelf's form `sess-YYYYMMDD-HHMMSS-uuid`.
+    The browsing history is drawn from `book_ids`; the summary is that of `cart`. Without a
+    `session_id`, a new one is drawn, in CloudShelf's form `sess-YYYYMMDD-HHMMSS-uuid`.
     """
     pick = rng.random
-    seen = (
+    viewed = (
         [book_ids[int(pick() * len(book_ids))] for _ in range(int(pick() * 16))] if book_ids else []
     )
-    searched = [_SEARCHES[int(pick() * len(_SEARCHES))] for _ in range(int(pick() * 5))]
+    searches = [_SEARCHES[int(pick() * len(_SEARCHES))] for _ in range(int(pick() * 5))]
     return Session(
         session_id=session_id or f"sess-{now:%Y%m%d-%H%M%S}-{_uuid(rng)}",
         user_id=user.user_id,
         session_data=SessionData(
-            _PREFERENCES[int(pick() * len(_PREFERENCES))], tuple(seen), tuple(searched)
+            _PREFERENCES[int(pick() * len(_PREFERENCES))], tuple(viewed), tuple(searches)
         ),
         cart_summary=summarise(cart, now),
         last_activity=now,
@@ -138,7 +138,7 @@ def make_session(
 
 
 def summarise(cart: Sequence[CartItem], now: datetime) -> CartSummary:
-    """Add up a cart: `item_count` counts copies, not lines."""
+    """Summarise a cart: `item_count` counts copies, not lines."""
     return CartSummary(
         item_count=sum(item.quantity for item in cart),
         total_amount=sum((item.book_price * item.quantity for item in cart), Decimal("0.00")),
@@ -160,7 +160,7 @@ def _make_books(rng: Random, count: int) -> tuple[Book, ...]:
         if index % 10 == 9:
             title = _WORLD_TITLES[index // 10 % len(_WORLD_TITLES)]
         else:
-            title = rng.choice(_SHAPES).format(rng.choice(_SUBJECTS))
+            title = rng.choice(_TITLE_FORMS).format(rng.choice(_SUBJECTS))
         edition = index // 100
         book_id = f"book-978{rng.randrange(10**3):03d}{index:07d}"
         books.append(
@@ -175,7 +175,8 @@ def _make_books(rng: Random, count: int) -> tuple[Book, ...]:
 
 
 def _make_users(rng: Random, count: int, now: datetime) -> tuple[User, ...]:
-    # The address holds the id, for users of another seed may share the table that keeps it unique.
+    # The address contains the id, because users of several seeds may share a table, where it is
+    # unique.
     user_ids = [_uuid(rng) for _ in range(count)]
     return tuple(
         User(

@@ -1,30 +1,36 @@
-"""Put the data set's carts and sessions into DynamoDB, in concurrent batches."""
+"""Write the data set's carts and sessions to DynamoDB, in concurrent batches."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loadtests.dynamodb_items import Attributes, cart_item_to_attributes, session_to_attributes
 from loadtests.errors import ProvisionError
+from loadtests.model import CartItem, User
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.seed.dataset import Dataset
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import (
+        QueryInputTypeDef,
+        WriteRequestTypeDef,
+        WriteRequestUnionTypeDef,
+    )
 
 BATCH_ITEMS: Final = 25  # BatchWriteItem's own limit
 THREADS: Final = 8
 _TRIES: Final = 10
 _STEP: Final = "Seeding DynamoDB"
 
-Write = tuple[str, dict[str, Any]]
+Write = tuple[str, "WriteRequestTypeDef"]  # table name and request
 
 
 def seed_dynamodb(
@@ -34,9 +40,9 @@ def seed_dynamodb(
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Bring every seeded cart and session to its seeded state; `pause` waits so many seconds.
+    """Restore every seeded cart and session to its seeded state; `pause` waits in seconds.
 
-    Lines that a seeded user's cart has beyond the seed are removed; other users' are left alone.
+    Lines that a seeded user's cart has in addition are deleted; carts of other users stay.
     Raises ProvisionError.
     """
     total = sum(map(len, dataset.carts)) + len(dataset.sessions)
@@ -78,58 +84,58 @@ def _batches(writes: Iterable[Write]) -> Iterator[list[Write]]:
 
 
 def _write(client: DynamoDBClient, batch: list[Write], pause: Callable[[float], None]) -> int:
-    requests: Any = {}
+    by_table: dict[str, list[WriteRequestTypeDef]] = {}
     for table, request in batch:
-        requests.setdefault(table, []).append(request)
+        by_table.setdefault(table, []).append(request)
+    unwritten: Mapping[str, Sequence[WriteRequestUnionTypeDef]] = by_table
     for attempt in range(_TRIES):
-        if attempt:  # DynamoDB took a part only: it asks for patience
+        if attempt:  # DynamoDB wrote only some of them: back off
             pause(0.05 * 2**attempt)
-        requests = client.batch_write_item(RequestItems=requests).get("UnprocessedItems")
-        if not requests:
+        unwritten = client.batch_write_item(RequestItems=unwritten).get("UnprocessedItems", {})
+        if not unwritten:
             return len(batch)
     raise ProvisionError(
         "DynamoDB kept throttling the seed data.",
-        hint="A new on-demand table takes some thousand writes a second; try again in a minute.",
+        hint="A new on-demand table accepts some thousand writes per second; retry in a minute.",
     )
 
 
 def _extra_lines(
     client: DynamoDBClient, dataset: Dataset, pool: ThreadPoolExecutor
 ) -> Iterator[Attributes]:
-    """Keys of the lines that seeded users have beyond the seed: one Query a user.
+    """Keys of the lines that seeded users have in addition: one Query per user.
 
-    Not a Scan, for the table may hold far more than the seed.
+    Not a Scan, because the table may contain far more than the seed.
     """
     if not client.scan(TableName=CARTS_TABLE, Limit=1)["Items"]:
         return
 
-    def extras_of(place: int) -> list[Attributes]:
-        user_id = dataset.users[place].user_id
-        wanted = {item.book_id for item in dataset.carts[place]}
+    def extras_of(user: User, cart: Sequence[CartItem]) -> list[Attributes]:
+        user_id = user.user_id
+        seeded = {item.book_id for item in cart}
         return [
             {"user_id": {"S": user_id}, "book_id": {"S": book_id}}
             for book_id in book_ids(client, user_id)
-            if book_id not in wanted
+            if book_id not in seeded
         ]
 
-    for found in pool.map(extras_of, range(len(dataset.users))):
-        yield from found
+    for keys in pool.map(extras_of, dataset.users, dataset.carts):
+        yield from keys
 
 
 def book_ids(client: DynamoDBClient, user_id: str) -> list[str]:
     """The books of a user's cart, through all its pages."""
-    found: list[str] = []
-    more: Any = {}
+    query: QueryInputTypeDef = {
+        "TableName": CARTS_TABLE,
+        "KeyConditionExpression": "user_id = :u",
+        "ExpressionAttributeValues": {":u": {"S": user_id}},
+        "ProjectionExpression": "book_id",
+        "ConsistentRead": True,
+    }
+    ids: list[str] = []
     while True:
-        page = client.query(
-            TableName=CARTS_TABLE,
-            KeyConditionExpression="user_id = :u",
-            ExpressionAttributeValues={":u": {"S": user_id}},
-            ProjectionExpression="book_id",
-            ConsistentRead=True,
-            **more,
-        )
-        found += [item["book_id"]["S"] for item in page["Items"]]
+        page = client.query(**query)
+        ids += [item["book_id"]["S"] for item in page["Items"]]
         if not page.get("LastEvaluatedKey"):
-            return found
-        more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+            return ids
+        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]

@@ -1,11 +1,11 @@
-"""CloudShelf's two DynamoDB tables: made where missing, checked where present."""
+"""CloudShelf's two DynamoDB tables: created if missing, checked if present."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,13 +14,14 @@ from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TableDescriptionTypeDef
 
 ACTIVE_TIMEOUT_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class TableDefinition:
-    """One table's fixed shape; all keys are strings (S)."""
+    """The definition of one table; all keys are strings (S)."""
 
     name: str
     keys: tuple[str, ...]
@@ -34,26 +35,26 @@ TABLES: Final = (
 
 
 def ensure_tables(client: DynamoDBClient) -> tuple[str, ...]:
-    """Make the missing tables, on demand, Standard class, TTL on sessions; names the made ones.
+    """Create the missing tables (on-demand, Standard class, TTL on sessions); returns their names.
 
-    Looks at all before it makes any, so a ProvisionError (wrong keys, TTL on another attribute)
-    means nothing was changed.
+    Checks all tables before it creates any, so nothing has changed after a ProvisionError (wrong
+    keys, TTL on another attribute).
     """
     try:
-        found = {table.name: describe(client, table.name) for table in TABLES}
+        descriptions = {table.name: describe(client, table.name) for table in TABLES}
         problems = [
             problem
             for table in TABLES
-            if (description := found[table.name]) is not None
+            if (description := descriptions[table.name]) is not None
             for problem in _problems(client, table, description)
         ]
         if problems:
             raise ProvisionError(
-                f"DynamoDB has other tables in CloudShelf's place: {'; '.join(problems)}.",
-                hint="Nothing was changed. Name another endpoint or region, or delete the table "
-                "yourself if nobody needs it.",
+                f"DynamoDB has other tables under CloudShelf's names: {'; '.join(problems)}.",
+                hint="Nothing was changed. Use another endpoint or region, or delete the table if "
+                "it is not needed.",
             )
-        made = tuple(table.name for table in TABLES if found[table.name] is None)
+        created = tuple(table.name for table in TABLES if descriptions[table.name] is None)
         for table in TABLES:
             create_table(client, table)
     except (ClientError, BotoCoreError) as error:
@@ -62,18 +63,18 @@ def ensure_tables(client: DynamoDBClient) -> tuple[str, ...]:
             hint="The credentials need CreateTable, DescribeTable, DescribeTimeToLive and "
             "UpdateTimeToLive on these two tables.",
         ) from None
-    return made
+    return created
 
 
-def describe(client: DynamoDBClient, name: str) -> dict[str, Any] | None:
-    """What DescribeTable says of a table, or None where there is none."""
+def describe(client: DynamoDBClient, name: str) -> TableDescriptionTypeDef | None:
+    """The description of a table, or None if there is no such table."""
     try:
-        return dict(client.describe_table(TableName=name)["Table"])
+        return client.describe_table(TableName=name)["Table"]
     except client.exceptions.ResourceNotFoundException:
         return None
 
 
-def key_types(description: dict[str, Any]) -> list[tuple[str, str, str]]:
+def key_types(description: TableDescriptionTypeDef) -> list[tuple[str, str, str]]:
     """Attribute, HASH or RANGE, and type of each key."""
     types = {a["AttributeName"]: a["AttributeType"] for a in description["AttributeDefinitions"]}
     return [
@@ -83,14 +84,14 @@ def key_types(description: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def expected_keys(table: TableDefinition) -> list[tuple[str, str, str]]:
-    """What `key_types` should give."""
+    """The `key_types` of a correct table."""
     return [(key, kind, "S") for key, kind in zip(table.keys, ("HASH", "RANGE"), strict=False)]
 
 
 def keys_in_words(keys: list[tuple[str, str, str]]) -> str:
     """Such as `partition key user_id (S), sort key book_id (S)`."""
     words = {"HASH": "partition key", "RANGE": "sort key"}
-    return ", ".join(f"{words.get(kind, kind)} {name} ({of})" for name, kind, of in keys)
+    return ", ".join(f"{words.get(kind, kind)} {name} ({type_})" for name, kind, type_ in keys)
 
 
 def ttl_attribute(client: DynamoDBClient, name: str) -> str | None:
@@ -102,13 +103,13 @@ def ttl_attribute(client: DynamoDBClient, name: str) -> str | None:
 
 
 def _problems(
-    client: DynamoDBClient, table: TableDefinition, description: dict[str, Any]
+    client: DynamoDBClient, table: TableDefinition, description: TableDescriptionTypeDef
 ) -> list[str]:
     problems = []
-    found = key_types(description)
-    if found != expected_keys(table):
+    keys = key_types(description)
+    if keys != expected_keys(table):
         problems.append(
-            f"{table.name} has {keys_in_words(found)}, not {keys_in_words(expected_keys(table))}"
+            f"{table.name} has {keys_in_words(keys)}, not {keys_in_words(expected_keys(table))}"
         )
     enabled = ttl_attribute(client, table.name)
     if enabled not in (None, table.ttl_attribute):
@@ -117,7 +118,7 @@ def _problems(
 
 
 def create_table(client: DynamoDBClient, table: TableDefinition) -> None:
-    """Make one table, unless it is there, wait until it is active, and enable its TTL."""
+    """Create one table unless it exists, wait until it is active, and enable its TTL."""
     if describe(client, table.name) is None:
         _create(client, table)
     _await_active(client, table)
@@ -130,13 +131,13 @@ def create_table(client: DynamoDBClient, table: TableDefinition) -> None:
 
 def _create(client: DynamoDBClient, table: TableDefinition) -> None:
     # No SSESpecification: DynamoDB then encrypts with its own key, as CloudShelf's guide asks.
-    # Another run may make it this moment.
+    # Another run may create it at the same time.
     with contextlib.suppress(client.exceptions.ResourceInUseException):
         client.create_table(
             TableName=table.name,
             KeySchema=[
-                {"AttributeName": key, "KeyType": "RANGE" if place else "HASH"}
-                for place, key in enumerate(table.keys)
+                {"AttributeName": key, "KeyType": "RANGE" if index else "HASH"}
+                for index, key in enumerate(table.keys)
             ],
             AttributeDefinitions=[
                 {"AttributeName": key, "AttributeType": "S"} for key in table.keys
@@ -148,13 +149,18 @@ def _create(client: DynamoDBClient, table: TableDefinition) -> None:
 
 def _await_active(client: DynamoDBClient, table: TableDefinition) -> None:
     deadline = time.monotonic() + ACTIVE_TIMEOUT_S
-    while (describe(client, table.name) or {}).get("TableStatus") not in ("ACTIVE", "UPDATING"):
+    while not _is_active(describe(client, table.name)):
         if time.monotonic() > deadline:
             raise ProvisionError(
                 f"{table.name} did not become active in {ACTIVE_TIMEOUT_S:.0f} s.",
-                hint="Look at it in the AWS console, then try again.",
+                hint="Check it in the AWS console, then try again.",
             )
         time.sleep(0.2)
+
+
+def _is_active(description: TableDescriptionTypeDef | None) -> bool:
+    status = description.get("TableStatus") if description else None
+    return status in ("ACTIVE", "UPDATING")
 
 
 def _reason(error: ClientError | BotoCoreError) -> str:

@@ -1,4 +1,4 @@
-"""Put the whole data set into PostgreSQL: COPY into temporary tables, then merge, in one go."""
+"""Write the whole data set to PostgreSQL: COPY into temporary tables, then merge, atomically."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import sql
@@ -17,6 +17,7 @@ from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.seed.dataset import Dataset
 from loadtests.targets.seed.postgres_schema import TABLES, Connection, first_line
 
+Values = tuple[object, ...]  # of one row, in the order of the columns
 _STEP: Final = "Seeding PostgreSQL"
 _PROGRESS_ROWS: Final = 1_000
 _KEYS: Final = {
@@ -42,12 +43,12 @@ _COLUMNS: Final = {
 
 
 def seed_postgres(connection: Connection, dataset: Dataset, on_progress: OnProgress) -> None:
-    """Bring every seeded row to its seeded state, all or nothing; needs an autocommit connection.
+    """Restore every seeded row to its seeded state, all or nothing; needs an autocommit connection.
 
-    Lines that a seeded user's cart has beyond the seed are removed, and expired sessions, which
-    no TTL removes here. Other rows are left alone. Raises ProvisionError.
+    Deletes lines that a seeded user's cart has in addition, and expired sessions, which no TTL
+    deletes here. Other rows stay. Raises ProvisionError.
     """
-    rows: dict[str, list[tuple[Any, ...]]] = {
+    rows: dict[str, list[Values]] = {
         "books": [(b.book_id, b.title, b.price, b.image_url) for b in dataset.books],
         "users": [(u.user_id, u.email, u.name, u.created_at) for u in dataset.users],
         "orders": [
@@ -75,14 +76,14 @@ def seed_postgres(connection: Connection, dataset: Dataset, on_progress: OnProgr
     except psycopg.Error as error:
         raise ProvisionError(
             f"PostgreSQL refused the seed data ({first_line(error)}).",
-            hint="Nothing was changed. The user needs to own CloudShelf's tables, and the rows "
-            "there must not contradict the seed.",
+            hint="Nothing was changed. The user must own CloudShelf's tables, and existing rows "
+            "must not conflict with the seed.",
         ) from None
     on_progress(Progress(_STEP, total, total))
 
 
-def session_row(session: Session) -> tuple[Any, ...]:
-    """One session in the columns' order."""
+def session_row(session: Session) -> Values:
+    """One session in the order of the columns."""
     return (
         session.session_id,
         session.user_id,
@@ -97,7 +98,7 @@ def session_row(session: Session) -> tuple[Any, ...]:
 
 
 def session_data_json(data: SessionData) -> str:
-    """What the column session_data holds."""
+    """A session's data as stored in its column."""
     preferences = data.preferences
     return json.dumps(
         {
@@ -113,15 +114,15 @@ def session_data_json(data: SessionData) -> str:
 
 
 def summary_json(summary: CartSummary) -> str:
-    """What the column cart_summary holds; the amount as a number, digit for digit."""
+    """A summary as stored in its column; the amount is a number with all its digits."""
     return (
         f'{{"item_count": {summary.item_count}, "total_amount": {summary.total_amount:f}, '
         f'"last_updated": "{to_iso(summary.last_updated)}"}}'
     )
 
 
-def cart_row(item: CartItem) -> tuple[Any, ...]:
-    """One cart line in the columns' order."""
+def cart_row(item: CartItem) -> Values:
+    """One cart line in the order of the columns."""
     return (
         item.user_id,
         item.book_id,
@@ -134,8 +135,8 @@ def cart_row(item: CartItem) -> tuple[Any, ...]:
     )
 
 
-def insert(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Insert some rows, in the columns' order; a key that is there already is an error."""
+def insert(connection: Connection, table: str, rows: Iterable[Values]) -> None:
+    """Insert rows in the order of the columns; an existing key is an error."""
     statement = sql.SQL("insert into {} ({}) values ({})").format(
         sql.Identifier(table),
         _identifiers(_COLUMNS[table]),
@@ -145,7 +146,7 @@ def insert(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) 
         cursor.executemany(statement, rows)
 
 
-def _stage(connection: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[int]:
+def _stage(connection: Connection, table: str, rows: Iterable[Values]) -> Iterator[int]:
     names = {"table": sql.Identifier(table), "new": sql.Identifier(f"new_{table}")}
     connection.execute(
         sql.SQL("create temporary table {new} (like {table}) on commit drop").format(**names)

@@ -1,6 +1,6 @@
-"""Make CloudShelf's tables where they are missing, and put the data set in: both backends at once.
+"""Create CloudShelf's tables if they are missing, and seed them: both backends concurrently.
 
-Writes to its own tables only, and to no table that is not CloudShelf's.
+Writes only to CloudShelf's tables.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from loadtests.targets.seed.postgres_schema import Connection, ensure_schema
 
 
 def make_tables(endpoints: Endpoints) -> None:
-    """Make the tables and leave them empty. Raises ProvisionError."""
+    """Create the missing tables, without data. Raises ProvisionError."""
     if endpoints.dynamodb:
         with closing(dynamodb_client(endpoints.dynamodb)) as client:
             ensure_tables(client)
@@ -33,7 +33,7 @@ def make_tables(endpoints: Endpoints) -> None:
 
 
 def provision(endpoints: Endpoints, dataset: Dataset, on_progress: OnProgress = ignore) -> None:
-    """Set up and seed every backend of `endpoints`; may be repeated, and then restores the seed.
+    """Set up and seed every backend of `endpoints`; repeated, it restores the seeded state.
 
     `on_progress` is called from several threads. Raises ProvisionError.
     """
@@ -70,5 +70,5 @@ def _connected(endpoint: PostgresEndpoint) -> Connection:
         return postgres_connection(endpoint, autocommit=True)
     except psycopg.OperationalError:
         raise ProvisionError(
-            f"{endpoint.label} went away before it was set up.", hint="See whether it still runs."
+            f"{endpoint.label} is not reachable any more.", hint="Check that it is running."
         ) from None

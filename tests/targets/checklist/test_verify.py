@@ -85,7 +85,7 @@ def test_the_packaged_samples_are_the_guides(name):
 def test_a_comparison_names_the_fields_that_differ():
     line = sample_cart(UNIQUE)[0]
     assert compare(line, line) == (True, "all 8 fields as written")
-    assert compare(None, line) == (False, "it is not there")
+    assert compare(None, line) == (False, "it does not exist")
     other = replace(line, quantity=3, book_title="x")
     assert compare(other, line) == (False, "differs in quantity, book_title")
 
@@ -114,8 +114,8 @@ def test_a_right_set_up_passes_and_nothing_is_left(endpoints, client):
     assert len(checks) == 39
     assert all(check.found for check in checks)
     (expired,) = [c for c in checks if c.name == "a session past expires_at disappears"]
-    assert "removed by TTL after" in expired.found
-    assert "in an empty table of the same shape" in expired.found  # 200 sessions are seeded
+    assert "deleted by TTL after" in expired.found
+    assert "in an empty table of the same definition" in expired.found  # 200 sessions are seeded
     assert sorted(client.list_tables()["TableNames"]) == [CARTS_TABLE, SESSIONS_TABLE]
     user = {":u": {"S": str(unique)}}
     query = "user_id = :u"
@@ -198,7 +198,7 @@ def test_wrong_keys_billing_and_ttl_are_named(endpoints, client, other_tables):
     }
     checks = session_checks(client, endpoints.dynamodb, uuid.uuid4(), datetime.now(UTC))
     assert failures(checks) == {
-        "a session past expires_at disappears": "TTL is not enabled, so nothing removes it"
+        "a session past expires_at disappears": "TTL is not enabled, so nothing deletes it"
     }
 
 

@@ -39,7 +39,7 @@ def test_the_port_is_the_one_it_says():
 
 def test_a_copy_of_the_users_own(tmp_path):
     environ = {"DYNAMODB_LOCAL_HOME": str(tmp_path)}
-    with pytest.raises(TargetError, match=r"no DynamoDBLocal.jar and no DynamoDBLocal_lib"):
+    with pytest.raises(TargetError, match=r"contain DynamoDBLocal.jar and DynamoDBLocal_lib"):
         locate(environ, ignore)
     (tmp_path / "DynamoDBLocal.jar").touch()
     (tmp_path / "DynamoDBLocal_lib").mkdir()
@@ -55,7 +55,7 @@ def test_a_copy_of_the_users_own(tmp_path):
             "(java.net.BindException: taken)",
         ),
         ("Error: Could not find or load main class x\n", "(Error: Could not find or load"),
-        ("", "(no word)"),
+        ("", "(no output)"),
     ],
 )
 def test_an_end_at_the_start_is_told_in_its_words(log, told):

@@ -291,7 +291,7 @@ def test_the_schema_is_made_once_and_found_right(database):
         (
             "create table books (book_id text primary key, title text, price numeric(10, 2), "
             "image_url text, isbn text not null)",
-            "books.isbn must be given",
+            "books.isbn is required",
         ),
     ],
 )

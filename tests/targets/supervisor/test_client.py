@@ -174,7 +174,7 @@ def test_an_error_in_the_holder_is_raised_in_the_run(run):
         patch="import os; os.environ['DYNAMODB_LOCAL_HOME'] = '/nowhere'", then="signal.pause()"
     )
     line = await_line(process, "loadtests.errors.TargetError")
-    assert "/nowhere, which has no DynamoDBLocal.jar" in line
+    assert "/nowhere, which does not contain DynamoDBLocal.jar" in line
 
 
 def test_the_databases_listen_on_loopback_only(run):
