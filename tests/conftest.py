@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from loadtests.config import Config, Data
 from loadtests.targets.embedded import download
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.progress import ignore
 from loadtests.targets.seed.dataset import make_dataset
 from loadtests.targets.seed.provision import provision
@@ -58,6 +59,20 @@ def endpoints(embedded_config, own_cache):
         yield opened
     finally:
         opening.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def dynamodb(endpoints: Endpoints) -> DynamoDBEndpoint:
+    """The DynamoDB of `endpoints`."""
+    assert endpoints.dynamodb is not None
+    return endpoints.dynamodb
+
+
+@pytest.fixture(scope="session")
+def postgres(endpoints: Endpoints) -> PostgresEndpoint:
+    """The PostgreSQL of `endpoints`."""
+    assert endpoints.postgres is not None
+    return endpoints.postgres
 
 
 @pytest.fixture

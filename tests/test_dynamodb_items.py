@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,26 +47,26 @@ sessions = st.builds(
 
 
 @given(items)
-def test_a_cart_line_comes_back_equal_through_json(item):
+def test_a_cart_line_comes_back_equal_through_json(item: CartItem) -> None:
     sent = json.loads(json.dumps(cart_item_to_attributes(item)))
     assert cart_item_from_attributes(sent) == item
 
 
 @given(sessions)
-def test_a_session_comes_back_equal_through_json(session):
+def test_a_session_comes_back_equal_through_json(session: Session) -> None:
     sent = json.loads(json.dumps(session_to_attributes(session)))
     assert session_from_attributes(sent) == session
 
 
 @pytest.mark.parametrize("price", ["1E+2", "0.10", "0", "99999999.99"])
-def test_a_price_is_written_as_plain_digits(price):
+def test_a_price_is_written_as_plain_digits(price: Decimal) -> None:
     item = an_item(book_price=Decimal(price))
     written = cart_item_to_attributes(item)["book_price"]["N"]
     assert written.replace(".", "").isdigit()
     assert Decimal(written) == Decimal(price)
 
 
-def test_the_attributes_are_those_of_the_set_up_guide():
+def test_the_attributes_are_those_of_the_set_up_guide() -> None:
     sample = json.loads((SAMPLES / "cart_item.json").read_text())
     written = cart_item_to_attributes(an_item())
     assert list(written) == list(sample)
@@ -98,7 +99,7 @@ def test_the_attributes_are_those_of_the_set_up_guide():
         ("added_at", "2024-01-15T14:30:00Z"),
     ],
 )
-def test_an_item_that_is_no_cart_line_is_refused(name, value):
+def test_an_item_that_is_no_cart_line_is_refused(name: str, value: object) -> None:
     attributes = cart_item_to_attributes(an_item())
     attributes[name] = value
     with pytest.raises(ResponseInvalid, match="no cart line"):
@@ -112,7 +113,7 @@ def test_an_item_that_is_no_cart_line_is_refused(name, value):
     "session_id", "user_id", "session_data", "cart_summary", "last_activity", "created_at",
     "expires_at", "ip_address", "user_agent",
 ])  # fmt: skip
-def test_an_item_that_is_no_session_is_refused(name):
+def test_an_item_that_is_no_session_is_refused(name: str) -> None:
     attributes = session_to_attributes(a_session())
     attributes[name] = {"BOOL": True}
     with pytest.raises(ResponseInvalid, match="no session"):
@@ -122,9 +123,9 @@ def test_an_item_that_is_no_session_is_refused(name):
         session_from_attributes(attributes)
 
 
-def an_item(**changes):
+def an_item(**changes: Any) -> CartItem:
     moment = datetime(2024, 1, 15, 14, 30, tzinfo=UTC)
-    fields = {
+    fields: dict[str, Any] = {
         "user_id": "u",
         "book_id": "b",
         "quantity": 2,
@@ -137,7 +138,7 @@ def an_item(**changes):
     return CartItem(**(fields | changes))
 
 
-def a_session():
+def a_session() -> Session:
     moment = datetime(2024, 1, 15, 14, 30, tzinfo=UTC)
     return Session(
         "s",

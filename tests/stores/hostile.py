@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 Act = Callable[["Peer"], None]
+Wrap = Callable[[socket.socket], socket.socket]
 
 
 class Peer:
@@ -64,7 +65,7 @@ class Peer:
 class HostileServer:
     """Plays one act for each connection, the last act for all further ones."""
 
-    def __init__(self, acts: tuple[Act, ...], wrap=lambda sock: sock) -> None:
+    def __init__(self, acts: tuple[Act, ...], wrap: Wrap = lambda sock: sock) -> None:
         self._acts = acts
         self._wrap = wrap
         self._ended = threading.Event()
@@ -108,7 +109,7 @@ class HostileServer:
 
 
 @contextlib.contextmanager
-def hostile(*acts: Act, wrap=lambda sock: sock) -> Iterator[HostileServer]:
+def hostile(*acts: Act, wrap: Wrap = lambda sock: sock) -> Iterator[HostileServer]:
     server = HostileServer(acts, wrap)
     try:
         yield server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,6 +30,7 @@ from loadtests.stores.open import (
     open_session_store,
 )
 from loadtests.targets.connect import dynamodb_client, postgres_connection
+from loadtests.targets.endpoints import Endpoints
 
 ALL_DRIVERS = tuple(driver for drivers in DRIVERS.values() for driver in drivers)
 NOW = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
@@ -85,7 +86,7 @@ def _outside(name: str, args: tuple[Any, ...]) -> bool:
 
 
 @contextmanager
-def opened(driver: str, kind: str, endpoints: Any, **options: Any) -> Any:
+def opened(driver: str, kind: str, endpoints: Endpoints, **options: Any) -> Iterator[Checked]:
     """A checked cart or session store of any driver; an asyncio one on a loop of its own."""
     if driver not in ASYNC_DRIVERS:
         open_sync = open_cart_store if kind == "carts" else open_session_store
@@ -108,7 +109,9 @@ def opened(driver: str, kind: str, endpoints: Any, **options: Any) -> Any:
 class Shop:
     """Users and books that both backends know, and nobody else uses; `clear` removes them all."""
 
-    def __init__(self, endpoints: Any) -> None:
+    def __init__(self, endpoints: Endpoints) -> None:
+        assert endpoints.dynamodb is not None
+        assert endpoints.postgres is not None
         self.dynamodb = dynamodb_client(endpoints.dynamodb)
         self.postgres = postgres_connection(endpoints.postgres, autocommit=True)
         self._users: list[str] = []
@@ -185,7 +188,9 @@ class Shop:
         return [item for page in pages for item in page["Items"]]
 
 
-def line(user_id: str, book: Book, quantity: int, added_at: datetime, updated_at: datetime) -> Any:
+def line(
+    user_id: str, book: Book, quantity: int, added_at: datetime, updated_at: datetime
+) -> CartItem:
     """The line that adding `book` should leave."""
     return CartItem(
         user_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from loadtests.errors import CallError, LineNotFound, QuantityRefused
 from loadtests.model import Book, CartItem
-from tests.stores.shop import ALL_DRIVERS, NOW, Shop, line, opened
+from loadtests.targets.endpoints import Endpoints
+from tests.stores.shop import ALL_DRIVERS, NOW, Checked, Shop, line, opened
 
 pytestmark = pytest.mark.embedded
 
@@ -66,19 +68,19 @@ class PlainCart:
 
 
 @pytest.fixture(scope="module")
-def shop(endpoints):
+def shop(endpoints: Endpoints) -> Iterator[Shop]:
     shop = Shop(endpoints)
     yield shop
     shop.clear()
 
 
 @pytest.fixture(scope="module")
-def books(shop):
+def books(shop: Shop) -> dict[str, Book]:
     return {book.book_id: book for book in shop.books(list(BOOK_IDS))}
 
 
 @pytest.fixture(scope="module")
-def stores(endpoints):
+def stores(endpoints: Endpoints) -> Iterator[dict[str, Checked]]:
     with ExitStack() as stack:
         yield {
             driver: stack.enter_context(opened(driver, "carts", endpoints))
@@ -88,7 +90,9 @@ def stores(endpoints):
 
 @settings(max_examples=50, deadline=None)
 @given(sequence=st.lists(operations, max_size=12))
-def test_every_driver_does_what_a_dict_does(shop, books, stores, sequence):
+def test_every_driver_does_what_a_dict_does(
+    shop: Shop, books: dict[str, Book], stores: dict[str, Checked], sequence: list[tuple[Any, ...]]
+) -> None:
     users = {driver: shop.user("equal") for driver in ALL_DRIVERS}
     models = {driver: PlainCart() for driver in ALL_DRIVERS}
     for step, operation in enumerate(sequence):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import sys
 import textwrap
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,44 +29,44 @@ HERE = __name__
 class Carts:
     closed = 0
 
-    def get(self, user_id):
+    def get(self, user_id: object) -> object:
         return [user_id]
 
-    def get_item(self, user_id, book_id):
+    def get_item(self, user_id: object, book_id: object) -> None:
         raise LineNotFound
 
-    def add(self, user_id, book, quantity, now):
+    def add(self, user_id: object, book: object, quantity: object, now: object) -> None:
         raise KeyError("secret-key")
 
-    def update(self, user_id, book_id, quantity, now):
+    def update(self, user_id: object, book_id: object, quantity: object, now: object) -> None:
         self.updated = (user_id, book_id, quantity, now)
 
-    def remove(self, user_id, book_id):
+    def remove(self, user_id: object, book_id: object) -> None:
         self.wire_ns = 77
 
-    def close(self):
+    def close(self) -> None:
         self.closed += 1
 
 
 class Sessions:
-    def create(self, session):
+    def create(self, session: object) -> None:
         self.created = session
 
-    def get(self, session_id, now):
+    def get(self, session_id: object, now: object) -> object:
         return (session_id, now)
 
-    def refresh(self, session_id, now):
+    def refresh(self, session_id: object, now: object) -> None:
         self.refreshed = (session_id, now)
 
-    def store_summary(self, session_id, summary, now):
+    def store_summary(self, session_id: object, summary: object, now: object) -> None:
         self.summary = (session_id, summary, now)
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
 class Waiting(Sessions):
-    async def get(self, session_id, now):
+    async def get(self, session_id: object, now: object) -> object:
         return None
 
 
@@ -75,75 +77,81 @@ class Shop:
     """A factory need not be a plain function."""
 
     @staticmethod
-    def open(endpoints):
+    def open(endpoints: Endpoints) -> tuple[Carts, Sessions]:
         assert endpoints is BOTH
         return carts_made, Sessions()
 
 
-def no_sessions(endpoints):
+def no_sessions(endpoints: Endpoints) -> list[object]:
     return [Carts(), None]
 
 
-def one_store(endpoints):
+def one_store(endpoints: Endpoints) -> Carts:
     return Carts()
 
 
-def three(endpoints):
+def three(endpoints: Endpoints) -> tuple[object, ...]:
     return Carts(), Sessions(), 3
 
 
-def half_a_store(endpoints):
+def half_a_store(endpoints: Endpoints) -> tuple[object, object]:
     return Sessions(), Sessions()
 
 
-def awaiting(endpoints):
+def awaiting(endpoints: Endpoints) -> tuple[object, object]:
     return None, Waiting()
 
 
-def boom(endpoints):
+def boom(endpoints: Endpoints) -> None:
+    assert endpoints.postgres is not None
     raise RuntimeError(f"cannot reach {endpoints.postgres.dsn}")
 
 
-def refused(endpoints):
+def refused(endpoints: Endpoints) -> None:
     raise TargetError("No such table.", hint="Make it.")
 
 
-def no_arguments():
+def no_arguments() -> tuple[None, None]:
     return None, None
 
 
-async def coroutine(endpoints):
+async def coroutine(endpoints: Endpoints) -> tuple[None, None]:
     return None, None
 
 
-no_sessions.backend = "dynamodb"
-three.backend = "mysql"
+vars(no_sessions)["backend"] = "dynamodb"
+vars(three)["backend"] = "mysql"
 
 
-def test_a_colon_makes_a_factory():
+def opened(name: str) -> tuple[Any, Any]:
+    """The stores of a factory here; their arguments are only passed on."""
+    return open_factory_stores(f"{HERE}:{name}", BOTH)
+
+
+def test_a_colon_makes_a_factory() -> None:
     assert is_factory("shop.carts:open")
     assert not is_factory("wire")
 
 
-def test_stores_are_called_through():
-    carts, sessions = open_factory_stores(f"{HERE}:Shop.open", BOTH)
+def test_stores_are_called_through() -> None:
+    carts, sessions = opened("Shop.open")
     assert carts.get("u1") == ["u1"]
     assert sessions.get("s1", NOW) == ("s1", NOW)
     carts.update("u", "b", 3, NOW)
     assert carts_made.updated == ("u", "b", 3, NOW)
-    for method, arguments, kept in (
+    for method, arguments, attribute in (
         ("create", ("whole",), "created"),
         ("refresh", ("s", NOW), "refreshed"),
         ("store_summary", ("s", "sum", NOW), "summary"),
     ):
         getattr(sessions, method)(*arguments)
-        assert getattr(sessions._store, kept) in (arguments, arguments[0])
+        assert getattr(sessions._store, attribute) in (arguments, arguments[0])
     carts.close()
     assert carts_made.closed == 1
 
 
-def test_whatever_a_store_raises_is_a_call_error_by_its_class():
-    carts, _ = open_factory_stores(f"{HERE}:Shop.open", BOTH)
+def test_whatever_a_store_raises_is_a_call_error_by_its_class() -> None:
+    carts, _ = opened("Shop.open")
     with pytest.raises(LineNotFound):
         carts.get_item("u", "b")
     with pytest.raises(BackendError) as caught:
@@ -152,8 +160,8 @@ def test_whatever_a_store_raises_is_a_call_error_by_its_class():
     assert "secret-key" not in str(caught.value)
 
 
-def test_wire_time_is_taken_where_the_store_keeps_it():
-    carts, _ = open_factory_stores(f"{HERE}:no_sessions", BOTH)
+def test_wire_time_is_taken_where_the_store_keeps_it() -> None:
+    carts, _ = opened("no_sessions")
     carts.get("u")
     assert carts.wire_ns == UNMEASURED_NS
     carts.remove("u", "b")
@@ -164,7 +172,7 @@ def test_wire_time_is_taken_where_the_store_keeps_it():
     assert (len(series.service), series.wire.tolist()) == (2, [0])
 
 
-def test_one_of_the_two_may_be_missing():
+def test_one_of_the_two_may_be_missing() -> None:
     carts, sessions = open_factory_stores(f"{HERE}:no_sessions", BOTH)
     assert carts is not None
     assert sessions is None
@@ -194,14 +202,14 @@ def test_one_of_the_two_may_be_missing():
         ("../shop:open", "is not the name of a store factory"),
     ],
 )
-def test_what_cannot_be_used_is_a_users_mistake_with_a_hint(name, said):
+def test_what_cannot_be_used_is_a_users_mistake_with_a_hint(name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         open_factory_stores(name, BOTH)
     assert caught.value.hint
     assert caught.value.exit_code == 2
 
 
-def test_a_factory_that_raises_is_told_without_the_password():
+def test_a_factory_that_raises_is_told_without_the_password() -> None:
     with pytest.raises(UsageError, match="RuntimeError: cannot reach") as caught:
         open_factory_stores(f"{HERE}:boom", BOTH)
     assert "hunter2" not in caught.value.message + caught.value.hint
@@ -216,7 +224,9 @@ def test_a_factory_that_raises_is_told_without_the_password():
         ("def (", "SyntaxError"),
     ],
 )
-def test_a_module_that_cannot_be_imported_says_why(tmp_path, monkeypatch, body, said):
+def test_a_module_that_cannot_be_imported_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, said: str
+) -> None:
     (tmp_path / "broken_shop.py").write_text(textwrap.dedent(body))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "broken_shop", raising=False)
@@ -225,7 +235,7 @@ def test_a_module_that_cannot_be_imported_says_why(tmp_path, monkeypatch, body, 
     assert said in caught.value.message
 
 
-def test_a_factory_may_say_which_backend_it_calls():
+def test_a_factory_may_say_which_backend_it_calls() -> None:
     assert backend_of_factory(f"{HERE}:no_sessions") == "dynamodb"
     with pytest.raises(UsageError, match="does not declare its backend") as caught:
         backend_of_factory(f"{HERE}:one_store")
@@ -234,7 +244,7 @@ def test_a_factory_may_say_which_backend_it_calls():
         backend_of_factory(f"{HERE}:three")
 
 
-def test_name_and_attribute_may_not_contradict_each_other():
+def test_name_and_attribute_may_not_contradict_each_other() -> None:
     confirm_factory(f"{HERE}:no_sessions", "dynamodb")
     confirm_factory(f"{HERE}:one_store", "postgres")  # it does not say
     with pytest.raises(UsageError, match=r"postgres/.*no_sessions: .* backend dynamodb") as caught:

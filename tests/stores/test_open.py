@@ -10,6 +10,7 @@ import pytest
 
 from loadtests.errors import UsageError
 from loadtests.patterns import DRIVERS
+from loadtests.stores import AsyncCartStore, AsyncSessionStore
 from loadtests.stores.open import (
     ASYNC_DRIVERS,
     SYNC_DRIVERS,
@@ -25,31 +26,31 @@ BOTH = Endpoints(
 )
 
 
-def test_every_driver_can_be_opened_and_under_its_backend():
+def test_every_driver_can_be_opened_and_under_its_backend() -> None:
     known = {**SYNC_DRIVERS, **ASYNC_DRIVERS}
     for backend, names in DRIVERS.items():
         assert {name for name, driver in known.items() if driver.backend == backend} == set(names)
 
 
 @pytest.mark.parametrize("driver", SYNC_DRIVERS)
-def test_opening_connects_to_nothing(driver):
+def test_opening_connects_to_nothing(driver: str) -> None:
     for store in (open_cart_store(driver, BOTH), open_session_store(driver, BOTH)):
         assert store.wire_ns == 0
         store.close()
 
 
-async def _closed(store):
+async def _closed(store: AsyncCartStore | AsyncSessionStore) -> None:
     assert store.wire_ns == 0
     await store.close()
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-def test_opening_an_awaited_store_connects_to_nothing(driver):
+def test_opening_an_awaited_store_connects_to_nothing(driver: str) -> None:
     asyncio.run(_closed(open_async_cart_store(driver, BOTH)))
     asyncio.run(_closed(open_async_session_store(driver, BOTH)))
 
 
-def test_an_unknown_driver():
+def test_an_unknown_driver() -> None:
     with pytest.raises(UsageError) as error:
         open_cart_store("pymysql", BOTH)
     assert "pymysql" in error.value.message
@@ -59,14 +60,14 @@ def test_an_unknown_driver():
 
 
 @pytest.mark.parametrize(("driver", "backend"), [("wire", "dynamodb"), ("psycopg", "postgres")])
-def test_a_driver_whose_backend_takes_no_part(driver, backend):
+def test_a_driver_whose_backend_takes_no_part(driver: str, backend: str) -> None:
     with pytest.raises(UsageError) as error:
         open_session_store(driver, Endpoints())
     assert backend in error.value.message
     assert f"--backend {backend}" in error.value.hint
 
 
-def test_a_driver_imports_no_other_drivers_library():
+def test_a_driver_imports_no_other_drivers_library() -> None:
     script = (
         "import sys; from loadtests.stores.open import *; "
         "from loadtests.targets.endpoints import *; "

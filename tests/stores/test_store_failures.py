@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -13,9 +14,11 @@ from loadtests.patterns import DRIVERS
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from tests.stores.shop import ALL_DRIVERS, NOW, Shop, opened
 
+Answer = Callable[[socket.socket], None]
+
 
 @contextmanager
-def listening(answer):
+def listening(answer: Answer) -> Iterator[int]:
     """A server on loopback that treats every connection with `answer`; yields its port."""
     server = socket.create_server(("127.0.0.1", 0))
     connections: list[socket.socket] = []
@@ -78,7 +81,7 @@ def called(driver: str, endpoints: Endpoints, timeout_s: float = 5.0) -> CallErr
 
 
 @pytest.mark.parametrize("driver", ALL_DRIVERS)
-def test_nothing_listens(driver):
+def test_nothing_listens(driver: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         error = called(driver, at(unused.getsockname()[1]))
@@ -88,7 +91,7 @@ def test_nothing_listens(driver):
 
 
 @pytest.mark.parametrize("driver", ALL_DRIVERS)
-def test_a_server_that_says_nothing(driver):
+def test_a_server_that_says_nothing(driver: str) -> None:
     with listening(never) as port:
         error = called(driver, at(port), timeout_s=0.2)
     assert type(error) is CallTimeout
@@ -96,7 +99,7 @@ def test_a_server_that_says_nothing(driver):
 
 
 @pytest.mark.parametrize("driver", ALL_DRIVERS)
-def test_a_server_that_hangs_up(driver):
+def test_a_server_that_hangs_up(driver: str) -> None:
     with listening(hang_up) as port:
         error = called(driver, at(port))
     assert isinstance(error, BackendError)
@@ -106,14 +109,14 @@ def test_a_server_that_hangs_up(driver):
 
 
 @pytest.mark.parametrize("driver", DRIVERS["dynamodb"])
-def test_an_answer_that_is_not_dynamodbs(driver):
+def test_an_answer_that_is_not_dynamodbs(driver: str) -> None:
     with listening(html) as port:
         error = called(driver, at(port))
     assert error.name == "HTTP 502"
 
 
 @pytest.fixture(scope="module")
-def shop(endpoints):
+def shop(endpoints: Endpoints) -> Iterator[Shop]:
     shop = Shop(endpoints)
     yield shop
     shop.clear()
@@ -121,7 +124,9 @@ def shop(endpoints):
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("driver", ALL_DRIVERS)
-def test_a_refusal_carries_the_databases_name(driver, endpoints, shop):
+def test_a_refusal_carries_the_databases_name(
+    driver: str, endpoints: Endpoints, shop: Shop
+) -> None:
     """A user nobody knows (PostgreSQL); a key that is empty (DynamoDB)."""
     book = shop.books(["failures-book"])[0]
     expected = "ValidationException" if driver in DRIVERS["dynamodb"] else "ForeignKeyViolation"
@@ -136,21 +141,25 @@ def test_a_refusal_carries_the_databases_name(driver, endpoints, shop):
 @pytest.mark.embedded
 @pytest.mark.parametrize("driver", ALL_DRIVERS)
 @pytest.mark.parametrize("text", ["\ud800", "nul\0"])
-def test_text_that_a_backend_cannot_hold_is_a_call_error_or_kept(driver, endpoints, shop, text):
+def test_text_that_a_backend_cannot_hold_is_a_call_error_or_kept(
+    driver: str, endpoints: Endpoints, shop: Shop, text: str
+) -> None:
     session = shop.session(shop.user(), text)
     with opened(driver, "sessions", endpoints) as store:
-        kept = None
+        stored = False
         with suppress(BackendError):
             store._finish(store.store.create(session))
-            kept = session
-        if kept:
-            assert store.get(session.session_id, NOW) == kept
+            stored = True
+        if stored:
+            assert store.get(session.session_id, NOW) == session
         assert store.get("no-such-session", NOW) is None
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("driver", DRIVERS["postgres"])
-def test_a_lock_held_too_long_is_a_timeout_and_the_next_call_works(driver, endpoints, shop):
+def test_a_lock_held_too_long_is_a_timeout_and_the_next_call_works(
+    driver: str, endpoints: Endpoints, shop: Shop
+) -> None:
     book, user = shop.books(["failures-book"])[0], shop.user()
     with opened(driver, "carts", endpoints, timeout_s=0.5) as store:
         store.add(user, book, 1, NOW)
@@ -159,14 +168,16 @@ def test_a_lock_held_too_long_is_a_timeout_and_the_next_call_works(driver, endpo
             with pytest.raises(CallTimeout):
                 store.add(user, book, 1, NOW)
         # Cancelled, as a rule; a server too slow to cancel in time may still have added one.
-        found = store.get_item(user, book.book_id).quantity
-        assert found in {5, 6}
-        assert store.add(user, book, 1, NOW) == found + 1
+        quantity = store.get_item(user, book.book_id).quantity
+        assert quantity in {5, 6}
+        assert store.add(user, book, 1, NOW) == quantity + 1
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("driver", DRIVERS["postgres"])
-def test_a_lost_connection_is_one_error_and_the_next_call_connects_again(driver, endpoints, shop):
+def test_a_lost_connection_is_one_error_and_the_next_call_connects_again(
+    driver: str, endpoints: Endpoints, shop: Shop
+) -> None:
     user = shop.user()
     with opened(driver, "carts", endpoints) as store:
         assert store.get(user) == []
@@ -187,7 +198,7 @@ def test_a_lost_connection_is_one_error_and_the_next_call_connects_again(driver,
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("driver", DRIVERS["dynamodb"])
-def test_a_closed_store_connects_again(driver, endpoints, shop):
+def test_a_closed_store_connects_again(driver: str, endpoints: Endpoints, shop: Shop) -> None:
     user = shop.user()
     with opened(driver, "carts", endpoints) as store:
         assert store.get(user) == []

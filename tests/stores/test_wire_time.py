@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import pytest
 
 from loadtests.stores.wire_time import TimedConnectionSocket, TimedSocket, WireTime
+from loadtests.targets.endpoints import Endpoints
 from tests.stores.shop import ALL_DRIVERS, opened
 
 
@@ -19,7 +21,7 @@ class Clock:
         return self.now_ns
 
 
-def test_from_the_first_byte_sent_to_the_last_byte_read():
+def test_from_the_first_byte_sent_to_the_last_byte_read() -> None:
     clock = Clock()
     wire = WireTime(clock)
     wire.begin()
@@ -33,13 +35,13 @@ def test_from_the_first_byte_sent_to_the_last_byte_read():
     assert wire.elapsed_ns() == 600
 
 
-def test_nothing_sent_is_no_time_on_the_wire():
+def test_nothing_sent_is_no_time_on_the_wire() -> None:
     wire = WireTime(Clock())
     wire.begin()
     assert wire.elapsed_ns() == 0
 
 
-def test_no_answer_counts_until_the_caller_gives_up():
+def test_no_answer_counts_until_the_caller_gives_up() -> None:
     clock = Clock()
     wire = WireTime(clock)
     wire.begin()
@@ -48,7 +50,7 @@ def test_no_answer_counts_until_the_caller_gives_up():
     assert wire.elapsed_ns() == 50_000
 
 
-def test_a_new_round_trip_forgets_the_last():
+def test_a_new_round_trip_forgets_the_last() -> None:
     clock = Clock()
     wire = WireTime(clock)
     wire.sending()
@@ -57,14 +59,14 @@ def test_a_new_round_trip_forgets_the_last():
     assert wire.elapsed_ns() == 0
 
 
-def test_a_round_trip_too_short_for_the_clock_is_not_none():
+def test_a_round_trip_too_short_for_the_clock_is_not_none() -> None:
     wire = WireTime(Clock())
     wire.sending()
     wire.received()
     assert wire.elapsed_ns() == 1
 
 
-def test_sockets_stamp_what_passes_through_them():
+def test_sockets_stamp_what_passes_through_them() -> None:
     clock = Clock()
     here, there = socket.socketpair()
     wire = WireTime(clock)
@@ -81,15 +83,16 @@ def test_sockets_stamp_what_passes_through_them():
     there.close()
 
 
-def test_asyncio_sockets_stamp_what_passes_through_them():
+def test_asyncio_sockets_stamp_what_passes_through_them() -> None:
     clock = Clock()
     plain, there = socket.socketpair()
     here = TimedSocket(fileno=plain.detach())
     here.wire = WireTime(clock)
-    for send, receive in (
+    ways: list[tuple[Callable[[], object], Callable[[], object]]] = [
         (lambda: here.send(b"ask"), lambda: here.recv(9)),
         (lambda: here.sendmsg([b"a", b"sk"]), lambda: here.recv_into(bytearray(9))),
-    ):
+    ]
+    for send, receive in ways:
         here.wire.begin()
         send()
         assert there.recv(9) == b"ask"
@@ -105,7 +108,7 @@ def test_asyncio_sockets_stamp_what_passes_through_them():
 @pytest.mark.parametrize(
     "driver", sorted(set(ALL_DRIVERS) - {"wire"})
 )  # which keeps its own stamps
-def test_every_driver_stamps_both_ends(driver, endpoints):
+def test_every_driver_stamps_both_ends(driver: str, endpoints: Endpoints) -> None:
     """Without a stamp for the answer, parsing it would count as time on the wire."""
     with opened(driver, "carts", endpoints) as store:
         for _ in range(2):  # the first call connects and prepares

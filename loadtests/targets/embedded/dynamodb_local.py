@@ -18,7 +18,7 @@ from typing import Final
 from loadtests.errors import TargetError
 from loadtests.targets.embedded import download
 from loadtests.targets.progress import OnProgress
-from loadtests.targets.supervisor.process import LOOPBACK, DatabaseProcess
+from loadtests.targets.supervisor.process import LOOPBACK, DatabaseProcess, ServerLog
 
 VERSION: Final = "1.25.1"  # the version in download.DYNAMODB_LOCAL
 _PACKAGE: Final = "com.amazonaws.services.dynamodbv2.local.server"
@@ -125,7 +125,7 @@ def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> Da
     )
 
 
-def ready_port(server: DatabaseProcess) -> int | None:
+def ready_port(server: ServerLog) -> int | None:
     """The port in its log, or None while it does not listen yet.
 
     From its log, because on a busy machine another server may answer on a port that was free.
@@ -134,7 +134,7 @@ def ready_port(server: DatabaseProcess) -> int | None:
     return int(match[1]) if match else None
 
 
-def failure(server: DatabaseProcess) -> TargetError:
+def failure(server: ServerLog) -> TargetError:
     """The error for a server that ended during its start."""
     lines = [line for line in server.log_text().splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by: ") and len(line) > 12]

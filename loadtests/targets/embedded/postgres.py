@@ -23,7 +23,13 @@ from typing import Final
 import psycopg
 
 from loadtests.errors import TargetError
-from loadtests.targets.supervisor.process import LOOPBACK, DatabaseProcess, Owner, with_pdeathsig
+from loadtests.targets.supervisor.process import (
+    LOOPBACK,
+    DatabaseProcess,
+    Owner,
+    ServerLog,
+    with_pdeathsig,
+)
 
 USER: Final = "cloudshelf"
 _INITDB_TIMEOUT_S: Final = 60.0
@@ -118,7 +124,7 @@ def version(dsn: str) -> str:
         return text.split()[0]
 
 
-def failure(server: DatabaseProcess) -> TargetError:
+def failure(server: ServerLog) -> TargetError:
     """The error for a server that ended during its start."""
     lines = [line for line in server.log_text().splitlines() if line.strip()]
     fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import psutil
 
@@ -41,6 +41,13 @@ def with_pdeathsig(
         f"{owner.uid}:{owner.gid}" if owner else "-",
         *map(str, command),
     ]
+
+
+class ServerLog(Protocol):
+    """What a server has written."""
+
+    def log_text(self) -> str:
+        """The end of its log."""
 
 
 class DatabaseProcess:

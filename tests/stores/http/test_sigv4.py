@@ -39,7 +39,9 @@ class Clock:
         return self.second
 
 
-def by_botocore(key: Keys, region, host, second, operation, body) -> dict[str, str]:
+def by_botocore(
+    key: Keys, region: str, host: str, second: int, operation: str, body: bytes
+) -> dict[str, str]:
     """The headers of the same request, signed by botocore."""
     request = AWSRequest(
         method="POST",
@@ -63,7 +65,9 @@ def taken_apart(message: bytes) -> tuple[str, dict[str, str], bytes]:
     return first, {n: line.partition(": ")[2] for n, line in zip(names, lines, strict=True)}, body
 
 
-def check(signer: Signer, key: Keys, region, host, second, operation, body) -> None:
+def check(
+    signer: Signer, key: Keys, region: str, host: str, second: int, operation: str, body: bytes
+) -> None:
     first, headers, sent = taken_apart(signer.request(operation, body))
     assert first == "POST / HTTP/1.1"
     assert sent == body
@@ -72,7 +76,9 @@ def check(signer: Signer, key: Keys, region, host, second, operation, body) -> N
 
 
 @given(keys, regions, hosts, seconds, operations, bodies)
-def test_every_header_is_what_botocore_makes_it(key, region, host, second, operation, body):
+def test_every_header_is_what_botocore_makes_it(
+    key: Keys, region: str, host: str, second: int, operation: str, body: bytes
+) -> None:
     signer = Signer(lambda: key, region=region, host=host, version=VERSION, clock=Clock(second))
     check(signer, key, region, host, second, operation, body)
 
@@ -82,7 +88,9 @@ def test_every_header_is_what_botocore_makes_it(key, region, host, second, opera
     st.lists(st.tuples(seconds, keys, operations, bodies), min_size=2, max_size=6),
     st.lists(st.integers(-90_000, 90_000), max_size=6),
 )
-def test_nothing_stale_is_left_when_clock_keys_or_operation_change(steps, jumps):
+def test_nothing_stale_is_left_when_clock_keys_or_operation_change(
+    steps: list[tuple[int, Keys, str, bytes]], jumps: list[int]
+) -> None:
     """What is kept for a second, a day or a key is never used for another."""
     clock = Clock(0)
     current = [steps[0][1]]
@@ -98,11 +106,16 @@ def test_nothing_stale_is_left_when_clock_keys_or_operation_change(steps, jumps)
             check(signer, current[0], "us-east-1", "h:1", moved, operation, body + b" ")
 
 
-def test_keys_are_asked_once_a_second_not_once_a_call():
+def test_keys_are_asked_once_a_second_not_once_a_call() -> None:
     asked = []
+
+    def read() -> Keys:
+        asked.append(1)
+        return Keys("A", "B")
+
     clock = Clock(1_700_000_000.0)
     signer = Signer(
-        lambda: asked.append(1) or Keys("A", "B"),
+        read,
         region="us-east-1", host="h", version=VERSION, clock=clock,
     )  # fmt: skip
     for _ in range(50):
@@ -113,7 +126,7 @@ def test_keys_are_asked_once_a_second_not_once_a_call():
     assert len(asked) == 2
 
 
-def test_keys_do_not_show_themselves():
+def test_keys_do_not_show_themselves() -> None:
     shown = f"{Keys('AKIDEXAMPLE', 'very-secret', 'token-too')!r}"
     assert "secret" not in shown
     assert "token" not in shown

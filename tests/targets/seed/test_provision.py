@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import psycopg
 import pytest
+from mypy_boto3_dynamodb import DynamoDBClient
+from mypy_boto3_dynamodb.literals import KeyTypeType, ScalarAttributeTypeType
 
 from loadtests.config import Data
 from loadtests.dynamodb_items import (
@@ -17,37 +21,39 @@ from loadtests.dynamodb_items import (
     session_from_attributes,
 )
 from loadtests.errors import ProvisionError
+from loadtests.model import CartItem
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
 from loadtests.targets.connect import dynamodb_client, postgres_connection
-from loadtests.targets.endpoints import PostgresEndpoint
+from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.seed import dynamodb_tables
-from loadtests.targets.seed.dataset import make_dataset
+from loadtests.targets.seed.dataset import Dataset, make_dataset
 from loadtests.targets.seed.dynamodb import seed_dynamodb
 from loadtests.targets.seed.dynamodb_tables import TableDefinition, ensure_tables, ttl_attribute
 from loadtests.targets.seed.postgres_schema import ensure_schema, find_problems
 from loadtests.targets.seed.provision import provision
 
+Tables = tuple[TableDefinition, TableDefinition]
 pytestmark = pytest.mark.embedded
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.fixture
-def client(endpoints):
-    with closing(dynamodb_client(endpoints.dynamodb)) as opened:
+def client(dynamodb: DynamoDBEndpoint) -> Iterator[DynamoDBClient]:
+    with closing(dynamodb_client(dynamodb)) as opened:
         yield opened
 
 
 @pytest.fixture
-def database(endpoints):
+def database(postgres: PostgresEndpoint) -> Iterator[PostgresEndpoint]:
     """An empty database of this test's own, by its endpoint."""
     name = f"test_{uuid.uuid4().hex}"
-    with postgres_connection(endpoints.postgres, autocommit=True) as connection:
+    with postgres_connection(postgres, autocommit=True) as connection:
         connection.execute(f"create database {name}")
-        yield PostgresEndpoint(endpoints.postgres.dsn.replace("/postgres", f"/{name}"))
+        yield PostgresEndpoint(postgres.dsn.replace("/postgres", f"/{name}"))
         connection.execute(f"drop database {name} with (force)")
 
 
-def cart_in_dynamodb(client, user_id):
+def cart_in_dynamodb(client: DynamoDBClient, user_id: str) -> list[CartItem]:
     found = client.query(
         TableName=CARTS_TABLE,
         KeyConditionExpression="user_id = :u",
@@ -57,19 +63,21 @@ def cart_in_dynamodb(client, user_id):
     return [cart_item_from_attributes(item) for item in found]
 
 
-def by_book(cart):
+def by_book(cart: Sequence[CartItem]) -> list[CartItem]:
     return sorted(cart, key=lambda item: item.book_id)
 
 
-def own_data(seed):
+def own_data(seed: int) -> Dataset:
     """A little data under keys that no other test uses."""
     return make_dataset(Data(users=12, books=20), seed, NOW)
 
 
-def test_what_is_seeded_is_what_was_made_on_both_backends(endpoints, client):
+def test_what_is_seeded_is_what_was_made_on_both_backends(
+    endpoints: Endpoints, postgres: PostgresEndpoint, client: DynamoDBClient
+) -> None:
     data = own_data(901)
     provision(endpoints, data)
-    with postgres_connection(endpoints.postgres) as connection:
+    with postgres_connection(postgres) as connection:
         for user, cart, session in zip(data.users, data.carts, data.sessions, strict=True):
             assert cart_in_dynamodb(client, user.user_id) == by_book(cart)
             key = {"session_id": {"S": session.session_id}}
@@ -92,6 +100,7 @@ def test_what_is_seeded_is_what_was_made_on_both_backends(endpoints, client):
                 "extract(epoch from expires_at)::bigint from sessions where session_id = %s",
                 (session.session_id,),
             ).fetchone()
+            assert row is not None
             assert row[0] == user.user_id
             assert tuple(row[1]["browsing_history"]) == session.session_data.browsing_history
             assert row[2:] == (session.cart_summary.total_amount, session.expires_at)
@@ -99,7 +108,9 @@ def test_what_is_seeded_is_what_was_made_on_both_backends(endpoints, client):
         assert {o.order_id for o in data.orders} <= {row[0] for row in found}
 
 
-def test_seeding_again_restores_every_seeded_key_and_leaves_others_alone(endpoints, client):
+def test_seeding_again_restores_every_seeded_key_and_leaves_others_alone(
+    endpoints: Endpoints, postgres: PostgresEndpoint, client: DynamoDBClient
+) -> None:
     data = own_data(902)
     provision(endpoints, data)
     user, cart = data.users[0], data.carts[0]
@@ -114,7 +125,7 @@ def test_seeding_again_restores_every_seeded_key_and_leaves_others_alone(endpoin
         Key={"user_id": {"S": user.user_id}, "book_id": {"S": cart[1].book_id}},
     )
     past = replace(data.sessions[0], session_id=f"past-{uuid.uuid4()}")
-    with postgres_connection(endpoints.postgres) as connection:
+    with postgres_connection(postgres) as connection:
         connection.execute("update carts set quantity = 77 where user_id = %s", (user.user_id,))
         connection.execute(
             "update carts set book_id = %s where user_id = %s and book_id = %s",
@@ -130,25 +141,27 @@ def test_seeding_again_restores_every_seeded_key_and_leaves_others_alone(endpoin
     provision(endpoints, later)
     assert cart_in_dynamodb(client, user.user_id) == by_book(later.carts[0])
     assert cart_in_dynamodb(client, stranger.user_id) == [stranger]
-    with postgres_connection(endpoints.postgres) as connection:
+    with postgres_connection(postgres) as connection:
         rows = connection.execute(
             "select book_id, quantity from carts where user_id = %s order by book_id",
             (user.user_id,),
         ).fetchall()
         assert rows == [(i.book_id, i.quantity) for i in by_book(later.carts[0])]
-        (created,) = connection.execute(
+        row = connection.execute(
             "select created_at from sessions where session_id = %s", (later.sessions[0].session_id,)
         ).fetchone()
-        assert created == NOW + timedelta(hours=1)
+        assert row == (NOW + timedelta(hours=1),)
         query = "select 1 from sessions where session_id = %s"
         assert connection.execute(query, (past.session_id,)).fetchone() is None
     stray = {"user_id": {"S": stranger.user_id}, "book_id": {"S": stranger.book_id}}
     client.delete_item(TableName=CARTS_TABLE, Key=stray)
 
 
-def test_progress_ends_at_the_total_and_never_goes_back(endpoints):
+def test_progress_ends_at_the_total_and_never_goes_back(
+    endpoints: Endpoints, postgres: PostgresEndpoint
+) -> None:
     data = own_data(903)
-    steps = {}
+    steps: dict[str, list[tuple[int, int | None]]] = {}
     provision(endpoints, data, lambda p: steps.setdefault(p.step, []).append((p.done, p.total)))
     lines = sum(map(len, data.carts)) + len(data.sessions)
     assert steps["Seeding DynamoDB"][-1] == (lines, lines)
@@ -158,33 +171,35 @@ def test_progress_ends_at_the_total_and_never_goes_back(endpoints):
         assert [done == total for done, total in seen].count(True) == 1
 
 
-def test_a_dynamodb_that_never_takes_all_is_given_up_on():
+def test_a_dynamodb_that_never_takes_all_is_given_up_on() -> None:
     class Stuck:
-        def scan(self, **_):
+        def scan(self, **_: Any) -> dict[str, Any]:
             return {"Items": []}
 
-        def batch_write_item(self, RequestItems):
+        def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> dict[str, Any]:
             return {"UnprocessedItems": RequestItems}
 
     with pytest.raises(ProvisionError, match="kept throttling"):
-        seed_dynamodb(Stuck(), own_data(905), lambda p: None, pause=lambda s: None)
+        seed_dynamodb(
+            cast("DynamoDBClient", Stuck()), own_data(905), lambda p: None, pause=lambda s: None
+        )
 
 
-def test_a_part_that_dynamodb_did_not_take_is_sent_again():
+def test_a_part_that_dynamodb_did_not_take_is_sent_again() -> None:
     data = own_data(904)
 
     class Throttling:
         """Takes one item of each batch the first time it sees it."""
 
-        def __init__(self):
-            self.written = {}
+        def __init__(self) -> None:
+            self.written: set[tuple[str, ...]] = set()
             self.refused = 0
 
-        def scan(self, **_):
+        def scan(self, **_: Any) -> dict[str, Any]:
             return {"Items": []}
 
-        def batch_write_item(self, RequestItems):
-            left = {}
+        def batch_write_item(self, RequestItems: dict[str, list[Any]]) -> dict[str, Any]:
+            left: dict[str, list[Any]] = {}
             for table, requests in RequestItems.items():
                 for place, request in enumerate(requests):
                     if place and len(requests) > 20:
@@ -192,21 +207,21 @@ def test_a_part_that_dynamodb_did_not_take_is_sent_again():
                         self.refused += 1
                     else:
                         item = request["PutRequest"]["Item"]
-                        self.written[
+                        self.written.add(
                             tuple(v["S"] for k, v in item.items() if k.endswith("_id"))
-                        ] = 1
+                        )
             return {"UnprocessedItems": left}
 
     throttling = Throttling()
-    pauses = []
-    seed_dynamodb(throttling, data, lambda p: None, pause=pauses.append)
+    pauses: list[float] = []
+    seed_dynamodb(cast("DynamoDBClient", throttling), data, lambda p: None, pause=pauses.append)
     assert throttling.refused
     assert pauses[:3] == [0.1, 0.2, 0.4]  # ever longer
     assert len(throttling.written) == sum(map(len, data.carts)) + len(data.sessions)
 
 
 @pytest.fixture
-def other_tables(client, monkeypatch):
+def other_tables(client: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
     """The two tables under other names, so that a test may have them wrong."""
     mark = uuid.uuid4().hex
     tables = (
@@ -220,7 +235,9 @@ def other_tables(client, monkeypatch):
             client.delete_table(TableName=name)
 
 
-def make_table(client, name, *keys):
+def make_table(
+    client: DynamoDBClient, name: str, *keys: tuple[str, KeyTypeType, ScalarAttributeTypeType]
+) -> None:
     client.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": k, "KeyType": t} for k, t, _ in keys],
@@ -229,7 +246,9 @@ def make_table(client, name, *keys):
     )
 
 
-def test_missing_tables_are_made_and_present_ones_left(client, other_tables):
+def test_missing_tables_are_made_and_present_ones_left(
+    client: DynamoDBClient, other_tables: Tables
+) -> None:
     carts, sessions = other_tables
     assert ensure_tables(client) == (carts.name, sessions.name)
     assert ensure_tables(client) == ()
@@ -247,7 +266,11 @@ def test_missing_tables_are_made_and_present_ones_left(client, other_tables):
         [("user_id", "HASH", "N"), ("book_id", "RANGE", "S")],
     ],
 )
-def test_a_table_with_other_keys_is_refused_and_nothing_is_changed(client, other_tables, keys):
+def test_a_table_with_other_keys_is_refused_and_nothing_is_changed(
+    client: DynamoDBClient,
+    other_tables: Tables,
+    keys: list[tuple[str, KeyTypeType, ScalarAttributeTypeType]],
+) -> None:
     carts, sessions = other_tables
     make_table(client, carts.name, *keys)
     with pytest.raises(ProvisionError, match=f"{carts.name} has partition key") as caught:
@@ -257,7 +280,7 @@ def test_a_table_with_other_keys_is_refused_and_nothing_is_changed(client, other
     assert sessions.name not in client.list_tables()["TableNames"]
 
 
-def test_ttl_on_another_attribute_is_refused(client, other_tables):
+def test_ttl_on_another_attribute_is_refused(client: DynamoDBClient, other_tables: Tables) -> None:
     carts, sessions = other_tables
     make_table(client, sessions.name, ("session_id", "HASH", "S"))
     client.update_time_to_live(
@@ -269,7 +292,7 @@ def test_ttl_on_another_attribute_is_refused(client, other_tables):
     assert carts.name not in client.list_tables()["TableNames"]
 
 
-def test_the_schema_is_made_once_and_found_right(database):
+def test_the_schema_is_made_once_and_found_right(database: PostgresEndpoint) -> None:
     with postgres_connection(database, autocommit=True) as connection:
         assert ensure_schema(connection) == ("books", "users", "orders", "carts", "sessions")
         assert ensure_schema(connection) == ()
@@ -295,7 +318,9 @@ def test_the_schema_is_made_once_and_found_right(database):
         ),
     ],
 )
-def test_a_table_of_another_shape_is_refused_and_nothing_is_changed(database, made, told):
+def test_a_table_of_another_shape_is_refused_and_nothing_is_changed(
+    database: PostgresEndpoint, made: str, told: str
+) -> None:
     with postgres_connection(database, autocommit=True) as connection:
         connection.execute(made)
         with pytest.raises(ProvisionError, match=told) as caught:
@@ -305,7 +330,7 @@ def test_a_table_of_another_shape_is_refused_and_nothing_is_changed(database, ma
         assert connection.execute(count).fetchone() == (1,)
 
 
-def test_a_user_who_may_not_make_tables_is_told(database):
+def test_a_user_who_may_not_make_tables_is_told(database: PostgresEndpoint) -> None:
     with postgres_connection(database, autocommit=True) as connection:
         role = f"reader_{uuid.uuid4().hex}"
         connection.execute(f"create role {role}")
@@ -317,8 +342,10 @@ def test_a_user_who_may_not_make_tables_is_told(database):
 
 
 @pytest.mark.parametrize("quantity", [0, 100, -1])
-def test_the_table_itself_refuses_a_quantity_out_of_bounds(endpoints, dataset, quantity):
-    with postgres_connection(endpoints.postgres) as connection:
+def test_the_table_itself_refuses_a_quantity_out_of_bounds(
+    endpoints: Endpoints, postgres: PostgresEndpoint, dataset: Dataset, quantity: int
+) -> None:
+    with postgres_connection(postgres) as connection:
         with pytest.raises(psycopg.errors.CheckViolation, match="carts_quantity_1_to_99"):
             connection.execute(
                 "update carts set quantity = %s where user_id = %s",

@@ -8,20 +8,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import psutil
 import pytest
 
 from loadtests.targets.embedded.storage import MEMORY, sweep
+from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.client import COMMAND
 
 pytestmark = pytest.mark.embedded
 
+BOTH = ("dynamodb", "postgres")
+POSTGRES = ("postgres",)  # starts sooner, where a test is not about what is started
+
 RUN = """
 import signal, sys
-# as a terminal starts it, also where the tests run under nohup or as a background job
+# as a terminal starts it, also if the tests run under nohup or as a background job
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 {patch}
@@ -30,55 +36,88 @@ from loadtests.targets.supervisor.client import open_endpoints
 config = Config(data=Data(users=20, books=20))
 def show(progress):
     print(progress.step, flush=True)
-with open_endpoints(config, provision={provision}, on_progress=show) as endpoints:
-    print("ready", endpoints.dynamodb.url, flush=True)
+opening = open_endpoints(config, {backends}, provision={provision}, on_progress=show)
+with opening as endpoints:
+    print("ready", flush=True)
     {then}
 print("down", flush=True)
 """
 
+Answer = TypeVar("Answer")
+Run = subprocess.Popen[str]
+
+
+class StartRun(Protocol):
+    """Starts a run in a process of its own."""
+
+    def __call__(
+        self,
+        backends: tuple[str, ...] = BOTH,
+        *,
+        then: str = "signal.pause()",
+        patch: str = "",
+        provision: bool = False,
+    ) -> Run: ...
+
 
 @pytest.fixture
-def run(own_cache):
-    """Start a run in a process group of its own; whatever a test leaves is ended."""
-    started = []
+def start_run(own_cache: Path) -> Iterator[StartRun]:
+    """Starts runs in process groups of their own; whatever a test leaves is ended."""
+    runs: list[Run] = []
 
-    def start(then="signal.pause()", patch="", provision=False):
-        process = subprocess.Popen(
-            [sys.executable, "-c", RUN.format(then=then, patch=patch, provision=provision)],
+    def start(
+        backends: tuple[str, ...] = BOTH,
+        *,
+        then: str = "signal.pause()",
+        patch: str = "",
+        provision: bool = False,
+    ) -> Run:
+        script = RUN.format(backends=backends, then=then, patch=patch, provision=provision)
+        run = subprocess.Popen(
+            [sys.executable, "-c", script],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env=os.environ | {"LOADTESTS_CACHE": str(own_cache)},
             start_new_session=True,
         )
-        started.append(process)
-        return process
+        runs.append(run)
+        return run
 
     yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        process.stdout.close()
+    for run in runs:
+        if run.poll() is None:
+            run.kill()
+        run.wait()
+        assert run.stdout is not None
+        run.stdout.close()
 
 
-def await_line(process, wanted):
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        if line.startswith(wanted):
+def await_line(run: Run, prefix: str) -> str:
+    assert run.stdout is not None
+    lines = []
+    for line in run.stdout:
+        lines.append(line)
+        if line.startswith(prefix):
             return line
-    raise AssertionError("".join(seen))
+    raise AssertionError("".join(lines))
 
 
-def family(process):
-    """The supervisor and what it started, by process: (supervisor, servers and their children)."""
-    (supervisor,) = psutil.Process(process.pid).children()
+def supervisor_of(pid: int) -> tuple[psutil.Process, list[psutil.Process]]:
+    """The supervisor that process `pid` started, and the processes below it."""
+    supervisors = [
+        child
+        for child in psutil.Process(pid).children()
+        if any("supervisor.server" in part for part in child.cmdline())
+    ]
+    (supervisor,) = supervisors
     return supervisor, supervisor.children(recursive=True)
 
 
-def ask_each(processes, question):
-    """The answers of those that are still there: PostgreSQL's workers come and go."""
+def ask_each(
+    processes: Iterable[psutil.Process], question: Callable[[psutil.Process], Answer]
+) -> list[Answer]:
+    """The answers of the processes that still run: PostgreSQL's workers come and go."""
     answers = []
     for process in processes:
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
@@ -86,123 +125,140 @@ def ask_each(processes, question):
     return answers
 
 
-def is_alive(process):
+def is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def await_gone(processes, deadline_s=30.0):
+def await_end(processes: Iterable[psutil.Process], deadline_s: float = 30.0) -> None:
     deadline = time.monotonic() + deadline_s
     alive = list(processes)
-    while alive := [p for p in alive if is_alive(p)]:
-        assert time.monotonic() < deadline, f"still there: {alive}"
+    while alive := [process for process in alive if is_alive(process)]:
+        assert time.monotonic() < deadline, f"still running: {alive}"
         psutil.wait_procs(alive, timeout=0.1)
 
 
-def folders_of(holder_pid):
+def folders_of(supervisor_pid: int) -> list[Path]:
     parents = (Path(tempfile.gettempdir()), MEMORY)
-    return [f for parent in parents for f in parent.glob(f"loadtests-targets-{holder_pid}-*")]
+    return [
+        path
+        for parent in parents
+        for path in parent.glob(f"loadtests-targets-{supervisor_pid}-*")
+        if path.is_dir()
+    ]
 
 
-def names(processes):
+def names(processes: Iterable[psutil.Process]) -> set[str]:
     return set(ask_each(processes, psutil.Process.name))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_the_databases_end_when_the_run_is_killed(run, number):
-    process = run()
-    await_line(process, "ready")
-    supervisor, servers = family(process)
-    assert {"java", "postgres"} <= names(servers)
+@pytest.mark.parametrize(
+    ("number", "backends"),
+    [
+        (signal.SIGKILL, BOTH),
+        (signal.SIGTERM, POSTGRES),
+        (signal.SIGINT, POSTGRES),
+        (signal.SIGHUP, POSTGRES),
+    ],
+)
+def test_the_databases_end_when_the_run_is_killed(
+    start_run: StartRun, number: signal.Signals, backends: tuple[str, ...]
+) -> None:
+    run = start_run(backends)
+    await_line(run, "ready")
+    supervisor, servers = supervisor_of(run.pid)
+    expected = {"java", "postgres"} if backends == BOTH else {"postgres"}
+    assert expected <= names(servers)
     assert folders_of(supervisor.pid)
-    os.killpg(process.pid, number)  # as Ctrl-C does; the supervisor is not in the group
-    process.wait(30)
-    await_gone([supervisor, *servers])
+    os.killpg(run.pid, number)  # as Ctrl-C does; the supervisor is not in the group
+    run.wait(30)
+    await_end([supervisor, *servers])
     assert not folders_of(supervisor.pid)
 
 
-def test_the_databases_end_when_the_run_is_killed_while_they_start(run):
-    process = run()
-    await_line(process, "Starting")
-    supervisor, servers = family(process)
-    process.kill()
-    await_gone([supervisor, *servers])
+def test_the_databases_end_when_the_run_is_killed_while_they_start(start_run: StartRun) -> None:
+    run = start_run()
+    await_line(run, "Starting")
+    supervisor, servers = supervisor_of(run.pid)
+    run.kill()
+    await_end([supervisor, *servers])
     assert not folders_of(supervisor.pid)
 
 
-def test_the_databases_end_even_when_their_holder_is_killed(run):
-    process = run()
-    await_line(process, "ready")
-    supervisor, servers = family(process)
+def test_the_databases_end_even_if_their_supervisor_is_killed(start_run: StartRun) -> None:
+    run = start_run()
+    await_line(run, "ready")
+    supervisor, servers = supervisor_of(run.pid)
     assert {"java", "postgres"} <= names(servers)
     supervisor.kill()
-    await_gone([supervisor, *servers])
-    left = folders_of(supervisor.pid)
-    assert left
-    process.kill()
-    process.wait()
-    await_gone([supervisor])
-    for parent in (Path(tempfile.gettempdir()), MEMORY):
+    await_end([supervisor, *servers])
+    leftovers = folders_of(supervisor.pid)
+    assert leftovers
+    run.kill()
+    run.wait()
+    for parent in {folder.parent for folder in leftovers}:
         sweep(parent)
-    assert not any(path.exists() for path in left)
+    assert not any(folder.exists() for folder in leftovers)
 
 
-def test_a_run_that_ends_by_itself_waits_until_all_is_gone(run):
-    process = run(then="import psutil; print('supervisor', psutil.Process().children()[0].pid)")
-    pid = int(await_line(process, "supervisor").split()[1])
-    await_line(process, "down")
-    assert process.wait(30) == 0
+def test_a_run_that_ends_by_itself_waits_until_all_have_ended(start_run: StartRun) -> None:
+    show_supervisor = "import psutil; print('supervisor', psutil.Process().children()[0].pid)"
+    run = start_run(POSTGRES, then=show_supervisor)
+    pid = int(await_line(run, "supervisor").split()[1])
+    await_line(run, "down")
+    assert run.wait(30) == 0
     assert not psutil.pid_exists(pid)
     assert not folders_of(pid)
 
 
-def test_it_works_the_same_in_a_process_patched_by_gevent(run):
-    process = run(
+def test_it_works_alike_in_a_process_patched_by_gevent(start_run: StartRun) -> None:
+    run = start_run(
+        POSTGRES,
         patch="from gevent import monkey; monkey.patch_all()",
         then="import gevent; gevent.sleep(0)",
         provision=True,
     )
-    await_line(process, "ready")
-    await_line(process, "down")
-    assert process.wait(30) == 0
+    await_line(run, "ready")
+    await_line(run, "down")
+    assert run.wait(30) == 0
 
 
-def test_an_error_in_the_holder_is_raised_in_the_run(run):
-    process = run(
-        patch="import os; os.environ['DYNAMODB_LOCAL_HOME'] = '/nowhere'", then="signal.pause()"
-    )
-    line = await_line(process, "loadtests.errors.TargetError")
+def test_an_error_in_the_supervisor_is_raised_in_the_run(start_run: StartRun) -> None:
+    run = start_run(patch="import os; os.environ['DYNAMODB_LOCAL_HOME'] = '/nowhere'")
+    line = await_line(run, "loadtests.errors.TargetError")
     assert "/nowhere, which does not contain DynamoDBLocal.jar" in line
 
 
-def test_the_databases_listen_on_loopback_only(run):
-    process = run()
-    await_line(process, "ready")
-    _, servers = family(process)
-    opened = ask_each(servers, lambda p: (p.name(), p.net_connections("all")))
-    listening = [
+@pytest.mark.usefixtures("endpoints")
+def test_the_databases_listen_on_loopback_only() -> None:
+    _, servers = supervisor_of(os.getpid())
+    connections = ask_each(
+        servers, lambda process: (process.name(), process.net_connections("all"))
+    )
+    listening = {
         (name, connection.laddr.ip)
-        for name, connections in opened
-        for connection in connections
+        for name, of_process in connections
+        for connection in of_process
         if connection.status == psutil.CONN_LISTEN
-    ]
-    assert sorted(set(listening)) == [("java", "127.0.0.1"), ("postgres", "127.0.0.1")]
+    }
+    assert listening == {("java", "127.0.0.1"), ("postgres", "127.0.0.1")}
 
 
-def test_a_ctrl_c_for_the_run_does_not_reach_the_databases(run):
-    """A run may want them still, to finish what it began."""
-    process = run()
-    await_line(process, "ready")
-    supervisor, servers = family(process)
-    assert os.getpgid(process.pid) == process.pid
-    groups = ask_each([supervisor, *servers], lambda p: (os.getpgid(p.pid), os.getsid(p.pid)))
+@pytest.mark.usefixtures("endpoints")
+def test_a_ctrl_c_for_the_run_does_not_reach_the_databases() -> None:
+    """A run may still need them, to finish what it began."""
+    run_group, run_session = os.getpgid(os.getpid()), os.getsid(os.getpid())
+    supervisor, servers = supervisor_of(os.getpid())
+    groups = ask_each(
+        [supervisor, *servers], lambda process: (os.getpgid(process.pid), os.getsid(process.pid))
+    )
     assert len(groups) >= 3
-    assert all(process.pid not in group for group in groups)
+    assert all(run_group not in group and run_session not in group for group in groups)
 
 
-def test_a_supervisor_started_by_hand_says_what_to_use_instead():
+def test_a_supervisor_started_by_hand_says_what_to_use_instead() -> None:
     supervisor = subprocess.run(
         COMMAND,
         stdin=subprocess.DEVNULL,
@@ -213,3 +269,21 @@ def test_a_supervisor_started_by_hand_says_what_to_use_instead():
     assert "reads its request from a pipe" in supervisor.stdout
     assert "loadtests targets up" in supervisor.stdout
     assert supervisor.stderr == ""
+
+
+def test_a_supervisor_that_crashes_is_a_target_error(
+    monkeypatch: pytest.MonkeyPatch, endpoints: Endpoints
+) -> None:
+    del endpoints
+    from loadtests.config import Config
+    from loadtests.errors import TargetError
+    from loadtests.targets.supervisor import client
+
+    crash = (sys.executable, "-c", "import sys; sys.exit('out of memory')")
+    monkeypatch.setattr(client, "COMMAND", crash)
+    with (
+        pytest.raises(TargetError, match=r"ended unexpectedly \(code 1: out of memory\)") as caught,
+        client.open_endpoints(Config()),
+    ):
+        pass
+    assert caught.value.hint

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests.config import Config, Data, Targets
+from loadtests.config import Config, Data, Slo, Targets
 from loadtests.errors import DownloadError, LoadtestsError, ProvisionError, TargetError
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.progress import Progress
-from loadtests.targets.supervisor.messages import SupervisorRequest, read_message, write_message
+from loadtests.targets.supervisor.messages import (
+    Message,
+    SupervisorRequest,
+    read_message,
+    write_message,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +24,7 @@ from loadtests.targets.supervisor.messages import SupervisorRequest, read_messag
             Config(
                 targets=Targets(postgres_dsn="postgresql://u:p@127.0.0.1/d", allow_remote=True),
                 data=Data(users=7),
-                slo={"p99.9_ms": 30, "patterns": {"cart.get": {"p99_ms": 5}}},
+                slo=Slo.model_validate({"p99.9_ms": 30, "patterns": {"cart.get": {"p99_ms": 5}}}),
             ),
             ("dynamodb", "postgres"),
             provision=False,
@@ -28,7 +33,7 @@ from loadtests.targets.supervisor.messages import SupervisorRequest, read_messag
         ),
     ],
 )
-def test_a_request_arrives_whole(request_):
+def test_a_request_arrives_whole(request_: SupervisorRequest) -> None:
     line = request_.line()
     assert line.count(b"\n") == 1
     assert SupervisorRequest.parse(line) == request_
@@ -45,18 +50,18 @@ def test_a_request_arrives_whole(request_):
         ),
     ],
 )
-def test_a_message_arrives_whole(message):
+def test_a_message_arrives_whole(message: Message) -> None:
     line = write_message(message)
     assert line.count(b"\n") == 1
     assert read_message(line) == message
 
 
 @pytest.mark.parametrize("kind", [TargetError, DownloadError, ProvisionError, LoadtestsError])
-def test_an_error_arrives_with_its_kind_sentence_and_hint(kind):
+def test_an_error_arrives_with_its_kind_sentence_and_hint(kind: type[LoadtestsError]) -> None:
     error = read_message(write_message(kind("What happened.\nTwo lines.", hint="Do this.")))
     assert type(error) is kind
     assert (error.message, error.hint) == ("What happened.\nTwo lines.", "Do this.")
 
 
-def test_endpoints_do_not_show_a_password():
+def test_endpoints_do_not_show_a_password() -> None:
     assert "secret" not in repr(Endpoints(None, PostgresEndpoint("postgresql://u:secret@h/d")))

@@ -21,7 +21,9 @@ def start(code: str, number: signal.Signals) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_signal_ends_it_also_where_the_parent_ignores_that_signal(number):
+def test_the_signal_ends_it_also_where_the_parent_ignores_that_signal(
+    number: signal.Signals,
+) -> None:
     with start(WAIT, number) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -30,7 +32,7 @@ def test_the_signal_ends_it_also_where_the_parent_ignores_that_signal(number):
         assert process.wait(30) == -number
 
 
-def test_other_signals_stay_as_inherited():
+def test_other_signals_stay_as_inherited() -> None:
     code = "import signal as s; print(s.getsignal(s.SIGHUP).name, s.getsignal(s.SIGTERM).name)"
     with start(code, signal.SIGTERM) as process:
         output, _ = process.communicate(timeout=30)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from loadtests.errors import TargetError
 from loadtests.stores.dynamodb.requests import API_VERSION
 from loadtests.stores.http.credentials import RefreshingKeys, resolve
-from loadtests.stores.http.sigv4 import Keys
+from loadtests.stores.http.sigv4 import Keys, Signer
 from loadtests.targets.endpoints import EMULATOR_ACCESS_KEY, DynamoDBEndpoint
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch, tmp_path):
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No credentials but a test's own, and nothing that asks the network for some."""
     for name in (
         "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
@@ -31,11 +33,13 @@ def clean(monkeypatch, tmp_path):
     resolve.cache_clear()
 
 
-def authorization(signer) -> str:
+def authorization(signer: Signer) -> str:
     return signer.request("GetItem", b"{}").decode()
 
 
-def test_an_emulator_gets_dummy_keys_whatever_the_environment_holds(monkeypatch):
+def test_an_emulator_gets_dummy_keys_whatever_the_environment_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "REALKEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real-secret")
     address, signer = resolve(
@@ -48,7 +52,7 @@ def test_an_emulator_gets_dummy_keys_whatever_the_environment_holds(monkeypatch)
     assert "REALKEY" not in request
 
 
-def test_aws_is_found_and_signed_for_as_botocore_would(monkeypatch):
+def test_aws_is_found_and_signed_for_as_botocore_would(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token")
@@ -65,7 +69,7 @@ def test_aws_is_found_and_signed_for_as_botocore_would(monkeypatch):
     assert "Credential=AKIDENV/" in request
 
 
-def test_botocores_endpoint_settings_count(monkeypatch):
+def test_botocores_endpoint_settings_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "https://vpce-1.example.com:8443")
@@ -74,7 +78,7 @@ def test_botocores_endpoint_settings_count(monkeypatch):
     assert "Host: vpce-1.example.com:8443\r\n" in authorization(signer)
 
 
-def test_the_whole_chain_is_asked(monkeypatch, tmp_path):
+def test_the_whole_chain_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Such as a program named in the configuration, with keys that expire."""
     expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     keys = {
@@ -90,7 +94,7 @@ def test_the_whole_chain_is_asked(monkeypatch, tmp_path):
     assert "Credential=AKIDPROC/" in authorization(signer)
 
 
-def test_no_credentials_is_a_target_error_with_a_hint():
+def test_no_credentials_is_a_target_error_with_a_hint() -> None:
     with pytest.raises(TargetError, match="no AWS credentials") as caught:
         resolve(DynamoDBEndpoint(None, emulator=False), API_VERSION)
     assert "AWS_PROFILE" in caught.value.hint
@@ -107,12 +111,12 @@ def test_no_credentials_is_a_target_error_with_a_hint():
         "http://[::1",
     ],
 )
-def test_a_url_that_makes_no_sense_is_a_target_error(url):
+def test_a_url_that_makes_no_sense_is_a_target_error(url: str) -> None:
     with pytest.raises(TargetError):
         resolve(DynamoDBEndpoint(url), API_VERSION)
 
 
-def test_ipv6_and_usual_ports():
+def test_ipv6_and_usual_ports() -> None:
     address, signer = resolve(DynamoDBEndpoint("http://[::1]:80"), API_VERSION)
     assert (address.host, address.port) == ("::1", 80)
     assert "Host: [::1]\r\n" in authorization(signer)
@@ -122,9 +126,9 @@ class Background:
     """Work put off until a test says so."""
 
     def __init__(self) -> None:
-        self.works = []
+        self.works: list[Callable[[], None]] = []
 
-    def __call__(self, work) -> None:
+    def __call__(self, work: Callable[[], None]) -> None:
         self.works.append(work)
 
     def run(self) -> None:
@@ -133,7 +137,7 @@ class Background:
             work()
 
 
-def test_keys_are_renewed_in_the_background():
+def test_keys_are_renewed_in_the_background() -> None:
     now = [0.0]
     source = [Keys("A", "1")]
     background = Background()
@@ -150,7 +154,7 @@ def test_keys_are_renewed_in_the_background():
     assert keys() == Keys("B", "2")
 
 
-def test_the_old_keys_stay_when_renewing_fails():
+def test_the_old_keys_stay_when_renewing_fails() -> None:
     now = [0.0]
     background = Background()
     answers = iter([Keys("A", "1")])
@@ -164,6 +168,6 @@ def test_the_old_keys_stay_when_renewing_fails():
     assert len(background.works) == 1  # it is tried again
 
 
-def test_keys_with_line_breaks_cannot_smuggle_headers():
+def test_keys_with_line_breaks_cannot_smuggle_headers() -> None:
     with pytest.raises(TargetError):
         RefreshingKeys(lambda: Keys("A\r\nX: y", "1"))

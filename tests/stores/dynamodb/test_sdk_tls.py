@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from loadtests.errors import BackendError
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints
+from tests.stores.conftest import Certificate
 from tests.stores.shop import opened
-
-pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="makes keys with openssl")
 
 EMPTY = b'{"Items": []}'
 ANSWER = (
@@ -23,26 +20,10 @@ ANSWER = (
 )
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A key and a certificate for `localhost` that signs itself, in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    both = folder / "both.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", folder / "key.pem",
-         "-out", folder / "cert.pem", "-addext", "subjectAltName=DNS:localhost"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
-    return both
-
-
 @pytest.fixture
-def server(certificate):
+def server(certificate: Certificate) -> Iterator[Endpoints]:
     """Answers every request on one TLS connection after another with an empty cart."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context = certificate.server_context()
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -67,8 +48,10 @@ def server(certificate):
 
 
 @pytest.mark.parametrize("driver", ["boto3", "aioboto3"])
-def test_a_trusted_server_is_called_and_timed(driver, server, certificate, monkeypatch):
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+def test_a_trusted_server_is_called_and_timed(
+    driver: str, server: Endpoints, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate.certificate))
     with opened(driver, "carts", server) as store:
         for _ in range(3):  # `opened` holds each to 0 < wire time <= service time
             assert store.get("u") == []
@@ -77,6 +60,6 @@ def test_a_trusted_server_is_called_and_timed(driver, server, certificate, monke
 
 
 @pytest.mark.parametrize("driver", ["boto3", "aioboto3"])
-def test_a_server_nobody_vouches_for_is_refused(driver, server):
+def test_a_server_nobody_vouches_for_is_refused(driver: str, server: Endpoints) -> None:
     with opened(driver, "carts", server) as store, pytest.raises(BackendError):
         store._finish(store.store.get("u"))

@@ -1,18 +1,15 @@
-"""Blocking drivers let other greenlets run while they wait, in a process that gevent has patched.
-
-Patching is for good, so each case runs in a process of its own.
-"""
+"""psycopg lets other greenlets run while it waits, in a process that gevent has patched."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
+from loadtests.targets.endpoints import Endpoints, PostgresEndpoint
+from tests.stores.patched import run
 from tests.stores.shop import Shop
 
 pytestmark = pytest.mark.embedded
+
 
 PSYCOPG = """
 from gevent import monkey; monkey.patch_all()
@@ -80,60 +77,11 @@ long.close()
 print("done")
 """
 
-BOTO3 = """
-from gevent import monkey; monkey.patch_all()
-import sys
-import gevent, gevent.event
-from gevent.server import StreamServer
-from loadtests.stores.dynamodb.boto3 import Boto3CartStore
-from loadtests.targets.endpoints import DynamoDBEndpoint
 
-both = gevent.event.Event()
-arrived = []
-
-def answer(connection, address):
-    # Nobody is answered before both have asked: only if a waiting call lets the other run.
-    connection.recv(65536)
-    arrived.append(address)
-    if len(arrived) == 2:
-        both.set()
-    both.wait(30)
-    body = b'{"Items": []}'
-    connection.sendall(
-        b"HTTP/1.1 200 OK\\r\\nContent-Type: application/x-amz-json-1.0\\r\\n"
-        b"Content-Length: %d\\r\\n\\r\\n" % len(body) + body)
-
-server = StreamServer(("127.0.0.1", 0), answer)
-server.start()
-stores = [Boto3CartStore(DynamoDBEndpoint(f"http://127.0.0.1:{server.server_port}")) for _ in "ab"]
-calls = [gevent.spawn(store.get, "u") for store in stores]
-gevent.joinall(calls, timeout=60, raise_error=True)
-assert [call.value for call in calls] == [[], []]
-assert all(store.wire_ns > 0 for store in stores)
-server.stop()
-print("done")
-"""
-
-
-def run(script: str, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
-
-
-def test_psycopg(endpoints):
+def test_psycopg(endpoints: Endpoints, postgres: PostgresEndpoint) -> None:
     shop = Shop(endpoints)
     try:
         user_id, book = shop.user(), shop.books(["gevent-book"])[0]
-        run(PSYCOPG, endpoints.postgres.dsn, user_id, book.book_id)
+        run(PSYCOPG, postgres.dsn, user_id, book.book_id)
     finally:
         shop.clear()
-
-
-def test_boto3():
-    run(BOTO3)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from loadtests.calibrate.ground_truth import GroundTruth
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.server.start import ScriptedServer
 
@@ -47,8 +48,11 @@ print(json.dumps({"cooperative": all(cooperative), "forgotten": forgotten, "agai
 """
 
 
+Outcome = tuple[dict[str, bool], GroundTruth]
+
+
 @pytest.fixture(scope="module")
-def outcome():
+def outcome() -> Outcome:
     with ScriptedServer(SCRIPTS["constant"]) as server:
         done = subprocess.run(
             [sys.executable, "-W", "error::RuntimeWarning", "-c", CLIENT, server.url],
@@ -58,12 +62,12 @@ def outcome():
     return json.loads(done.stdout), server.truth
 
 
-def test_the_cooperative_transport_is_chosen(outcome):
-    told, _ = outcome
-    assert told["cooperative"]
+def test_the_cooperative_transport_is_chosen(outcome: Outcome) -> None:
+    facts, _ = outcome
+    assert facts["cooperative"]
 
 
-def test_calls_of_many_greenlets_overlap(outcome):
+def test_calls_of_many_greenlets_overlap(outcome: Outcome) -> None:
     """While one waits for its 2 ms, others send: the server holds many at a time."""
     _, truth = outcome
     at_once = (truth.arrival_ns[:, None] >= truth.arrival_ns) & (
@@ -72,7 +76,7 @@ def test_calls_of_many_greenlets_overlap(outcome):
     assert np.median(at_once.sum(axis=1)) > 5
 
 
-def test_a_killed_call_leaves_no_half_read_connection_behind(outcome):
-    told, _ = outcome
-    assert told["forgotten"]
-    assert told["again"]
+def test_a_killed_call_leaves_no_half_read_connection_behind(outcome: Outcome) -> None:
+    facts, _ = outcome
+    assert facts["forgotten"]
+    assert facts["again"]

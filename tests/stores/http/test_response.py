@@ -7,8 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadtests.stores.http.response import BadResponse, HeadPattern, Incoming, Response
-
-from .hostile import ok
+from tests.stores.hostile import ok
 
 
 def careful(data: bytes) -> Response | None:
@@ -35,7 +34,7 @@ bodies = st.binary(max_size=60)
 
 
 @st.composite
-def responses(draw, given_names=None):
+def responses(draw: st.DrawFn, given_names: list[bytes] | None = None) -> bytes:
     body = draw(bodies)
     known = given_names if given_names is not None else draw(st.lists(names, max_size=4))
     lines = [name + b": " + draw(values) for name in known]
@@ -44,7 +43,7 @@ def responses(draw, given_names=None):
 
 
 @st.composite
-def pairs(draw):
+def pairs(draw: st.DrawFn) -> tuple[bytes, bytes]:
     """A response, and another of the same headers with some values changed and bytes spoilt."""
     known = draw(st.lists(names, max_size=4))
     first = draw(responses(known))
@@ -64,7 +63,7 @@ def pairs(draw):
 @example((ok(b"{}", b"Connection: keep-alive"), ok(b"{}", b"Connection: close")))
 @example((ok(b"{}", b"Content-Encoding: identity"), ok(b"{}", b"Content-Encoding: gzip")))
 @example((ok(b"{}", b"x-amz-crc32: 1"), ok(b"{}", b"x-amz-crc32: one")))
-def test_what_the_shape_takes_llhttp_takes_likewise(pair):
+def test_what_the_shape_takes_llhttp_takes_likewise(pair: tuple[bytes, bytes]) -> None:
     first, second = pair
     known = careful(first)
     pattern = HeadPattern.of(first) if known and known.status == 200 and known.keep_alive else None
@@ -74,7 +73,9 @@ def test_what_the_shape_takes_llhttp_takes_likewise(pair):
 
 
 @given(bodies, bodies, st.integers(0, 2**32 - 1), st.text("abcdef0123456789", max_size=50))
-def test_the_next_response_of_the_same_shape_is_taken(body, other, crc32, request_id):
+def test_the_next_response_of_the_same_shape_is_taken(
+    body: bytes, other: bytes, crc32: int, request_id: str
+) -> None:
     def made(content: bytes, checksum: int, name: str) -> bytes:
         return ok(
             content,
@@ -89,7 +90,7 @@ def test_the_next_response_of_the_same_shape_is_taken(body, other, crc32, reques
 
 
 @given(responses(), st.lists(st.integers(1, 40), max_size=30))
-def test_pieces_make_no_difference(data, sizes):
+def test_pieces_make_no_difference(data: bytes, sizes: list[int]) -> None:
     whole = careful(data)
     incoming, at = Incoming(), 0
     try:
@@ -114,5 +115,5 @@ def test_pieces_make_no_difference(data, sizes):
         ok(b"{}", b"x-amz-crc32: 1", b"x-amz-crc32: 2"),
     ],
 )
-def test_rare_kinds_have_no_shape(data):
+def test_rare_kinds_have_no_shape(data: bytes) -> None:
     assert HeadPattern.of(data) is None
