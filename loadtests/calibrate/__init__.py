@@ -14,6 +14,7 @@
 
     ground_truth.py   what the server recorded, and what arriving users should have seen
     hiccup_meter.py   whether the machine itself stalled meanwhile
+    stall_injector.py stalls on purpose, of a known share, to test what sees them
     round_trip.py     the baseline round trip: the least that a call takes on this machine
     conventional.py   the load test that most teams write, for comparison
     cells.py          runs one cell: the real scenario on one script at one rate
