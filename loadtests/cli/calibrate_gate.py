@@ -18,16 +18,16 @@ import click
 
 from loadtests.config import Gate, Load, Slo
 from loadtests.errors import ResultsError
-from loadtests.judge.calibration.absolute import Decided, measure_limits
-from loadtests.judge.calibration.bootstrap import Recording
+from loadtests.judge.calibration.absolute import measure_limits
+from loadtests.judge.calibration.bootstrap import RecordedRun
+from loadtests.judge.calibration.counters import C, Coverage, Decisions, K, Outcomes, merge_counters
 from loadtests.judge.calibration.relative import (
-    Injection,
-    Plan,
+    CalibrationPlan,
+    Slowdown,
     measure_coverage,
     measure_outcomes,
 )
-from loadtests.judge.calibration.table import Cost, calibration_table
-from loadtests.judge.calibration.tallies import A, Coverage, K, Outcomes, added
+from loadtests.judge.calibration.table import CalibrationResults, calibration_table
 from loadtests.judge.interim import planned_analyses
 from loadtests.judge.judging import judge_run
 from loadtests.measure.results import Run, read_run
@@ -83,28 +83,30 @@ def gate_command(
     processes: int,
 ) -> None:
     """Measure the gate's coverage, false alarms and power on recorded runs; print Markdown."""
-    plan = Plan(comparisons, comparisons, seconds, block, seed=seed)
+    plan = CalibrationPlan(
+        runs=comparisons, comparisons=comparisons, seconds=seconds, block=block, seed=seed
+    )
     source = _Source(runs, plan, skip)
     calibration = _calibration(source)
     started = time.perf_counter()
     with ProcessPoolExecutor(processes) as pool:
         work = partial(_distribute, pool, source, processes)
         coverage = work(Calibration.coverage)
-        together = work(Calibration.together)
-        apart = work(Calibration.apart)
+        interleaved = work(Calibration.interleaved)
+        separate = work(Calibration.separate)
         limits = work(Calibration.limits)
-    cost = Cost(_judging_s(calibration.runs[0]), time.perf_counter() - started)
-    table = calibration_table(
-        calibration.runs,
-        calibration.recordings,
-        plan,
-        coverage,
-        together,
-        apart,
-        limits,
-        cost,
+    results = CalibrationResults(
+        runs=calibration.runs,
+        recordings=calibration.recordings,
+        plan=plan,
+        coverage=coverage,
+        interleaved=interleaved,
+        separate=separate,
+        limits=limits,
+        judging_s=_judging_s(calibration.runs[0]),
+        calibration_s=time.perf_counter() - started,
     )
-    click.echo(table)
+    click.echo(calibration_table(results))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class _Source:
     """What a calibration is read from: small enough to send to every process."""
 
     paths: tuple[Path, ...]
-    plan: Plan
+    plan: CalibrationPlan
     skip: int
 
 
@@ -128,15 +130,15 @@ class Calibration:
         """Coverage of intervals."""
         return measure_coverage(self.recordings, self.plan, numbers)
 
-    def together(self, numbers: range) -> dict[Injection, Outcomes]:
+    def interleaved(self, numbers: range) -> dict[Slowdown | None, Outcomes]:
         """Comparisons of two subjects of one run."""
         return measure_outcomes(self.recordings, self.plan, numbers, interleaved=True)
 
-    def apart(self, numbers: range) -> dict[Injection, Outcomes]:
+    def separate(self, numbers: range) -> dict[Slowdown | None, Outcomes]:
         """Comparisons of two runs."""
         return measure_outcomes(self.recordings, self.plan, numbers, interleaved=False)
 
-    def limits(self, numbers: range) -> dict[float, Decided]:
+    def limits(self, numbers: range) -> dict[float, Decisions]:
         """Absolute limits, with the gate's interim analyses."""
         load = Load()
         analyses = planned_analyses(Gate(), load.run_time - load.warm_up)
@@ -150,8 +152,8 @@ def _calibration(source: _Source) -> Calibration:
 
 
 def _measure(
-    measurement: Callable[[Calibration, range], dict[K, A]], source: _Source, numbers: range
-) -> dict[K, A]:
+    measurement: Callable[[Calibration, range], dict[K, C]], source: _Source, numbers: range
+) -> dict[K, C]:
     return measurement(_calibration(source), numbers)
 
 
@@ -159,8 +161,8 @@ def _distribute(
     pool: ProcessPoolExecutor,
     source: _Source,
     processes: int,
-    measurement: Callable[[Calibration, range], dict[K, A]],
-) -> dict[K, A]:
+    measurement: Callable[[Calibration, range], dict[K, C]],
+) -> dict[K, C]:
     """Split the resamples over the processes and add up what they count."""
     count = source.plan.comparisons
     parts = min(count, PARTS_PER_PROCESS * processes)
@@ -170,11 +172,11 @@ def _distribute(
         results.append(part)
         if sys.stderr.isatty() or done in {1, parts}:
             click.echo(f"{measurement.__name__}: {done} of {parts} parts", err=True)
-    return added(results)
+    return merge_counters(results)
 
 
-def _recording(run: Run, skip: int) -> Recording:
-    recording = Recording(run, skip=skip)
+def _recording(run: Run, skip: int) -> RecordedRun:
+    recording = RecordedRun(run, skip=skip)
     if recording.seconds < MIN_SECONDS:
         skipped = f" after the first {skip} s, which --skip leaves out" if skip else ""
         raise ResultsError(

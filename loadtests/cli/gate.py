@@ -26,6 +26,7 @@ from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, LoadtestsError, ResultsError, UsageError
 from loadtests.judge.interim import next_analysis, planned_analyses
+from loadtests.judge.stats.distributions import TailProbability
 from loadtests.load.child_environment import new_run_id
 from loadtests.measure.results import read_info
 from loadtests.measure.run_folder import point_latest
@@ -98,14 +99,14 @@ def _gate(config: Config, plan: LoadPlan) -> int:
         Screen() as screen,
         open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
     ):
-        load, level = _run_load(config, endpoints, plan, screen)
+        load, alpha = _run_load(config, endpoints, plan, screen)
         if config.gate.micro != "off":
             try:
                 micro = _run_micro(config, endpoints, screen)
             except LoadtestsError as error:
                 broken = error
     point_latest(load)
-    ended: Sequence[Ended] = [finish(load, config, level)]
+    ended: Sequence[Ended] = [finish(load, config, alpha)]
     if micro:
         ended = [*ended, finish(micro, _own_baseline(config), None)]
     if broken:
@@ -115,19 +116,19 @@ def _gate(config: Config, plan: LoadPlan) -> int:
 
 def _run_load(
     config: Config, endpoints: Endpoints, plan: LoadPlan, screen: Screen
-) -> tuple[Path, float]:
-    """The finished run folder, and the level its last look may spend."""
+) -> tuple[Path, TailProbability]:
+    """The finished run folder, and the error probability that its last analysis may spend."""
     run_id = new_run_id("+".join(Path(file).stem for file in plan.scenarios))
     path = Path(config.results).absolute() / run_id
     with LocustProcess(
         config, endpoints, plan.scenarios, run_id, plan.users, plan.processes
     ) as locust:
-        level = _watch(config, path, locust, screen)
+        alpha = _watch(config, path, locust, screen)
         screen.notice("Ending the run")
         locust.finish()
     if not (path / "run.json").exists():
         raise ResultsError(f"Locust wrote no run folder at {path}.", hint=locust.last_words())
-    return path, level
+    return path, alpha
 
 
 def _run_micro(config: Config, endpoints: Endpoints, screen: Screen) -> Path:
@@ -157,26 +158,26 @@ def _own_baseline(config: Config) -> Config:
     return config.model_copy(update={"gate": config.gate.model_copy(update={"baseline": "auto"})})
 
 
-def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> float:
+def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> TailProbability:
     """Follow the run to its end, extending it while it is inconclusive and that may help."""
     warm_up_s = config.load.warm_up
-    looks = planned_analyses(config.gate, config.load.run_time - warm_up_s)
-    seen, look = 0, looks[0]
-    screen.plan(warm_up_s + look.measured_s, warm_up_s)
+    analyses = planned_analyses(config.gate, config.load.run_time - warm_up_s)
+    done, analysis = 0, analyses[0]
+    screen.plan(warm_up_s + analysis.measured_s, warm_up_s)
     while locust.running():
         screen.wait(_POLL_S)
         if not (path / "run.json").exists():
             continue
         info = read_info(path)
         screen.show(info)
-        if info.duration_s < warm_up_s + look.measured_s:
+        if info.duration_s < warm_up_s + analysis.measured_s:
             continue
-        status, needed_s, sentence = look_at(path, config, look.level)
-        seen += 1
-        further = next_analysis(status, needed_s, looks, seen)
-        if further is None:
+        status, needed_s, sentence = look_at(path, config, analysis.alpha)
+        done += 1
+        following = next_analysis(status, needed_s, analyses, done)
+        if following is None:
             break
-        screen.notice(f"{sentence} Extending the run to {further.measured_s:.0f} s.")
-        look = further
-        screen.plan(warm_up_s + look.measured_s, warm_up_s)
-    return look.level
+        screen.notice(f"{sentence} Extending the run to {following.measured_s:.0f} s.")
+        analysis = following
+        screen.plan(warm_up_s + analysis.measured_s, warm_up_s)
+    return analysis.alpha

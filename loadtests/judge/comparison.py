@@ -1,47 +1,46 @@
 """Is B slower than A? Ratios with intervals for every access pattern and percentile.
 
-A comparison asks less than the gate does: not whether a promise is broken, but whether something
-got slower. A percentile is SLOWER when it is slower for certain and not shown to be within the
-allowed growth; WITHIN when it is shown to be; UNDECIDED otherwise.
+A comparison asks less than the gate: not whether a limit is exceeded, but whether something got
+slower. A percentile is WITHIN when its growth is shown to be within what is allowed; otherwise
+SLOWER when it is significantly slower, and UNDECIDED when neither is shown.
 
-Each percentile is also compared over all access patterns of a backend together (`whole.py`). Where
-those are WITHIN, single patterns that too few calls leave UNDECIDED do not hold up the whole.
+Each percentile is also compared over all access patterns of a backend (`stats/overall.py`). Where
+those are WITHIN, single patterns that are UNDECIDED because of too few calls do not leave the
+comparison undecided.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from loadtests.config import Relative
-from loadtests.errors import (
-    EXIT_FAIL,
-    EXIT_INCONCLUSIVE,
-    EXIT_INVALID,
-    EXIT_PASS,
-    ResultsError,
-)
+from loadtests.errors import ResultsError
 from loadtests.judge.fingerprint import refuse_differences
-from loadtests.judge.measured import Measured
-from loadtests.judge.stats.holm import broken_limits, wholes_first
-from loadtests.judge.stats.pairs import Pair, wholes_of
+from loadtests.judge.run_samples import RunSamples
+from loadtests.judge.slo import allowed_growth
+from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
+from loadtests.judge.stats.holm import holm, overall_first_weights
+from loadtests.judge.stats.overall import ComparedSeries, overall_comparisons
 from loadtests.judge.stats.quantiles import Quantile
-from loadtests.judge.stats.ratios import Ratio, spread_of
+from loadtests.judge.stats.ratios import UnpairedRatio, between_run_variance
 from loadtests.measure.results import (
+    EXIT_CODES,
     PERCENTILES,
     Key,
     Outcome,
     PercentileRatio,
     Run,
     SeriesInfo,
+    Status,
 )
 from loadtests.patterns import ALL_PATTERNS, PATTERNS
 
-# Of the error, what SLOWER may spend over the whole family: 1% at 95% confidence. An alarm without
-# cause costs more trust than a slowdown found one run later.
-ALARM_SHARE: Final = 0.2
+# The part of the error probability that SLOWER may spend over all ratios: 1% at 95% confidence. A
+# false alarm costs more trust than a slowdown that is found one run later.
+FALSE_ALARM_PART: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +56,33 @@ class ComparedSubject:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All ratios of a comparison and what they come to; `reasons` say why it does not count."""
+    """All ratios of a comparison; `reasons` say why it is invalid."""
 
     rows: tuple[PercentileRatio, ...]
     reasons: tuple[str, ...] = ()
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """PASS, FAIL (something is slower), INCONCLUSIVE or INVALID."""
-        outcomes = {one.outcome for one in self.rows}
         if self.reasons:
             return "INVALID"
+        outcomes = {row.outcome for row in self.rows}
         if "SLOWER" in outcomes:
             return "FAIL"
-        wholes = {one.outcome for one in self.rows if one.pattern == ALL_PATTERNS}
-        outcomes = (wholes or outcomes) - {""}
-        return "PASS" if outcomes == {"WITHIN"} else "INCONCLUSIVE"
+        overall = {row.outcome for row in self.rows if row.pattern == ALL_PATTERNS}
+        return "PASS" if (overall or outcomes) - {""} == {"WITHIN"} else "INCONCLUSIVE"
 
     @property
     def undecided_rows(self) -> tuple[PercentileRatio, ...]:
-        """Single patterns that are undecided, whatever all of them come to together."""
+        """Single patterns that are undecided, whatever the overall outcome."""
         return tuple(
-            one for one in self.rows if one.outcome == "UNDECIDED" and one.pattern != ALL_PATTERNS
+            row for row in self.rows if row.outcome == "UNDECIDED" and row.pattern != ALL_PATTERNS
         )
 
     @property
     def exit_code(self) -> int:
         """0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INVALID."""
-        codes = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "INVALID": EXIT_INVALID}
-        return codes.get(self.status, EXIT_INCONCLUSIVE)
+        return EXIT_CODES[self.status]
 
 
 def compare_runs(
@@ -97,98 +94,107 @@ def compare_runs(
     metric: str = "response_time",
     allow_differences: bool = False,
 ) -> Comparison:
-    """Hold one set of runs (`subject`) against another.
+    """Compare one set of runs (`subject`) with another.
 
-    Raises ResultsError when runs differ in more than their seed (unless allowed to), or have no
-    access pattern in common.
+    Raises ResultsError when runs differ in more than their seed (unless `allow_differences`), or
+    have no access pattern in common.
     """
     if not allow_differences:
-        for one in [*reference[1:], *subject]:
-            refuse_differences(one.info, reference[0].info, f"run {reference[0].info.id}")
-    a, b = [Measured(one) for one in reference], [Measured(one) for one in subject]
-    pairs = list(_pairs(a, b, metric))
-    if not pairs:
+        for run in [*reference[1:], *subject]:
+            refuse_differences(run.info, reference[0].info, f"run {reference[0].info.id}")
+    old, new = [RunSamples(run) for run in reference], [RunSamples(run) for run in subject]
+    comparisons = list(_comparisons(old, new, metric))
+    if not comparisons:
         raise ResultsError(
             f"{_names(reference)} and {_names(subject)} have no access pattern of one backend "
             f"with calls ({metric}) in common.",
             hint="Compare runs of one scenario and backend.",
         )
     reasons = tuple(
-        f"{one.info.id}: the run does not count."
-        for one in [*reference, *subject]
-        if one.info.validity is None or not one.info.validity.valid
+        f"{run.info.id}: the run is invalid."
+        for run in [*reference, *subject]
+        if run.info.validity is None or not run.info.validity.valid
     )
-    return Comparison(decide(pairs, allowed, confidence), reasons)
+    return Comparison(decide(comparisons, allowed, confidence), reasons)
 
 
 def decide(
-    pairs: Sequence[Pair], allowed: Relative, confidence: float
+    comparisons: Sequence[ComparedSeries], allowed: Relative, confidence: float
 ) -> tuple[PercentileRatio, ...]:
-    """Interval and outcome of each pair; being slower is decided for all together (Holm)."""
-    growth = {"p50": allowed.p50, "p90": allowed.p90, "p99": allowed.p99}
-    level = 1.0 - confidence
-    judged = [one for one in pairs if growth.get(one.percentile) is not None]
-    wholes = wholes_of(judged)
-    judged = [*wholes, *judged]
-    lows: list[Callable[[float], float]] = [one.ratio.low for one in judged]
-    weights = wholes_first([one.pattern == ALL_PATTERNS for one in judged])
-    slower = broken_limits(lows, [1.0] * len(judged), level * ALARM_SHARE, weights)
+    """Interval and outcome of each ratio, overall ratios first; SLOWER is decided by Holm."""
+    growth = allowed_growth(allowed)
+    alpha = one_sided(confidence)
+    limited = [c for c in comparisons if growth.get(c.percentile) is not None]
+    overall = overall_comparisons(limited)
+    judged = [*overall, *limited]
+    decisions = holm(
+        [compared.ratio.low for compared in judged],
+        [1.0] * len(judged),
+        TailProbability(alpha * FALSE_ALARM_PART),
+        overall_first_weights([compared.is_overall for compared in judged]),
+    )
     outcomes: dict[int, Outcome] = {}
-    for one, decision in zip(judged, slower, strict=True):
-        within = one.ratio.high(level) <= 1.0 + (growth[one.percentile] or 0.0)
-        undecided: Outcome = "SLOWER" if decision.broken else "UNDECIDED"
-        outcomes[id(one)] = "WITHIN" if within else undecided
-    return tuple(_row(one, level / 2.0, outcomes.get(id(one), "")) for one in [*wholes, *pairs])
+    for compared, decision in zip(judged, decisions, strict=True):
+        within = compared.ratio.high(alpha) <= 1.0 + (growth[compared.percentile] or 0.0)
+        otherwise: Outcome = "SLOWER" if decision.exceeded else "UNDECIDED"
+        outcomes[id(compared)] = "WITHIN" if within else otherwise
+    return tuple(
+        _percentile_ratio(compared, two_sided(confidence), outcomes.get(id(compared), ""))
+        for compared in [*overall, *comparisons]
+    )
 
 
-def _row(pair: Pair, level: float, outcome: Outcome) -> PercentileRatio:
-    ratio = pair.ratio
-    high = ratio.high(level)
+def _percentile_ratio(
+    compared: ComparedSeries, alpha: TailProbability, outcome: Outcome
+) -> PercentileRatio:
+    ratio = compared.ratio
+    high = ratio.high(alpha)
     return PercentileRatio(
-        subject=pair.subject,
-        reference=pair.reference,
-        pattern=pair.pattern,
-        metric=pair.metric,
-        percentile=pair.percentile,
+        subject=compared.subject,
+        reference=compared.reference,
+        pattern=compared.pattern,
+        metric=compared.metric,
+        percentile=compared.percentile,
         subject_ms=_geometric_mean(ratio.subjects),
         reference_ms=_geometric_mean(ratio.references),
         ratio=ratio.estimate,
-        low=ratio.low(level) or None,
+        low=ratio.low(alpha) or None,
         high=high if math.isfinite(high) else None,
-        subject_calls=sum(one.calls for one in ratio.subjects),
-        reference_calls=sum(one.calls for one in ratio.references),
+        subject_calls=sum(quantile.calls for quantile in ratio.subjects),
+        reference_calls=sum(quantile.calls for quantile in ratio.references),
         outcome=outcome,
     )
 
 
 def _geometric_mean(runs: Sequence[Quantile]) -> float:
-    return math.exp(sum(math.log(max(one.estimate_ms, 1e-6)) for one in runs) / len(runs))
+    return math.exp(sum(math.log(max(run.estimate_ms, 1e-6)) for run in runs) / len(runs))
 
 
-def _pairs(a: Sequence[Measured], b: Sequence[Measured], metric: str) -> Iterable[Pair]:
+def _comparisons(
+    old: Sequence[RunSamples], new: Sequence[RunSamples], metric: str
+) -> Iterable[ComparedSeries]:
     """Every pattern that all runs of both sides measured, by backend."""
-    subjects = _common(b)
-    matched = [
-        (backend, old, subjects[backend])
-        for backend, old in _common(a).items()
-        if backend in subjects
-    ]
-    for backend, old, new in matched:
-        patterns = [p for p in PATTERNS if p in old.patterns and p in new.patterns]
+    subjects = _sides(new)
+    for backend, reference in _sides(old).items():
+        subject = subjects.get(backend)
+        if subject is None:
+            continue
+        patterns = [p for p in PATTERNS if p in reference.patterns and p in subject.patterns]
         for percentile, q in PERCENTILES.items():
-            before = {p: _quantiles(a, old.key(p, metric), q) for p in patterns}
-            after = {p: _quantiles(b, new.key(p, metric), q) for p in patterns}
-            held = [p for p in patterns if before[p] and after[p]]
-            spread = spread_of([before[p] for p in held], [after[p] for p in held])
-            for pattern in held:
-                ratio = Ratio(after[pattern], before[pattern], spread=spread)
-                yield Pair(
-                    f"{backend}/{new.driver}",
-                    f"{backend}/{old.driver}",
-                    pattern,
-                    metric,
-                    percentile,
-                    ratio,
+            before = {p: _quantiles(old, reference.key(p, metric), q) for p in patterns}
+            after = {p: _quantiles(new, subject.key(p, metric), q) for p in patterns}
+            measured = [p for p in patterns if before[p] and after[p]]
+            between_runs = between_run_variance(
+                [before[p] for p in measured], [after[p] for p in measured]
+            )
+            for pattern in measured:
+                yield ComparedSeries(
+                    subject=f"{backend}/{subject.driver}",
+                    reference=f"{backend}/{reference.driver}",
+                    pattern=pattern,
+                    metric=metric,
+                    percentile=percentile,
+                    ratio=UnpairedRatio(after[pattern], before[pattern], between_runs),
                 )
 
 
@@ -202,12 +208,13 @@ class _Side:
         return Key(self.backend, self.driver, pattern, metric)
 
 
-def _common(runs: Sequence[Measured]) -> Mapping[str, _Side]:
+def _sides(runs: Sequence[RunSamples]) -> Mapping[str, _Side]:
     """What every run of a side measured, by backend; of several drivers, the first."""
     sides: dict[str, _Side] = {}
-    for subject in sorted({_subject(one) for one in runs[0].series()}, key=str):
+    for subject in sorted({_subject(series) for series in runs[0].series()}, key=str):
         patterns = [
-            {one.pattern for one in run.series() if _subject(one) == subject} for run in runs
+            {series.pattern for series in run.series() if _subject(series) == subject}
+            for run in runs
         ]
         shared = frozenset(set.intersection(*patterns))
         if shared:
@@ -216,15 +223,15 @@ def _common(runs: Sequence[Measured]) -> Mapping[str, _Side]:
     return sides
 
 
-def _subject(one: SeriesInfo) -> ComparedSubject:
-    return ComparedSubject(one.backend, one.driver)
+def _subject(series: SeriesInfo) -> ComparedSubject:
+    return ComparedSubject(series.backend, series.driver)
 
 
-def _quantiles(runs: Sequence[Measured], key: Key, q: float) -> tuple[Quantile, ...]:
-    if not all(one.samples(key).calls for one in runs):
+def _quantiles(runs: Sequence[RunSamples], key: Key, q: float) -> tuple[Quantile, ...]:
+    if not all(run.samples(key).calls for run in runs):
         return ()
-    return tuple(one.quantile(key, q) for one in runs)
+    return tuple(run.quantile(key, q) for run in runs)
 
 
 def _names(runs: Sequence[Run]) -> str:
-    return ", ".join(one.info.id for one in runs)
+    return ", ".join(run.info.id for run in runs)

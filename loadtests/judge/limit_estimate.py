@@ -1,4 +1,4 @@
-"""Each limit with the figure it is about: an estimate and bounds at any level."""
+"""Each limit with the estimate that it applies to, and bounds at any error probability."""
 
 from __future__ import annotations
 
@@ -9,144 +9,174 @@ from dataclasses import dataclass, replace
 from loadtests.errors import ResultsError
 from loadtests.judge.baseline import Baseline
 from loadtests.judge.fingerprint import refuse_differences
-from loadtests.judge.measured import Measured
+from loadtests.judge.run_samples import RunSamples
 from loadtests.judge.slo import Limit
-from loadtests.judge.stats.overall import WholeRatio
-from loadtests.judge.stats.proportions import Share
+from loadtests.judge.stats.distributions import TailProbability
+from loadtests.judge.stats.overall import OverallRatio
+from loadtests.judge.stats.proportions import FailureRate
 from loadtests.judge.stats.quantiles import Quantile
-from loadtests.judge.stats.ratios import Ratio, Spread, spread_of
+from loadtests.judge.stats.ratios import (
+    BetweenRunVariance,
+    Ratio,
+    UnpairedRatio,
+    between_run_variance,
+)
 from loadtests.measure.results import PERCENTILES, Key, Run
 from loadtests.order_statistics import min_calls
 from loadtests.patterns import ALL_PATTERNS
 
+Bound = Callable[[TailProbability], float]
 
-@dataclass(frozen=True, slots=True)
-class Bounded:
-    """A limit and what was found, in the limit's unit; `low` and `high` take a one-sided level.
 
-    `to_carry(level)` is how many calls give a finite upper bound, None when there are enough.
-    `ratio` is that of a relative limit. `decides`: left open, it leaves the run open too.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitEstimate:
+    """A limit and the estimate that it applies to, in the limit's unit.
+
+    `low` and `high` take a one-sided error probability; `calls_needed` too, and returns how many
+    calls give a finite upper bound, None if there are enough. `ratio` belongs to a relative limit.
+    `decides`: while it is undecided, so is the run.
     """
 
     limit: Limit
     estimate: float
-    low: Callable[[float], float]
-    high: Callable[[float], float]
+    low: Bound
+    high: Bound
     calls: int
-    to_carry: Callable[[float], int | None]
+    calls_needed: Callable[[TailProbability], int | None]
     ratio: Ratio | None = None
     decides: bool = True
 
 
-class References:
-    """A baseline's quantiles and their variation from run to run.
+class BaselineQuantiles:
+    """The quantiles of a baseline and their variance between its runs.
 
     Raises ResultsError when its runs were measured under other conditions than `run`.
     """
 
     def __init__(self, baseline: Baseline, run: Run) -> None:
         self.baseline = baseline
-        for one in baseline.runs:
-            refuse_differences(run.info, one.info, f"baseline {baseline.name} ({one.info.id})")
-        self._measured = [Measured(one) for one in baseline.runs]
+        for baseline_run in baseline.runs:
+            name = f"baseline {baseline.name} ({baseline_run.info.id})"
+            refuse_differences(run.info, baseline_run.info, name)
+        self._runs = [RunSamples(baseline_run) for baseline_run in baseline.runs]
         self._quantiles: dict[tuple[Key, float], tuple[Quantile, ...]] = {}
-        self._spreads: dict[tuple[str, str, str, float], Spread | None] = {}
+        self._variances: dict[tuple[str, str, str, float], BetweenRunVariance | None] = {}
 
     def quantiles(self, key: Key, q: float) -> tuple[Quantile, ...]:
-        """One quantile in every run of the baseline. Raises ResultsError where one has no calls."""
+        """One quantile per run of the baseline. Raises ResultsError where one has no calls."""
         if (key, q) not in self._quantiles:
-            found = []
-            for measured in self._measured:
-                samples = measured.samples(key)
-                if not samples.calls:
-                    raise ResultsError(
-                        f"{measured.run.path / 'latency.hlog'} (baseline {self.baseline.name}) "
-                        f"has no calls of {key.tag}.",
-                        hint="Promote a baseline of this scenario: loadtests baseline promote.",
-                    )
-                found.append(measured.quantile(key, q))
-            self._quantiles[key, q] = tuple(found)
+            self._quantiles[key, q] = tuple(self._quantile(run, key, q) for run in self._runs)
         return self._quantiles[key, q]
 
-    def spread(self, key: Key, q: float) -> Spread | None:
-        """Variation between the runs of a backend's patterns; None for a single run."""
-        place = (key.backend, key.driver, key.metric, q)
-        if place not in self._spreads:
-            first = self._measured[0].series()
+    def _quantile(self, run: RunSamples, key: Key, q: float) -> Quantile:
+        if not run.samples(key).calls:
+            raise ResultsError(
+                f"{run.run.path / 'latency.hlog'} (baseline {self.baseline.name}) has no calls of "
+                f"{key.tag}.",
+                hint="Promote a baseline of this scenario: loadtests baseline promote.",
+            )
+        return run.quantile(key, q)
+
+    def between_runs(self, key: Key, q: float) -> BetweenRunVariance | None:
+        """Variance between the runs, pooled over the backend's patterns; None for a single run."""
+        group = (key.backend, key.driver, key.metric, q)
+        if group not in self._variances:
             keys = [
-                Key(one.backend, one.driver, one.pattern, key.metric)
-                for one in first
-                if (one.backend, one.driver) == (key.backend, key.driver)
+                series.key(key.metric)
+                for series in self._runs[0].series()
+                if (series.backend, series.driver) == (key.backend, key.driver)
             ]
-            self._spreads[place] = spread_of([self.quantiles(one, q) for one in keys])
-        return self._spreads[place]
+            self._variances[group] = between_run_variance([self.quantiles(k, q) for k in keys])
+        return self._variances[group]
 
 
-def bound(limit: Limit, measured: Measured, references: References | None) -> Bounded | None:
-    """The figure a limit is about; None when the run holds no data for it."""
+def estimate_limit(
+    limit: Limit, samples: RunSamples, baseline: BaselineQuantiles | None
+) -> LimitEstimate | None:
+    """The estimate that a limit applies to; None when the run has no data for it."""
     if limit.percentile is None:
-        return _error_rate(limit, measured)
+        return _error_rate(limit, samples)
     key = Key(limit.backend, limit.driver, limit.pattern, limit.metric)
-    samples = measured.samples(key)
-    if not samples.calls:
+    if not samples.samples(key).calls:
         return None
     q = PERCENTILES[limit.percentile]
-    quantile = measured.quantile(key, q)
-    if limit.unit == "ms":
-        return Bounded(
-            limit,
-            quantile.estimate_ms,
-            quantile.low_ms,
-            quantile.high_ms,
-            quantile.calls,
-            quantile.calls_to_carry,
+    quantile = samples.quantile(key, q)
+    if limit.kind == "absolute":
+        return LimitEstimate(
+            limit=limit,
+            estimate=quantile.estimate_ms,
+            low=quantile.low_ms,
+            high=quantile.high_ms,
+            calls=quantile.calls,
+            calls_needed=quantile.calls_needed,
         )
-    if references is None:
+    if baseline is None:
         raise ValueError("a relative limit without a baseline")
-    runs = references.quantiles(key, q)
-    ratio = Ratio((quantile,), runs, spread=references.spread(key, q))
-    return Bounded(
-        limit, ratio.estimate, ratio.low, ratio.high, quantile.calls, quantile.calls_to_carry, ratio
+    ratio = UnpairedRatio((quantile,), baseline.quantiles(key, q), baseline.between_runs(key, q))
+    return LimitEstimate(
+        limit=limit,
+        estimate=ratio.estimate,
+        low=ratio.low,
+        high=ratio.high,
+        calls=quantile.calls,
+        calls_needed=quantile.calls_needed,
+        ratio=ratio,
     )
 
 
-def with_wholes(found: Sequence[Bounded]) -> list[Bounded]:
-    """Add each relative limit over all access patterns together, where a backend has several.
+def with_overall(estimates: Sequence[LimitEstimate]) -> list[LimitEstimate]:
+    """Add the overall relative limits of each backend with several access patterns.
 
-    Those then decide whether the run is within its baseline; a single pattern, whose calls rarely
-    suffice, can still break its limit but no longer leaves the run open.
+    They decide whether the run is within its baseline. A single pattern rarely has enough calls: it
+    can still exceed its limit, but while it is undecided the run need not be.
     """
-    groups: dict[tuple[str, str, str, str, float], list[Bounded]] = defaultdict(list)
-    for one in found:
-        if one.ratio is not None:
-            x = one.limit
-            groups[x.backend, x.driver, x.metric, x.statistic, x.limit].append(one)
-    several = {id(one) for held in groups.values() if len(held) > 1 for one in held}
-    wholes = [_whole(held) for held in groups.values() if len(held) > 1]
-    return [*(replace(x, decides=False) if id(x) in several else x for x in found), *wholes]
+    groups: dict[tuple[str, str, str, str, float], list[LimitEstimate]] = defaultdict(list)
+    for estimate in estimates:
+        if estimate.ratio is not None:
+            limit = estimate.limit
+            group = (limit.backend, limit.driver, limit.metric, limit.statistic, limit.limit)
+            groups[group].append(estimate)
+    several = [group for group in groups.values() if len(group) > 1]
+    covered = {id(estimate) for group in several for estimate in group}
+    singles = [
+        replace(estimate, decides=False) if id(estimate) in covered else estimate
+        for estimate in estimates
+    ]
+    return [*singles, *(_overall(group) for group in several)]
 
 
-def _whole(held: Sequence[Bounded]) -> Bounded:
-    ratio = WholeRatio([one.ratio for one in held if one.ratio is not None])
-    limit = replace(held[0].limit, pattern=ALL_PATTERNS)
-    calls = sum(one.calls for one in held)
-    return Bounded(limit, ratio.estimate, ratio.low, ratio.high, calls, _enough)
-
-
-def _enough(_: float) -> None:
-    """How many calls all patterns together take is not reckoned: each of them says so itself."""
-
-
-def _error_rate(limit: Limit, measured: Measured) -> Bounded:
-    one = next(
-        one
-        for one in measured.series()
-        if (one.backend, one.driver, one.pattern) == (limit.backend, limit.driver, limit.pattern)
+def _overall(group: Sequence[LimitEstimate]) -> LimitEstimate:
+    ratio = OverallRatio([estimate.ratio for estimate in group if estimate.ratio is not None])
+    return LimitEstimate(
+        limit=replace(group[0].limit, pattern=ALL_PATTERNS),
+        estimate=ratio.estimate,
+        low=ratio.low,
+        high=ratio.high,
+        calls=sum(estimate.calls for estimate in group),
+        calls_needed=lambda _: None,  # no single number of calls applies to several patterns
     )
-    share = Share(min(one.count, sum(one.errors.values()) + one.unfinished), one.count)
 
-    def to_carry(level: float) -> int | None:
-        least = min_calls(1.0 - limit.limit, level) if limit.limit < 1 else 0
-        return least if share.calls < least else None
 
-    return Bounded(limit, share.estimate, share.low, share.high, share.calls, to_carry)
+def _error_rate(limit: Limit, samples: RunSamples) -> LimitEstimate:
+    series = next(
+        series
+        for series in samples.series()
+        if (series.backend, series.driver, series.pattern)
+        == (limit.backend, limit.driver, limit.pattern)
+    )
+    failed = min(series.count, sum(series.errors.values()) + series.unfinished)
+    rate = FailureRate(failed, series.count)
+
+    def calls_needed(alpha: TailProbability) -> int | None:
+        # without an error, an upper bound equals that of the quantile 1 - limit
+        needed = min_calls(1.0 - limit.limit, alpha) if limit.limit < 1 else 0
+        return needed if rate.calls < needed else None
+
+    return LimitEstimate(
+        limit=limit,
+        estimate=rate.estimate,
+        low=rate.low,
+        high=rate.high,
+        calls=rate.calls,
+        calls_needed=calls_needed,
+    )

@@ -1,4 +1,4 @@
-"""The verdict in words."""
+"""The sentences of a verdict."""
 
 from __future__ import annotations
 
@@ -10,29 +10,36 @@ from loadtests.judge.slo import Limit
 from loadtests.measure.results import LimitVerdict, Status
 from loadtests.patterns import ALL_PATTERNS
 
-SHOWN: Final = 3  # limits named in the run's sentence
-LONGEST_S: Final = 6 * 3600.0  # a longer run is not worth advising
+MAX_SHOWN: Final = 3  # limits named in the run's sentence
+MAX_ADVISED_S: Final = 6 * 3600.0  # the longest run that is advised
+MAX_ADVISED_GROWTH: Final = 1000  # times the calls of the run
 
 
 def limit_sentence(
-    limit: Limit, status: Status, bounds: tuple[float, float, float], calls: int, needed: int | None
+    limit: Limit,
+    status: Status,
+    bounds: tuple[float, float, float],
+    calls: int,
+    needed_calls: int | None,
 ) -> str:
-    """One limit's sentence; `bounds` are low, estimate and high in the limit's unit."""
+    """The sentence of one limit; `bounds` are low, estimate and high in the limit's unit."""
     low, estimate, high = bounds
-    found = f"{_shown(limit, estimate)} [{_shown(limit, low, bare=True)}, "
-    found += f"{_shown(limit, high, bare=True) if math.isfinite(high) else 'unbounded'}]"
-    what = f"{limit.backend} {limit.pattern} {_named(limit)}"
-    allowed = _shown(limit, limit.limit)
+    upper = _format(limit, high, with_unit=False) if math.isfinite(high) else "unbounded"
+    lower = _format(limit, low, with_unit=False)
+    interval = f"{_format(limit, estimate)} [{lower}, {upper}]"
+    subject = f"{limit.backend} {limit.pattern} {_statistic(limit)}"
+    allowed = _format(limit, limit.limit)
     if status == "PASS":
-        return f"{what} is {found}, within {allowed}."
+        return f"{subject} is {interval}, within {allowed}."
     if status == "FAIL":
-        return f"{what} is {found}, beyond {allowed}."
+        return f"{subject} is {interval}, above {allowed}."
     if status == "INVALID":
-        return f"{what} is {found} against {allowed}; the run does not count."
-    takes = f"; it takes about {needed:,}" if needed and needed < 1000 * calls else ""
+        return f"{subject} is {interval}, limit {allowed}; the run is invalid."
+    advised = needed_calls is not None and 0 < needed_calls < MAX_ADVISED_GROWTH * calls
+    needed = f"; about {needed_calls:,} are needed" if advised else ""
     if not math.isfinite(high):
-        return f"{what} cannot be bounded with {calls:,} calls{takes}."
-    return f"{what} is {found}, across {allowed} with {calls:,} calls{takes}."
+        return f"{subject} has no upper bound with {calls:,} calls{needed}."
+    return f"{subject} is {interval}, undecided against {allowed} with {calls:,} calls{needed}."
 
 
 def run_sentence(
@@ -42,50 +49,61 @@ def run_sentence(
     confidence: float,
     needed_s: float | None,
 ) -> str:
-    """The run's sentence, naming at most three limits."""
+    """The sentence of the run, naming at most three limits."""
     if status == "INVALID":
-        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        return f"INVALID: {reasons[0]}{more}"
-    deciding = [one for one in limits if one.decides or one.status == "FAIL"]
+        return invalid_sentence(reasons)
+    deciding = [limit for limit in limits if limit.decides or limit.status == "FAIL"]
     if status == "PASS":
-        left = sum(one.status != "PASS" for one in limits if not one.decides)
-        return f"PASS: all {len(deciding)} limits hold at {confidence:.0%} confidence." + (
-            f" {left} of single access patterns against the baseline stay open, within it together."
-            if left
-            else ""
-        )
-    named = [one for one in deciding if one.status == status]
-    named.sort(key=lambda one: one.pattern != ALL_PATTERNS)  # what says most comes first
-    text = " ".join(one.sentence for one in named[:SHOWN])
-    more = f" And {len(named) - SHOWN} more." if len(named) > SHOWN else ""
-    verb = "broken" if status == "FAIL" else "undecided"
-    takes = ""
-    if status == "INCONCLUSIVE" and needed_s:
-        takes = f" About {needed_s:,.0f} measured seconds would decide."
-        if needed_s > LONGEST_S:
-            takes = " A figure so near its limit is not decided by a longer run."
-    return f"{status}: {len(named)} of {len(deciding)} limits {verb}: {text}{more}{takes}"
+        undecided = sum(limit.status != "PASS" for limit in limits if not limit.decides)
+        text = f"PASS: all {len(deciding)} limits hold at {confidence:.0%} confidence."
+        if undecided:
+            text += (
+                f" {undecided} baseline limits of single access patterns are undecided; over all"
+                " patterns they hold."
+            )
+        return text
+    named = [limit for limit in deciding if limit.status == status]
+    named.sort(key=lambda limit: limit.pattern != ALL_PATTERNS)  # overall limits first
+    sentences = " ".join(limit.sentence for limit in named[:MAX_SHOWN])
+    more = f" And {len(named) - MAX_SHOWN} more." if len(named) > MAX_SHOWN else ""
+    adjective = "broken" if status == "FAIL" else "undecided"
+    text = f"{status}: {len(named)} of {len(deciding)} limits {adjective}: {sentences}{more}"
+    return text + (_advice(needed_s) if status == "INCONCLUSIVE" and needed_s else "")
+
+
+def invalid_sentence(reasons: Sequence[str]) -> str:
+    """The sentence of an invalid run or comparison: the first reason, and how many more."""
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"INVALID: {reasons[0]}{more}"
+
+
+def _advice(needed_s: float) -> str:
+    if needed_s > MAX_ADVISED_S:
+        return " The figure is too near its limit for a longer run to decide."
+    return f" About {needed_s:,.0f} measured seconds would decide."
 
 
 def not_compared(name: str, refused: Sequence[str]) -> str:
-    """What is added where the only baseline was made under other conditions."""
+    """The addition for a baseline that was measured under other conditions; empty otherwise."""
     if not refused:
         return ""
     more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
-    return f" Not held against baseline {name}, made otherwise: {refused[0]}{more}."
+    return (
+        f" Not compared with baseline {name}, measured under other conditions: {refused[0]}{more}."
+    )
 
 
-def _named(limit: Limit) -> str:
+def _statistic(limit: Limit) -> str:
     if limit.kind == "error_rate":
         return "error rate"
     name = f"{limit.percentile} {limit.metric.replace('_', ' ')}"
-    return f"{name} against the baseline" if limit.unit == "ratio" else name
+    return f"{name} against the baseline" if limit.kind == "relative" else name
 
 
-def _shown(limit: Limit, value: float, *, bare: bool = False) -> str:
-    if limit.unit == "ms":
-        return three_digits(value) + ("" if bare else " ms")
-    if limit.unit == "share":
+def _format(limit: Limit, value: float, *, with_unit: bool = True) -> str:
+    if limit.kind == "absolute":
+        return three_digits(value) + (" ms" if with_unit else "")
+    if limit.kind == "error_rate":
         return f"{100 * value:.3g}%"
     return f"{100 * (value - 1):+.1f}%"
 

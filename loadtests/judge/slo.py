@@ -1,4 +1,4 @@
-"""From the promise in loadtests.toml to one list of limits for the series of a run."""
+"""The limits of loadtests.toml that apply to the series of a run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.config import Limits, Slo
+from loadtests.config import Relative, Slo
 from loadtests.measure.results import (
-    PERCENTILES,
     UNITS,
     LimitKind,
     RunInfo,
@@ -23,15 +22,14 @@ SCENARIO_PATTERNS: Final = {
     "session": SESSION_PATTERNS,
     "storefront": PATTERNS,
 }
-_FIELDS: Final = {"p50": "p50_ms", "p90": "p90_ms", "p99": "p99_ms", "p99.9": "p999_ms"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """One limit on one series.
 
     `limit` is in milliseconds for an absolute limit, a factor on the baseline's percentile for a
-    relative one, and a share of the calls for an error rate, whose `percentile` is None.
+    relative one, and a proportion of the calls for an error rate, whose `percentile` is None.
     """
 
     backend: str
@@ -53,53 +51,70 @@ class Limit:
         return UNITS[self.kind]
 
 
-def resolve(slo: Slo, backend: str, pattern: str) -> Limits:
-    """The limits of one access pattern on one backend: for each, the narrowest that names it."""
-    return slo.limits_for(backend, pattern)
-
-
 def limits_of(series: Iterable[SeriesInfo], slo: Slo, *, relative: bool) -> list[Limit]:
-    """Every limit that applies to these series; the relative ones only where asked for."""
-    return [limit for one in series for limit in _of_one(one, slo, relative=relative)]
+    """Every limit that applies to these series; relative limits only if `relative`."""
+    return [limit for info in series for limit in _series_limits(info, slo, relative=relative)]
 
 
-def _of_one(one: SeriesInfo, slo: Slo, *, relative: bool) -> Iterator[Limit]:
-    limits = resolve(slo, one.backend, one.pattern)
-    place = (one.backend, one.driver, one.pattern, limits.metric or "response_time")
-    for percentile in PERCENTILES:
-        value = getattr(limits, _FIELDS[percentile])
-        if value is not None:
-            yield Limit(*place, "absolute", percentile, value)
+def _series_limits(series: SeriesInfo, slo: Slo, *, relative: bool) -> Iterator[Limit]:
+    limits = slo.limits_for(series.backend, series.pattern)
+
+    def limit(kind: LimitKind, percentile: str | None, value: float) -> Limit:
+        return Limit(
+            backend=series.backend,
+            driver=series.driver,
+            pattern=series.pattern,
+            metric=limits.metric or "response_time",
+            kind=kind,
+            percentile=percentile,
+            limit=value,
+        )
+
+    absolute = {
+        "p50": limits.p50_ms,
+        "p90": limits.p90_ms,
+        "p99": limits.p99_ms,
+        "p99.9": limits.p999_ms,
+    }
+    for percentile, limit_ms in absolute.items():
+        if limit_ms is not None:
+            yield limit("absolute", percentile, limit_ms)
     if limits.error_rate is not None:
-        yield Limit(*place, "error_rate", None, limits.error_rate)
-    for percentile in ("p50", "p90", "p99") if relative else ():
-        growth = getattr(slo.relative, percentile)
+        yield limit("error_rate", None, limits.error_rate)
+    if not relative:
+        return
+    for percentile, growth in allowed_growth(slo.relative).items():
         if growth is not None:
-            yield Limit(*place, "relative", percentile, 1.0 + growth)
+            yield limit("relative", percentile, 1.0 + growth)
+
+
+def allowed_growth(relative: Relative) -> dict[str, float | None]:
+    """The growth over a baseline that each percentile may have; None for no limit."""
+    return {"p50": relative.p50, "p90": relative.p90, "p99": relative.p99}
 
 
 def expected_series(info: RunInfo) -> list[tuple[str, str]]:
     """The (backend, pattern) pairs a run had to measure.
 
-    Backends from its configuration, patterns from its scenarios (`cart+session`); for a scenario
-    of one's own, every pattern seen on any backend.
+    Backends come from its configuration, patterns from its scenarios (`cart+session`). For a custom
+    scenario they are all patterns that were measured on any backend.
     """
-    patterns = _patterns_owed(info)
+    patterns = _expected_patterns(info)
     backend = info.config.load.backend
     if backend == "both":
         backends: Iterable[str] = BACKENDS
     elif backend in BACKENDS:
         backends = [backend]
     else:
-        backends = sorted({one.backend for one in info.series})
-    return [(b, p) for b in backends for p in patterns]
+        backends = sorted({series.backend for series in info.series})
+    return [(backend, pattern) for backend in backends for pattern in patterns]
 
 
-def _patterns_owed(info: RunInfo) -> list[str]:
+def _expected_patterns(info: RunInfo) -> list[str]:
     if info.config.patterns is not None:
         return info.config.patterns
     scenarios = info.scenario.split("+")
-    owed = {one.pattern for one in info.series}
-    if all(one in SCENARIO_PATTERNS for one in scenarios):
-        owed = {pattern for one in scenarios for pattern in SCENARIO_PATTERNS[one]}
-    return [pattern for pattern in PATTERNS if pattern in owed]
+    expected = {series.pattern for series in info.series}
+    if all(scenario in SCENARIO_PATTERNS for scenario in scenarios):
+        expected = {pattern for scenario in scenarios for pattern in SCENARIO_PATTERNS[scenario]}
+    return [pattern for pattern in PATTERNS if pattern in expected]

@@ -1,69 +1,76 @@
-"""What a comparison of two subjects means, in the stored form of a verdict.
+"""A comparison of two subjects as the verdict of the run in which it was made.
 
-The reference stands where a baseline does in a gate's verdict, and each percentile's allowed growth
-over it is a limit. So a run that compared two subjects is reported as any other.
+The reference takes the place of a baseline, and the allowed growth of each percentile over it is a
+limit. So a run that compared two subjects is reported like any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 
 from loadtests.config import Relative
 from loadtests.judge.comparison import Comparison
 from loadtests.judge.judging import interval_estimates
-from loadtests.judge.measured import Measured
+from loadtests.judge.run_samples import RunSamples
+from loadtests.judge.sentences import MAX_SHOWN, invalid_sentence
+from loadtests.judge.slo import allowed_growth
+from loadtests.judge.stats.distributions import one_sided
 from loadtests.measure.results import (
     BaselineReference,
-    Key,
     LimitVerdict,
+    Outcome,
     PercentileRatio,
     Run,
     Status,
     Verdict,
 )
 
-_STATUS: Final[dict[str, Status]] = {
-    "WITHIN": "PASS", "SLOWER": "FAIL", "UNDECIDED": "INCONCLUSIVE"
-}  # fmt: skip
-_SHOWN: Final = 3
+_STATUS: Final[dict[Outcome, Status]] = {
+    "WITHIN": "PASS",
+    "SLOWER": "FAIL",
+    "UNDECIDED": "INCONCLUSIVE",
+}
+_FINDINGS: Final[dict[Status, str]] = {
+    "PASS": "shown to be within",
+    "FAIL": "significantly slower, and not shown to be within",
+    "INCONCLUSIVE": "neither significantly slower nor shown to be within",
+    "INVALID": "in an invalid run, against",
+}
 
 
-def verdict_of(run: Run, found: Comparison, allowed: Relative, confidence: float) -> Verdict:
-    """The comparison as the verdict on the run that it was made in."""
-    first = found.rows[0]
-    decided = [_limit(row, allowed, bool(found.reasons)) for row in found.rows if row.outcome]
-    measured = Measured(run)
+def verdict_of(run: Run, comparison: Comparison, allowed: Relative, confidence: float) -> Verdict:
+    """The comparison as the verdict of the run in which it was made."""
+    first = comparison.rows[0]
+    limits = [
+        _limit_verdict(row, allowed, invalid=bool(comparison.reasons))
+        for row in comparison.rows
+        if row.outcome
+    ]
+    samples = RunSamples(run)
     estimates = [
         estimate
-        for one in measured.series()
-        for estimate in interval_estimates(
-            measured, Key(one.backend, one.driver, one.pattern, first.metric), confidence
-        )
+        for series in samples.series()
+        for estimate in interval_estimates(samples, series.key(first.metric), confidence)
     ]
     return Verdict(
-        status=cast("Status", found.status),
-        sentence=_sentence(found, decided),
+        status=comparison.status,
+        sentence=_sentence(comparison, limits),
         confidence=confidence,
-        level=1.0 - confidence,
+        level=one_sided(confidence),
         needed_s=None,
-        reasons=found.reasons,
+        reasons=comparison.reasons,
         baseline=BaselineReference(name=f"{first.reference} in the same run", runs=(run.info.id,)),
-        limits=tuple(decided),
+        limits=tuple(limits),
         estimates=tuple(estimates),
     )
 
 
-def _limit(row: PercentileRatio, allowed: Relative, invalid: bool) -> LimitVerdict:
+def _limit_verdict(row: PercentileRatio, allowed: Relative, *, invalid: bool) -> LimitVerdict:
     backend, _, driver = row.subject.partition("/")
-    growth = {"p50": allowed.p50, "p90": allowed.p90, "p99": allowed.p99}[row.percentile] or 0.0
+    growth = allowed_growth(allowed)[row.percentile] or 0.0
     status: Status = "INVALID" if invalid else _STATUS[row.outcome]
-    said = {
-        "PASS": "shown to be within",
-        "FAIL": "slower for certain, and not shown to be within",
-        "INCONCLUSIVE": "not shown to be slower, nor to be within",
-        "INVALID": "in a run that does not count, against",
-    }[status]
+    change = f"{row.pattern} {row.percentile} is {_change(row)}"
     return LimitVerdict(
         backend=backend,
         driver=driver,
@@ -78,29 +85,28 @@ def _limit(row: PercentileRatio, allowed: Relative, invalid: bool) -> LimitVerdi
         calls=row.subject_calls,
         needed_calls=None,
         status=status,
-        sentence=f"{row.pattern} {row.percentile} is {_change(row)}, {said} {growth:+.0%}.",
+        sentence=f"{change}, {_FINDINGS[status]} {growth:+.0%}.",
     )
 
 
-def _sentence(found: Comparison, decided: Sequence[LimitVerdict]) -> str:
-    first, status = found.rows[0], found.status
+def _sentence(comparison: Comparison, limits: Sequence[LimitVerdict]) -> str:
+    first, status = comparison.rows[0], comparison.status
     sides = f"{first.subject} over {first.reference}"
     if status == "INVALID":
-        more = f" (and {len(found.reasons) - 1} more)" if len(found.reasons) > 1 else ""
-        return f"INVALID: {found.reasons[0]}{more}"
+        return invalid_sentence(comparison.reasons)
     if status == "PASS":
-        undecided = sum(one.status == "INCONCLUSIVE" for one in decided)
-        more = f" Undecided by themselves: {undecided} of {len(decided)}." if undecided else ""
+        undecided = sum(limit.status == "INCONCLUSIVE" for limit in limits)
+        more = f" {undecided} of {len(limits)} single percentiles are undecided." * bool(undecided)
         return f"PASS: {sides}: nothing is slower by more than is allowed.{more}"
-    named = [one.sentence for one in decided if one.status == status]
-    more = f" And {len(named) - _SHOWN} more." if len(named) > _SHOWN else ""
-    verb = "slower" if status == "FAIL" else "undecided"
+    sentences = [limit.sentence for limit in limits if limit.status == status]
+    more = f" And {len(sentences) - MAX_SHOWN} more." if len(sentences) > MAX_SHOWN else ""
+    adjective = "slower" if status == "FAIL" else "undecided"
     return (
-        f"{status}: {sides}: {len(named)} of {len(decided)} percentiles {verb}: "
-        f"{' '.join(named[:_SHOWN])}{more}"
+        f"{status}: {sides}: {len(sentences)} of {len(limits)} percentiles {adjective}: "
+        f"{' '.join(sentences[:MAX_SHOWN])}{more}"
     )
 
 
 def _change(row: PercentileRatio) -> str:
-    low, high = (f"{one - 1:+.1%}" if one is not None else "?" for one in (row.low, row.high))
+    low, high = (f"{bound - 1:+.1%}" if bound is not None else "?" for bound in (row.low, row.high))
     return f"{row.ratio - 1:+.1%} [{low}, {high}]"

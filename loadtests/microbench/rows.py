@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadtests.judge.stats.distributions import two_sided
 from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Sparse
@@ -20,7 +21,7 @@ from loadtests.measure.results import ResultRow
 from loadtests.microbench.suites.cases import CallColumns, Spec
 from loadtests.order_statistics import min_calls
 
-LEVEL: Final = 0.025  # of each bound of a two-sided 95% interval
+ALPHA: Final = two_sided(0.95)
 
 
 def row_of(spec: Spec, columns: CallColumns) -> ResultRow:
@@ -39,7 +40,7 @@ def row_of(spec: Spec, columns: CallColumns) -> ResultRow:
     if not samples.calls:
         return row
     p99 = estimate_quantile(samples, 0.99)
-    low, high = p99.low_ms(LEVEL), p99.high_ms(LEVEL)
+    low, high = p99.low_ms(ALPHA), p99.high_ms(ALPHA)
     service = _mean_ms(columns.service)
     wire = _mean_ms(columns.wire) if len(columns.wire) == len(columns.service) else None
     figures = {

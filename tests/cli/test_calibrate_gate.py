@@ -18,7 +18,7 @@ def test_it_prints_the_tables(tmp_path: Path) -> None:
     arguments = ["gate", str(run.path), "--comparisons", "2", "--seconds", "30", "--processes", "2"]
     result = CliRunner().invoke(command, arguments, standalone_mode=False)
     assert result.exception is None
-    assert "**Coverage of 95% intervals** (2 drawn runs" in result.stdout
+    assert "**Coverage of 95% intervals** (2 resampled runs" in result.stdout
 
 
 @pytest.mark.parametrize(("skip", "seconds"), [("0", 12), ("80", 10)])

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from loadtests.cli import gate, root
 from loadtests.cli.runs import closing
 from loadtests.errors import LoadtestsError, ResultsError, UsageError
-from loadtests.judge.verdict import of_several
+from loadtests.judge.judging import worst_status
 from loadtests.measure.run_folder import point_latest
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import Progress
@@ -224,10 +224,10 @@ def test_finished_runs_are_judged_together(tmp_path):
     assert "Exit code 1 (FAIL)" in said
 
 
-def test_the_gravest_of_several_stands_for_all():
+def test_the_worst_status_stands_for_all():
     order = ["FAIL", "INVALID", "INCONCLUSIVE", "PASS"]
     for i, one in enumerate(order):
         for other in order[i:]:
-            assert of_several([one, other]) == of_several([other, one]) == one
+            assert worst_status([one, other]) == worst_status([other, one]) == one
     with pytest.raises(ValueError, match="empty"):
-        of_several([])
+        worst_status([])

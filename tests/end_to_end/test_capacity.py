@@ -123,7 +123,7 @@ def test_another_run_is_no_climb(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"schema_version": 1, **info}))
     result = CliRunner().invoke(root, ["capacity", str(tmp_path)])
     assert isinstance(result.exception, LoadtestsError)
-    assert "no capacity run" in result.exception.message
+    assert "not a capacity run" in result.exception.message
 
 
 def test_a_scenario_that_does_not_climb_is_refused(limited, environ):

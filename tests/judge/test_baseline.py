@@ -141,7 +141,7 @@ def test_where_only_unlike_ones_are_the_verdict_says_so(tmp_path):
     found = find_baseline(run, config(tmp_path))
     assert found.runs == ()
     verdict = judge_run(run, Slo(), Gate(), found)
-    assert "Not held against baseline elsewhere" in verdict.sentence
+    assert "Not compared with baseline elsewhere" in verdict.sentence
     kernel = run.info.environment.kernel
     assert verdict.baseline.refused == (f"environment.kernel: {kernel}, old",)
     assert not any(one.unit == "ratio" for one in verdict.limits)

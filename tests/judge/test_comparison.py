@@ -118,7 +118,7 @@ def test_a_run_that_does_not_count_makes_the_comparison_invalid(tmp_path):
     a, b = steady(tmp_path / "a", seed=1), steady(tmp_path / "b", seed=2, valid=False)
     found = compare_runs([a], [b], ALLOWED, 0.95)
     assert (found.status, found.exit_code) == ("INVALID", 4)
-    assert "b: the run does not count." in found.reasons
+    assert "b: the run is invalid." in found.reasons
 
 
 def test_nothing_in_common_is_refused(tmp_path):

@@ -12,7 +12,7 @@ from loadtests.judge.interim import next_analysis, planned_analyses
 @given(st.floats(0.6, 0.999), st.floats(1, 1_000), st.floats(10, 1_000))
 def test_the_looks_spend_the_error_and_no_more(confidence, budget, measured_s):
     looks = planned_analyses(Gate(confidence=confidence, max_extension=budget), measured_s)
-    assert sum(one.level for one in looks) == pytest.approx(1 - confidence)
+    assert sum(one.alpha for one in looks) == pytest.approx(1 - confidence)
     assert looks[0].measured_s == measured_s
     assert looks[-1].measured_s == pytest.approx(measured_s + budget)
     assert [one.measured_s for one in looks] == sorted(one.measured_s for one in looks)
@@ -20,7 +20,7 @@ def test_the_looks_spend_the_error_and_no_more(confidence, budget, measured_s):
 
 def test_a_run_that_may_not_be_extended_spends_all_at_once():
     looks = planned_analyses(Gate(max_extension=0), 60.0)
-    assert [(one.measured_s, one.level) for one in looks] == [(60.0, pytest.approx(0.05))]
+    assert [(one.measured_s, one.alpha) for one in looks] == [(60.0, pytest.approx(0.05))]
 
 
 def test_only_an_inconclusive_run_is_extended_and_only_to_the_planned_looks():
@@ -40,7 +40,7 @@ def test_a_hopeless_run_is_not_extended_and_an_unknown_need_is():
 
 
 def alarms(levels, fractions, runs, seed):
-    """Share of runs without effect in which any look at the growing mean is beyond its level."""
+    """The rate of runs without effect in which any analysis of the growing mean is significant."""
     rng = random.Random(seed)
     bounds = [NormalDist().inv_cdf(1 - level) for level in levels]
     false = 0
@@ -58,7 +58,7 @@ def alarms(levels, fractions, runs, seed):
 def test_looking_three_times_does_not_inflate_false_alarms():
     looks = planned_analyses(Gate(max_extension=120), 60.0)
     fractions = [one.measured_s / 180.0 for one in looks]
-    planned = alarms([one.level for one in looks], fractions, 20_000, seed=1)
+    planned = alarms([one.alpha for one in looks], fractions, 20_000, seed=1)
     naive = alarms([0.05] * 3, fractions, 20_000, seed=1)
     assert planned < 0.05
     assert naive > 0.07  # what the plan is there to avoid

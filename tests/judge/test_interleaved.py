@@ -111,7 +111,7 @@ def test_pairs_that_the_run_did_not_finish_are_left_out(tmp_path):
 def test_a_run_without_a_whole_pair_is_refused(tmp_path):
     run = taken_in_turns(tmp_path / "run", seconds=20)
     ended = replace(run, info=run.info.model_copy(update={"duration_s": 4.0}))
-    with pytest.raises(ResultsError, match="before each subject had had a whole turn"):
+    with pytest.raises(ResultsError, match="before each subject had a complete block"):
         first_row(ended)
 
 

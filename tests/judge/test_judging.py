@@ -131,7 +131,7 @@ def test_fail_beats_inconclusive(tmp_path):
 
 def test_a_smaller_level_widens_every_bound(tmp_path):
     run = one_series(tmp_path / "run")
-    whole, part = (judge_run(run, Slo(), Gate(), level=level) for level in (0.05, 0.01))
+    whole, part = (judge_run(run, Slo(), Gate(), alpha=level) for level in (0.05, 0.01))
     for a, b in zip(whole.limits, part.limits, strict=True):
         assert b.low <= a.low
         assert b.high >= a.high
@@ -179,7 +179,7 @@ def test_single_patterns_left_open_do_not_leave_the_run_open(tmp_path):
     assert not any(one.decides for one in single)
     left = [one for one in single if one.status == "INCONCLUSIVE"]
     assert left
-    assert f"{len(left)} of single access patterns against the baseline stay open" in (
+    assert f"{len(left)} baseline limits of single access patterns are undecided" in (
         verdict.sentence
     )
     assert f"all {len(verdict.limits) - len(single)} limits hold" in verdict.sentence

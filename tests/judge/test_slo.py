@@ -2,7 +2,7 @@ import pytest
 
 from loadtests.config import load_config
 from loadtests.errors import ConfigError
-from loadtests.judge.slo import expected_series, limits_of, resolve
+from loadtests.judge.slo import expected_series, limits_of
 from loadtests.measure.results import RunInfo, SeriesInfo
 from loadtests.patterns import CART_PATTERNS, PATTERNS
 
@@ -30,13 +30,13 @@ def slo_of(tmp_path, text):
 
 def test_the_narrowest_limit_wins_and_the_rest_is_inherited(tmp_path):
     slo = slo_of(tmp_path, NESTED)
-    assert resolve(slo, "postgres", "cart.add").p99_ms == 10
-    assert resolve(slo, "postgres", "cart.get").p99_ms == 9
-    assert resolve(slo, "dynamodb", "cart.add").p99_ms == 8
-    narrowest = resolve(slo, "dynamodb", "cart.get")
+    assert slo.limits_for("postgres", "cart.add").p99_ms == 10
+    assert slo.limits_for("postgres", "cart.get").p99_ms == 9
+    assert slo.limits_for("dynamodb", "cart.add").p99_ms == 8
+    narrowest = slo.limits_for("dynamodb", "cart.get")
     assert (narrowest.p99_ms, narrowest.p50_ms, narrowest.p999_ms) == (7, 3, 50)
     assert narrowest.metric == "wire_time"
-    assert resolve(slo, "postgres", "cart.get").metric == "response_time"
+    assert slo.limits_for("postgres", "cart.get").metric == "response_time"
     assert narrowest.error_rate == 0.001  # the default, named nowhere
 
 

@@ -18,8 +18,9 @@ from loadtests.cli.screen.paths import shown_path
 from loadtests.config import Config
 from loadtests.errors import format_error
 from loadtests.judge.capacity.answer import store_capacity_run
+from loadtests.judge.judging import worst_status
+from loadtests.judge.stats.distributions import TailProbability
 from loadtests.judge.storing import store_verdict
-from loadtests.judge.verdict import of_several
 from loadtests.measure.results import EXIT_CODES, Run, Verdict, read_run
 from loadtests.microbench.folder import SCENARIO
 from loadtests.microbench.tables import summary
@@ -36,13 +37,13 @@ class Ended:
     report: Path
 
 
-def finish(path: Path, config: Config, level: float | None) -> Ended:
+def finish(path: Path, config: Config, alpha: TailProbability | None) -> Ended:
     """Judge a finished run folder, write its reports, print its table."""
     run = read_run(path)
     if run.info.steps:
         run, verdict = store_capacity_run(run, config.slo, config.gate.confidence)
     else:
-        verdict = judge(run, config, level)
+        verdict = judge(run, config, alpha)
         run = store_verdict(run, verdict)
     return show_run(run, verdict)
 
@@ -59,7 +60,7 @@ def show_run(run: Run, verdict: Verdict) -> Ended:
 
 def show_closing(ended: Sequence[Ended]) -> int:
     """Print the verdict on all runs together, the gravest one's; its exit code."""
-    status = of_several([run.verdict.status for run in ended])
+    status = worst_status([run.verdict.status for run in ended])
     with printing():
         if len(ended) > 1:
             with Screen() as screen:

@@ -1,4 +1,4 @@
-"""One look at a running run, in a process that gives way to everything else.
+"""One interim analysis of a running run, in a process of the lowest priority.
 
 Judging costs half a second of CPU. The gate does it while the load goes on, so it must not take
 that from the databases: this process has the lowest priority, in a kernel group of its own.
@@ -17,15 +17,16 @@ from loadtests.config import Config
 from loadtests.errors import LoadtestsError
 from loadtests.judge.baseline import find_baseline
 from loadtests.judge.judging import judge_run
+from loadtests.judge.stats.distributions import TailProbability
 from loadtests.measure.results import Run, Verdict, read_run
 
 
-def judge(run: Run, config: Config, level: float | None) -> Verdict:
+def judge(run: Run, config: Config, alpha: TailProbability | None) -> Verdict:
     """The verdict on a run as it stands, against its baseline if it has one."""
-    return judge_run(run, config.slo, config.gate, find_baseline(run, config), level=level)
+    return judge_run(run, config.slo, config.gate, find_baseline(run, config), alpha=alpha)
 
 
-def look_at(path: Path, config: Config, level: float) -> tuple[str, float | None, str]:
+def look_at(path: Path, config: Config, alpha: TailProbability) -> tuple[str, float | None, str]:
     """Status, measured seconds needed, and sentence of a run that may still be going on.
 
     Raises LoadtestsError when it cannot be judged.
@@ -33,7 +34,7 @@ def look_at(path: Path, config: Config, level: float) -> tuple[str, float | None
     request = {"path": str(path), "config": config.model_dump(mode="json", by_alias=True)}
     done = subprocess.run(
         [sys.executable, "-m", "loadtests.cli.runs.interim"],
-        input=json.dumps(request | {"level": level}),
+        input=json.dumps(request | {"alpha": alpha}),
         capture_output=True,
         text=True,
         check=False,
@@ -53,7 +54,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     config = Config.model_validate(request["config"])
     try:
-        verdict = judge(read_run(Path(request["path"])), config, request["level"])
+        verdict = judge(read_run(Path(request["path"])), config, TailProbability(request["alpha"]))
     except LoadtestsError as error:
         sys.stderr.write(error.message)
         sys.exit(error.exit_code)

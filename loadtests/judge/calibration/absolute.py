@@ -1,121 +1,98 @@
 """How the gate decides absolute p99 limits, measured on recorded runs.
 
-Every series' limit is put at a multiple of the p99 that its whole recording has, and drawn runs are
-judged against it as the gate does, look after look. At the p99 itself (× 1) a PASS of any limit is
-as wrong as a FAIL; far from it either ought to be decided.
+The limit of every series is set to a multiple of the p99 of its recording, and resampled runs are
+judged as the gate judges them, with its interim analyses. At a multiple of 1 a PASS of any limit is
+as wrong as a FAIL; far from 1 the limit should be decided.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from loadtests.judge.calibration.bootstrap import Recording, companies_of
-from loadtests.judge.calibration.relative import Plan
+from loadtests.judge.calibration.bootstrap import RecordedRun, pooled_series
+from loadtests.judge.calibration.counters import Decisions
+from loadtests.judge.calibration.relative import CalibrationPlan
 from loadtests.judge.interim import InterimAnalysis
-from loadtests.judge.stats.holm import broken_limits
+from loadtests.judge.stats.distributions import TailProbability
+from loadtests.judge.stats.holm import holm
 from loadtests.judge.stats.quantiles import Quantile, estimate_quantile
 from loadtests.judge.stats.samples import Samples
-from loadtests.measure.results import Key
+from loadtests.measure.results import Key, Status
 
 P99: Final = 0.99
-TIMES_TRUTH: Final = (0.5, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)
-
-
-@dataclass(slots=True)
-class Decided:
-    """How drawn runs ended: whole runs, the single limits of them, and the seconds they took."""
-
-    runs: Counter[str] = field(default_factory=Counter)
-    limits: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-
-    def share(self, status: str) -> float:
-        """Share of runs that ended so."""
-        return self.runs[status] / self.runs.total() if self.runs else float("nan")
-
-    def share_of_limits(self, status: str) -> float:
-        """Share of single limits that ended so."""
-        return self.limits[status] / self.limits.total() if self.limits else float("nan")
-
-    @property
-    def mean_s(self) -> float:
-        """Measured seconds until a run ended, on average."""
-        return self.seconds / self.runs.total() if self.runs else float("nan")
-
-    def __add__(self, other: Decided) -> Decided:
-        """Both together."""
-        return Decided(
-            self.runs + other.runs, self.limits + other.limits, self.seconds + other.seconds
-        )
+LIMIT_FACTORS: Final = (0.5, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)  # times the true p99
 
 
 def measure_limits(
-    recordings: Sequence[Recording],
-    looks: Sequence[InterimAnalysis],
-    plan: Plan,
+    recordings: Sequence[RecordedRun],
+    analyses: Sequence[InterimAnalysis],
+    plan: CalibrationPlan,
     numbers: Iterable[int],
-) -> dict[float, Decided]:
-    """Judge the drawn runs of these numbers by limits at each multiple of the truth."""
-    found = {times: Decided() for times in TIMES_TRUTH}
-    truths = [
-        {key: estimate_quantile(samples, P99).estimate_ms for key, samples in one.whole.items()}
-        for one in recordings
+) -> dict[float, Decisions]:
+    """Judge the resampled runs of these numbers by limits at each multiple of the true p99."""
+    decisions = {factor: Decisions() for factor in LIMIT_FACTORS}
+    true_p99s = [
+        {key: estimate_quantile(samples, P99).estimate_ms for key, samples in run.series.items()}
+        for run in recordings
     ]
-    longest = round(looks[-1].measured_s)
+    longest = round(analyses[-1].measured_s)
     for number in numbers:
         which = number % len(recordings)
         recording = recordings[which]
         seconds = recording.draw_seconds(plan.generator("limits", number), longest, plan.block)
-        drawn = recording.draw(seconds)
-        quantiles = cache(lambda seconds, drawn=drawn: _quantiles(drawn, seconds))
-        for times, decided in found.items():
-            limits = {key: times * truth for key, truth in truths[which].items()}
-            _judge(decided, limits, looks, quantiles)
-    return found
+        resampled = recording.resample(seconds)
+        quantiles = cache(lambda seconds, series=resampled: _quantiles(series, seconds))
+        for factor in LIMIT_FACTORS:
+            limits = {key: factor * p99 for key, p99 in true_p99s[which].items()}
+            _judge(decisions[factor], limits, analyses, quantiles)
+    return decisions
 
 
 def _judge(
-    decided: Decided,
+    decisions: Decisions,
     limits: Mapping[Key, float],
-    looks: Sequence[InterimAnalysis],
+    analyses: Sequence[InterimAnalysis],
     quantiles: Callable[[int], dict[Key, Quantile]],
 ) -> None:
-    statuses: list[str] = []
+    statuses: list[Status] = []
     seconds = 0.0
-    for look in looks:
-        seconds = look.measured_s
-        statuses = statuses_of(quantiles(round(seconds)), limits, look.level)
+    for analysis in analyses:
+        seconds = analysis.measured_s
+        statuses = limit_statuses(quantiles(round(seconds)), limits, analysis.alpha)
         if "FAIL" in statuses or "INCONCLUSIVE" not in statuses:
             break
-    decided.limits.update(statuses)
-    decided.seconds += seconds
-    decided.runs[next((s for s in ("FAIL", "INCONCLUSIVE") if s in statuses), "PASS")] += 1
+    decisions.limits.update(statuses)
+    decisions.seconds += seconds
+    worst = next((status for status in ("FAIL", "INCONCLUSIVE") if status in statuses), "PASS")
+    decisions.runs[worst] += 1
 
 
-def statuses_of(
-    quantiles: Mapping[Key, Quantile], limits: Mapping[Key, float], level: float
-) -> list[str]:
-    """What one look at a level says of each limit."""
+def limit_statuses(
+    quantiles: Mapping[Key, Quantile], limits: Mapping[Key, float], alpha: TailProbability
+) -> list[Status]:
+    """The status of each limit in one analysis."""
     keys = list(quantiles)
     lows = [quantiles[key].low_ms for key in keys]
-    decisions = broken_limits(lows, [limits[key] for key in keys], level)
-    return [
-        "FAIL" if one.broken
-        else "PASS" if quantiles[key].high_ms(level) <= limits[key]
-        else "INCONCLUSIVE"
-        for key, one in zip(keys, decisions, strict=True)
-    ]  # fmt: skip
+    decisions = holm(lows, [limits[key] for key in keys], alpha)
+    statuses: list[Status] = []
+    for key, decision in zip(keys, decisions, strict=True):
+        if decision.exceeded:
+            statuses.append("FAIL")
+        elif quantiles[key].high_ms(alpha) <= limits[key]:
+            statuses.append("PASS")
+        else:
+            statuses.append("INCONCLUSIVE")
+    return statuses
 
 
-def _quantiles(drawn: Mapping[Key, Samples], seconds: int) -> dict[Key, Quantile]:
-    begun = {key: samples.between(0, seconds) for key, samples in drawn.items()}
-    companies = companies_of(begun)
+def _quantiles(series: Mapping[Key, Samples], seconds: int) -> dict[Key, Quantile]:
+    """The p99 of every series after so many seconds."""
+    begun = {key: samples.between(0, seconds) for key, samples in series.items()}
+    pooled = pooled_series(begun)
     return {
-        key: estimate_quantile(samples, P99, companies[key.backend, key.driver])
+        key: estimate_quantile(samples, P99, pooled[key.backend, key.driver])
         for key, samples in begun.items()
         if samples.calls
     }

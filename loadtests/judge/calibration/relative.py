@@ -1,50 +1,70 @@
-"""What the gate's statistics are worth, measured on recorded runs.
+"""The error rates of the gate's statistics, measured on recorded runs.
 
-- Coverage: how often a 95% interval of a drawn run holds the recording's own quantile.
-- False alarms: how often two draws of the same thing are called different, for the whole family of
+- Coverage: how often a 95% interval of a resampled run contains the recording's own quantile.
+- False alarms: how often two resamples of the same recording are called different, over all
   patterns, backends and percentiles at once.
-- Power: how often a slowdown put into one series is found and named, by size.
+- Power: how often a slowdown that was added to some series is detected, by its size.
 
-Each draw has a number and a generator of its own, so that several processes can share the work and
-the figures are the same however they do.
+Each resample has a number and a random generator of its own, so the figures do not depend on how
+many processes share the work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Final, Literal
 
 import numpy as np
 
 from loadtests.config import Relative
-from loadtests.judge.calibration.bootstrap import Recording, companies_of, split
-from loadtests.judge.calibration.tallies import Coverage, Outcomes
+from loadtests.judge.calibration.bootstrap import RecordedRun, pooled_series, split_randomly
+from loadtests.judge.calibration.counters import Coverage, Outcomes
 from loadtests.judge.comparison import Comparison, decide
-from loadtests.judge.stats.holm import broken_limits, wholes_first
-from loadtests.judge.stats.overall import Bounds
-from loadtests.judge.stats.pairs import Pair, wholes_of
-from loadtests.judge.stats.quantiles import estimate_quantile
-from loadtests.judge.stats.ratios import Ratio, together
+from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
+from loadtests.judge.stats.holm import holm, overall_first_weights
+from loadtests.judge.stats.overall import ComparedSeries, overall_comparisons
+from loadtests.judge.stats.quantiles import Quantile, estimate_quantile
+from loadtests.judge.stats.ratios import (
+    BetweenRunVariance,
+    Contributions,
+    PairedRatio,
+    Ratio,
+    Side,
+    UnpairedRatio,
+)
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.results import PERCENTILES, Key
 from loadtests.patterns import ALL_PATTERNS
 
-Place = Literal["all", "tail"]
-GROWTHS: Final = (0.05, 0.10, 0.20, 0.50)
-JUDGED: Final = {"p50": 0.10, "p99": 0.20}  # the default growth allowed
-PLACES: Final[tuple[Place, ...]] = ("all", "tail")
-SCOPES: Final[tuple[Scope, ...]] = ("series", "backend")
-TAIL_FROM: Final = 0.95  # "the tail only" slows the calls above this quantile
+SlowedCalls = Literal["all", "tail"]
 Scope = Literal["series", "backend"]
-Injection = tuple[Place, Scope, float] | None
-Twins = dict[Key, tuple[Samples, Samples]]
+GROWTHS: Final = (0.05, 0.10, 0.20, 0.50)
+ALLOWED_GROWTH: Final = {"p50": 0.10, "p99": 0.20}  # the defaults of [slo.relative]
+SLOWED_CALLS: Final[tuple[SlowedCalls, ...]] = ("all", "tail")
+SCOPES: Final[tuple[Scope, ...]] = ("series", "backend")
+TAIL_QUANTILE: Final = 0.95  # a slowdown of the tail affects the calls above it
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How much is drawn: runs for coverage, comparisons, seconds a run and a block."""
+class Slowdown:
+    """Calls that are made slower: which calls, of one series or its whole backend, by how much."""
+
+    calls: SlowedCalls
+    scope: Scope
+    growth: float
+
+
+SLOWDOWNS: Final = tuple(Slowdown(*case) for case in product(SLOWED_CALLS, SCOPES, GROWTHS))
+SeriesPairs = Mapping[Key, tuple[Samples, Samples]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationPlan:
+    """Number of resamples for coverage and comparisons; seconds of a run and of a block."""
 
     runs: int = 300
     comparisons: int = 300
@@ -53,178 +73,247 @@ class Plan:
     confidence: float = 0.95
     seed: int = 1
 
-    def generator(self, what: str, number: int) -> np.random.Generator:
-        """The source of chance of one draw for one purpose."""
-        return np.random.default_rng([self.seed, number, *what.encode()])
+    def generator(self, purpose: str, number: int) -> np.random.Generator:
+        """The random generator of one resample for one purpose."""
+        return np.random.default_rng([self.seed, number, *purpose.encode()])
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What a rule says of one comparison; `slower` names (subject, pattern, percentile)."""
+    """The result of a comparison; `slower` lists (subject, pattern, percentile)."""
 
     status: str
     slower: tuple[tuple[str, str, str], ...]
 
 
 def measure_coverage(
-    recordings: Sequence[Recording], plan: Plan, numbers: Iterable[int]
+    recordings: Sequence[RecordedRun], plan: CalibrationPlan, numbers: Iterable[int]
 ) -> dict[str, Coverage]:
-    """Coverage of two-sided intervals by percentile, in the draws of these numbers."""
-    found = {name: Coverage() for name in PERCENTILES}
-    truths = [_truths(one) for one in recordings]
-    level = (1.0 - plan.confidence) / 2.0
+    """Coverage of two-sided intervals by percentile, in the resamples of these numbers."""
+    by_percentile = {name: Coverage() for name in PERCENTILES}
+    truths = [_true_quantiles(recording) for recording in recordings]
+    alpha = two_sided(plan.confidence)
     for number in numbers:
-        rng = plan.generator("coverage", number)
         which = number % len(recordings)
-        recording = recordings[which]
-        drawn = recording.draw(recording.draw_seconds(rng, plan.seconds, plan.block))
-        companies = companies_of(drawn)
-        for key, samples in drawn.items():
-            for name, q in PERCENTILES.items() if samples.calls else ():
-                quantile = estimate_quantile(samples, q, companies[key.backend, key.driver])
-                high = quantile.high_ms(level)
-                coverage = found[name]
-                if not np.isfinite(high):
-                    coverage.not_carried += 1
-                    continue
-                coverage.intervals += 1
-                if quantile.low_ms(level) <= truths[which][key, name] <= high:
-                    coverage.held += 1
-                    coverage.by_series[key] += 1
-    return found
+        resampled = _resample(recordings[which], plan, plan.generator("coverage", number))
+        pooled = pooled_series(resampled)
+        filled = [(key, samples) for key, samples in resampled.items() if samples.calls]
+        for (key, samples), (name, q) in product(filled, PERCENTILES.items()):
+            quantile = estimate_quantile(samples, q, pooled[key.backend, key.driver])
+            _count_interval(by_percentile[name], quantile, alpha, key, truths[which][key, name])
+    return by_percentile
 
 
-def _truths(recording: Recording) -> dict[tuple[Key, str], float]:
+def _count_interval(
+    coverage: Coverage, quantile: Quantile, alpha: TailProbability, key: Key, truth_ms: float
+) -> None:
+    high_ms = quantile.high_ms(alpha)
+    if not math.isfinite(high_ms):
+        coverage.unresolvable += 1
+        return
+    coverage.intervals += 1
+    if quantile.low_ms(alpha) <= truth_ms <= high_ms:
+        coverage.covering += 1
+        coverage.by_series[key] += 1
+
+
+def _true_quantiles(recording: RecordedRun) -> dict[tuple[Key, str], float]:
     return {
         (key, name): estimate_quantile(samples, q).estimate_ms
-        for key, samples in recording.whole.items()
+        for key, samples in recording.series.items()
         for name, q in PERCENTILES.items()
     }
 
 
-def interleaved_twins(
-    recordings: Sequence[Recording], plan: Plan, rng: np.random.Generator
-) -> Twins:
-    """Two equal subjects of one drawn run: every recorded call is dealt to one or the other."""
+def _resample(
+    recording: RecordedRun, plan: CalibrationPlan, rng: np.random.Generator
+) -> dict[Key, Samples]:
+    return recording.resample(recording.draw_seconds(rng, plan.seconds, plan.block))
+
+
+def interleaved_equals(
+    recordings: Sequence[RecordedRun], plan: CalibrationPlan, rng: np.random.Generator
+) -> SeriesPairs:
+    """Two equal subjects of one resampled run: every call is assigned to one at random."""
     recording = recordings[int(rng.integers(len(recordings)))]
-    drawn = recording.draw(recording.draw_seconds(rng, plan.seconds, plan.block))
-    return {key: split(samples, rng) for key, samples in drawn.items()}
+    resampled = _resample(recording, plan, rng)
+    return {key: split_randomly(samples, rng) for key, samples in resampled.items()}
 
 
-def separate_twins(recordings: Sequence[Recording], plan: Plan, rng: np.random.Generator) -> Twins:
-    """Two runs, drawn apart: from two recordings where there are several."""
+def separate_equals(
+    recordings: Sequence[RecordedRun], plan: CalibrationPlan, rng: np.random.Generator
+) -> SeriesPairs:
+    """Two independently resampled runs, from two recordings where there are several."""
     count = len(recordings)
     chosen = rng.choice(count, 2, replace=False) if count > 1 else [0, 0]
-    a, b = (
-        recordings[i].draw(recordings[i].draw_seconds(rng, plan.seconds, plan.block))
-        for i in chosen
-    )
-    return {key: (a[key], b[key]) for key in a.keys() & b.keys()}
+    first, second = (_resample(recordings[which], plan, rng) for which in chosen)
+    return {key: (first[key], second[key]) for key in first.keys() & second.keys()}
 
 
-def slowed(samples: Samples, growth: float, place: Place) -> Samples:
-    """The same calls, all or only those beyond p95 taking `growth` longer."""
-    if place == "all":
+def slowed(samples: Samples, growth: float, calls: SlowedCalls) -> Samples:
+    """The same calls; all of them, or those above p95, take `growth` longer."""
+    if calls == "all":
         return samples.scaled(1.0 + growth)
-    rank = max(1, int(TAIL_FROM * samples.calls))
-    return samples.scaled(1.0 + growth, above=samples.at_rank(rank))
+    tail_rank = max(1, int(TAIL_QUANTILE * samples.calls))
+    return samples.scaled(1.0 + growth, above=samples.bucket_at_rank(tail_rank))
 
 
-class _Remembered:
-    """A ratio whose bounds are worked out once: most are asked for again with each slowdown."""
+class CachedRatio(Ratio):
+    """A ratio that computes each bound once: most are needed again for every slowdown."""
 
-    def __init__(self, ratio: Bounds) -> None:
-        self.estimate = ratio.estimate
-        self.subjects, self.references = ratio.subjects, ratio.references
-        self.spread, self.shocks = ratio.spread, ratio.shocks
-        self.low = cache(ratio.low)
-        self.high = cache(ratio.high)
+    def __init__(self, ratio: Ratio) -> None:
+        self._ratio = ratio
+        self._estimate = ratio.estimate
+        self._half_width = cache(ratio.half_width)
+
+    @property
+    def subjects(self) -> tuple[Quantile, ...]:
+        """Those of the ratio."""
+        return self._ratio.subjects
+
+    @property
+    def references(self) -> tuple[Quantile, ...]:
+        """Those of the ratio."""
+        return self._ratio.references
+
+    @property
+    def estimate(self) -> float:
+        """That of the ratio."""
+        return self._estimate
+
+    @property
+    def between_runs(self) -> BetweenRunVariance | None:
+        """That of the ratio."""
+        return self._ratio.between_runs
+
+    def contributions(self, side: Side, alpha: TailProbability) -> tuple[Contributions, ...]:
+        """Those of the ratio."""
+        return self._ratio.contributions(side, alpha)
+
+    def half_width(self, side: Side, alpha: TailProbability) -> float:
+        """That of the ratio, computed once for each side and error probability."""
+        return self._half_width(side, alpha)
 
 
-def _pairs_of(key: Key, a: Samples, b: Samples, interleaved: bool) -> list[Pair]:
-    """The ratios judged of one series: second twin over first, p50 and p99."""
-    found = []
-    for name in JUDGED if a.calls and b.calls else ():
-        old, new = estimate_quantile(a, PERCENTILES[name]), estimate_quantile(b, PERCENTILES[name])
-        ratio = together(new, old) if interleaved else Ratio((new,), (old,))
-        side = f"{key.backend}/{key.driver}"
-        found.append(Pair(side, side, key.pattern, key.metric, name, _Remembered(ratio)))
-    return found
+def _comparisons(
+    key: Key, old: Samples, new: Samples, *, interleaved: bool
+) -> list[ComparedSeries]:
+    """p50 and p99 of the second subject of one series over those of the first."""
+    if not (old.calls and new.calls):
+        return []
+    side = f"{key.backend}/{key.driver}"
+    comparisons = []
+    for name in ALLOWED_GROWTH:
+        reference = estimate_quantile(old, PERCENTILES[name])
+        subject = estimate_quantile(new, PERCENTILES[name])
+        ratio = (
+            PairedRatio(subject, reference)
+            if interleaved
+            else UnpairedRatio((subject,), (reference,))
+        )
+        comparisons.append(
+            ComparedSeries(
+                subject=side,
+                reference=side,
+                pattern=key.pattern,
+                metric=key.metric,
+                percentile=name,
+                ratio=CachedRatio(ratio),
+            )
+        )
+    return comparisons
 
 
-def compare_rule(pairs: Sequence[Pair], confidence: float) -> Ruling:
-    """What `loadtests compare` says."""
-    rows = decide(pairs, Relative(), confidence)
-    named = tuple(
-        (row.subject, row.pattern, row.percentile) for row in rows if row.outcome == "SLOWER"
+def compare_rule(comparisons: Sequence[ComparedSeries], confidence: float) -> Ruling:
+    """The result of `loadtests compare`."""
+    ratios = decide(comparisons, Relative(), confidence)
+    slower = tuple(
+        (ratio.subject, ratio.pattern, ratio.percentile)
+        for ratio in ratios
+        if ratio.outcome == "SLOWER"
     )
-    return Ruling(Comparison(rows).status, named)
+    return Ruling(Comparison(ratios).status, slower)
 
 
-def gate_rule(pairs: Sequence[Pair], confidence: float) -> Ruling:
-    """What the gate says, with the growth allowed as its limits."""
-    wholes = wholes_of(pairs)
-    judged = [*wholes, *pairs]
-    limits = [1.0 + JUDGED[one.percentile] for one in judged]
-    level = 1.0 - confidence
-    weights = wholes_first([one.pattern == ALL_PATTERNS for one in judged])
-    decisions = broken_limits([one.ratio.low for one in judged], limits, level, weights)
-    broken = [one for one, d in zip(judged, decisions, strict=True) if d.broken]
-    if broken:
-        named = tuple((one.subject, one.pattern, one.percentile) for one in broken)
-        return Ruling("FAIL", named)
-    deciding = wholes or pairs
-    within = all(one.ratio.high(level) <= 1.0 + JUDGED[one.percentile] for one in deciding)
+def gate_rule(comparisons: Sequence[ComparedSeries], confidence: float) -> Ruling:
+    """The result of the gate, with the allowed growth as its limits."""
+    overall = overall_comparisons(comparisons)
+    judged = [*overall, *comparisons]
+    limits = [1.0 + ALLOWED_GROWTH[compared.percentile] for compared in judged]
+    alpha = one_sided(confidence)
+    weights = overall_first_weights([compared.is_overall for compared in judged])
+    decisions = holm([compared.ratio.low for compared in judged], limits, alpha, weights)
+    slower = tuple(
+        (compared.subject, compared.pattern, compared.percentile)
+        for compared, decision in zip(judged, decisions, strict=True)
+        if decision.exceeded
+    )
+    if slower:
+        return Ruling("FAIL", slower)
+    within = all(
+        compared.ratio.high(alpha) <= 1.0 + ALLOWED_GROWTH[compared.percentile]
+        for compared in overall or comparisons
+    )
     return Ruling("PASS" if within else "INCONCLUSIVE", ())
 
 
 def measure_outcomes(
-    recordings: Sequence[Recording], plan: Plan, numbers: Iterable[int], *, interleaved: bool
-) -> dict[Injection, Outcomes]:
-    """Outcomes without change (None) and with each slowdown, in a series chosen anew each time.
+    recordings: Sequence[RecordedRun],
+    plan: CalibrationPlan,
+    numbers: Iterable[int],
+    *,
+    interleaved: bool,
+) -> dict[Slowdown | None, Outcomes]:
+    """Outcomes without change (None) and with each slowdown, in a series chosen at random.
 
-    A slowdown hits one series or its whole backend. One of all calls is found when p50 or p99 of
-    something slowed fails, one of the tail when p99 does. Interleaved, `loadtests compare` decides;
-    of two runs apart, the gate's relative limits.
+    A slowdown affects one series or its whole backend. One of all calls is detected when p50 or p99
+    of an affected series fails, one of the tail when p99 does. Interleaved subjects are decided by
+    `loadtests compare`, two runs by the relative limits of the gate.
     """
-    draw, rule = (interleaved_twins, compare_rule) if interleaved else (separate_twins, gate_rule)
-    injections: list[Injection] = [None]
-    injections += [(p, s, g) for p in PLACES for s in SCOPES for g in GROWTHS]
-    found = {injection: Outcomes() for injection in injections}
+    purpose = "interleaved" if interleaved else "apart"
+    draw, rule = (interleaved_equals, compare_rule) if interleaved else (separate_equals, gate_rule)
+    outcomes: dict[Slowdown | None, Outcomes] = {None: Outcomes()}
+    outcomes |= {slowdown: Outcomes() for slowdown in SLOWDOWNS}
     for number in numbers:
-        rng = plan.generator("interleaved" if interleaved else "apart", number)
-        twins = draw(recordings, plan, rng)
-        keys = sorted(twins)
-        same = {key: _pairs_of(key, *twins[key], interleaved) for key in keys}
+        rng = plan.generator(purpose, number)
+        pairs = draw(recordings, plan, rng)
+        keys = sorted(pairs)
+        unchanged = {key: _comparisons(key, *pairs[key], interleaved=interleaved) for key in keys}
         chosen = keys[int(rng.integers(len(keys)))]
-        for injection in injections:
-            slow = [] if injection is None else _hit(keys, chosen, injection[1])
-            pairs = same | {
-                key: _pairs_of(key, twins[key][0], _slowed(twins[key][1], injection), interleaved)
-                for key in slow
+        for slowdown in outcomes:
+            affected = _affected(keys, chosen, slowdown)
+            comparisons = unchanged | {
+                key: _comparisons(
+                    key, pairs[key][0], _slowed(pairs[key][1], slowdown), interleaved=interleaved
+                )
+                for key in affected
             }
-            ruling = rule([one for held in pairs.values() for one in held], plan.confidence)
-            _note(found[injection], ruling, slow, injection)
-    return found
+            ruling = rule([c for group in comparisons.values() for c in group], plan.confidence)
+            _count(outcomes[slowdown], ruling, affected, slowdown)
+    return outcomes
 
 
-def _hit(keys: Sequence[Key], chosen: Key, scope: Scope) -> list[Key]:
-    if scope == "series":
+def _affected(keys: Sequence[Key], chosen: Key, slowdown: Slowdown | None) -> list[Key]:
+    if slowdown is None:
+        return []
+    if slowdown.scope == "series":
         return [chosen]
     return [key for key in keys if key.backend == chosen.backend]
 
 
-def _slowed(samples: Samples, injection: Injection) -> Samples:
-    return samples if injection is None else slowed(samples, injection[2], injection[0])
+def _slowed(samples: Samples, slowdown: Slowdown | None) -> Samples:
+    return samples if slowdown is None else slowed(samples, slowdown.growth, slowdown.calls)
 
 
-def _note(outcomes: Outcomes, ruling: Ruling, slow: Sequence[Key], injection: Injection) -> None:
+def _count(
+    outcomes: Outcomes, ruling: Ruling, affected: Sequence[Key], slowdown: Slowdown | None
+) -> None:
     outcomes.statuses[ruling.status] += 1
-    wanted = ("p50", "p99") if injection and injection[0] == "all" else ("p99",)
-    hit = {(f"{key.backend}/{key.driver}", key.pattern) for key in slow}
-    if len(slow) > 1:
-        hit |= {(side, ALL_PATTERNS) for side, _ in hit}
-    outcomes.named += any(
-        (side, pattern) in hit and percentile in wanted
+    percentiles = ("p50", "p99") if slowdown and slowdown.calls == "all" else ("p99",)
+    expected = {(f"{key.backend}/{key.driver}", key.pattern) for key in affected}
+    if len(affected) > 1:
+        expected |= {(side, ALL_PATTERNS) for side, _ in expected}
+    outcomes.detected += any(
+        (side, pattern) in expected and percentile in percentiles
         for side, pattern, percentile in ruling.slower
     )

@@ -7,9 +7,10 @@ from typing import Final
 
 from loadtests.config import Slo
 from loadtests.judge.capacity.steps import judge_steps
+from loadtests.judge.judging import worst_status
 from loadtests.judge.sentences import three_digits
+from loadtests.judge.stats.distributions import one_sided
 from loadtests.judge.storing import store_verdict
-from loadtests.judge.verdict import of_several
 from loadtests.measure.results import (
     Bottleneck,
     CapacityAnswer,
@@ -21,46 +22,51 @@ from loadtests.measure.results import (
 )
 from loadtests.patterns import DISPLAY_NAMES
 
-ENOUGH: Final = 2  # steps in a row that end a climb
+STEPS_TO_STOP: Final = 2  # overloaded or invalid steps in a row that end the ramp
 
 
 def should_stop(steps: Sequence[JudgedStep]) -> bool:
-    """Whether going on would only hammer: two steps in a row broke badly or were distorted."""
-    last = list(steps)[-ENOUGH:]
-    return len(last) == ENOUGH and all(s.overloaded or s.verdict == "INVALID" for s in last)
+    """Whether the ramp should end: the last two steps were overloaded or invalid."""
+    last = steps[-STEPS_TO_STOP:]
+    return len(last) == STEPS_TO_STOP and all(
+        step.overloaded or step.verdict == "INVALID" for step in last
+    )
 
 
 def answer_of(steps: Sequence[JudgedStep]) -> CapacityAnswer:
-    """The answer of one backend's steps, which rise. Raises ValueError when there are none."""
+    """The answer of one backend's steps, in rising order. Raises ValueError for none."""
     if not steps:
-        raise ValueError("a climb without steps")
-    kept = [n for n, step in enumerate(steps) if step.verdict == "PASS"]
-    top = kept[-1] if kept else -1
-    beyond = list(steps[top + 1 :])
-    broken = next((step for step in beyond if step.verdict == "FAIL"), None)
-    # without a step that keeps it, the first decides: above it, worse was to be expected
-    status: Status = "PASS" if kept else steps[0].verdict
-    gave_out = _gave_out(beyond)
+        raise ValueError("a capacity run without steps")
+    passed = [n for n, step in enumerate(steps) if step.verdict == "PASS"]
+    top = passed[-1] if passed else -1
+    above = steps[top + 1 :]
+    failed = next((step for step in above if step.verdict == "FAIL"), None)
+    # without a step that passed, the first one decides: higher rates are expected to be worse
+    status: Status = "PASS" if passed else steps[0].verdict
+    bottleneck = _bottleneck(above)
     knee = knee_of(steps)
     return CapacityAnswer(
         backend=steps[0].backend,
         status=status,
-        max_sustained_per_s=steps[top].rate_per_s if kept else None,
-        min_failed_per_s=broken.rate_per_s if broken else None,
+        max_sustained_per_s=steps[top].rate_per_s if passed else None,
+        min_failed_per_s=failed.rate_per_s if failed else None,
         knee_per_s=knee.rate_per_s if knee else None,
-        bottleneck=gave_out,
-        sentence=_sentence(steps, top, gave_out, knee),
+        bottleneck=bottleneck,
+        sentence=_sentence(steps, top, bottleneck, knee),
     )
 
 
 def knee_of(steps: Sequence[JudgedStep]) -> JudgedStep | None:
-    """The step of highest power, if a later one has less: before that the knee is not in sight."""
-    counted = [s for s in steps if s.verdict != "INVALID" and s.p99_ms]
-    if not counted:
+    """The step of highest power (throughput over p99); None if no later step has less.
+
+    Kleinrock, ICC 1979. Until power falls, the knee is not reached.
+    """
+    valid = [step for step in steps if step.verdict != "INVALID"]
+    with_p99 = [step for step in valid if step.p99_ms]
+    if not with_p99:
         return None
-    best = max(counted, key=lambda s: s.achieved_per_s / (s.p99_ms or 1.0))
-    beaten = any(s.rate_per_s > best.rate_per_s and s.verdict != "INVALID" for s in steps)
-    return best if beaten else None
+    best = max(with_p99, key=lambda step: step.achieved_per_s / (step.p99_ms or 1.0))
+    return best if any(step.rate_per_s > best.rate_per_s for step in valid) else None
 
 
 def store_capacity_run(
@@ -106,78 +112,82 @@ def _others_in(run: Run) -> CapacityRun:
 
 
 def by_backend(steps: Sequence[JudgedStep]) -> list[list[JudgedStep]]:
-    """Each backend's steps, in the order in which they climbed."""
+    """Each backend's steps, in the order in which the backends were measured."""
     backends = dict.fromkeys(step.backend for step in steps)
     return [[step for step in steps if step.backend == backend] for backend in backends]
 
 
 def verdict_of(run: Run, answers: Sequence[CapacityAnswer], confidence: float) -> Verdict:
-    """The verdict of the run as a whole: the gravest of its backends' answers."""
+    """The verdict of the run: the worst of its backends' answers."""
     validity = run.info.validity
     reasons = (
-        [f"{one.rule}: {one.found} {one.remedy}".strip() for one in validity.reasons]
+        [f"{reason.rule}: {reason.found} {reason.remedy}".strip() for reason in validity.reasons]
         if (validity and not validity.valid)
         else []
     )
     if not answers and not reasons:
         reasons = ["The run ended before its first step did."]
-    status = "INVALID" if reasons else of_several([one.status for one in answers])
-    sentence = " ".join(one.sentence for one in answers) if not reasons else reasons[0]
+    status = "INVALID" if reasons else worst_status([answer.status for answer in answers])
+    sentence = " ".join(answer.sentence for answer in answers) if not reasons else reasons[0]
     return Verdict(
         status=status,
         sentence=f"{status}: {sentence}",
         confidence=confidence,
-        level=1.0 - confidence,
+        level=one_sided(confidence),
         reasons=tuple(reasons),
     )
 
 
-def _gave_out(beyond: Sequence[JudgedStep]) -> Bottleneck:
-    """What the first decided step above the highest kept rate says."""
-    if not beyond:
+def _bottleneck(above: Sequence[JudgedStep]) -> Bottleneck:
+    """What the first decided step above the highest sustained rate shows."""
+    if not above:
         return "nothing"
-    decided = next((step.verdict for step in beyond if step.verdict != "INCONCLUSIVE"), None)
-    found: dict[Status, Bottleneck] = {"FAIL": "database", "INVALID": "generator"}
-    return found.get(decided, "undecided") if decided else "undecided"
+    decided = next((step.verdict for step in above if step.verdict != "INCONCLUSIVE"), None)
+    if decided == "FAIL":
+        return "database"
+    return "generator" if decided == "INVALID" else "undecided"
 
 
 def _sentence(
-    steps: Sequence[JudgedStep], top: int, gave_out: Bottleneck, knee: JudgedStep | None
+    steps: Sequence[JudgedStep], top: int, bottleneck: Bottleneck, knee: JudgedStep | None
 ) -> str:
     name = DISPLAY_NAMES.get(steps[0].backend, steps[0].backend)
-    beyond = list(steps[top + 1 :])
+    above = steps[top + 1 :]
     dip = next((step for step in steps[: max(0, top)] if step.verdict == "FAIL"), None)
-    said = f"{name} keeps the promise up to {rate(steps[top].rate_per_s)}"
     if top < 0:
-        said = f"{name} was not seen to keep the promise at any rate"
-    if dip:
-        said += f", though not at {rate(dip.rate_per_s)}"
-    if gave_out == "nothing":
-        said += ", the highest rate tried: its end lies beyond."
-    elif gave_out == "undecided":
-        said += "; above that, the steps" if top >= 0 else "; the steps"
-        said += " were too short to decide."
+        text = f"{name} is not shown to meet the limits at any rate"
     else:
-        said += f". {_broken(beyond) if gave_out == 'database' else _distorted(beyond, name)}"
+        text = f"{name} meets the limits up to {rate(steps[top].rate_per_s)}"
+    if dip:
+        text += f", but not at {rate(dip.rate_per_s)}"
+    if bottleneck == "nothing":
+        text += ", the highest rate tested."
+    elif bottleneck == "undecided":
+        text += "; the steps above that" if top >= 0 else "; the steps"
+        text += " were too short to decide."
+    elif bottleneck == "database":
+        text += f". {_database_failure(above)}"
+    else:
+        text += f". {_generator_failure(above, name)}"
     if knee:
-        said += f" The knee is at {rate(knee.rate_per_s)}."
-    return said
+        text += f" The knee is at {rate(knee.rate_per_s)}."
+    return text
 
 
-def _broken(beyond: Sequence[JudgedStep]) -> str:
-    step = next(s for s in beyond if s.verdict == "FAIL")
-    found = f"p99 {three_digits(step.p99_ms)} ms" if step.p99_ms else "no p99 within the step"
-    unsure = [rate(s.rate_per_s) for s in beyond[: beyond.index(step)]]
-    between = f" ({', '.join(unsure)} stayed undecided)" if unsure else ""
-    carried = "" if step.sustained else f", {rate(step.achieved_per_s)} carried"
-    return f"At {rate(step.rate_per_s)} the database gave out: {found}{carried}{between}."
+def _database_failure(above: Sequence[JudgedStep]) -> str:
+    step = next(step for step in above if step.verdict == "FAIL")
+    p99 = f"p99 {three_digits(step.p99_ms)} ms" if step.p99_ms else "p99 not reached in the step"
+    undecided = [rate(before.rate_per_s) for before in above[: above.index(step)]]
+    between = f" ({', '.join(undecided)} undecided)" if undecided else ""
+    achieved = "" if step.sustained else f", {rate(step.achieved_per_s)} completed"
+    return f"At {rate(step.rate_per_s)} the database failed: {p99}{achieved}{between}."
 
 
-def _distorted(beyond: Sequence[JudgedStep], name: str) -> str:
-    step = next(s for s in beyond if s.verdict == "INVALID")
+def _generator_failure(above: Sequence[JudgedStep], name: str) -> str:
+    step = next(step for step in above if step.verdict == "INVALID")
     return (
-        f"At {rate(step.rate_per_s)} the load generator gave out, not the database, so this is no"
-        f" measure of {name}: {step.sentence}"
+        f"At {rate(step.rate_per_s)} the load generator was the bottleneck, so the capacity of"
+        f" {name} is unknown: {step.sentence}"
     )
 
 

@@ -1,89 +1,59 @@
-"""The few distribution functions that the verdict needs, in plain floats.
+"""The distribution functions of the verdict, as plain floats from scipy.special.
 
-Normal quantiles are the standard library's. The incomplete beta function is the continued fraction
-of DLMF 8.17.22 (https://dlmf.nist.gov/8.17), summed by the modified Lentz method.
+scipy is imported at the first use: it takes longer to load than the rest of `judge`, and most
+commands never judge a run.
 """
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-from statistics import NormalDist
-from typing import Final
+from functools import cache
+from typing import NewType
 
-_TINY: Final = 1e-300
-_TOLERANCE: Final = 1e-13
-_STEPS: Final = 20_000
+TailProbability = NewType("TailProbability", float)
+"""The one-sided error probability of a bound, called alpha: 0.05 for a one-sided 95% bound."""
+
+
+def one_sided(confidence: float) -> TailProbability:
+    """The error probability of a one-sided bound at this confidence: 0.05 for 0.95."""
+    return TailProbability(1.0 - confidence)
+
+
+def two_sided(confidence: float) -> TailProbability:
+    """The error probability of each bound of a two-sided interval: 0.025 for 0.95."""
+    return TailProbability((1.0 - confidence) / 2.0)
 
 
 def normal_quantile(p: float) -> float:
-    """The standard normal value below which a share `p` lies."""
-    return NormalDist().inv_cdf(p)
+    """The standard normal quantile: P(Z ≤ z) = `p`."""
+    from scipy.special import ndtri
+
+    return float(ndtri(p))
 
 
 def normal_cdf(z: float) -> float:
     """P(Z ≤ z) for a standard normal Z."""
-    return NormalDist().cdf(z)
+    from scipy.special import ndtr
+
+    return float(ndtr(z))
 
 
-@lru_cache(maxsize=65_536)
 def beta_cdf(x: float, a: float, b: float) -> float:
-    """P(X ≤ x) for X ~ Beta(a, b); `a` and `b` above 0, not necessarily whole."""
-    if x <= 0.0:
-        return 0.0
-    if x >= 1.0:
-        return 1.0
-    log_front = (
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    )
-    if x < (a + 1.0) / (a + b + 2.0):
-        return math.exp(log_front) * _beta_fraction(x, a, b) / a
-    return 1.0 - math.exp(log_front) * _beta_fraction(1.0 - x, b, a) / b
+    """P(X ≤ x) for X ~ Beta(a, b), the regularised incomplete beta function; `a`, `b` > 0."""
+    from scipy.special import betainc
+
+    return float(betainc(a, b, min(1.0, max(0.0, x))))
 
 
-def _beta_fraction(x: float, a: float, b: float) -> float:
-    c = 1.0
-    d = 1.0 / ((1.0 - (a + b) * x / (a + 1.0)) or _TINY)
-    result = d
-    for m in range(1, _STEPS):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d, c = 1.0 + even * d, 1.0 + even / c
-        d, c = 1.0 / (d or _TINY), c or _TINY
-        result *= c * d
-        d, c = 1.0 + odd * d, 1.0 + odd / c
-        d, c = 1.0 / (d or _TINY), c or _TINY
-        step = c * d
-        result *= step
-        if abs(step - 1.0) < _TOLERANCE:
-            break
-    return result
+def beta_quantile(p: float, a: float, b: float) -> float:
+    """The `p`-quantile of Beta(a, b); `a`, `b` > 0."""
+    from scipy.special import betaincinv
+
+    return float(betaincinv(a, b, p))
 
 
-def t_cdf(t: float, degrees: float) -> float:
-    """P(T ≤ t) for Student's t."""
-    tail = 0.5 * beta_cdf(degrees / (degrees + t * t), degrees / 2.0, 0.5)
-    return 1.0 - tail if t > 0 else tail
+@cache
+def t_quantile(p: float, degrees_of_freedom: float) -> float:
+    """The `p`-quantile of Student's t; the degrees of freedom are > 0 and may be fractional."""
+    from scipy.special import stdtrit
 
-
-@lru_cache(maxsize=4096)
-def t_quantile(p: float, degrees: float) -> float:
-    """Student's t value below which a share `p` lies; `degrees` above 0, may be fractional."""
-    if p < 0.5:
-        return -t_quantile(1.0 - p, degrees)
-    if p == 0.5:
-        return 0.0
-    low, high = 0.0, 2.0
-    while t_cdf(high, degrees) < p:
-        low, high = high, high * 2.0
-        if high > 1e12:
-            return math.inf
-    for _ in range(200):
-        middle = (low + high) / 2.0
-        if middle in {low, high}:
-            break
-        if t_cdf(middle, degrees) < p:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2.0
+    return float(stdtrit(degrees_of_freedom, p))

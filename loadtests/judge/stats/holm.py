@@ -1,7 +1,7 @@
-"""One decision out of many: which limits are broken when dozens are judged at once.
+"""Which limits are exceeded when many are tested at once: Holm's step-down procedure.
 
-Holm's step-down procedure (Scandinavian Journal of Statistics 1979), stated in bounds rather than
-p-values so that what is shown and what is decided are the same interval.
+Holm, Scandinavian Journal of Statistics 1979. It is stated with bounds instead of p-values, so that
+the interval that is shown is the one that is decided on.
 """
 
 from __future__ import annotations
@@ -9,47 +9,50 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from loadtests.judge.stats.distributions import TailProbability
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a limit is broken for certain, and the level of its lower bound."""
+    """Whether a limit is significantly exceeded, and the error probability of its lower bound."""
 
-    broken: bool
-    level: float
+    exceeded: bool
+    alpha: TailProbability
 
 
-def broken_limits(
-    lows: Sequence[Callable[[float], float]],
+def holm(
+    lows: Sequence[Callable[[TailProbability], float]],
     limits: Sequence[float],
-    alpha: float,
+    alpha: TailProbability,
     weights: Sequence[float] | None = None,
 ) -> list[Decision]:
-    """Decide which limits are exceeded, wrong anywhere with probability `alpha` at most.
+    """Decide which limits are exceeded; any wrong decision has probability `alpha` at most.
 
-    `lows[i](level)` is a lower bound that is too high with probability `level`; it must not rise
-    as the level falls. `weights` share the error out unevenly (section 4 of Holm's paper). Limits
-    still standing at the end keep the level the procedure ended at.
+    `lows[i](alpha)` is a lower bound that is too high with probability `alpha`; it must not rise as
+    `alpha` falls. `weights` share the error probability unevenly (section 4 of Holm's paper). The
+    limits that are not exceeded keep the error probability of the last step.
     """
     weights = weights or [1.0] * len(lows)
     decisions: dict[int, Decision] = {}
     while True:
-        open_ones = [i for i in range(len(lows)) if i not in decisions]
-        total = sum(weights[i] for i in open_ones)
-        levels = {i: alpha * weights[i] / total for i in open_ones}
-        found = [i for i in open_ones if lows[i](levels[i]) > limits[i]]
-        if not found:
+        remaining = [i for i in range(len(lows)) if i not in decisions]
+        total = sum(weights[i] for i in remaining)
+        alphas = {i: TailProbability(alpha * weights[i] / total) for i in remaining}
+        exceeded = [i for i in remaining if lows[i](alphas[i]) > limits[i]]
+        if not exceeded:
             break
-        decisions |= {i: Decision(broken=True, level=levels[i]) for i in found}
-    return [decisions.get(i) or Decision(broken=False, level=levels[i]) for i in range(len(lows))]
+        decisions |= {i: Decision(exceeded=True, alpha=alphas[i]) for i in exceeded}
+    return [decisions.get(i) or Decision(exceeded=False, alpha=alphas[i]) for i in range(len(lows))]
 
 
-def wholes_first(whole: Sequence[bool]) -> list[float]:
-    """Weights that give the few comparisons over all patterns half of the error.
+def overall_first_weights(is_overall: Sequence[bool]) -> list[float]:
+    """Weights that give the few overall comparisons half of the error probability.
 
-    They have the calls to find a change that hits every pattern, which is the usual one.
+    An overall comparison has the calls of every pattern. It finds the most frequent change, one
+    that affects every pattern.
     """
-    few = sum(whole)
-    many = len(whole) - few
-    if not few or not many:
-        return [1.0] * len(whole)
-    return [0.5 / few if one else 0.5 / many for one in whole]
+    overall = sum(is_overall)
+    single = len(is_overall) - overall
+    if not overall or not single:
+        return [1.0] * len(is_overall)
+    return [0.5 / overall if flag else 0.5 / single for flag in is_overall]

@@ -1,202 +1,168 @@
-"""Confidence bounds of a quantile that respect the likeness of neighbouring calls.
+"""Confidence bounds of a quantile that respect the autocorrelation of calls.
 
-Order statistics with an effective sample size. How much less than independent the calls are is
-measured on the share of calls above a time, second by second (`likeness.py`). The share gets exact
-binomial bounds at the effective size (Korn and Graubard, Survey Methodology 1998).
+Order statistics with an effective sample size. The design effect is measured on the proportion of
+calls above a time, second by second (`autocorrelation.py`); that proportion gets exact binomial
+bounds at the effective size (`exceedance.py`).
 
-The lower bound is read back from the share at the quantile (Woodruff, JASA 1952). The upper bound
-is the least time above which, for certain, no more calls lie than may (test inversion: Francisco
-and Fuller, Annals of Statistics 1991): likeness is measured at that time, for what lies far out
-may be stalls that come in one piece, or single calls, whatever it is like at the quantile; it is
-seen in all access patterns of a backend together (`company.py`).
-Nothing is random. docs/decisions/verdict.md has the choice and its measured coverage.
+The lower bound uses the design effect at the quantile (Woodruff, JASA 1952). The upper bound is the
+smallest time t for which P(call > t) ≤ 1 - q at the given confidence (test inversion: Francisco and
+Fuller, Annals of Statistics 1991), with the design effect at t: calls far out may be one stall or
+independent of each other, whatever they are at the quantile. That design effect is estimated from
+all access patterns of the backend (`pooled.py`).
+
+Nothing is random. docs/decisions/verdict.md has the reasons and the measured coverage.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from loadtests.judge.stats.autocorrelation import (
-    degrees_in,
-    degrees_of,
-    deviations_of,
+    degrees_of_freedom,
+    effective_degrees_of_freedom,
     long_run_variance,
 )
-from loadtests.judge.stats.distributions import beta_cdf, normal_quantile
-from loadtests.judge.stats.pooled import ENOUGH_ABOVE, Company, residuals_above
+from loadtests.judge.stats.distributions import TailProbability
+from loadtests.judge.stats.exceedance import (
+    ExceedanceRate,
+    lowest_true,
+    residuals_above,
+    t_correction,
+)
+from loadtests.judge.stats.pooled import MIN_CALLS_ABOVE, PooledSeries
 from loadtests.judge.stats.samples import Floats, Samples, value_ms
 from loadtests.order_statistics import min_calls, rank
 
-MOST_UNITS: Final = 10_000_000
-RANK_TOLERANCE: Final = 1e-4  # ranks are whole numbers
+MAX_UNITS: Final = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quantile:
-    """An estimated quantile: `calls` measured, worth `calls / likeness` independent ones.
+    """An estimated quantile and what its bounds are computed from.
 
-    `likeness` is the design effect, at least 1. `residuals`, for paired comparison: how many more
-    calls of each unit than expected lie above, in standard deviations of the whole.
-    `company` is what likeness far out is seen in. `independent` takes calls for what they are not,
-    so that the two can be compared.
+    `design_effect` is that of the calls above the quantile, at least 1. `residuals`, one per unit,
+    are the calls above it minus their expected number, in standard deviations of independent
+    calls. `pooled` gives the design effect of times above the quantile. `independent` treats the
+    calls as independent, for comparison.
     """
 
     q: float
     samples: Samples
     estimate_ms: float
-    likeness: float
+    design_effect: float
     residuals: Floats
-    company: Company
+    pooled: PooledSeries
     independent: bool = False
-    _seen: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
+    _design_effects: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def degrees(self) -> float:
-        """Degrees of freedom of `likeness`."""
-        return degrees_in(self.residuals)
+    def degrees_of_freedom(self) -> float:
+        """Degrees of freedom of `design_effect`."""
+        return effective_degrees_of_freedom(self.residuals)
 
     @property
     def calls(self) -> int:
         """How many calls were measured."""
         return self.samples.calls
 
-    def high_ms(self, level: float) -> float:
-        """Upper bound that is too low with probability `level`; inf when not carried."""
-        first, last = rank(self.q, self.calls), self.calls
-        if not self._few_above(self.samples.at_rank(last), level):
+    def as_independent(self) -> Quantile:
+        """The same quantile as if its calls were independent."""
+        return replace(self, independent=True, _design_effects={})
+
+    def high_ms(self, alpha: TailProbability) -> float:
+        """Upper bound, too low with probability `alpha`; inf if the sample is too small."""
+
+        def few_above(nth: int) -> bool:
+            exceedance = self._exceedance(self.samples.bucket_at_rank(nth))
+            return exceedance.is_at_most(1.0 - self.q, alpha)
+
+        if not few_above(self.calls):
             return math.inf
-        while first < last:
-            middle = (first + last) // 2
-            if self._few_above(self.samples.at_rank(middle), level):
-                last = middle
-            else:
-                first = middle + 1
-        return value_ms(self.samples.at_rank(last))
+        high_rank = lowest_true(rank(self.q, self.calls), self.calls, few_above)
+        return value_ms(self.samples.bucket_at_rank(high_rank))
 
-    def low_ms(self, level: float) -> float:
-        """Lower bound that is too high with probability `level`; 0 when there is none."""
-        size = self._effective(level)
-        mirrored = _share(1.0 - self.q, size, level)
-        if mirrored is None:
+    def low_ms(self, alpha: TailProbability) -> float:
+        """Lower bound, too high with probability `alpha`; 0 if the sample is too small."""
+        design_effect = 1.0 if self.independent else self.design_effect
+
+        def enough_above(above: int) -> bool:
+            """Whether more than 1 - q of all calls take at least as long as the `above` slowest."""
+            exceedance = ExceedanceRate(
+                above=above,
+                calls=self.calls,
+                design_effect=design_effect,
+                degrees_of_freedom=self.degrees_of_freedom,
+            )
+            return exceedance.is_more_than(1.0 - self.q, alpha)
+
+        if not enough_above(self.calls):
             return 0.0
-        # mirrored: at least n - r + 1 calls lie above, so rank r = n + 1 - that
-        low_rank = self.calls + 1 - math.ceil(mirrored * self.calls - 1e-9)
-        return value_ms(self.samples.at_rank(max(1, low_rank)))
+        above = lowest_true(1, self.calls, enough_above)
+        return value_ms(self.samples.bucket_at_rank(self.calls + 1 - above))
 
-    def calls_to_carry(self, level: float) -> int | None:
-        """Calls of this likeness that give a finite upper bound; None when there are enough."""
-        units, known = self.samples.units, degrees_of(self.samples.units)
-        likeness = self._likeness_above(self.samples.at_rank(self.calls))
-        wanted = min_calls(self.q, level) * likeness
-        held = float(self.calls)
-        while units < MOST_UNITS:
-            degrees = degrees_of(units)
+    def calls_needed(self, alpha: TailProbability) -> int | None:
+        """Calls with this design effect for a finite upper bound; None if there are enough."""
+        units, degrees = self.samples.units, degrees_of_freedom(self.samples.units)
+        design_effect = self._design_effect_above(self.samples.bucket_at_rank(self.calls))
+        independent_needed = min_calls(self.q, alpha) * design_effect
+        previous_calls = float(self.calls)
+        previous_degrees = degrees
+        # a longer run has more calls and, through more units, more degrees of freedom
+        while units < MAX_UNITS:
+            degrees = degrees_of_freedom(units)
             calls = self.calls * units / self.samples.units
-            needed = wanted / _inflation(likeness, degrees, level) if degrees else calls
+            needed = calls
+            if degrees:
+                needed = independent_needed / t_correction(design_effect, degrees, alpha)
             if degrees and needed <= calls:
                 if units == self.samples.units:
                     return None
-                return math.ceil(max(needed, held if degrees == known else calls))
-            held, known = calls, degrees
+                least = previous_calls if degrees == previous_degrees else calls
+                return math.ceil(max(needed, least))
+            previous_calls, previous_degrees = calls, degrees
             units = max(units + 1, math.ceil(units * 1.02))
-        return math.ceil(wanted)
+        return math.ceil(independent_needed)
 
-    def _effective(self, level: float) -> float:
-        likeness = 1.0 if self.independent else self.likeness
-        return effective_calls(self.calls, likeness, self.degrees, level)
+    def _exceedance(self, bucket: int) -> ExceedanceRate:
+        return ExceedanceRate(
+            above=int(self.samples.calls_above(bucket).sum()),
+            calls=self.calls,
+            design_effect=self._design_effect_above(bucket),
+            degrees_of_freedom=degrees_of_freedom(self.samples.units),
+        )
 
-    def _few_above(self, bucket: int, level: float) -> bool:
-        """Whether at most 1 - q of all calls take longer, wrong with probability `level`."""
-        degrees = degrees_of(self.samples.units)
-        size = effective_calls(self.calls, self._likeness_above(bucket), degrees, level)
-        above = size * self.samples.calls_above(bucket).sum() / self.calls
-        if above >= size:
-            return False
-        return beta_cdf(1.0 - self.q, above + 1.0, size - above) >= 1.0 - level
-
-    def _likeness_above(self, bucket: int) -> float:
+    def _design_effect_above(self, bucket: int) -> float:
         if self.independent:
             return 1.0
-        if bucket not in self._seen:
-            self._seen[bucket] = self.company.likeness_above(self.samples, bucket)
-        return self._seen[bucket]
+        if bucket not in self._design_effects:
+            design_effect = self.pooled.design_effect_above(self.samples, bucket)
+            self._design_effects[bucket] = design_effect
+        return self._design_effects[bucket]
 
 
-def estimate_quantile(samples: Samples, q: float, company: Company | None = None) -> Quantile:
-    """Estimate a quantile and the likeness of neighbouring calls around it.
+def estimate_quantile(samples: Samples, q: float, pooled: PooledSeries | None = None) -> Quantile:
+    """Estimate a quantile and the design effect of the calls above it.
 
-    `company` is all access patterns of the backend, this one included. Raises ValueError when there
-    are no calls.
+    `pooled` holds all access patterns of the backend, this one included. Raises ValueError when
+    there are no calls.
     """
     if not samples.calls:
         raise ValueError("no calls")
-    n = samples.calls
     residuals = residuals_above(samples, _threshold(samples, q))
-    likeness = max(1.0, long_run_variance(residuals))
     return Quantile(
-        q,
-        samples,
-        value_ms(samples.at_rank(rank(q, n))),
-        likeness,
-        residuals,
-        company or Company([samples]),
+        q=q,
+        samples=samples,
+        estimate_ms=value_ms(samples.bucket_at_rank(rank(q, samples.calls))),
+        design_effect=max(1.0, long_run_variance(residuals)),
+        residuals=residuals,
+        pooled=pooled or PooledSeries([samples]),
     )
 
 
-def effective_calls(calls: int, likeness: float, degrees: float, level: float) -> float:
-    """Independent calls that `calls` are worth at one-sided `level`.
-
-    Student's t in place of the normal pays for `likeness` being an estimate itself.
-    """
-    if not degrees:
-        return 0.0
-    return calls / likeness * _inflation(likeness, degrees, level)
-
-
-def _inflation(likeness: float, degrees: float, level: float) -> float:
-    normal = normal_quantile(1.0 - level)
-    return (normal / deviations_of(likeness, degrees, level)) ** 2
-
-
 def _threshold(samples: Samples, q: float) -> int:
-    """The bucket at the quantile, or at a lower one where more than a few calls lie above."""
+    """The bucket at the quantile, or a lower one above which there are at least ten calls."""
     n = samples.calls
-    above = min(max((1.0 - q) * n, ENOUGH_ABOVE), n / 2.0)
-    return samples.at_rank(rank(1.0 - above / n, n))
-
-
-@lru_cache(maxsize=65_536)
-def _share(q: float, size: float, level: float) -> float | None:
-    """The share r / size of the least rank r whose order statistic is ≥ the quantile for certain.
-
-    U(r) of `size` uniforms is Beta(r, size - r + 1); wanted: P(U(r) < q) ≤ level. None when even
-    the largest does not do.
-    """
-    if size <= 0 or beta_cdf(q, size, 1.0) > level:
-        return None
-
-    def excess(r: float) -> float:
-        return math.log(max(beta_cdf(q, r, size - r + 1.0), 1e-300) / level)
-
-    # regula falsi (Illinois): the logarithm is smooth and falls with the rank
-    low, high = 0.0, size
-    at_low, at_high = math.log(1.0 / level), min(excess(size), -1e-12)
-    side = 0
-    for _ in range(100):
-        if high - low < RANK_TOLERANCE:
-            break
-        r = (low * at_high - high * at_low) / (at_high - at_low)
-        r = min(max(r, low + RANK_TOLERANCE / 3), high - RANK_TOLERANCE / 3)
-        value = excess(r)
-        if value > 0.0:
-            low, at_low = r, value
-            at_high = at_high / 2.0 if side == 1 else at_high
-            side = 1
-        else:
-            high, at_high = r, min(value, -1e-12)
-            at_low = at_low / 2.0 if side == -1 else at_low
-            side = -1
-    return high / size
+    above = min(max((1.0 - q) * n, MIN_CALLS_ABOVE), n / 2.0)
+    return samples.bucket_at_rank(rank(1.0 - above / n, n))

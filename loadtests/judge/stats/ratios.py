@@ -1,21 +1,32 @@
-"""Ratios of two quantiles with bounds: against baselines, between runs, between two subjects.
+"""Ratios of two quantiles with bounds: against a baseline, between runs, between two subjects.
 
-Apart, the bounds of a difference come from those of its two parts (Zou and Donner, "MOVER",
-Statistics in Medicine 2008), on the logarithms of the quantiles, with the variation between runs
-where there are several. Measured over the same seconds, what both felt is taken out first.
+All bounds are computed on the logarithms. For different runs, the bounds of the difference come
+from those of its two parts (Zou and Donner, "MOVER", Statistics in Medicine 2008), with the
+between-run variance where there are several runs. For the same seconds of one run, what affects
+both subjects is removed first.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from loadtests.judge.stats.autocorrelation import degrees_in, deviations_of, long_run_variance
-from loadtests.judge.stats.distributions import normal_quantile, t_quantile
+from loadtests.judge.stats.autocorrelation import (
+    critical_value,
+    effective_degrees_of_freedom,
+    long_run_variance,
+)
+from loadtests.judge.stats.distributions import (
+    TailProbability,
+    normal_quantile,
+    t_quantile,
+    two_sided,
+)
 from loadtests.judge.stats.quantiles import Quantile
 from loadtests.judge.stats.samples import Floats
 
@@ -23,97 +34,158 @@ Side = Literal["high", "low"]
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Variation of a log quantile from run to run: its variance and degrees of freedom."""
+class BetweenRunVariance:
+    """The variance of a log quantile from run to run, and its degrees of freedom."""
 
     variance: float
-    degrees: float
+    degrees_of_freedom: float
 
-    def square(self, subjects: int, references: int, level: float) -> float:
-        """The square of how far it moves a bound of the log ratio of so many runs each."""
-        deviations = t_quantile(1.0 - level, self.degrees)
+    def squared_half_width(self, subjects: int, references: int, alpha: TailProbability) -> float:
+        """Squared half-width of a log ratio that this variance adds, for so many runs of each."""
+        deviations = t_quantile(1.0 - alpha, self.degrees_of_freedom)
         return deviations * deviations * self.variance * (1.0 / subjects + 1.0 / references)
 
 
 @dataclass(frozen=True, slots=True)
-class Shocks:
-    """Deviations of a log ratio by unit of time, and their sum's variance were calls independent.
+class Contributions:
+    """Contributions to a log ratio by unit of time, and the variance of their sum if independent.
 
-    `alone` is inf where the sample carries no bound.
+    `independent_variance` is inf where the sample is too small for a bound.
     """
 
     by_unit: Floats
-    alone: float
+    independent_variance: float
 
-    def distance(self, level: float) -> float:
-        """How far a bound lies from the log ratio; inf when not carried.
+    def half_width(self, alpha: TailProbability) -> float:
+        """Distance of a bound from the log ratio; inf if the sample is too small.
 
-        The variance is never below that of independent calls at random moments.
+        The variance is at least that of independent calls at random moments.
         """
-        if not math.isfinite(self.alone):
+        if not math.isfinite(self.independent_variance):
             return math.inf
-        variance = max(long_run_variance(self.by_unit), self.alone)
+        variance = max(long_run_variance(self.by_unit), self.independent_variance)
         if not variance:
             return 0.0
-        likeness = variance / self.alone if self.alone else math.inf
-        return math.sqrt(variance) * deviations_of(likeness, degrees_in(self.by_unit), level)
+        design_effect = (
+            variance / self.independent_variance if self.independent_variance else math.inf
+        )
+        degrees = effective_degrees_of_freedom(self.by_unit)
+        return math.sqrt(variance) * critical_value(design_effect, degrees, alpha)
+
+
+class Ratio(ABC):
+    """A ratio of two quantiles with bounds at any one-sided error probability."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def subjects(self) -> tuple[Quantile, ...]:
+        """The subject's quantile in each of its runs."""
+
+    @property
+    @abstractmethod
+    def references(self) -> tuple[Quantile, ...]:
+        """The reference's quantile in each of its runs."""
+
+    @property
+    @abstractmethod
+    def estimate(self) -> float:
+        """The ratio: 1.10 means that the subject is 10% slower."""
+
+    @property
+    def between_runs(self) -> BetweenRunVariance | None:
+        """The variance between runs; None for single runs."""
+        return None
+
+    @abstractmethod
+    def contributions(self, side: Side, alpha: TailProbability) -> tuple[Contributions, ...]:
+        """What each run, or pair of subjects, adds to the log ratio, for a bound on that side."""
+
+    @abstractmethod
+    def half_width(self, side: Side, alpha: TailProbability) -> float:
+        """Distance of a bound from the log ratio; inf if the sample is too small."""
+
+    def high(self, alpha: TailProbability) -> float:
+        """Upper bound, too low with probability `alpha`; inf if the sample is too small."""
+        return self.estimate * math.exp(self.half_width("high", alpha))
+
+    def low(self, alpha: TailProbability) -> float:
+        """Lower bound, too high with probability `alpha`; 0 if the sample is too small."""
+        return self.estimate * math.exp(-self.half_width("low", alpha))
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
-    """The geometric mean of `subjects` over that of `references`, one quantile a run.
+class UnpairedRatio(Ratio):
+    """The geometric mean of the subject's runs over that of the reference's."""
 
-    `spread` is the variation between runs, where there are several on either side.
-    """
+    subject_runs: tuple[Quantile, ...]
+    reference_runs: tuple[Quantile, ...]
+    run_variance: BetweenRunVariance | None = None
 
-    subjects: tuple[Quantile, ...]
-    references: tuple[Quantile, ...]
-    spread: Spread | None = None
+    @property
+    def subjects(self) -> tuple[Quantile, ...]:
+        """The subject's quantile in each of its runs."""
+        return self.subject_runs
+
+    @property
+    def references(self) -> tuple[Quantile, ...]:
+        """The reference's quantile in each of its runs."""
+        return self.reference_runs
+
+    @property
+    def between_runs(self) -> BetweenRunVariance | None:
+        """The variance between runs; None for single runs."""
+        return self.run_variance
 
     @property
     def estimate(self) -> float:
-        """The ratio itself: 1.10 is 10% slower."""
+        """The ratio: 1.10 means that the subject is 10% slower."""
         return math.exp(_mean_log(self.subjects) - _mean_log(self.references))
 
-    def high(self, level: float) -> float:
-        """Upper bound that is too low with probability `level`; inf when not carried."""
-        up, down = _combined(self.subjects, _up, level), _combined(self.references, _down, level)
-        return self.estimate * math.exp(self._distance(up, down, level))
-
-    def low(self, level: float) -> float:
-        """Lower bound that is too high with probability `level`; 0 when there is none."""
-        down, up = _combined(self.subjects, _down, level), _combined(self.references, _up, level)
-        return self.estimate * math.exp(-self._distance(down, up, level))
-
-    def shocks(self, side: Side, level: float) -> tuple[Shocks, ...]:
-        """What each run adds to the log ratio second by second, for a bound on that side."""
-        own, other = (_up, _down) if side == "high" else (_down, _up)
-        deviations = normal_quantile(1.0 - level)
+    def contributions(self, side: Side, alpha: TailProbability) -> tuple[Contributions, ...]:
+        """What each run adds to the log ratio, for a bound on that side."""
+        subject_distance, reference_distance = _distances(side)
+        deviations = normal_quantile(1.0 - alpha)
         return tuple(
-            _shocks([(one, far(_alone(one), level) / deviations / len(runs))])
-            for runs, far in ((self.subjects, own), (self.references, other))
-            for one in runs
+            _contributions([(run, distance(run.as_independent(), alpha) / deviations / len(runs))])
+            for runs, distance in (
+                (self.subjects, subject_distance),
+                (self.references, reference_distance),
+            )
+            for run in runs
         )
 
-    def _distance(self, own: float, other: float, level: float) -> float:
+    def half_width(self, side: Side, alpha: TailProbability) -> float:
+        """Distance of a bound from the log ratio; inf if the sample is too small."""
+        subject_distance, reference_distance = _distances(side)
+        own = _combined(self.subjects, subject_distance, alpha)
+        other = _combined(self.references, reference_distance, alpha)
         if not (math.isfinite(own) and math.isfinite(other)):
             return math.inf
         square = own * own + other * other
-        if self.spread is not None:
-            square += self.spread.square(len(self.subjects), len(self.references), level)
-        return math.sqrt(max(0.0, square))
+        if self.between_runs is not None:
+            square += self.between_runs.squared_half_width(
+                len(self.subjects), len(self.references), alpha
+            )
+        return math.sqrt(square)
 
 
 @dataclass(frozen=True, slots=True)
-class PairedRatio:
+class PairedRatio(Ratio):
     """`subject` over `reference`, measured over the same units of one run.
 
-    What both felt alike cancels: the variance is that of the difference of their residuals, each
-    in steps of its own log quantile, and never below that of independent calls at random moments.
+    What affects both cancels: the variance is that of the difference of their residuals, each
+    scaled to its own log quantile, and at least that of independent calls at random moments.
+    Raises ValueError when their units differ.
     """
 
     subject: Quantile
     reference: Quantile
+
+    def __post_init__(self) -> None:
+        if self.subject.residuals.size != self.reference.residuals.size:
+            raise ValueError("the two series have different units of time")
 
     @property
     def subjects(self) -> tuple[Quantile, ...]:
@@ -127,105 +199,91 @@ class PairedRatio:
 
     @property
     def estimate(self) -> float:
-        """The ratio itself."""
+        """The ratio: 1.10 means that the subject is 10% slower."""
         return math.exp(_log(self.subject.estimate_ms) - _log(self.reference.estimate_ms))
 
-    @property
-    def spread(self) -> Spread | None:
-        """None: within one run there is no variation between runs."""
-        return None
+    def contributions(self, side: Side, alpha: TailProbability) -> tuple[Contributions, ...]:
+        """What both subjects add to the log ratio, for a bound on that side."""
+        subject_distance, reference_distance = _distances(side)
+        deviations = normal_quantile(1.0 - alpha)
+        step = subject_distance(self.subject.as_independent(), alpha) / deviations
+        other_step = reference_distance(self.reference.as_independent(), alpha) / deviations
+        return (_contributions([(self.subject, step), (self.reference, -other_step)]),)
 
-    def high(self, level: float) -> float:
-        """Upper bound that is too low with probability `level`; inf when not carried."""
-        return self.estimate * math.exp(self._distance("high", level))
-
-    def low(self, level: float) -> float:
-        """Lower bound that is too high with probability `level`; 0 when there is none."""
-        return self.estimate * math.exp(-self._distance("low", level))
-
-    def shocks(self, side: Side, level: float) -> tuple[Shocks, ...]:
-        """What both add to the log ratio second by second, for a bound on that side."""
-        own, other = (_up, _down) if side == "high" else (_down, _up)
-        deviations = normal_quantile(1.0 - level)
-        step = own(_alone(self.subject), level) / deviations
-        other_step = other(_alone(self.reference), level) / deviations
-        return (_shocks([(self.subject, step), (self.reference, -other_step)]),)
-
-    def _distance(self, side: Side, level: float) -> float:
-        (found,) = self.shocks(side, level)
-        return found.distance(level)
+    def half_width(self, side: Side, alpha: TailProbability) -> float:
+        """Distance of a bound from the log ratio; inf if the sample is too small."""
+        (difference,) = self.contributions(side, alpha)
+        return difference.half_width(alpha)
 
 
-def together(subject: Quantile, reference: Quantile) -> PairedRatio:
-    """The ratio of two series of one run. Raises ValueError when their units differ."""
-    if subject.residuals.size != reference.residuals.size:
-        raise ValueError("the two series have different units of time")
-    return PairedRatio(subject, reference)
+def between_run_variance(*groups: Sequence[Sequence[Quantile]]) -> BetweenRunVariance | None:
+    """Variance between runs of the same kind, pooled over access patterns; None for single runs.
 
-
-def spread_of(*groups: Sequence[Sequence[Quantile]]) -> Spread | None:
-    """Variation between runs made alike, pooled over access patterns; None for single runs.
-
-    A group is a set of runs: `group[p][r]` is pattern p's quantile in run r. What its logs vary
-    beyond their sampling variance is between runs (method of moments: DerSimonian and Laird,
-    Controlled Clinical Trials 1986). Patterns share the machine, so P of them count as
-    P / (1 + (P - 1) / 2) independent ones.
+    A group is a set of runs: `group[p][r]` is the quantile of pattern p in run r. The variance of
+    the log quantiles beyond their sampling variance is between runs (method of moments: DerSimonian
+    and Laird, Controlled Clinical Trials 1986). Patterns share the machine, so P of them count as
+    P / (1 + (P - 1) / 2) independent ones (design effect at a correlation of 1/2; Kish 1965).
     """
     square = weight = degrees = 0.0
     for group in groups:
         if not group or len(group[0]) < 2:
             continue
-        more = len(group[0]) - 1
-        excess = [one for one in map(_excess, group) if math.isfinite(one)]
-        if not excess:  # no pattern has calls enough to tell
+        run_degrees = len(group[0]) - 1
+        excess = [variance for variance in map(_excess, group) if math.isfinite(variance)]
+        if not excess:  # every pattern has too few calls
             continue
-        square += more * sum(excess) / len(excess)
-        weight += more
-        degrees += more * len(excess) / (1.0 + (len(excess) - 1) / 2.0)
-    return Spread(max(0.0, square / weight), degrees) if weight else None
+        square += run_degrees * sum(excess) / len(excess)
+        weight += run_degrees
+        degrees += run_degrees * len(excess) / (1.0 + (len(excess) - 1) / 2.0)
+    return BetweenRunVariance(max(0.0, square / weight), degrees) if weight else None
 
 
 def _excess(runs: Sequence[Quantile]) -> float:
-    logs = [_log(one.estimate_ms) for one in runs]
-    return float(np.var(logs, ddof=1)) - sum(log_variance(one) for one in runs) / len(runs)
+    """The variance of the log quantiles beyond their sampling variance."""
+    logs = [_log(run.estimate_ms) for run in runs]
+    return float(np.var(logs, ddof=1)) - sum(log_variance(run) for run in runs) / len(runs)
 
 
 def log_variance(quantile: Quantile) -> float:
-    """The sampling variance of a log quantile, read off its 95% interval; inf when not carried."""
-    width = _up(quantile, 0.025) + _down(quantile, 0.025)
-    return (width / (2.0 * normal_quantile(0.975))) ** 2
+    """The sampling variance of a log quantile, from its 95% interval; inf if there is none."""
+    alpha = two_sided(0.95)
+    width = _distance_up(quantile, alpha) + _distance_down(quantile, alpha)
+    return (width / (2.0 * normal_quantile(1.0 - alpha))) ** 2
 
 
-def _shocks(steps: Sequence[tuple[Quantile, float]]) -> Shocks:
-    alone = sum(step * step for _, step in steps)
-    if not math.isfinite(alone):
-        return Shocks(np.zeros(0), math.inf)
-    return Shocks(np.sum([step * one.residuals for one, step in steps], axis=0), alone)
+Distance = Callable[[Quantile, TailProbability], float]
 
 
-def _alone(quantile: Quantile) -> Quantile:
-    """The same as if its calls were independent."""
-    return replace(quantile, independent=True, _seen={})
+def _distances(side: Side) -> tuple[Distance, Distance]:
+    """Which bounds of subject and reference move the ratio towards that side."""
+    return (_distance_up, _distance_down) if side == "high" else (_distance_down, _distance_up)
+
+
+def _contributions(scaled: Sequence[tuple[Quantile, float]]) -> Contributions:
+    """The sum of residuals, each times its factor: log ratio per standard deviation of calls."""
+    variance = sum(factor * factor for _, factor in scaled)
+    if not math.isfinite(variance):
+        return Contributions(np.zeros(0), math.inf)
+    by_unit = np.sum([factor * quantile.residuals for quantile, factor in scaled], axis=0)
+    return Contributions(by_unit, variance)
 
 
 def _mean_log(runs: Sequence[Quantile]) -> float:
-    return sum(_log(one.estimate_ms) for one in runs) / len(runs)
+    return sum(_log(run.estimate_ms) for run in runs) / len(runs)
 
 
-def _combined(
-    runs: Sequence[Quantile], distance: Callable[[Quantile, float], float], level: float
-) -> float:
-    return math.sqrt(sum(distance(one, level) ** 2 for one in runs)) / len(runs)
+def _combined(runs: Sequence[Quantile], distance: Distance, alpha: TailProbability) -> float:
+    return math.sqrt(sum(distance(run, alpha) ** 2 for run in runs)) / len(runs)
 
 
-def _up(one: Quantile, level: float) -> float:
-    return _log(one.high_ms(level)) - _log(one.estimate_ms)
+def _distance_up(quantile: Quantile, alpha: TailProbability) -> float:
+    return _log(quantile.high_ms(alpha)) - _log(quantile.estimate_ms)
 
 
-def _down(one: Quantile, level: float) -> float:
-    low = one.low_ms(level)
-    return _log(one.estimate_ms) - _log(low) if low else math.inf
+def _distance_down(quantile: Quantile, alpha: TailProbability) -> float:
+    low_ms = quantile.low_ms(alpha)
+    return _log(quantile.estimate_ms) - _log(low_ms) if low_ms else math.inf
 
 
 def _log(value_ms: float) -> float:
-    return math.log(max(value_ms, 1e-6))  # a nanosecond at least
+    return math.log(max(value_ms, 1e-6))  # at least one nanosecond

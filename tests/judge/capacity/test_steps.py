@@ -14,7 +14,7 @@ from loadtests.config import BackendLimits, Limits, Slo
 from loadtests.errors import ConfigError, ResultsError
 from loadtests.judge.capacity.answer import answer_of
 from loadtests.judge.capacity.steps import judge_steps
-from loadtests.judge.measured import Measured
+from loadtests.judge.run_samples import RunSamples
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.results import Interval, Key
 from tests.judge.climbs import Server, climb_config, run_of, simulate, starved
@@ -185,7 +185,7 @@ def test_without_a_promised_p99_there_is_nothing_to_keep():
 def test_a_run_without_steps_is_refused():
     run = simulate(climb_config(250, 250), Server())
     run.info.steps = []
-    with pytest.raises(ResultsError, match="no capacity run"):
+    with pytest.raises(ResultsError, match="not a capacity run"):
         judge_steps(run, SLO, 0.95)
 
 
@@ -195,4 +195,4 @@ def test_the_generators_reason_is_passed_on():
 
 def test_a_climb_as_a_whole_is_not_judged_or_compared():
     with pytest.raises(ResultsError, match="would mix its rates"):
-        Measured(simulate(climb_config(250, 250), Server()))
+        RunSamples(simulate(climb_config(250, 250), Server()))

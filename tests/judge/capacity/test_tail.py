@@ -9,16 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.judge.capacity.tail import NEVER, Above, Tail, above_of, unfinished
+from loadtests.judge.capacity.tail import (
+    UNFINISHED_BUCKET,
+    StepTail,
+    exceedance_rate,
+    unfinished_calls,
+)
+from loadtests.judge.stats.exceedance import ExceedanceRate
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Sparse, highest_value_ns
 
 LEVEL = 0.05
 
 
-def tail_of(seconds: list[list[int]], waiting: int = 0) -> Tail:
+def tail_of(seconds: list[list[int]], waiting: int = 0) -> StepTail:
     parts = [(n, Sparse.of(np.array(one, np.int64))) for n, one in enumerate(seconds)]
-    return Tail(Samples.of([*parts, (len(seconds) - 1, unfinished(waiting))], len(seconds)))
+    return StepTail(
+        Samples.of([*parts, (len(seconds) - 1, unfinished_calls(waiting))], len(seconds))
+    )
 
 
 def binomial_at_most(k: int, n: int, p: float) -> float:
@@ -30,18 +38,18 @@ def binomial_at_most(k: int, n: int, p: float) -> float:
 def test_bounds_of_independent_calls_are_the_exact_binomial_ones(n, data, share):
     """Clopper and Pearson, term by term."""
     k = data.draw(st.integers(0, min(n, 40)))
-    found = Above(k, n, 1.0, 10.0)
+    found = ExceedanceRate(above=k, calls=n, design_effect=1.0, degrees_of_freedom=10.0)
     at_most, at_least = binomial_at_most(k, n, share), 1 - binomial_at_most(k - 1, n, share)
     if abs(at_most - LEVEL) > 1e-9:
-        assert found.surely_at_most(share, LEVEL) == (k < n and at_most <= LEVEL)
+        assert found.is_at_most(share, LEVEL) == (k < n and at_most <= LEVEL)
     if abs(at_least - LEVEL) > 1e-9:
-        assert found.surely_more_than(share, LEVEL) == (k > 0 and at_least <= LEVEL)
+        assert found.is_more_than(share, LEVEL) == (k > 0 and at_least <= LEVEL)
 
 
 def test_a_single_second_shows_nothing_for_certain():
-    found = above_of(np.array([0]), np.array([0]), np.array([100_000]))
-    assert not found.surely_at_most(0.01, LEVEL)
-    assert not above_of(np.array([90_000]), np.array([9]), np.array([100_000])).surely_more_than(
+    found = exceedance_rate(np.array([0]), np.array([0]), np.array([100_000]))
+    assert not found.is_at_most(0.01, LEVEL)
+    assert not exceedance_rate(np.array([90_000]), np.array([9]), np.array([100_000])).is_more_than(
         0.01, LEVEL
     )
 
@@ -52,21 +60,21 @@ def test_slow_calls_in_one_second_weigh_less_than_the_same_spread_out(seconds):
     spread = np.full(seconds, 4)
     heaped = np.zeros(seconds, np.int64)
     heaped[1] = spread.sum()
-    assert above_of(spread, spread, calls).surely_at_most(0.01, LEVEL)
-    assert not above_of(heaped, heaped, calls).surely_at_most(0.01, LEVEL)
-    many = above_of(heaped * 5, heaped * 5, calls)
-    assert many.share > 0.01
-    assert not many.surely_more_than(0.01, LEVEL)
-    assert above_of(spread * 5, spread * 5, calls).surely_more_than(0.01, LEVEL)
+    assert exceedance_rate(spread, spread, calls).is_at_most(0.01, LEVEL)
+    assert not exceedance_rate(heaped, heaped, calls).is_at_most(0.01, LEVEL)
+    many = exceedance_rate(heaped * 5, heaped * 5, calls)
+    assert many.estimate > 0.01
+    assert not many.is_more_than(0.01, LEVEL)
+    assert exceedance_rate(spread * 5, spread * 5, calls).is_more_than(0.01, LEVEL)
 
 
 def test_short_steps_take_the_scatter_between_seconds():
     above, calls = np.array([0, 8, 2, 6]), np.array([100, 200, 100, 200])
     share = 16 / 600
     residuals = (above - share * calls) / math.sqrt(share * (1 - share) * 600)
-    found = above_of(above, above, calls)
-    assert found.likeness == pytest.approx(max(1.0, (residuals**2).sum() * 4 / 3))
-    assert found.degrees == 3
+    found = exceedance_rate(above, above, calls)
+    assert found.design_effect == pytest.approx(max(1.0, (residuals**2).sum() * 4 / 3))
+    assert found.degrees_of_freedom == 3
 
 
 times = st.lists(
@@ -97,22 +105,22 @@ def test_bounds_are_the_outermost_times_that_the_test_allows(seconds, q):
     buckets = sorted(set(samples.index.tolist()))
 
     def above(bucket):
-        return above_of(samples.calls_above(bucket), tail.slowest, samples.calls_by_unit())
+        return exceedance_rate(samples.calls_above(bucket), tail.slowest, samples.calls_by_unit())
 
-    upper = [b for b in buckets if above(b).surely_at_most(1 - q, LEVEL)]
+    upper = [b for b in buckets if above(b).is_at_most(1 - q, LEVEL)]
     high = tail.high_ms(q, LEVEL)
     if math.isfinite(high):
         shown = [float(highest_value_ns(np.array([b]))[0]) / 1e6 for b in upper]
         assert high in shown
-    lower = [b for b in buckets if above(b - 1).surely_more_than(1 - q, LEVEL)]
+    lower = [b for b in buckets if above(b - 1).is_more_than(1 - q, LEVEL)]
     low = tail.low_ms(q, LEVEL)
     if low:
         assert low in [float(highest_value_ns(np.array([b]))[0]) / 1e6 for b in lower]
 
 
 def test_unfinished_calls_are_slower_than_anything():
-    assert unfinished(3).index.tolist() == [NEVER]
-    assert unfinished(0).total == 0
+    assert unfinished_calls(3).index.tolist() == [UNFINISHED_BUCKET]
+    assert unfinished_calls(0).total == 0
 
 
 def test_bounds_cover_as_promised():

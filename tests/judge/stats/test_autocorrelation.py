@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.judge.stats.autocorrelation import (
-    degrees_in,
-    degrees_of,
-    deviations_of,
+    ar1_coefficient,
+    critical_value,
+    degrees_of_freedom,
+    effective_degrees_of_freedom,
     long_run_variance,
-    memory_of,
 )
 
 
@@ -39,13 +39,13 @@ def slow_variance(values):
     n = len(values)
     mean = sum(values) / n
     values = [v - mean for v in values]
-    plain, memory = slow_transforms(values, degrees_of(n)), slow_memory(values)
+    plain, memory = slow_transforms(values, degrees_of_freedom(n)), slow_memory(values)
     if not memory:
         return plain * n
     shocks = [values[t] - memory * values[t - 1] for t in range(1, n)]
     mean = sum(shocks) / len(shocks)
     shocks = [s - mean for s in shocks]
-    return min(3 * plain, slow_transforms(shocks, degrees_of(n)) / (1 - memory) ** 2) * n
+    return min(3 * plain, slow_transforms(shocks, degrees_of_freedom(n)) / (1 - memory) ** 2) * n
 
 
 def slow_transforms(values, count):
@@ -68,7 +68,7 @@ def test_against_the_definition(units, memory):
 def test_prewhitening_adds_threefold_at_most():
     """A draw whose memory, misread under heavy noise, would multiply the variance by more."""
     values = autoregression(np.random.default_rng(2), 180, 0.95, noise=6.0)
-    plain = slow_transforms(values.tolist(), degrees_of(180)) * 180
+    plain = slow_transforms(values.tolist(), degrees_of_freedom(180)) * 180
     assert long_run_variance(values) == pytest.approx(3 * plain)
     assert long_run_variance(values) == pytest.approx(slow_variance(values.tolist()))
 
@@ -83,9 +83,9 @@ def test_on_average_it_is_the_variance_of_the_sum(memory, noise):
 
 def test_memory_is_found_under_counting_noise_and_not_in_noise_alone():
     rng = np.random.default_rng(4)
-    noisy = [memory_of(autoregression(rng, 2_000, 0.9, noise=2.0)) for _ in range(20)]
+    noisy = [ar1_coefficient(autoregression(rng, 2_000, 0.9, noise=2.0)) for _ in range(20)]
     assert np.median(noisy) == pytest.approx(0.9, abs=0.05)
-    alone = [memory_of(autoregression(rng, 200, 0.0)) for _ in range(100)]
+    alone = [ar1_coefficient(autoregression(rng, 200, 0.0)) for _ in range(100)]
     assert np.mean(np.array(alone) > 0) < 0.06
 
 
@@ -97,25 +97,25 @@ def test_the_variance_scales_with_the_square(scale):
 
 def test_silence_has_no_variance():
     assert long_run_variance(np.zeros(30)) == 0.0
-    assert memory_of(np.zeros(30)) == 0.0
+    assert ar1_coefficient(np.zeros(30)) == 0.0
 
 
 def test_what_is_known_needs_no_students_t():
-    assert deviations_of(1.0, 3, 0.05) == pytest.approx(1.645, abs=1e-3)
-    assert deviations_of(1e9, 3, 0.05) == pytest.approx(2.353, abs=1e-3)
-    assert 1.645 < deviations_of(1.5, 3, 0.05) < 2.353
+    assert critical_value(1.0, 3, 0.05) == pytest.approx(1.645, abs=1e-3)
+    assert critical_value(1e9, 3, 0.05) == pytest.approx(2.353, abs=1e-3)
+    assert 1.645 < critical_value(1.5, 3, 0.05) < 2.353
 
 
 def test_degrees():
-    assert [degrees_of(units) for units in (9, 10, 60, 180, 600)] == [0, 2, 6, 13, 28]
+    assert [degrees_of_freedom(units) for units in (9, 10, 60, 180, 600)] == [0, 2, 6, 13, 28]
 
 
 def test_deviations_held_by_a_handful_of_units_have_few_degrees():
     even = np.ones(180) * np.where(np.arange(180) % 2, 1.0, -1.0)
-    assert degrees_in(even) == degrees_of(180)
+    assert effective_degrees_of_freedom(even) == degrees_of_freedom(180)
     spiky = np.zeros(180)
     spiky[[3, 50, 90, 91]] = 5.0, -5.0, 5.0, -5.0
-    assert degrees_in(spiky) == pytest.approx(3.0)
+    assert effective_degrees_of_freedom(spiky) == pytest.approx(3.0)
     spiky[[50, 90, 91]] = 0.0
-    assert degrees_in(spiky) == 1.0
-    assert degrees_in(np.zeros(9)) == 0
+    assert effective_degrees_of_freedom(spiky) == 1.0
+    assert effective_degrees_of_freedom(np.zeros(9)) == 0

@@ -3,10 +3,10 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.judge.stats.holm import broken_limits, wholes_first
+from loadtests.judge.stats.holm import holm, overall_first_weights
 
 
-def holm(p_values, alpha):
+def textbook_holm(p_values, alpha):
     """The textbook procedure."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     rejected = set()
@@ -39,8 +39,8 @@ p_values = st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=30)
 
 @given(p_values, st.sampled_from([0.01, 0.05, 0.2]))
 def test_the_same_as_holm(ps, alpha):
-    found = broken_limits([low_of(p) for p in ps], [0.0] * len(ps), alpha)
-    assert {i for i, one in enumerate(found) if one.broken} == holm(ps, alpha)
+    found = holm([low_of(p) for p in ps], [0.0] * len(ps), alpha)
+    assert {i for i, one in enumerate(found) if one.exceeded} == textbook_holm(ps, alpha)
 
 
 weighted = st.lists(st.tuples(st.floats(1e-6, 1.0), st.floats(0.1, 10.0)), min_size=1, max_size=20)
@@ -49,13 +49,13 @@ weighted = st.lists(st.tuples(st.floats(1e-6, 1.0), st.floats(0.1, 10.0)), min_s
 @given(weighted, st.sampled_from([0.01, 0.05, 0.2]))
 def test_the_same_as_weighted_holm(pairs, alpha):
     ps, weights = [p for p, _ in pairs], [w for _, w in pairs]
-    found = broken_limits([low_of(p) for p in ps], [0.0] * len(ps), alpha, weights)
-    assert {i for i, one in enumerate(found) if one.broken} == weighted_holm(ps, weights, alpha)
+    found = holm([low_of(p) for p in ps], [0.0] * len(ps), alpha, weights)
+    assert {i for i, one in enumerate(found) if one.exceeded} == weighted_holm(ps, weights, alpha)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
 def test_all_patterns_together_get_half_of_the_error(whole):
-    weights = wholes_first(whole)
+    weights = overall_first_weights(whole)
     few = sum(w for w, one in zip(weights, whole, strict=True) if one)
     if 0 < sum(whole) < len(whole):
         assert abs(few - 0.5) < 1e-9
@@ -67,16 +67,16 @@ def test_all_patterns_together_get_half_of_the_error(whole):
 @given(p_values)
 def test_the_bound_shown_agrees_with_the_decision(ps):
     lows = [low_of(p) for p in ps]
-    for low, one in zip(lows, broken_limits(lows, [0.0] * len(ps), 0.05), strict=True):
-        assert (low(one.level) > 0) == one.broken
+    for low, one in zip(lows, holm(lows, [0.0] * len(ps), 0.05), strict=True):
+        assert (low(one.alpha) > 0) == one.exceeded
 
 
 @given(p_values)
 def test_more_limits_never_break_more_of_the_old(ps):
-    alone = broken_limits([low_of(p) for p in ps], [0.0] * len(ps), 0.05)
-    wider = broken_limits([low_of(p) for p in [*ps, 1.0]], [0.0] * (len(ps) + 1), 0.05)
+    alone = holm([low_of(p) for p in ps], [0.0] * len(ps), 0.05)
+    wider = holm([low_of(p) for p in [*ps, 1.0]], [0.0] * (len(ps) + 1), 0.05)
     assert all(
-        before.broken or not after.broken for before, after in zip(alone, wider, strict=False)
+        before.exceeded or not after.exceeded for before, after in zip(alone, wider, strict=False)
     )
 
 
@@ -85,11 +85,9 @@ def test_family_wise_false_alarms_stay_below_the_level():
     alarms = 0
     for _ in range(2_000):
         ps = [rng.random() for _ in range(36)]
-        alarms += any(
-            one.broken for one in broken_limits([low_of(p) for p in ps], [0.0] * 36, 0.05)
-        )
+        alarms += any(one.exceeded for one in holm([low_of(p) for p in ps], [0.0] * 36, 0.05))
     assert alarms / 2_000 < 0.065  # 0.05 + 3 standard errors
 
 
 def test_no_limits():
-    assert broken_limits([], [], 0.05) == []
+    assert holm([], [], 0.05) == []

@@ -9,18 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.judge.stats.autocorrelation import degrees_in, deviations_of, long_run_variance
+from loadtests.judge.stats.autocorrelation import (
+    critical_value,
+    effective_degrees_of_freedom,
+    long_run_variance,
+)
 from loadtests.judge.stats.distributions import normal_quantile
-from loadtests.judge.stats.overall import WholeRatio, level_of_part
+from loadtests.judge.stats.overall import OverallRatio, pattern_alpha
 from loadtests.judge.stats.quantiles import estimate_quantile
-from loadtests.judge.stats.ratios import Ratio, Spread, together
+from loadtests.judge.stats.ratios import BetweenRunVariance, PairedRatio, UnpairedRatio
 from tests.judge.stats.test_ratios import series
 
 
 def pairs(rng, count, *, factor=1.0, q=0.5, path=None, calls=100):
     """Two subjects of one run, pattern by pattern; `path` is what every call of a second feels."""
     return [
-        together(
+        PairedRatio(
             estimate_quantile(series(rng, factor=factor, path=path, calls=calls), q),
             estimate_quantile(series(rng, path=path, calls=calls), q),
         )
@@ -36,7 +40,7 @@ def width(ratio, level=0.025):
 @given(st.integers(0, 2**32), st.sampled_from([0.5, 0.99]), st.sampled_from([0.05, 0.001]))
 def test_of_one_pattern_it_is_that_patterns_ratio(seed, q, level):
     (pair,) = pairs(np.random.default_rng(seed), 1, q=q)
-    whole = WholeRatio([pair])
+    whole = OverallRatio([pair])
     assert whole.estimate == pytest.approx(pair.estimate)
     assert whole.high(level) == pytest.approx(pair.high(level))
     assert whole.low(level) == pytest.approx(pair.low(level))
@@ -44,14 +48,16 @@ def test_of_one_pattern_it_is_that_patterns_ratio(seed, q, level):
 
 def test_the_same_pattern_again_keeps_its_noise():
     (pair,) = pairs(np.random.default_rng(1), 1, path=np.random.default_rng(2).normal(size=40) / 5)
-    one, four = pair.shocks("high", level_of_part(0.05, 4))[0], WholeRatio([pair] * 4)
+    one, four = pair.contributions("high", pattern_alpha(0.05, 4))[0], OverallRatio([pair] * 4)
     assert four.estimate == pytest.approx(pair.estimate)
     # its noise is the same each time, so only the floor of independent calls sinks
-    assert long_run_variance(one.by_unit) > one.alone / 4
+    assert long_run_variance(one.by_unit) > one.independent_variance / 4
     assert math.log(four.high(0.05) / four.estimate) == pytest.approx(
         math.sqrt(long_run_variance(one.by_unit))
-        * deviations_of(
-            long_run_variance(one.by_unit) / (one.alone / 4), degrees_in(one.by_unit), 0.05
+        * critical_value(
+            long_run_variance(one.by_unit) / (one.independent_variance / 4),
+            effective_degrees_of_freedom(one.by_unit),
+            0.05,
         )
     )
 
@@ -59,12 +65,12 @@ def test_the_same_pattern_again_keeps_its_noise():
 def test_independent_patterns_narrow_it_as_their_root():
     rng = np.random.default_rng(5)
     nine = pairs(rng, 9)
-    assert width(WholeRatio(nine)) < 0.5 * min(width(one) for one in nine)
+    assert width(OverallRatio(nine)) < 0.5 * min(width(one) for one in nine)
 
 
 @given(st.floats(1e-9, 0.4), st.integers(1, 50))
 def test_a_part_deviates_less_than_the_mean_of_many(level, count):
-    own = level_of_part(level, count)
+    own = pattern_alpha(level, count)
     assert level * (1 - 1e-6) <= own < 0.5
     assert normal_quantile(1 - own) * math.sqrt(count) == pytest.approx(normal_quantile(1 - level))
 
@@ -78,7 +84,7 @@ def test_bounds_of_the_mean_are_as_lopsided_as_a_mean_is():
     mean, single = drawn.mean(axis=1), drawn[:, 0]
     for level in (0.01, 0.001):
         true = np.quantile(mean, 1 - level) - np.median(mean)
-        z, own = normal_quantile(1 - level), level_of_part(level, count)
+        z, own = normal_quantile(1 - level), pattern_alpha(level, count)
         step = (np.quantile(single, 1 - own) - np.median(single)) / normal_quantile(1 - own)
         assert z * step / math.sqrt(count) == pytest.approx(true, rel=0.02)
         far = np.quantile(single, 1 - level) - np.median(single)
@@ -88,7 +94,7 @@ def test_bounds_of_the_mean_are_as_lopsided_as_a_mean_is():
 def test_the_estimate_is_the_geometric_mean():
     parts = pairs(np.random.default_rng(6), 3, factor=1.2)
     expected = math.prod(one.estimate for one in parts) ** (1 / 3)
-    assert WholeRatio(parts).estimate == pytest.approx(expected)
+    assert OverallRatio(parts).estimate == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -101,8 +107,8 @@ def test_it_holds_the_truth_as_often_as_it_says(apart):
         for _ in range(4):
             a = estimate_quantile(series(rng, path=paths[0], calls=40), 0.9)
             b = estimate_quantile(series(rng, path=paths[apart], calls=40, factor=1.1), 0.9)
-            parts.append(Ratio((b,), (a,)) if apart else together(b, a))
-        whole = WholeRatio(parts)
+            parts.append(UnpairedRatio((b,), (a,)) if apart else PairedRatio(b, a))
+        whole = OverallRatio(parts)
         held += whole.low(0.05) <= 1.1 <= whole.high(0.05)
     assert held >= 100  # 90% of 120 is 108; 100 or fewer have a chance of under 1%
 
@@ -113,7 +119,9 @@ def test_runs_apart_against_a_slow_reckoning():
         [[estimate_quantile(series(rng), 0.5) for _ in range(3)] for _ in range(2)] for _ in "ab"
     )
     parts = [
-        Ratio(tuple(new[run][p] for run in range(2)), tuple(old[run][p] for run in range(2)))
+        UnpairedRatio(
+            tuple(new[run][p] for run in range(2)), tuple(old[run][p] for run in range(2))
+        )
         for p in range(3)
     ]
     square = 0.0
@@ -121,14 +129,14 @@ def test_runs_apart_against_a_slow_reckoning():
         for run in runs:
             by_second, alone = np.zeros(40), 0.0
             for one in run:
-                free = Ratio((one,), (one,)).shocks("high", level_of_part(0.05, 3))
+                free = UnpairedRatio((one,), (one,)).contributions("high", pattern_alpha(0.05, 3))
                 free = free[0 if side == "up" else 1]
                 by_second = by_second + free.by_unit / 3 / 2  # the mean of two runs
-                alone += free.alone / 9 / 4
+                alone += free.independent_variance / 9 / 4
             variance = max(long_run_variance(by_second), alone)
-            far = deviations_of(variance / alone, degrees_in(by_second), 0.05)
+            far = critical_value(variance / alone, effective_degrees_of_freedom(by_second), 0.05)
             square += far * far * variance
-    whole = WholeRatio(parts)
+    whole = OverallRatio(parts)
     assert whole.high(0.05) == pytest.approx(whole.estimate * math.exp(math.sqrt(square)))
 
 
@@ -138,22 +146,22 @@ def test_variation_between_runs_widens_it():
         ((estimate_quantile(series(rng), 0.5),), (estimate_quantile(series(rng), 0.5),))
         for _ in range(2)
     ]
-    calm = WholeRatio([Ratio(a, b) for a, b in parts])
-    restless = WholeRatio([Ratio(a, b, Spread(0.04, 8.0)) for a, b in parts])
+    calm = OverallRatio([UnpairedRatio(a, b) for a, b in parts])
+    restless = OverallRatio([UnpairedRatio(a, b, BetweenRunVariance(0.04, 8.0)) for a, b in parts])
     assert width(restless) > 2 * width(calm)
 
 
 def test_where_one_pattern_carries_no_bound_all_together_do_not():
     rng = np.random.default_rng(11)
     many, few = pairs(rng, 1, q=0.99)[0], pairs(rng, 1, q=0.99, calls=3)[0]
-    whole = WholeRatio([many, few])
+    whole = OverallRatio([many, few])
     assert whole.high(0.05) == math.inf
     assert whole.low(0.05) == 0.0
 
 
 def test_a_mean_has_no_bound_that_its_patterns_have_calls_too_few_for():
     rng = np.random.default_rng(13)
-    enough, few = (WholeRatio(pairs(rng, 9, q=0.99, calls=calls)) for calls in (9, 4))
+    enough, few = (OverallRatio(pairs(rng, 9, q=0.99, calls=calls)) for calls in (9, 4))
     assert min(one.calls for one in enough.subjects) >= 299 > max(o.calls for o in few.subjects)
     assert math.isfinite(enough.high(0.05))
     assert few.high(0.05) == math.inf

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.judge.stats.autocorrelation import long_run_variance
-from loadtests.judge.stats.pooled import Company, design_effect, merged, residuals_above
+from loadtests.judge.stats.exceedance import residuals_above
+from loadtests.judge.stats.pooled import PooledSeries, design_effect_above
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Sparse
 
@@ -30,7 +31,7 @@ seconds = st.lists(st.lists(st.integers(0, 2_000), max_size=8), min_size=12, max
 @given(st.lists(seconds, min_size=1, max_size=4).filter(lambda parts: any(map(any, parts))))
 def test_merged_is_what_one_series_of_all_calls_would_hold(parts):
     together = [[v for part in parts for v in part[second]] for second in range(12)]
-    expected, found = samples_of(together), merged([samples_of(part) for part in parts])
+    expected, found = samples_of(together), Samples.sum([samples_of(part) for part in parts])
     assert found.calls == expected.calls
     assert found.calls_by_unit().tolist() == expected.calls_by_unit().tolist()
     for bucket in (0, 500, SLOW, 1_999):
@@ -47,7 +48,7 @@ def test_the_design_effect_against_a_slow_reckoning(values, bucket):
         off = [sum(v > bucket for v in second) - share * len(second) for second in values]
         binomial = share * (1 - share) * len(everything)
         expected = max(1.0, long_run_variance(np.array(off) / math.sqrt(binomial)))
-    assert design_effect(samples_of(values), bucket) == pytest.approx(expected)
+    assert design_effect_above(samples_of(values), bucket) == pytest.approx(expected)
     assert residuals_above(samples_of(values), bucket).size == 12
 
 
@@ -72,7 +73,7 @@ def test_a_patterns_likeness_is_that_of_a_thinning():
     own, thinned = [], []
     for _ in range(150):
         first, rest = dealt(rng, stalled(rng, stalls=20, size=16), 0.25)
-        thinned.append(Company([first, rest]).likeness_above(first, SLOW - 1))
+        thinned.append(PooledSeries([first, rest]).design_effect_above(first, SLOW - 1))
         own.append(long_run_variance(residuals_above(first, SLOW - 1)))
     # stalls of 16 calls, a quarter of them ours: 1 + (16 - 1) / 4
     assert np.mean(thinned) == pytest.approx(4.75, rel=0.1)
@@ -84,18 +85,20 @@ def test_a_stall_that_only_one_pattern_has_is_not_shared_out():
     rng = np.random.default_rng(5)
     first = samples_of(stalled(rng, stalls=3, size=20, calls=20))
     rest = samples_of(stalled(rng, stalls=0, size=0, calls=180))
-    found = Company([first, rest]).likeness_above(first, SLOW - 1)
-    assert found == pytest.approx(design_effect(merged([first, rest]), SLOW - 1))
+    found = PooledSeries([first, rest]).design_effect_above(first, SLOW - 1)
+    assert found == pytest.approx(design_effect_above(Samples.sum([first, rest]), SLOW - 1))
     assert found > 10
 
 
 def test_alone_a_pattern_is_its_own_company():
     alone = samples_of(stalled(np.random.default_rng(6), stalls=9, size=12))
-    assert Company([alone]).likeness_above(alone, SLOW - 1) == design_effect(alone, SLOW - 1)
+    assert PooledSeries([alone]).design_effect_above(alone, SLOW - 1) == design_effect_above(
+        alone, SLOW - 1
+    )
 
 
 def test_beyond_the_slowest_call_likeness_is_that_of_the_slowest_ten():
     alone = samples_of(stalled(np.random.default_rng(6), stalls=9, size=12))
-    found = Company([alone]).likeness_above(alone, 2 * SLOW)
+    found = PooledSeries([alone]).design_effect_above(alone, 2 * SLOW)
     tenth = sorted(alone.index.tolist(), reverse=True)[9]
-    assert found == design_effect(alone, tenth - 1) > 1.0
+    assert found == design_effect_above(alone, tenth - 1) > 1.0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.judge.stats.proportions import Share
+from loadtests.judge.stats.proportions import FailureRate
 
 
 def at_most(k, n, p):
@@ -14,7 +14,7 @@ def at_most(k, n, p):
 @given(st.integers(1, 80), st.integers(0, 80), st.sampled_from([0.05, 0.01]))
 def test_bounds_are_where_the_binomial_tails_equal_the_level(calls, failed, level):
     failed = failed % (calls + 1)
-    share = Share(failed, calls)
+    share = FailureRate(failed, calls)
     if failed < calls:
         assert at_most(failed, calls, share.high(level)) == pytest.approx(level, abs=1e-6)
     else:
@@ -28,4 +28,4 @@ def test_bounds_are_where_the_binomial_tails_equal_the_level(calls, failed, leve
 
 
 def test_no_failure_in_2995_calls_shows_less_than_one_in_a_thousand():
-    assert Share(0, 2_995).high(0.05) < 0.001 < Share(0, 2_990).high(0.05)
+    assert FailureRate(0, 2_995).high(0.05) < 0.001 < FailureRate(0, 2_990).high(0.05)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.judge.stats.autocorrelation import degrees_of, long_run_variance
-from loadtests.judge.stats.quantiles import effective_calls, estimate_quantile
-from loadtests.judge.stats.samples import Samples, by_block
+from loadtests.judge.stats.autocorrelation import degrees_of_freedom, long_run_variance
+from loadtests.judge.stats.exceedance import effective_calls
+from loadtests.judge.stats.quantiles import estimate_quantile
+from loadtests.judge.stats.samples import Samples, samples_by_unit
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.results import Interval
 
@@ -55,7 +56,7 @@ def order_statistic_bounds(values, q, level):
 @pytest.mark.parametrize("calls", [80, 299, 900])
 def test_independent_calls_get_the_textbook_order_statistics(q, level, calls):
     found = estimate_quantile(dealt(calls, 10), q)
-    assert found.likeness == 1.0
+    assert found.design_effect == 1.0
     low, high = order_statistic_bounds(range(1, calls + 1), q, level)
     assert round(found.low_ms(level) * 1e6) == low
     high_ms = replace(found, independent=True).high_ms(level)
@@ -65,16 +66,16 @@ def test_independent_calls_get_the_textbook_order_statistics(q, level, calls):
 def test_298_calls_cannot_carry_a_p99_and_299_can():
     for calls, carried in ((298, False), (299, True)):
         found = estimate_quantile(dealt(calls, 12), 0.99)
-        assert found.likeness == 1.0
+        assert found.design_effect == 1.0
         assert math.isfinite(found.high_ms(0.05)) is carried
-        assert found.calls_to_carry(0.05) == (None if carried else 299)
+        assert found.calls_needed(0.05) == (None if carried else 299)
 
 
 def test_under_ten_seconds_there_is_no_bound_however_many_calls():
     found = estimate_quantile(dealt(900, 9), 0.5)
     assert found.high_ms(0.05) == math.inf
     assert found.low_ms(0.05) == 0.0
-    assert found.calls_to_carry(0.05) == 1_000
+    assert found.calls_needed(0.05) == 1_000
 
 
 @settings(max_examples=30)
@@ -115,8 +116,8 @@ def test_likeness_is_the_long_run_variance_over_that_of_independent_calls():
     residuals = [sum(v > threshold for v in second) - share * 20 for second in values]
     expected = long_run_variance(np.array(residuals)) / (800 * share * (1 - share))
     found = estimate_quantile(seconds_of(values), 0.9)
-    assert found.likeness == pytest.approx(max(1.0, expected))
-    assert found.likeness > 1.2
+    assert found.design_effect == pytest.approx(max(1.0, expected))
+    assert found.design_effect > 1.2
 
 
 def least_time_with_few_above(values_by_second, q, level):
@@ -137,7 +138,7 @@ def least_time_with_few_above(values_by_second, q, level):
 
     def few_above(time):
         like = max(likeness(time), likeness(tenth) if tenth < time else 1.0)
-        size = effective_calls(n, like, degrees_of(units), level)
+        size = effective_calls(n, like, degrees_of_freedom(units), level)
         above = size * sum(v > time for v in everything) / n
         # Beta(above + 1, size - above), on a grid
         share = (np.arange(400_000) + 0.5) / 400_000
@@ -204,13 +205,15 @@ def interval(start_s, *values):
 
 def test_silent_seconds_count_as_units():
     seconds = {second: second - 3 for second in range(3, 10)}
-    samples = by_block([interval(3.002, 5), interval(3.998, 6), interval(9.0, 7, 8)], seconds)
+    samples = samples_by_unit(
+        [interval(3.002, 5), interval(3.998, 6), interval(9.0, 7, 8)], seconds
+    )
     assert samples.units == 7
     assert samples.calls_by_unit().tolist() == [1, 1, 0, 0, 0, 0, 2]
 
 
 def test_blocks_gather_seconds_and_leave_the_others_out():
-    samples = by_block([interval(0, 5), interval(1, 6), interval(2, 7)], {0: 0, 2: 1})
+    samples = samples_by_unit([interval(0, 5), interval(1, 6), interval(2, 7)], {0: 0, 2: 1})
     assert samples.calls_by_unit().tolist() == [1, 1]
     assert samples.calls_above(5).tolist() == [0, 1]
 

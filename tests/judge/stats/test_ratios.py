@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadtests.judge.stats.quantiles import estimate_quantile
-from loadtests.judge.stats.ratios import Ratio, Spread, spread_of, together
+from loadtests.judge.stats.ratios import (
+    BetweenRunVariance,
+    PairedRatio,
+    UnpairedRatio,
+    between_run_variance,
+)
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Sparse
 
@@ -31,7 +36,7 @@ def median_of(rng, **settings):
 def test_the_ratio_against_oneself_turned_round_is_the_inverse(seed, factor):
     rng = np.random.default_rng(seed)
     a, b = median_of(rng), median_of(rng, factor=factor)
-    there, back = Ratio((b,), (a,)), Ratio((a,), (b,))
+    there, back = UnpairedRatio((b,), (a,)), UnpairedRatio((a,), (b,))
     assert there.estimate == pytest.approx(1 / back.estimate)
     assert there.high(0.05) == pytest.approx(1 / back.low(0.05))
     assert there.low(0.05) <= there.estimate <= there.high(0.05)
@@ -44,21 +49,21 @@ def test_without_correlation_distances_add_as_squares():
     up = math.log(b.high_ms(0.05) / b.estimate_ms)
     down = math.log(a.estimate_ms / a.low_ms(0.05))
     expected = b.estimate_ms / a.estimate_ms * math.exp(math.hypot(up, down))
-    assert Ratio((b,), (a,)).high(0.05) == pytest.approx(expected)
+    assert UnpairedRatio((b,), (a,)).high(0.05) == pytest.approx(expected)
 
 
 def test_noise_that_both_share_cancels():
     rng = np.random.default_rng(3)
     path = np.repeat(rng.normal(size=10), 4) * 0.4
     a, b = median_of(rng, path=path), median_of(rng, path=path, factor=1.1)
-    shared, apart = together(b, a), Ratio((b,), (a,))
+    shared, apart = PairedRatio(b, a), UnpairedRatio((b,), (a,))
     assert shared.high(0.05) / shared.low(0.05) < 0.6 * apart.high(0.05) / apart.low(0.05)
 
 
 def test_units_that_do_not_match_are_refused():
     rng = np.random.default_rng(3)
     with pytest.raises(ValueError, match="different units"):
-        together(median_of(rng, seconds=40), median_of(rng, seconds=400))
+        PairedRatio(median_of(rng, seconds=40), median_of(rng, seconds=400))
 
 
 def test_variation_between_runs_is_found_and_widens_the_interval():
@@ -67,35 +72,35 @@ def test_variation_between_runs_is_found_and_widens_the_interval():
     varied = [
         [median_of(rng, factor=f) for f in np.exp(0.1 * rng.normal(size=4))] for _ in range(6)
     ]
-    assert spread_of(steady).variance < 0.0005
-    found = spread_of(varied)
+    assert between_run_variance(steady).variance < 0.0005
+    found = between_run_variance(varied)
     assert 0.004 < found.variance < 0.025
-    assert found.degrees == pytest.approx(3 * 6 / 3.5)
-    alone = Ratio((steady[0][0],), tuple(varied[0]))
-    widened = Ratio((steady[0][0],), tuple(varied[0]), spread=found)
+    assert found.degrees_of_freedom == pytest.approx(3 * 6 / 3.5)
+    alone = UnpairedRatio((steady[0][0],), tuple(varied[0]))
+    widened = UnpairedRatio((steady[0][0],), tuple(varied[0]), run_variance=found)
     assert widened.high(0.05) > alone.high(0.05) * 1.1
 
 
 def test_the_spread_counts_for_both_sides():
     rng = np.random.default_rng(5)
     a, b = median_of(rng, calls=20_000), median_of(rng, calls=20_000)
-    spread = Spread(0.01, 1e9)
-    wide = Ratio((b,), (a,), spread=spread)
+    spread = BetweenRunVariance(0.01, 1e9)
+    wide = UnpairedRatio((b,), (a,), run_variance=spread)
     assert math.log(wide.high(0.05) / wide.estimate) == pytest.approx(
         1.645 * 0.1 * math.sqrt(2), rel=0.03
     )
 
 
 def test_single_runs_show_no_spread():
-    assert spread_of([[median_of(np.random.default_rng(1))]]) is None
+    assert between_run_variance([[median_of(np.random.default_rng(1))]]) is None
 
 
 def test_a_bound_that_is_not_carried_is_infinite():
     rng = np.random.default_rng(6)
     short = estimate_quantile(series(rng, seconds=12, calls=5), 0.99)
     long = estimate_quantile(series(rng), 0.99)
-    assert Ratio((short,), (long,)).high(0.05) == math.inf
-    assert Ratio((long,), (short,)).low(0.05) == 0.0
+    assert UnpairedRatio((short,), (long,)).high(0.05) == math.inf
+    assert UnpairedRatio((long,), (short,)).low(0.05) == 0.0
 
 
 def test_paired_intervals_cover_under_shared_drift():
@@ -104,7 +109,7 @@ def test_paired_intervals_cover_under_shared_drift():
     covered = 0
     for _ in range(150):
         path = np.cumsum(rng.normal(size=60)) * 0.1
-        one = together(
+        one = PairedRatio(
             median_of(rng, path=path, factor=1.2, seconds=60), median_of(rng, path=path, seconds=60)
         )
         covered += one.low(0.05) <= 1.2 <= one.high(0.05)

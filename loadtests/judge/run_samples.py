@@ -1,0 +1,92 @@
+"""The samples of a run, checked first: the log must hold every call that run.json counts."""
+
+from __future__ import annotations
+
+from loadtests.errors import ResultsError
+from loadtests.judge.slo import expected_series
+from loadtests.judge.stats.pooled import PooledSeries
+from loadtests.judge.stats.quantiles import Quantile, estimate_quantile
+from loadtests.judge.stats.samples import Samples, samples_by_unit
+from loadtests.measure.results import Key, Run, SeriesInfo
+from loadtests.patterns import PATTERNS
+
+
+class RunSamples:
+    """The series of one run as `Samples`, each gathered once.
+
+    Raises ResultsError for a run without calls, for a capacity run, and for a log that holds other
+    counts than run.json.
+    """
+
+    def __init__(self, run: Run) -> None:
+        if run.info.steps:
+            raise ResultsError(
+                f"{run.path} is a capacity run: figures over the whole run would mix its rates.",
+                hint="`loadtests capacity RUN` judges each step.",
+            )
+        self.run = run
+        self._samples: dict[Key, Samples] = {}
+        self._pooled: dict[tuple[str, str, str], PooledSeries] = {}
+        starts = [
+            round(interval.start_s)
+            for intervals in run.intervals.values()
+            for interval in intervals
+        ]
+        seconds = range(min(starts), max(starts) + 1) if starts else range(0)
+        self._unit_of_second = {second: unit for unit, second in enumerate(seconds)}
+        if not any(series.count for series in run.info.series):
+            raise ResultsError(
+                f"{run.path / 'run.json'}: field series: the run measured no calls.",
+                hint="Set a --run-time longer than --warm-up.",
+            )
+        if run.info.state == "complete":
+            for series in run.info.series:
+                self._check_count(series)
+
+    def samples(self, key: Key) -> Samples:
+        """One time of a series, by second of the run; empty where nothing was recorded."""
+        if key not in self._samples:
+            intervals = self.run.intervals.get(key, [])
+            self._samples[key] = samples_by_unit(intervals, self._unit_of_second)
+        return self._samples[key]
+
+    def quantile(self, key: Key, q: float) -> Quantile:
+        """A quantile of a series; its backend's series are pooled for the design effect.
+
+        Raises ValueError when the series has no calls.
+        """
+        group = (key.backend, key.driver, key.metric)
+        if group not in self._pooled:
+            keys = [Key(key.backend, key.driver, pattern, key.metric) for pattern in PATTERNS]
+            self._pooled[group] = PooledSeries(
+                [samples for k in keys if (samples := self.samples(k)).calls]
+            )
+        return estimate_quantile(self.samples(key), q, self._pooled[group])
+
+    def series(self) -> list[SeriesInfo]:
+        """Series with calls."""
+        return [series for series in self.run.info.series if series.count]
+
+    def missing(self) -> list[str]:
+        """What the run had to measure and did not, as `backend pattern`."""
+        measured = {(series.backend, series.pattern) for series in self.series()}
+        return [
+            f"{backend} {pattern}"
+            for backend, pattern in expected_series(self.run.info)
+            if (backend, pattern) not in measured
+        ]
+
+    def seconds(self) -> int:
+        """Measured seconds."""
+        return len(self._unit_of_second)
+
+    def _check_count(self, series: SeriesInfo) -> None:
+        key = series.key("response_time")
+        logged = self.samples(key).calls
+        if logged != series.count:
+            raise ResultsError(
+                f"{self.run.path / 'latency.hlog'} holds {logged:,} calls of {key.tag}; run.json "
+                f"field series.count says {series.count:,}.",
+                hint="The log is incomplete or from another run: copy the folder again from its "
+                "source, or repeat the run.",
+            )
