@@ -23,6 +23,7 @@ CODE = re.compile(r"`[^`\n]+`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
 FILE = re.compile(r"(?<![\w/.<*{-])[\w/]+\.(?:py|sql|toml|yml)(?![\w*])")
+FOLDER = re.compile(r"`((?:loadtests|scenarios|bench|experiments|tests|docs)/[\w/]*/)`")
 MODULE = re.compile(r"(?<![\w/.-])loadtests(?:\.[A-Za-z_]\w*)+")
 
 every_page = pytest.mark.parametrize(
@@ -102,6 +103,7 @@ def test_named_files_exist(page: Path) -> None:
         pytest.skip("a changelog names files of its time")
     foreign = {"shop/carts.py", "httpx/_client.py"}  # a reader's own module; another project's
     assert set(FILE.findall(read(page))) - foreign - project_files() == set()
+    assert {name for name in FOLDER.findall(read(page)) if not (ROOT / name).is_dir()} == set()
 
 
 @every_page
