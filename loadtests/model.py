@@ -1,7 +1,7 @@
 """CloudShelf's records, the same on both backends.
 
-Times are aware UTC datetimes except `expires_at`, which is whole Unix seconds because DynamoDB's
-TTL wants that. Money is `Decimal`.
+Times are aware UTC datetimes, except `expires_at`, which is in whole Unix seconds because
+DynamoDB's TTL requires it. Money is `Decimal`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class CartItem:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a visitor chose."""
+    """A visitor's display preferences."""
 
     theme: str
     language: str
@@ -72,7 +72,7 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class SessionData:
-    """What a session remembers of its visitor."""
+    """What a session stores about its visitor."""
 
     preferences: Preferences
     browsing_history: tuple[str, ...]
@@ -81,7 +81,7 @@ class SessionData:
 
 @dataclass(frozen=True, slots=True)
 class CartSummary:
-    """The cart in short, kept in the session so that a page header needs one read."""
+    """A summary of the cart, stored in the session so that a page header needs one read."""
 
     item_count: int
     total_amount: Decimal

@@ -27,6 +27,14 @@ settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` deselects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that uses the databases, so that `-m "not embedded"` starts none."""
+    for item in items:
+        if {"endpoints", "own_cache"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("embedded")
+
+
 @pytest.fixture(scope="session")
 def embedded_config():
     """Small data, so that tests are quick; everything else as it comes."""

@@ -1,6 +1,6 @@
-"""The contract that every store keeps, on the real databases.
+"""The contract of every store, on the real databases.
 
-`Checked` (tests/stores/shop.py) also holds each call made here to the contract of `wire_ns`.
+`Checked` (tests/stores/shop.py) also checks the contract of `wire_ns` at each call.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ def test_lines_come_in_code_point_order_of_book_id(carts: Checked, shop: Shop, u
     ids = ["book-9", "book-10", "Book-9", "a", "B", "É", "z", "ü", "猫", "_", "b-a", "ba"]
     for book in shop.books([f"{name}-order" for name in ids]):
         carts.add(user, book, 1, NOW)
-    found = [item.book_id for item in carts.get(user)]
-    assert found == sorted(f"{name}-order" for name in ids)
+    book_ids = [item.book_id for item in carts.get(user)]
+    assert book_ids == sorted(f"{name}-order" for name in ids)
 
 
 def test_carts_are_their_owners_alone(carts: Checked, shop: Shop, user: str, book: Book) -> None:

@@ -36,7 +36,7 @@ def command(backend: str, **flags: str | bool | None) -> int:
     count = failed = 0
     for check in _checks(config, backends):
         mark = click.style("✓", fg="green") if check.ok else click.style("✗", fg="red")
-        click.echo(f"{mark} {check.name}: {check.found}")
+        click.echo(f"{mark} {check.name}: {check.result}")
         count += 1
         failed += not check.ok
     if failed:

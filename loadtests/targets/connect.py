@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
+from loadtests.errors import TargetError
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint, client_settings
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S: Final = 4
 READ_TIMEOUT_S: Final = 10
+
+PostgresConnection = psycopg.Connection[tuple[Any, ...]]
 
 
 def dynamodb_client(
@@ -37,7 +40,7 @@ def dynamodb_client(
 
 def postgres_connection(
     endpoint: PostgresEndpoint, *, autocommit: bool = False
-) -> psycopg.Connection[tuple[Any, ...]]:
+) -> PostgresConnection:
     """Open a connection within a few seconds. Raises psycopg.OperationalError."""
     return psycopg.connect(
         endpoint.dsn,
@@ -45,3 +48,13 @@ def postgres_connection(
         connect_timeout=CONNECT_TIMEOUT_S,
         application_name="loadtests",
     )
+
+
+def reopened_postgres(endpoint: PostgresEndpoint) -> PostgresConnection:
+    """An autocommit connection to a PostgreSQL that was reachable before. Raises TargetError."""
+    try:
+        return postgres_connection(endpoint, autocommit=True)
+    except psycopg.OperationalError:
+        raise TargetError(
+            f"{endpoint.label} is not reachable any more.", hint="Check that it is running."
+        ) from None

@@ -1,4 +1,4 @@
-"""What store tests share: made-up users and books on both backends, and stores that are checked."""
+"""What store tests share: users and books of their own on both backends, and checked stores."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LATER = NOW + timedelta(minutes=5, microseconds=1)
 TITLES = (
     "The DevOps Handbook",
     "L’Été à la bibliothèque — “éd. 2”",
-    "Cafe\u0301 and Caf\u00e9",  # the same letters, composed and not: two spellings, both kept
+    "Cafe\u0301 and Caf\u00e9",  # the same letters, composed and not: two spellings, both valid
     "吾輩は猫である 📚👩🏽‍🚀",
     "ألف ليلة وليلة / אלף",
     "tab\there, newline\nhere, \"quotes\", back\\slash, %s $1 :x 'q' <b>&amp;",
@@ -46,10 +46,10 @@ TITLES = (
 
 
 class Checked:
-    """A store, awaited if need be, whose every call is held to the contract of `wire_ns`.
+    """A store, awaited if necessary, that checks the contract of `wire_ns` at every call.
 
     A call that reached the server took some time on the wire, and no longer than the whole call; a
-    quantity refused at the door took none.
+    quantity refused before sending took none.
     """
 
     def __init__(self, store: Any, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -129,7 +129,7 @@ class Shop:
         return user_id
 
     def books(self, book_ids: list[str], title: str = "A Book") -> list[Book]:
-        """Books of these ids, made where they are missing."""
+        """Books of these ids, inserted if they are missing."""
         books = [
             Book(book_id, title, Decimal("29.99"), f"https://images.example/{n}.jpg")
             for n, book_id in enumerate(book_ids)
@@ -160,7 +160,7 @@ class Shop:
         )
 
     def clear(self) -> None:
-        """Remove all that was made, and what stores did with it."""
+        """Delete all users, books and sessions of this shop, and their carts."""
         for table, column, ids in (
             ("carts", "user_id", self._users),
             ("sessions", "session_id", self._sessions),

@@ -33,7 +33,7 @@ operations = st.one_of(
 
 
 class PlainCart:
-    """The contract, said as simply as it can be: one user's cart in a dict."""
+    """The contract in its simplest form: one user's cart in a dict."""
 
     def __init__(self) -> None:
         self.lines: dict[str, CartItem] = {}
@@ -99,8 +99,8 @@ def test_every_driver_does_what_a_dict_does(
         now = NOW + timedelta(seconds=step, microseconds=step)
         for driver, store in stores.items():
             expected = outcome(models[driver], users[driver], operation, books, now)
-            found = outcome(store, users[driver], operation, books, now)
-            assert found == expected, (driver, operation)
+            actual = outcome(store, users[driver], operation, books, now)
+            assert actual == expected, (driver, operation)
     carts = {driver: store.get(users[driver]) for driver, store in stores.items()}
     assert carts == {driver: models[driver].get(users[driver]) for driver in ALL_DRIVERS}
     anyone = [[replace(item, user_id="") for item in cart] for cart in carts.values()]

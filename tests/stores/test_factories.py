@@ -180,7 +180,7 @@ def test_one_of_the_two_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("nowhere.at_all:open", "module nowhere was not found"),
         ("loadtests.nothing:open", r"module loadtests\.nothing was not found"),
@@ -202,8 +202,8 @@ def test_one_of_the_two_may_be_missing() -> None:
         ("../shop:open", "is not the name of a store factory"),
     ],
 )
-def test_what_cannot_be_used_is_a_users_mistake_with_a_hint(name: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_what_cannot_be_used_is_a_users_mistake_with_a_hint(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         open_factory_stores(name, BOTH)
     assert caught.value.hint
     assert caught.value.exit_code == 2
@@ -216,7 +216,7 @@ def test_a_factory_that_raises_is_told_without_the_password() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
@@ -225,14 +225,14 @@ def test_a_factory_that_raises_is_told_without_the_password() -> None:
     ],
 )
 def test_a_module_that_cannot_be_imported_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, message: str
 ) -> None:
     (tmp_path / "broken_shop.py").write_text(textwrap.dedent(body))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "broken_shop", raising=False)
     with pytest.raises(UsageError, match="The module broken_shop cannot be imported") as caught:
         find_factory("broken_shop:open")
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_factory_may_say_which_backend_it_calls() -> None:

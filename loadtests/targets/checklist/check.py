@@ -19,7 +19,7 @@ class Check:
 
     name: str
     ok: bool
-    found: str
+    result: str
 
 
 Finding = tuple[bool, str]  # whether the check passed, and the result in words

@@ -28,21 +28,22 @@ from loadtests.targets.checklist.sample import (
     sample_session,
     sample_user,
 )
+from loadtests.targets.connect import PostgresConnection
 from loadtests.targets.seed.postgres import cart_row, insert, session_row
-from loadtests.targets.seed.postgres_schema import TABLES, Connection, find_problems, read_shapes
+from loadtests.targets.seed.postgres_schema import TABLES, find_problems, read_shapes
 
 _RELATIONAL: Final = ("books", "users", "orders")
 _PAST_S: Final = 120
 
 
-def relational_checks(connection: Connection) -> Iterator[Check]:
+def relational_checks(connection: PostgresConnection) -> Iterator[Check]:
     """PostgreSQL responds, and `books`, `users` and `orders` exist and can be read."""
     yield check("PostgreSQL responds", lambda: _version(connection))
     for table in _RELATIONAL:
         yield check(f"{table}: exists and can be read", partial(_count, connection, table))
 
 
-def baseline_checks(connection: Connection, unique: UUID, now: datetime) -> Iterator[Check]:
+def baseline_checks(connection: PostgresConnection, unique: UUID, now: datetime) -> Iterator[Check]:
     """The tables' shapes; then the samples, in a transaction that is rolled back."""
     try:
         problems = find_problems(connection)
@@ -61,7 +62,7 @@ def baseline_checks(connection: Connection, unique: UUID, now: datetime) -> Iter
     yield check("PostgreSQL sample: removed", lambda: _gone(connection, unique))
 
 
-def _sample_checks(connection: Connection, unique: UUID, now: datetime) -> Iterator[Check]:
+def _sample_checks(connection: PostgresConnection, unique: UUID, now: datetime) -> Iterator[Check]:
     cart = sample_cart(unique)
     session = sample_session(unique, now)
     past = sample_session(unique, now, begun_s_ago=SESSION_LIFE_S + _PAST_S)
@@ -90,19 +91,19 @@ def _sample_checks(connection: Connection, unique: UUID, now: datetime) -> Itera
     )
 
 
-def _version(connection: Connection) -> Finding:
+def _version(connection: PostgresConnection) -> Finding:
     row = connection.execute("select version()").fetchone()
     return True, str(row[0]).split(" on ")[0] if row else "?"
 
 
-def _count(connection: Connection, table: str) -> Finding:
+def _count(connection: PostgresConnection, table: str) -> Finding:
     row = connection.execute(
         sql.SQL("select count(*) from {}").format(sql.Identifier(table))
     ).fetchone()
     return True, f"{row[0] if row else 0:,} rows"
 
 
-def _write_cart(connection: Connection, unique: UUID, now: datetime) -> Finding:
+def _write_cart(connection: PostgresConnection, unique: UUID, now: datetime) -> Finding:
     cart = sample_cart(unique)
     user = sample_user(unique, now)
     insert(connection, "users", [(user.user_id, user.email, user.name, user.created_at)])
@@ -112,14 +113,14 @@ def _write_cart(connection: Connection, unique: UUID, now: datetime) -> Finding:
     return True, f"{len(cart)} lines of user {user.user_id}"
 
 
-def _query_cart(connection: Connection, cart: tuple[CartItem, ...]) -> Finding:
+def _query_cart(connection: PostgresConnection, cart: tuple[CartItem, ...]) -> Finding:
     rows = connection.execute(
         "select book_id from carts where user_id = %s order by book_id", (cart[0].user_id,)
     ).fetchall()
     return [row[0] for row in rows] == [i.book_id for i in cart], f"{len(rows)} lines"
 
 
-def _get_line(connection: Connection, item: CartItem) -> CartItem | None:
+def _get_line(connection: PostgresConnection, item: CartItem) -> CartItem | None:
     row = connection.execute(
         "select user_id, book_id, quantity, added_at, updated_at, book_title, book_price, "
         "book_image_url from carts where user_id = %s and book_id = %s",
@@ -128,7 +129,7 @@ def _get_line(connection: Connection, item: CartItem) -> CartItem | None:
     return CartItem(*row) if row else None
 
 
-def _refused(connection: Connection, item: CartItem) -> Finding:
+def _refused(connection: PostgresConnection, item: CartItem) -> Finding:
     for quantity in (0, 100):
         try:
             with connection.transaction():
@@ -142,12 +143,12 @@ def _refused(connection: Connection, item: CartItem) -> Finding:
     return True, "by the table's check constraint"
 
 
-def _write_sessions(connection: Connection, *sessions: Session) -> Finding:
+def _write_sessions(connection: PostgresConnection, *sessions: Session) -> Finding:
     insert(connection, "sessions", map(session_row, sessions))
     return True, f"{len(sessions)}, one of them expired"
 
 
-def _get_session(connection: Connection, session_id: str, now: datetime) -> Session | None:
+def _get_session(connection: PostgresConnection, session_id: str, now: datetime) -> Session | None:
     row = connection.execute(
         "select user_id, session_data, cart_summary, (cart_summary->>'total_amount')::numeric, "
         "last_activity, created_at, expires_at, ip_address, user_agent "
@@ -178,6 +179,6 @@ def _absent(session: Session | None) -> Finding:
     return session is None, "a read of live sessions does not return it"
 
 
-def _gone(connection: Connection, unique: UUID) -> Finding:
+def _gone(connection: PostgresConnection, unique: UUID) -> Finding:
     row = connection.execute("select 1 from users where user_id = %s", (str(unique),)).fetchone()
     return row is None, "rolled back" if row is None else "still exists"

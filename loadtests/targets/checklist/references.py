@@ -9,7 +9,7 @@ from psycopg import sql
 
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
 from loadtests.targets.checklist.check import Check, Finding, check
-from loadtests.targets.seed.postgres_schema import Connection
+from loadtests.targets.connect import PostgresConnection
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,7 +27,7 @@ CART_ATTRIBUTES: Final = frozenset(
 )
 
 
-def reference_checks(client: DynamoDBClient, connection: Connection) -> Iterator[Check]:
+def reference_checks(client: DynamoDBClient, connection: PostgresConnection) -> Iterator[Check]:
     """Check that cart books and session users exist, and that carts copy only book attributes."""
     extra: set[str] = set()
 
@@ -63,7 +63,7 @@ def _scan(client: DynamoDBClient, table: str, pick: Callable[[Item], str]) -> It
 
 
 def _all_known(
-    references: Iterator[str], connection: Connection, table: str, column: str, things: str
+    references: Iterator[str], connection: PostgresConnection, table: str, column: str, things: str
 ) -> Finding:
     count = 0
     ids: set[str] = set()

@@ -7,16 +7,12 @@ from contextlib import closing
 from datetime import datetime
 from uuid import UUID
 
-import psycopg
-
-from loadtests.errors import TargetError
 from loadtests.targets.checklist.check import Check
 from loadtests.targets.checklist.dynamodb import cart_checks, session_checks, table_checks
 from loadtests.targets.checklist.postgres import baseline_checks, relational_checks
 from loadtests.targets.checklist.references import reference_checks
-from loadtests.targets.connect import dynamodb_client, postgres_connection
+from loadtests.targets.connect import dynamodb_client, reopened_postgres
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
-from loadtests.targets.seed.postgres_schema import Connection
 
 
 def verify_dynamodb(endpoint: DynamoDBEndpoint, unique: UUID, now: datetime) -> Iterator[Check]:
@@ -34,21 +30,12 @@ def verify_dynamodb(endpoint: DynamoDBEndpoint, unique: UUID, now: datetime) -> 
 
 def verify_postgres(endpoint: PostgresEndpoint, unique: UUID, now: datetime) -> Iterator[Check]:
     """The relational tables, and the baseline tables with the samples; leaves nothing behind."""
-    with _connected(endpoint) as connection:
+    with reopened_postgres(endpoint) as connection:
         yield from relational_checks(connection)
         yield from baseline_checks(connection, unique, now)
 
 
 def verify_references(dynamodb: DynamoDBEndpoint, postgres: PostgresEndpoint) -> Iterator[Check]:
     """Every reference in DynamoDB refers to a row in PostgreSQL."""
-    with closing(dynamodb_client(dynamodb)) as client, _connected(postgres) as connection:
+    with closing(dynamodb_client(dynamodb)) as client, reopened_postgres(postgres) as connection:
         yield from reference_checks(client, connection)
-
-
-def _connected(endpoint: PostgresEndpoint) -> Connection:
-    try:
-        return postgres_connection(endpoint, autocommit=True)
-    except psycopg.OperationalError:
-        raise TargetError(
-            f"{endpoint.label} is not reachable any more.", hint="Check that it is running."
-        ) from None

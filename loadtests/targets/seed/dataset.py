@@ -29,26 +29,75 @@ from loadtests.model import (
 
 _IMAGES: Final = "https://cloudshelf-images.s3.amazonaws.com/books"
 _SUBJECTS: Final = (
-    "DevOps", "Cloud Architecture", "Distributed Systems", "Data Modelling", "Type Theory",
-    "Queueing", "Observability", "Compilers", "Bread Baking", "Medieval Maps", "Alpine Flowers",
-    "Chess Endgames", "Lighthouses", "Tide Tables", "Watercolour", "Jazz Harmony",
-)  # fmt: skip
+    "DevOps",
+    "Cloud Architecture",
+    "Distributed Systems",
+    "Data Modelling",
+    "Type Theory",
+    "Queueing",
+    "Observability",
+    "Compilers",
+    "Bread Baking",
+    "Medieval Maps",
+    "Alpine Flowers",
+    "Chess Endgames",
+    "Lighthouses",
+    "Tide Tables",
+    "Watercolour",
+    "Jazz Harmony",
+)
 _TITLE_FORMS: Final = (
-    "The {} Handbook", "Learning {}", "{} in Practice", "A Short History of {}", "{} by Example",
-    "The Art of {}", "{}: A Field Guide", "Advanced {}", "Notes on {}", "{} for the Curious",
-)  # fmt: skip
+    "The {} Handbook",
+    "Learning {}",
+    "{} in Practice",
+    "A Short History of {}",
+    "{} by Example",
+    "The Art of {}",
+    "{}: A Field Guide",
+    "Advanced {}",
+    "Notes on {}",
+    "{} for the Curious",
+)
 _WORLD_TITLES: Final = (
-    "L’Été à la bibliothèque", "Die Verwandlung – Erzählung", "Сто лет одиночества", "吾輩は猫",
-    "三体", "ألف ليلة وليلة", "Don Quijote de la Mancha", "Žítkovské bohyně", "גשר צר",
+    "L’Été à la bibliothèque",
+    "Die Verwandlung – Erzählung",
+    "Сто лет одиночества",
+    "吾輩は猫",
+    "三体",
+    "ألف ليلة وليلة",
+    "Don Quijote de la Mancha",
+    "Žítkovské bohyně",
+    "גשר צר",
     "Books 📚 & Tea 🍵",
-)  # fmt: skip
+)
 _NAMES: Final = (
-    "Ada", "Grace", "Linus", "Zoë", "José", "Søren", "Mei", "Olu", "Ines", "Łukasz", "Noor", "Yuki",
-)  # fmt: skip
+    "Ada",
+    "Grace",
+    "Linus",
+    "Zoë",
+    "José",
+    "Søren",
+    "Mei",
+    "Olu",
+    "Ines",
+    "Łukasz",
+    "Noor",
+    "Yuki",
+)
 _SEARCHES: Final = (
-    "devops", "cloud architecture", "python", "cozy crime", "graphic novel", "cookbook", "poésie",
-    "signed first edition", "atlas", "children 5-7", "load testing", "café",
-)  # fmt: skip
+    "devops",
+    "cloud architecture",
+    "python",
+    "cozy crime",
+    "graphic novel",
+    "cookbook",
+    "poésie",
+    "signed first edition",
+    "atlas",
+    "children 5-7",
+    "load testing",
+    "café",
+)
 _AGENTS: Final = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36",
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) AppleWebKit/605.1.15 (KHTML, like Gecko)"

@@ -13,9 +13,10 @@ from psycopg import sql
 
 from loadtests.errors import ProvisionError
 from loadtests.model import CartItem, CartSummary, Session, SessionData, to_iso
+from loadtests.targets.connect import PostgresConnection
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.seed.dataset import Dataset
-from loadtests.targets.seed.postgres_schema import TABLES, Connection, first_line
+from loadtests.targets.seed.postgres_schema import TABLES, first_line
 
 Values = tuple[object, ...]  # of one row, in the order of the columns
 _STEP: Final = "Seeding PostgreSQL"
@@ -32,17 +33,32 @@ _COLUMNS: Final = {
     "users": ("user_id", "email", "name", "created_at"),
     "orders": ("order_id", "user_id", "total_amount", "status", "created_at"),
     "carts": (
-        "user_id", "book_id", "quantity", "added_at", "updated_at",
-        "book_title", "book_price", "book_image_url",
+        "user_id",
+        "book_id",
+        "quantity",
+        "added_at",
+        "updated_at",
+        "book_title",
+        "book_price",
+        "book_image_url",
     ),
     "sessions": (
-        "session_id", "user_id", "session_data", "cart_summary", "last_activity", "created_at",
-        "expires_at", "ip_address", "user_agent",
+        "session_id",
+        "user_id",
+        "session_data",
+        "cart_summary",
+        "last_activity",
+        "created_at",
+        "expires_at",
+        "ip_address",
+        "user_agent",
     ),
-}  # fmt: skip
+}
 
 
-def seed_postgres(connection: Connection, dataset: Dataset, on_progress: OnProgress) -> None:
+def seed_postgres(
+    connection: PostgresConnection, dataset: Dataset, on_progress: OnProgress
+) -> None:
     """Restore every seeded row to its seeded state, all or nothing; needs an autocommit connection.
 
     Deletes lines that a seeded user's cart has in addition, and expired sessions, which no TTL
@@ -135,7 +151,7 @@ def cart_row(item: CartItem) -> Values:
     )
 
 
-def insert(connection: Connection, table: str, rows: Iterable[Values]) -> None:
+def insert(connection: PostgresConnection, table: str, rows: Iterable[Values]) -> None:
     """Insert rows in the order of the columns; an existing key is an error."""
     statement = sql.SQL("insert into {} ({}) values ({})").format(
         sql.Identifier(table),
@@ -146,7 +162,7 @@ def insert(connection: Connection, table: str, rows: Iterable[Values]) -> None:
         cursor.executemany(statement, rows)
 
 
-def _stage(connection: Connection, table: str, rows: Iterable[Values]) -> Iterator[int]:
+def _stage(connection: PostgresConnection, table: str, rows: Iterable[Values]) -> Iterator[int]:
     names = {"table": sql.Identifier(table), "new": sql.Identifier(f"new_{table}")}
     connection.execute(
         sql.SQL("create temporary table {new} (like {table}) on commit drop").format(**names)
@@ -161,7 +177,7 @@ def _stage(connection: Connection, table: str, rows: Iterable[Values]) -> Iterat
                 yield count
 
 
-def _merge(connection: Connection, table: str) -> None:
+def _merge(connection: PostgresConnection, table: str) -> None:
     columns = _COLUMNS[table]
     statement = sql.SQL(
         "insert into {table} ({columns}) select {columns} from {new} order by {keys} "

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
 from loadtests.errors import ProvisionError
+from loadtests.targets.connect import PostgresConnection
 
-Connection = psycopg.Connection[tuple[Any, ...]]
 TABLES: Final = ("books", "users", "orders", "carts", "sessions")
 _LOCK: Final = 0x636C6F7564  # advisory, so that concurrent set-ups run one after the other
 
@@ -45,7 +45,7 @@ class TableShape:
     columns: Mapping[str, tuple[str, bool]]
 
 
-def ensure_schema(connection: Connection) -> tuple[str, ...]:
+def ensure_schema(connection: PostgresConnection) -> tuple[str, ...]:
     """Create the missing tables and indexes in one transaction; returns the created tables' names.
 
     Raises ProvisionError, changing nothing, if a table of that name has another shape.
@@ -70,7 +70,7 @@ def ensure_schema(connection: Connection) -> tuple[str, ...]:
     return tuple(name for name in TABLES if name not in existing)
 
 
-def find_problems(connection: Connection) -> dict[str, list[str]]:
+def find_problems(connection: PostgresConnection) -> dict[str, list[str]]:
     """The problems of each existing table; empty lists for correct tables."""
     expected = _expected(connection)
     return {
@@ -79,7 +79,7 @@ def find_problems(connection: Connection) -> dict[str, list[str]]:
     }
 
 
-def read_shapes(connection: Connection) -> dict[str, TableShape]:
+def read_shapes(connection: PostgresConnection) -> dict[str, TableShape]:
     """The CloudShelf tables in the current schema."""
     row = connection.execute("select current_schema()::regnamespace::oid").fetchone()
     if row is None or row[0] is None:
@@ -99,7 +99,7 @@ def _statements() -> str:
     return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
 
 
-def _expected(connection: Connection) -> dict[str, TableShape]:
+def _expected(connection: PostgresConnection) -> dict[str, TableShape]:
     with connection.transaction(force_rollback=True):
         connection.execute("set local search_path = pg_temp")
         connection.execute(_statements())
@@ -108,7 +108,7 @@ def _expected(connection: Connection) -> dict[str, TableShape]:
         return _shapes(connection, row[0])
 
 
-def _shapes(connection: Connection, schema: int) -> dict[str, TableShape]:
+def _shapes(connection: PostgresConnection, schema: int) -> dict[str, TableShape]:
     columns: dict[str, dict[str, tuple[str, bool]]] = {}
     keys: dict[str, list[str]] = {}
     wanted = (schema, list(TABLES))

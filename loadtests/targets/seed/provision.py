@@ -9,33 +9,30 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-import psycopg
-
-from loadtests.errors import ProvisionError
-from loadtests.targets.connect import dynamodb_client, postgres_connection
+from loadtests.targets.connect import dynamodb_client, reopened_postgres
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.progress import OnProgress, ignore
 from loadtests.targets.seed.dataset import Dataset
 from loadtests.targets.seed.dynamodb import THREADS, seed_dynamodb
 from loadtests.targets.seed.dynamodb_tables import ensure_tables
 from loadtests.targets.seed.postgres import seed_postgres
-from loadtests.targets.seed.postgres_schema import Connection, ensure_schema
+from loadtests.targets.seed.postgres_schema import ensure_schema
 
 
 def make_tables(endpoints: Endpoints) -> None:
-    """Create the missing tables, without data. Raises ProvisionError."""
+    """Create the missing tables, without data. Raises ProvisionError, TargetError."""
     if endpoints.dynamodb:
         with closing(dynamodb_client(endpoints.dynamodb)) as client:
             ensure_tables(client)
     if endpoints.postgres:
-        with _connected(endpoints.postgres) as connection:
+        with reopened_postgres(endpoints.postgres) as connection:
             ensure_schema(connection)
 
 
 def provision(endpoints: Endpoints, dataset: Dataset, on_progress: OnProgress = ignore) -> None:
     """Set up and seed every backend of `endpoints`; repeated, it restores the seeded state.
 
-    `on_progress` is called from several threads. Raises ProvisionError.
+    `on_progress` is called from several threads. Raises ProvisionError, TargetError.
     """
     jobs: list[Callable[[], None]] = []
     if dynamodb := endpoints.dynamodb:
@@ -50,7 +47,7 @@ def provision(endpoints: Endpoints, dataset: Dataset, on_progress: OnProgress = 
 def provision_dynamodb(
     endpoint: DynamoDBEndpoint, dataset: Dataset, on_progress: OnProgress = ignore
 ) -> None:
-    """Set up and seed one DynamoDB. Raises ProvisionError."""
+    """Set up and seed one DynamoDB. Raises ProvisionError, TargetError."""
     with closing(dynamodb_client(endpoint, connections=THREADS)) as client:
         ensure_tables(client)
         seed_dynamodb(client, dataset, on_progress)
@@ -59,16 +56,7 @@ def provision_dynamodb(
 def provision_postgres(
     endpoint: PostgresEndpoint, dataset: Dataset, on_progress: OnProgress = ignore
 ) -> None:
-    """Set up and seed one PostgreSQL. Raises ProvisionError."""
-    with _connected(endpoint) as connection:
+    """Set up and seed one PostgreSQL. Raises ProvisionError, TargetError."""
+    with reopened_postgres(endpoint) as connection:
         ensure_schema(connection)
         seed_postgres(connection, dataset, on_progress)
-
-
-def _connected(endpoint: PostgresEndpoint) -> Connection:
-    try:
-        return postgres_connection(endpoint, autocommit=True)
-    except psycopg.OperationalError:
-        raise ProvisionError(
-            f"{endpoint.label} is not reachable any more.", hint="Check that it is running."
-        ) from None

@@ -38,8 +38,8 @@ from loadtests.targets.endpoints import DynamoDBEndpoint, client_settings
 def test_what_a_botocore_client_raises(
     raised: Exception, error: type[Exception], name: str
 ) -> None:
-    found = client_error(requests.get_cart("u"), raised, 1.0)
-    assert (type(found), found.name) == (error, name)
+    call_error = client_error(requests.get_cart("u"), raised, 1.0)
+    assert (type(call_error), call_error.name) == (error, name)
 
 
 def test_clients_never_retry_and_emulators_need_no_credentials_or_proxy() -> None:

@@ -77,10 +77,10 @@ def test_an_answer_of_another_shape_is_invalid(read: Callable[[], object]) -> No
 def test_a_failed_condition_is_the_patterns_own_error(
     request_: DynamoDBRequest, error: type[Exception], prefix: str
 ) -> None:
-    found = responses.call_error(request_, prefix + "ConditionalCheckFailedException")
-    assert type(found) is error
-    assert found.name == error.__name__
-    assert str(found)
+    call_error = responses.call_error(request_, prefix + "ConditionalCheckFailedException")
+    assert type(call_error) is error
+    assert call_error.name == error.__name__
+    assert str(call_error)
 
 
 def test_any_other_refusal_keeps_dynamodbs_name() -> None:

@@ -57,7 +57,7 @@ def test_an_answer_may_come_in_pieces(carts: OpenStore) -> None:
         assert [get(store) for _ in range(3)] == [LINE] * 3
 
 
-def test_an_interim_response_is_only_a_foreword(carts: OpenStore) -> None:
+def test_an_interim_response_is_skipped(carts: OpenStore) -> None:
     with hostile(answering(b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD)) as server:
         assert get(carts(server)) == LINE
 
@@ -75,7 +75,9 @@ def test_slow_loris_ends_at_the_deadline(carts: OpenStore, part: bytes) -> None:
         store = carts(server, timeout_s=0.3)
         assert refusal(store, CallTimeout) == "CallTimeout"
         assert store.wire_ns >= 250_000_000
-        assert get(store) == LINE  # on a new connection: the old one might still speak
+        assert (
+            get(store) == LINE
+        )  # on a new connection: the server might still write to the old one
         assert server.connections == 2
 
 
@@ -181,7 +183,7 @@ def test_a_refused_connection_has_a_name(carts: OpenStore) -> None:
         GOOD + b"more",
         framed(ITEM, *[b"X-%d: y" % i + b"z" * 2000 for i in range(40)], b"Content-Length: 2"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_http_is_an_invalid_response(carts: OpenStore, answer: bytes) -> None:
     with hostile(answering(answer), answering(GOOD)) as server:
         store = carts(server)
@@ -200,10 +202,8 @@ def test_what_is_not_http_is_an_invalid_response(carts: OpenStore, answer: bytes
         GOOD + GOOD,
     ],
 )
-def test_the_quick_way_is_as_strict_as_the_careful_one(
-    carts: OpenStore, answer: bytes, first: bool
-) -> None:
-    """A server known to be good turns bad: what is refused at first is refused then, too."""
+def test_the_pattern_is_as_strict_as_llhttp(carts: OpenStore, answer: bytes, first: bool) -> None:
+    """What is refused in a first response is refused after good responses, too."""
     answers = (answer,) if first else (GOOD, GOOD, answer)
     with hostile(answering(*answers)) as server:
         store = carts(server)
@@ -244,8 +244,8 @@ def test_a_checksum_is_checked(carts: OpenStore) -> None:
     with hostile(answering(right, right, wrong), answering(wrong), answering(right)) as server:
         store = carts(server)
         assert get(store) == get(store) == LINE
-        assert refusal(store, ResponseInvalid) == "ChecksumMismatch"  # the quick way
-        assert refusal(store, ResponseInvalid) == "ChecksumMismatch"  # the careful one
+        assert refusal(store, ResponseInvalid) == "ChecksumMismatch"  # through the pattern
+        assert refusal(store, ResponseInvalid) == "ChecksumMismatch"  # through llhttp
         assert get(store) == LINE
 
 

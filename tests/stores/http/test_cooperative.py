@@ -56,8 +56,11 @@ def outcome() -> Outcome:
     with ScriptedServer(SCRIPTS["constant"]) as server:
         done = subprocess.run(
             [sys.executable, "-W", "error::RuntimeWarning", "-c", CLIENT, server.url],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), server.truth
 

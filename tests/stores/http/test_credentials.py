@@ -21,9 +21,14 @@ from loadtests.targets.endpoints import EMULATOR_ACCESS_KEY, DynamoDBEndpoint
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No credentials but a test's own, and nothing that asks the network for some."""
     for name in (
-        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
-        "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE",
-    ):  # fmt: skip
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        "AWS_CA_BUNDLE",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -82,9 +87,12 @@ def test_the_whole_chain_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     """Such as a program named in the configuration, with keys that expire."""
     expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     keys = {
-        "Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s", "SessionToken": "t",
+        "Version": 1,
+        "AccessKeyId": "AKIDPROC",
+        "SecretAccessKey": "s",
+        "SessionToken": "t",
         "Expiration": expires,
-    }  # fmt: skip
+    }
     program = tmp_path / "keys.py"
     program.write_text(f"print({json.dumps(keys)!r})")
     (tmp_path / "config").write_text(

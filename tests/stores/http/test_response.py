@@ -1,4 +1,4 @@
-"""The quick way of reading a response against the careful one."""
+"""The pattern match of a response against llhttp."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loadtests.stores.http.response import BadResponse, HeadPattern, Incoming, R
 from tests.stores.hostile import ok
 
 
-def careful(data: bytes) -> Response | None:
+def by_llhttp(data: bytes) -> Response | None:
     """What llhttp makes of exactly these bytes: one whole response, or None."""
     incoming = Incoming()
     try:
@@ -21,10 +21,19 @@ def careful(data: bytes) -> Response | None:
 
 names = st.sampled_from(
     [
-        b"Server", b"Date", b"x-amzn-RequestId", b"X-Amz-Crc32", b"Connection", b"Keep-Alive",
-        b"Transfer-Encoding", b"Content-Encoding", b"content-LENGTH", b"Upgrade", b"Trailer",
+        b"Server",
+        b"Date",
+        b"x-amzn-RequestId",
+        b"X-Amz-Crc32",
+        b"Connection",
+        b"Keep-Alive",
+        b"Transfer-Encoding",
+        b"Content-Encoding",
+        b"content-LENGTH",
+        b"Upgrade",
+        b"Trailer",
     ]
-)  # fmt: skip
+)
 values = st.sampled_from(
     [b"", b"keep-alive", b"close", b"chunked", b"identity", b"gzip", b"7", b"12345", b"TLS/1.0"]
 ) | st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20).map(
@@ -50,8 +59,24 @@ def pairs(draw: st.DrawFn) -> tuple[bytes, bytes]:
     second = bytearray(draw(responses(known)))
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(second)))
-        what = draw(st.sampled_from([b"", b"\r\n", b"\n", b" ", b"\t", b"0", b"9", b"\x00", b"\xff",
-                                     b":", b"\r\nContent-Length: 1", b"\r\n\r\n"]))  # fmt: skip
+        what = draw(
+            st.sampled_from(
+                [
+                    b"",
+                    b"\r\n",
+                    b"\n",
+                    b" ",
+                    b"\t",
+                    b"0",
+                    b"9",
+                    b"\x00",
+                    b"\xff",
+                    b":",
+                    b"\r\nContent-Length: 1",
+                    b"\r\n\r\n",
+                ]
+            )
+        )
         second[at : at + draw(st.integers(0, 2))] = what
     return first, bytes(second)
 
@@ -63,20 +88,20 @@ def pairs(draw: st.DrawFn) -> tuple[bytes, bytes]:
 @example((ok(b"{}", b"Connection: keep-alive"), ok(b"{}", b"Connection: close")))
 @example((ok(b"{}", b"Content-Encoding: identity"), ok(b"{}", b"Content-Encoding: gzip")))
 @example((ok(b"{}", b"x-amz-crc32: 1"), ok(b"{}", b"x-amz-crc32: one")))
-def test_what_the_shape_takes_llhttp_takes_likewise(pair: tuple[bytes, bytes]) -> None:
+def test_what_the_pattern_parses_llhttp_parses_alike(pair: tuple[bytes, bytes]) -> None:
     first, second = pair
-    known = careful(first)
+    known = by_llhttp(first)
     pattern = HeadPattern.of(first) if known and known.status == 200 and known.keep_alive else None
-    taken = pattern.parse(second) if pattern else None
-    if taken is not None:
-        assert taken == careful(second)
+    parsed = pattern.parse(second) if pattern else None
+    if parsed is not None:
+        assert parsed == by_llhttp(second)
 
 
 @given(bodies, bodies, st.integers(0, 2**32 - 1), st.text("abcdef0123456789", max_size=50))
-def test_the_next_response_of_the_same_shape_is_taken(
+def test_the_next_response_of_the_same_form_is_parsed(
     body: bytes, other: bytes, crc32: int, request_id: str
 ) -> None:
-    def made(content: bytes, checksum: int, name: str) -> bytes:
+    def response(content: bytes, checksum: int, name: str) -> bytes:
         return ok(
             content,
             b"Connection: keep-alive",
@@ -84,14 +109,14 @@ def test_the_next_response_of_the_same_shape_is_taken(
             b"x-amz-crc32: %d" % checksum,
         )
 
-    pattern = HeadPattern.of(made(body, 7, "first"))
+    pattern = HeadPattern.of(response(body, 7, "first"))
     assert pattern is not None
-    assert pattern.parse(made(other, crc32, request_id)) == Response(200, other, crc32, True)
+    assert pattern.parse(response(other, crc32, request_id)) == Response(200, other, crc32, True)
 
 
 @given(responses(), st.lists(st.integers(1, 40), max_size=30))
 def test_pieces_make_no_difference(data: bytes, sizes: list[int]) -> None:
-    whole = careful(data)
+    whole = by_llhttp(data)
     incoming, at = Incoming(), 0
     try:
         for size in [*sizes, len(data)]:
@@ -115,5 +140,5 @@ def test_pieces_make_no_difference(data: bytes, sizes: list[int]) -> None:
         ok(b"{}", b"x-amz-crc32: 1", b"x-amz-crc32: 2"),
     ],
 )
-def test_rare_kinds_have_no_shape(data: bytes) -> None:
+def test_unusual_responses_have_no_pattern(data: bytes) -> None:
     assert HeadPattern.of(data) is None

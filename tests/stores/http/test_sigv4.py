@@ -116,8 +116,11 @@ def test_keys_are_asked_once_a_second_not_once_a_call() -> None:
     clock = Clock(1_700_000_000.0)
     signer = Signer(
         read,
-        region="us-east-1", host="h", version=VERSION, clock=clock,
-    )  # fmt: skip
+        region="us-east-1",
+        host="h",
+        version=VERSION,
+        clock=clock,
+    )
     for _ in range(50):
         signer.request("GetItem", b"{}")
     assert len(asked) == 1

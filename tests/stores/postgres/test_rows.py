@@ -75,8 +75,8 @@ def test_a_summary_comes_back_to_the_cent(amount: Decimal, count: int) -> None:
 def test_refusals_have_postgresqls_names(
     sqlstate: str, constraint: str | None, error: type[Exception], name: str
 ) -> None:
-    found = rows.call_error(sqlstate, "what it said", constraint=constraint)
-    assert (type(found), found.name) == (error, name)
+    call_error = rows.call_error(sqlstate, "what it said", constraint=constraint)
+    assert (type(call_error), call_error.name) == (error, name)
 
 
 def test_text_that_is_no_json_is_a_named_error() -> None:

@@ -38,9 +38,16 @@ def test_nine_statements_each_with_all_its_parameters() -> None:
 def test_what_no_rows_mean() -> None:
     meanings = [query.missing and type(query.missing()) for query in QUERIES]
     assert meanings == [
-        None, None, QuantityRefused, LineNotFound, LineNotFound,
-        None, None, SessionNotFound, SessionNotFound,
-    ]  # fmt: skip
+        None,
+        None,
+        QuantityRefused,
+        LineNotFound,
+        LineNotFound,
+        None,
+        None,
+        SessionNotFound,
+        SessionNotFound,
+    ]
 
 
 @pytest.mark.parametrize("quantity", [-1, 0, 100])

@@ -1,4 +1,4 @@
-"""The checklist says ✓ where the set-up is right, and ✗, with what was found, where it is not."""
+"""The checklist says ✓ where the set-up is right, and ✗, with the result, where it is not."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def client(dynamodb: DynamoDBEndpoint) -> Iterator[DynamoDBClient]:
 
 
 def failures(checks: Iterable[Check]) -> dict[str, str]:
-    return {check.name: check.found for check in checks if not check.ok}
+    return {check.name: check.result for check in checks if not check.ok}
 
 
 @pytest.mark.embedded
@@ -120,10 +120,10 @@ def test_a_right_set_up_passes_and_nothing_is_left(
     ]
     assert failures(checks) == {}
     assert len(checks) == 39
-    assert all(check.found for check in checks)
+    assert all(check.result for check in checks)
     (expired,) = [c for c in checks if c.name == "a session past expires_at disappears"]
-    assert "deleted by TTL after" in expired.found
-    assert "in an empty table of the same definition" in expired.found  # 200 sessions are seeded
+    assert "deleted by TTL after" in expired.result
+    assert "in an empty table of the same definition" in expired.result  # 200 sessions are seeded
     assert sorted(client.list_tables()["TableNames"]) == [CARTS_TABLE, SESSIONS_TABLE]
     user = {":u": {"S": str(unique)}}
     query = "user_id = :u"
@@ -165,7 +165,7 @@ def test_a_session_in_an_almost_empty_table_disappears_from_that_table(
     checks = list(session_checks(client, dynamodb, uuid.uuid4(), datetime.now(UTC)))
     assert failures(checks) == {}
     (expired,) = [c for c in checks if c.name == "a session past expires_at disappears"]
-    assert expired.found.endswith(" s")
+    assert expired.result.endswith(" s")
 
 
 @pytest.mark.embedded
@@ -175,8 +175,8 @@ def test_missing_tables_are_named(
     other_tables: Tables,
 ) -> None:
     unique = uuid.uuid4()
-    found = failures(table_checks(client, dynamodb))
-    assert found == {table.name: "there is no such table" for table in other_tables}
+    faults = failures(table_checks(client, dynamodb))
+    assert faults == {table.name: "there is no such table" for table in other_tables}
     assert set(failures(cart_checks(client, unique))) == {
         "sample cart item: written",
         "sample cart item: query by user_id",
@@ -243,9 +243,9 @@ def test_on_aws_an_expired_session_need_only_be_unseen(
 ) -> None:
     aws = replace(dynamodb, emulator=False)
     past = sample_session(uuid.uuid4(), datetime.now(UTC), begun_s_ago=90_000)
-    ok, found = verify_dynamodb._expiry(client, aws, past)
+    ok, result = verify_dynamodb._expiry(client, aws, past)
     assert ok
-    assert "within 48 hours" in found
+    assert "within 48 hours" in result
     client.delete_item(TableName=SESSIONS_TABLE, Key={"session_id": {"S": past.session_id}})
 
 
@@ -259,19 +259,19 @@ def test_strays_are_named(
     client.put_item(TableName=CARTS_TABLE, Item=item)
     client.put_item(TableName=SESSIONS_TABLE, Item=session_to_attributes(session))
     try:
-        found = failures(verify_references(dynamodb, postgres))
+        faults = failures(verify_references(dynamodb, postgres))
     finally:
         key = {"user_id": {"S": line.user_id}, "book_id": {"S": line.book_id}}
         client.delete_item(TableName=CARTS_TABLE, Key=key)
         client.delete_item(TableName=SESSIONS_TABLE, Key={"session_id": {"S": "stray"}})
-    assert set(found) == {
+    assert set(faults) == {
         "every cart's book_id is in books",
         "carts copy only a book's title, price and image",
         "every session's user_id is in users",
     }
-    assert "such as book-nowhere" in found["every cart's book_id is in books"]
-    assert "such as nobody" in found["every session's user_id is in users"]
-    assert "book_author" in found["carts copy only a book's title, price and image"]
+    assert "such as book-nowhere" in faults["every cart's book_id is in books"]
+    assert "such as nobody" in faults["every session's user_id is in users"]
+    assert "book_author" in faults["carts copy only a book's title, price and image"]
 
 
 @pytest.mark.embedded
@@ -281,9 +281,9 @@ def test_an_empty_database_lacks_every_table(postgres: PostgresEndpoint) -> None
         connection.execute(f"create database {name}")
         try:
             empty = PostgresEndpoint(postgres.dsn.replace("/postgres", f"/{name}"))
-            found = failures(verify_postgres(empty, uuid.uuid4(), datetime.now(UTC)))
+            faults = failures(verify_postgres(empty, uuid.uuid4(), datetime.now(UTC)))
         finally:
             connection.execute(f"drop database {name} with (force)")
-    assert found["orders: columns and keys"] == "there is no such table"
-    assert 'relation "books" does not exist' in found["books: exists and can be read"]
-    assert len(found) == 8
+    assert faults["orders: columns and keys"] == "there is no such table"
+    assert 'relation "books" does not exist' in faults["books: exists and can be read"]
+    assert len(faults) == 8

