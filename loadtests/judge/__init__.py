@@ -1,17 +1,20 @@
-"""What the numbers mean: statistics, limits, baselines and the verdict, from a run folder alone.
+"""What the figures mean: limits, statistics, baselines and the verdict, from a run folder alone.
 
 ::
 
-    measured ──► bounded ──────► family ──────► judging ──► verdict, sentences
-    (checked     (an interval    (all limits    (a status   (stored in run.json)
-     series)      for each limit) at once)       for each)
+    run_samples ──► limit_estimate ──► stats/holm ──► judging ──► storing
+    (checked        (an estimate       (all limits    (a status   (run.json)
+     series)         and bounds for     at once)       for each,
+                     each limit)                       sentences)
 
-    samples, likeness, quantiles, ratios, shares, distributions   the statistics, pure
-    slo, fingerprint, baseline                                    what a run is held against
-    comparison, interleaved                                       is one slower than the other?
-    extension                                                     when to measure for longer
-    history                                                       figures over time
-    recordings, gate_calibration, calibration_table               what all this is worth
+    stats/                              estimates, bounds and tests; pure
+    slo, fingerprint, baseline          the limits, and what a run may be compared with
+    comparison, interleaved,            is one run or subject slower than another?
+    subject_verdict
+    interim                             when a run is measured for longer
+    capacity/                           each step of a capacity run, and its answer
+    calibration/                        error rates of all this, on recorded runs
+    history                             figures over time
 
 docs/decisions/verdict.md has the reasons.
 """

@@ -1,10 +1,10 @@
-"""Baselines: run folders kept under a name, that later runs are held against.
+"""Baselines: run folders under a name, with which later runs are compared.
 
 ::
 
     results/baseline/<name>/
-        baseline.json      when and by what leave its runs were promoted
-        <run id>/          run.json and latency.hlog of each
+        baseline.json      `Promotion`: when its runs were promoted, and why if by force
+        <run id>/          run.json and latency.hlog of each run
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Runs under a name; several let the variation between runs into the interval.
+    """Runs under a name; several runs show the variance between runs.
 
-    `refused` says why it cannot be held against a run; it then has no runs.
+    `refused` lists why it cannot be compared with a run; it then has no runs.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Baseline:
 
 
 class Promotion(BaseModel):
-    """baseline.json. `forced` maps a run that did not pass to its status."""
+    """baseline.json. `forced` has the status of each run that was not promotable."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -66,22 +66,22 @@ def promote(
     force: bool = False,
     reason: str = "",
 ) -> str:
-    """Make these runs the baseline `name` (by default their scenario's), in place of what it was.
+    """Make these runs the baseline `name` (by default their scenario), replacing an older one.
 
-    Raises ResultsError for runs that may not be promoted or were not made alike, UsageError for a
-    name that cannot be a folder's.
+    Returns the name. Raises ResultsError for runs that may not be promoted or were measured under
+    different conditions, UsageError for an invalid name or a run that is named twice.
     """
     runs = [read_run(path) for path in paths]
-    for one in runs[1:]:
-        refuse_differences(one.info, runs[0].info, f"run {runs[0].info.id}")
-    forced = {one.info.id: _status(one.info) for one in runs if not _promotable(one.info)}
+    for run in runs[1:]:
+        refuse_differences(run.info, runs[0].info, f"run {runs[0].info.id}")
+    forced = {run.info.id: _status(run.info) for run in runs if not _promotable(run.info)}
     if forced and not (force and reason):
-        listed = ", ".join(f"{run} ({status})" for run, status in forced.items())
+        listed = ", ".join(f"{run_id} ({status})" for run_id, status in forced.items())
         raise ResultsError(
             f"Not promoted: {listed}.",
-            hint="Promote runs that passed; or --force with a --reason, which are recorded.",
+            hint="Promote runs that passed, or use --force with a --reason; both are recorded.",
         )
-    ids = [one.info.id for one in runs]
+    ids = [run.info.id for run in runs]
     if len(set(ids)) < len(ids):
         raise UsageError("The same run was named twice.", hint="Name each run once.")
     name = _checked(name or runs[0].info.scenario)
@@ -101,18 +101,18 @@ def baseline_names(results: Path) -> list[str]:
 
 
 def read_promotion(name: str, results: Path) -> Promotion:
-    """baseline.json of one. Raises ResultsError."""
+    """Read baseline.json of a baseline. Raises ResultsError."""
     file = results / FOLDER / _checked(name) / "baseline.json"
     known = ", ".join(baseline_names(results)) or "none yet"
     missing = ResultsError(
         f"There is no baseline {name} under {results / FOLDER}.",
-        hint=f"Known: {known}. loadtests baseline promote RUN… --name {name} makes it.",
+        hint=f"Known: {known}. Create it: loadtests baseline promote RUN… --name {name}.",
     )
     return read_record(file, Promotion, _SCHEMA, missing)
 
 
 def read_baseline(name: str, results: Path) -> Baseline:
-    """A baseline with its runs. Raises ResultsError."""
+    """Read a baseline with its runs. Raises ResultsError."""
     read_promotion(name, results)
     runs = tuple(read_run(path) for path in _run_paths(results / FOLDER / name))
     if not runs:
@@ -121,32 +121,32 @@ def read_baseline(name: str, results: Path) -> Baseline:
 
 
 def find_baseline(run: Run, config: Config) -> Baseline | None:
-    """The baseline that `gate.baseline` names for this run; None where there is none.
+    """The baseline that `gate.baseline` selects for this run; None if there is none.
 
-    By name: whatever its conditions (judging refuses unlike ones, with an error). `auto`: the one
-    made under the run's conditions; where only unlike ones of its scenario are, the nearest, with
-    the fields that differ as `refused`. Raises ResultsError.
+    A name selects that baseline; judging raises an error if its conditions differ. `auto` selects
+    the one with the run's conditions. If there are only others of its scenario, it returns the most
+    similar one without runs, with the fields that differ as `refused`. Raises ResultsError.
     """
     results = Path(config.results)
     if config.gate.baseline == "none":
         return None
     if config.gate.baseline != "auto":
         return read_baseline(config.gate.baseline, results)
-    unlike: list[tuple[int, str, list[str]]] = []
+    different: list[tuple[int, str, list[str]]] = []
     for name in baseline_names(results):
         paths = _run_paths(results / FOLDER / name)
         if not paths:
             continue
         info = read_info(paths[0])
-        found = differences(run.info, info)
-        if not found:
+        fields = differences(run.info, info)
+        if not fields:
             return read_baseline(name, results)
         if info.scenario == run.info.scenario:
-            unlike.append((len(found), name, found))
-    if not unlike:
+            different.append((len(fields), name, fields))
+    if not different:
         return None
-    _, name, found = min(unlike)
-    return Baseline(name, (), tuple(found))
+    _, name, fields = min(different)
+    return Baseline(name, (), tuple(fields))
 
 
 def _run_paths(folder: Path) -> list[Path]:
@@ -164,7 +164,7 @@ def _promotable(info: RunInfo) -> bool:
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot be a baseline's name.", hint="Use letters, digits and . _ + -."
+            f"{name!r} is not a valid baseline name.", hint="Use letters, digits and . _ + -."
         )
     return name
 
@@ -172,21 +172,21 @@ def _checked(name: str) -> str:
 def _replace(folder: Path, runs: Sequence[Run], record: Promotion) -> None:
     """Build the new folder beside the old one, then swap them."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
     try:
         for run in runs:
-            target = made / _checked(run.info.id)
+            target = new / _checked(run.info.id)
             target.mkdir()
             for part in PARTS:
                 shutil.copyfile(run.path / part, target / part)
         text = record.model_dump_json(indent=2) + "\n"
-        (made / "baseline.json").write_text(text, encoding="utf-8")
-        made.chmod(0o755)
-        old = made.with_name(made.name.replace(".new-", ".old-"))
+        (new / "baseline.json").write_text(text, encoding="utf-8")
+        new.chmod(0o755)
+        old = new.with_name(new.name.replace(".new-", ".old-"))
         if folder.exists():
             os.replace(folder, old)
-        os.replace(made, folder)
+        os.replace(new, folder)
         shutil.rmtree(old, ignore_errors=True)
     except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
         raise

@@ -9,28 +9,28 @@ from loadtests.errors import ResultsError
 from loadtests.measure.results import RunInfo
 
 # Settings of a run that do not change what is measured.
-_FREE_CONFIG: Final = frozenset(
+_IGNORED_CONFIG: Final = frozenset(
     {"run_time", "run_time_s", "seed", "results", "slo", "gate", "allow_remote", "blocks"}
 )
-_FREE_TARGET: Final = frozenset({"where", "version"})  # the label has both
+_IGNORED_TARGET: Final = frozenset({"where", "version"})  # the label has both
 
 
 def fingerprint(info: RunInfo) -> dict[str, str]:
-    """What must agree, as dotted field → text."""
+    """The conditions that must agree, as dotted field → text."""
     fields = {"scenario": info.scenario}
-    fields |= _flatten("config", info.config.as_conditions(), _FREE_CONFIG)
+    fields |= _flatten("config", info.config.as_conditions(), _IGNORED_CONFIG)
     fields |= _flatten("environment", info.environment.as_conditions(), frozenset())
     for name, target in info.targets.items():
-        # an emulator's address is whichever port was free
-        free = _FREE_TARGET | ({"url"} if target.emulator or name == "postgres" else set())
-        fields |= _flatten(f"targets.{name}", target.as_conditions(), free)
-    drivers = sorted({f"{one.backend}/{one.driver}" for one in info.series})
+        # the port of an emulator differs from run to run
+        ignored = _IGNORED_TARGET | ({"url"} if target.emulator or name == "postgres" else set())
+        fields |= _flatten(f"targets.{name}", target.as_conditions(), ignored)
+    drivers = sorted({f"{series.backend}/{series.driver}" for series in info.series})
     return fields | {"drivers": ", ".join(drivers)}
 
 
-def differences(one: RunInfo, other: RunInfo) -> list[str]:
+def differences(run: RunInfo, other: RunInfo) -> list[str]:
     """Fields in which two runs differ, as `field: this, that`."""
-    a, b = fingerprint(one), fingerprint(other)
+    a, b = fingerprint(run), fingerprint(other)
     return [
         f"{field}: {a.get(field, 'absent')}, {b.get(field, 'absent')}"
         for field in sorted(a.keys() | b.keys())
@@ -38,26 +38,26 @@ def differences(one: RunInfo, other: RunInfo) -> list[str]:
     ]
 
 
-def _flatten(name: str, value: object, free: frozenset[str]) -> dict[str, str]:
-    return dict(_leaves(name, value, free))
+def _flatten(name: str, value: object, ignored: frozenset[str]) -> dict[str, str]:
+    return dict(_leaves(name, value, ignored))
 
 
-def _leaves(name: str, value: object, free: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _leaves(name: str, value: object, ignored: frozenset[str]) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if key not in free:
-                yield from _leaves(f"{name}.{key}", inner, free)
+            if key not in ignored:
+                yield from _leaves(f"{name}.{key}", inner, ignored)
     else:
         yield name, str(value)
 
 
-def refuse_differences(one: RunInfo, other: RunInfo, name: str) -> None:
-    """Raise ResultsError naming every field in which `one` differs from `other` (`name`)."""
-    found = differences(one, other)
-    if found:
-        count = "1 field" if len(found) == 1 else f"{len(found)} fields"
+def refuse_differences(run: RunInfo, other: RunInfo, name: str) -> None:
+    """Raise ResultsError naming every field in which `run` differs from `other` (`name`)."""
+    fields = differences(run, other)
+    if fields:
+        count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
         raise ResultsError(
-            f"Run {one.id} cannot be compared with {name}; {count} differ (this run, that one):\n"
-            + "\n".join(f"  {line}" for line in found),
+            f"Run {run.id} cannot be compared with {name}; {count} differ (this run, that one):\n"
+            + "\n".join(f"  {line}" for line in fields),
             hint="Compare runs of one scenario, load, target, machine and set of versions.",
         )

@@ -1,8 +1,8 @@
-"""Every run's figures over time, and where they changed for good.
+"""The figures of every run over time, and their change points.
 
-Change points come from Apache Otava (E-divisive with a t-test), where it is installed. Otava pins
-old versions of packages that its command line needs and its analysis does not, so it is not a
-dependency: `CHANGE_POINTS_HINT` says how to add it.
+Change points come from Apache Otava (E-divisive with a t-test), if it is installed. Otava pins old
+versions of packages that only its command line needs, so it is not a dependency:
+`CHANGE_POINTS_HINT` says how to install it.
 """
 
 from __future__ import annotations
@@ -17,28 +17,31 @@ from loadtests.errors import ResultsError, UsageError
 from loadtests.judge.fingerprint import fingerprint
 from loadtests.measure.results import Key, RunInfo, read_info
 
-CHANGE_POINTS_HINT: Final = "pip install scipy && pip install --no-deps apache-otava"
-LEAST_RUNS: Final = 8  # fewer runs show no change point
+CHANGE_POINTS_HINT: Final = "pip install --no-deps apache-otava"
+MIN_RUNS: Final = 8  # fewer runs show no change point
 _WINDOW: Final = 30
 _P_VALUE: Final = 0.001
-_LEAST_CHANGE: Final = 0.02
+_MIN_CHANGE: Final = 0.02
 
 Figures = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
-    """From run number `index` on (0 is the oldest), a figure is `change` higher (0.2: +20%)."""
+    """From run `index` on (0 is the oldest), a figure is higher by `change` (0.2: +20%)."""
 
     index: int
     change: float
 
 
 def read_history(results: Path, scenario: str | None = None) -> tuple[list[RunInfo], list[str]]:
-    """Every finished run of a results folder, oldest first, and what could not be read."""
+    """Every finished run of a results folder, oldest first, and an error for each unreadable one.
+
+    Raises ResultsError when there is no such folder.
+    """
     if not results.is_dir():
         raise ResultsError(f"There is no folder {results}.", hint="Name one with --results.")
-    found: list[RunInfo] = []
+    runs: list[RunInfo] = []
     unreadable: list[str] = []
     for file in sorted(results.glob("*/run.json")):
         if file.parent.is_symlink():
@@ -49,16 +52,16 @@ def read_history(results: Path, scenario: str | None = None) -> tuple[list[RunIn
             unreadable.append(error.message)
             continue
         if info.state != "running" and scenario in {None, info.scenario}:
-            found.append(info)
-    return sorted(found, key=lambda info: (info.started_at, info.id)), unreadable
+            runs.append(info)
+    return sorted(runs, key=lambda info: (info.started_at, info.id)), unreadable
 
 
 def comparable_runs(runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """Runs of the newest one's scenario, load, targets and machine; versions may differ."""
+    """Runs with the scenario, load, targets and machine of the newest; versions may differ."""
     if not runs:
         return []
-    wanted = _conditions(runs[-1])
-    return [one for one in runs if _conditions(one) == wanted]
+    newest = _conditions(runs[-1])
+    return [run for run in runs if _conditions(run) == newest]
 
 
 def _conditions(info: RunInfo) -> dict[str, str]:
@@ -75,10 +78,10 @@ def _conditions(info: RunInfo) -> dict[str, str]:
 def figures_of(info: RunInfo, metric: str = "response_time") -> dict[Key, Figures]:
     """The percentiles of every series of one run, in milliseconds."""
     figures = {}
-    for one in info.series:
-        times = one.times(metric)
+    for series in info.series:
+        times = series.times(metric)
         if times is not None:
-            key = one.key(metric)
+            key = series.key(metric)
             figures[key] = {
                 "p50": times.p50,
                 "p90": times.p90,
@@ -89,9 +92,9 @@ def figures_of(info: RunInfo, metric: str = "response_time") -> dict[Key, Figure
 
 
 def change_points(values: Sequence[float]) -> list[ChangePoint]:
-    """Where a figure changed for good.
+    """The change points of a figure; none for fewer than eight values.
 
-    Raises UsageError when Otava is not installed. Fewer than eight values have none.
+    Raises UsageError when Otava is not installed.
     """
     try:
         from otava.analysis import compute_change_points
@@ -99,11 +102,11 @@ def change_points(values: Sequence[float]) -> list[ChangePoint]:
         raise UsageError(
             "Change points need Apache Otava, which is not installed.", hint=CHANGE_POINTS_HINT
         ) from None
-    if len(values) < LEAST_RUNS:
+    if len(values) < MIN_RUNS:
         return []
     window = min(_WINDOW, len(values))
-    found, _ = compute_change_points(list(values), window, _P_VALUE, _LEAST_CHANGE)
-    return [ChangePoint(int(p.index), p.stats.mean_2 / p.stats.mean_1 - 1.0) for p in found]
+    points, _ = compute_change_points(list(values), window, _P_VALUE, _MIN_CHANGE)
+    return [ChangePoint(int(p.index), p.stats.mean_2 / p.stats.mean_1 - 1.0) for p in points]
 
 
 def can_find_change_points() -> bool:

@@ -53,7 +53,7 @@ def judge_steps(run: Run, slo: Slo, confidence: float) -> list[JudgedStep]:
     if not run.info.steps:
         raise ResultsError(
             f"{run.path} is not a capacity run: its run.json has no steps.",
-            hint="Make one with `loadtests capacity`.",
+            hint="Record one with `loadtests capacity`.",
         )
     ended_s = run.info.duration_s + _CLOCK_S
     judged = [

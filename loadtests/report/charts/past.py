@@ -9,7 +9,7 @@ from typing import Final
 from loadtests.errors import LoadtestsError
 from loadtests.judge.history import (
     CHANGE_POINTS_HINT,
-    LEAST_RUNS,
+    MIN_RUNS,
     ChangePoint,
     can_find_change_points,
     change_points,
@@ -69,8 +69,8 @@ def _siblings(run: Run) -> list[RunInfo]:
 def _changes(
     values: Mapping[tuple[Key, str], Sequence[float | None]], runs: int
 ) -> tuple[dict[tuple[Key, str], tuple[ChangePoint, ...]], str]:
-    if runs < LEAST_RUNS:
-        return {}, f"Change points take at least {LEAST_RUNS} runs."
+    if runs < MIN_RUNS:
+        return {}, f"Change points take at least {MIN_RUNS} runs."
     if not can_find_change_points():
         return {}, f"Change points need Apache Otava: {CHANGE_POINTS_HINT}."
     found = {}
