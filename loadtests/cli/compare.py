@@ -30,7 +30,7 @@ from loadtests.judge.storing import store_verdict
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.results import Run, read_run
 from loadtests.report.build import build_reports
-from loadtests.report.formats.comparison_table import comparison_table, conclude
+from loadtests.report.formats.terminal import comparison_table, print_outcome
 
 
 @click.command()
@@ -115,7 +115,7 @@ def command(
                              allow_differences=allow_differences)  # fmt: skip
     with printing():
         Console().print(comparison_table(found, confidence))
-        conclude(found)
+        print_outcome(found)
     return found.exit_code
 
 
@@ -133,7 +133,7 @@ def _compare_interleaved(first: str, second: str, metric: str, flags: dict[str, 
     report = build_reports(made.run.path)[0]
     with printing():
         Console().print(comparison_table(found, confidence))
-        conclude(found)
+        print_outcome(found)
         if made.advice:
             click.echo(made.advice)
         click.echo(f"Report: {shown_path(report)}")

@@ -13,14 +13,9 @@ from rich.text import Text
 from loadtests.measure.results import LimitVerdict, ResultRow, Run, SeriesInfo
 from loadtests.order_statistics import min_calls
 from loadtests.patterns import DRIVERS, PATTERNS
-from loadtests.report.rounding import digits, milliseconds, span
+from loadtests.report.figures.rounding import digits, milliseconds, span
+from loadtests.report.verdict_style import STYLES
 
-STYLES: Final = {
-    "PASS": "green",
-    "FAIL": "bold red",
-    "INCONCLUSIVE": "yellow",
-    "INVALID": "magenta",
-}
 _SMALL_MS: Final = 0.5  # a suite with shorter times only is shown in microseconds
 _MISSING: Final = Text("–", style="dim")
 

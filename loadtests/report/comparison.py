@@ -10,17 +10,16 @@ from loadtests.errors import UsageError
 from loadtests.measure.results import PercentileRatio, Run
 from loadtests.report.build import pictures, write_files
 from loadtests.report.charts.bars import Bar, BarGroup, bars_chart
-from loadtests.report.charts.chart import Chart, Entry, Table
+from loadtests.report.charts.chart import Chart, ChartTable, Entry
 from loadtests.report.charts.drawing import draw
-from loadtests.report.charts.forest import Ratio, RatioGroup, forest_chart
-from loadtests.report.charts.palette import SUBJECTS
+from loadtests.report.charts.forest import forest_chart
+from loadtests.report.figures.ratios import SHOWN, ForestRow, RatioGroup
+from loadtests.report.figures.rounding import MISSING, change, change_span, seconds
+from loadtests.report.figures.series import SUBJECT_ROLES, ReportSeries, ReportSubject
 from loadtests.report.formats.html import render_comparison
 from loadtests.report.formats.markdown import comparison_summary
-from loadtests.report.page import Row
-from loadtests.report.ratios import SHOWN
-from loadtests.report.rounding import MISSING, change, change_span, seconds
-from loadtests.report.sections import Part, Section
-from loadtests.report.series import Series, Subject
+from loadtests.report.page import TableRow
+from loadtests.report.sections import ReportSection, TitledTable
 from loadtests.report.sides import Side, compare_pages
 
 
@@ -42,11 +41,11 @@ def build_comparison(runs: Sequence[Run], folder: Path) -> list[Path]:
     return write_files(folder, files | pictures(drawings))
 
 
-def _sections(sides: Sequence[Side]) -> Iterator[Section]:
-    yield Section("runs", "Runs", parts=(Part("", _runs(sides)),))
+def _sections(sides: Sequence[Side]) -> Iterator[ReportSection]:
+    yield ReportSection("runs", "Runs", parts=(TitledTable("", _runs(sides)),))
     differing = [(s, s.differs) for s in sides if s.differs]
     if differing:
-        yield Section(
+        yield ReportSection(
             "differences",
             "What differed",
             (
@@ -54,25 +53,27 @@ def _sections(sides: Sequence[Side]) -> Iterator[Section]:
                 "difference in conditions.",
             ),
             parts=tuple(
-                Part(f"A and {side.letter}", Table(("Field: A, then the other",), _lines(texts)))
+                TitledTable(
+                    f"A and {side.letter}", ChartTable(("Field: A, then the other",), _lines(texts))
+                )
                 for side, texts in differing
             ),
         )
-    parts = tuple(Part(f"{name} and its growth", _figures(sides, name)) for name in SHOWN)
-    yield Section("figures", "Figures", parts=parts)
+    parts = tuple(TitledTable(f"{name} and its growth", _figures(sides, name)) for name in SHOWN)
+    yield ReportSection("figures", "Figures", parts=parts)
     ratios = _forest(sides)
     if ratios:
-        yield Section("ratios", "Ratios to run A", charts=(ratios,))
+        yield ReportSection("ratios", "Ratios to run A", charts=(ratios,))
     bars = [chart for chart in _bars(sides) if chart is not None]
     if bars:
-        yield Section("percentiles", "p50 and p99", charts=tuple(bars))
+        yield ReportSection("percentiles", "p50 and p99", charts=tuple(bars))
 
 
 def _lines(texts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return tuple((text,) for text in texts)
 
 
-def _runs(sides: Sequence[Side]) -> Table:
+def _runs(sides: Sequence[Side]) -> ChartTable:
     rows = tuple(
         (
             side.letter,
@@ -84,14 +85,16 @@ def _runs(sides: Sequence[Side]) -> Table:
         )
         for side in sides
     )
-    return Table(("", "Run", "Started", "Verdict", "Measured", "Calls"), rows, figures_from=5)
+    return ChartTable(("", "Run", "Started", "Verdict", "Measured", "Calls"), rows, figures_from=5)
 
 
-def _figures(sides: Sequence[Side], name: str) -> Table:
+def _figures(sides: Sequence[Side], name: str) -> ChartTable:
     head = ["Access pattern", "Backend", *(f"{name} {side.letter}" for side in sides)]
     head += [f"{side.letter} against A" for side in sides[1:]]
     places = list(dict.fromkeys((r.pattern, r.subject.backend) for s in sides for r in s.page.rows))
-    return Table(tuple(head), tuple(_figure_row(sides, *p, name) for p in places), figures_from=2)
+    return ChartTable(
+        tuple(head), tuple(_figure_row(sides, *p, name) for p in places), figures_from=2
+    )
 
 
 def _figure_row(sides: Sequence[Side], pattern: str, backend: str, name: str) -> tuple[str, ...]:
@@ -113,7 +116,7 @@ def _growth(row: PercentileRatio | None) -> str:
     return f"{change(row.ratio - 1).text} ({change_span(low, high)})"
 
 
-def _found(side: Side, pattern: str, backend: str) -> Row | None:
+def _found(side: Side, pattern: str, backend: str) -> TableRow | None:
     rows = (r for r in side.page.rows if (r.pattern, r.subject.backend) == (pattern, backend))
     return next(rows, None)
 
@@ -141,15 +144,15 @@ def _forest(sides: Sequence[Side]) -> Chart | None:
     )
 
 
-def _ratio(one: Series, side: Side, number: int, name: str) -> Ratio | None:
+def _ratio(one: ReportSeries, side: Side, number: int, name: str) -> ForestRow | None:
     row = side.row(one, name)
     if row is None:
         return None
-    return Ratio(f"{one.pattern} {side.letter}", row.ratio, row.low, row.high, _role(number))
+    return ForestRow(f"{one.pattern} {side.letter}", row.ratio, row.low, row.high, _role(number))
 
 
 def _role(number: int) -> str:
-    return SUBJECTS[number % len(SUBJECTS)]
+    return SUBJECT_ROLES[number % len(SUBJECT_ROLES)]
 
 
 def _backends(sides: Sequence[Side]) -> list[tuple[str, str]]:
@@ -163,7 +166,7 @@ def _bars(sides: Sequence[Side]) -> Iterator[Chart | None]:
         for name in SHOWN:
             bars = []
             for place, side in enumerate(sides):
-                subject = Subject(backend, side.letter, f"run {side.letter}", _role(place))
+                subject = ReportSubject(backend, side.letter, f"run {side.letter}", _role(place))
                 for row in side.page.rows:
                     if row.subject.backend == backend:
                         cell = row.p50 if name == "p50" else row.p99

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadtests.order_statistics import min_calls
-from loadtests.report.capacity import is_climb
+from loadtests.report.figures.capacity import is_capacity_run
+from loadtests.report.figures.rounding import plain
 from loadtests.report.page import Page
-from loadtests.report.rounding import plain
 
 
 def method_of(page: Page) -> list[tuple[str, str]]:
@@ -45,7 +45,7 @@ def _terms(page: Page) -> Iterator[tuple[str, str]]:
             "needed. INVALID: the load generator distorted the run, so it says nothing of the "
             "database.",
         )
-    if is_climb(page.run):
+    if is_capacity_run(page.run):
         yield from _of_climb()
     if page.has_changes:
         yield (

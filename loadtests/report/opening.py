@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.measure.results import Bottleneck, Run, Validity
-from loadtests.report.capacity import answers_of, is_climb
-from loadtests.report.page import Page, Row
-from loadtests.report.rounding import clean, per_second, percent, plain, seconds
-from loadtests.report.verdict_view import NOT_JUDGED
+from loadtests.report.figures.capacity import answers_of, is_capacity_run
+from loadtests.report.figures.rounding import clean, per_second, percent, plain, seconds
+from loadtests.report.figures.verdict_view import NOT_JUDGED
+from loadtests.report.page import Page, TableRow
 
 _BEYOND: Final[dict[Bottleneck, str]] = {
     "database": "then the database was the bottleneck",
@@ -76,7 +76,7 @@ def facts_of(page: Page) -> list[Fact]:
     warm_up = f", after {seconds(info.warm_up_s)} of warm-up" if info.warm_up_s else ""
     share = f"{percent(failed / calls).text} of calls" if failed and calls else "no call failed"
     return [
-        *(_kept(page.run) if is_climb(page.run) else [_slowest(rows)]),
+        *(_kept(page.run) if is_capacity_run(page.run) else [_slowest(rows)]),
         Fact("Calls", f"{calls:,}", f"in {measured}{warm_up}"),
         Fact("Errors", f"{failed:,}", share if calls else "no calls"),
         _generator(page.run),
@@ -98,7 +98,7 @@ def _kept(run: Run) -> list[Fact]:
     ]
 
 
-def _slowest(rows: Sequence[Row]) -> Fact:
+def _slowest(rows: Sequence[TableRow]) -> Fact:
     known = [r for r in rows if r.p99.value.known]
     if not known:
         return Fact("Slowest p99", "–", "no series carries a p99")
@@ -113,7 +113,7 @@ def _generator(run: Run) -> Fact:
     if validity is None:
         return Fact("Load generator", "not judged", "no health in run.json")
     if validity.valid:
-        if is_climb(run):
+        if is_capacity_run(run):
             return Fact("Load generator", "judged by step", "see the verdict of each")
         return Fact("Load generator", "healthy", "it did not distort the figures")
     rules = ", ".join(clean(r.rule) for r in validity.reasons)

@@ -10,8 +10,8 @@ from typing import Final
 
 from loadtests.measure.results import LimitVerdict, Run
 from loadtests.order_statistics import min_calls
-from loadtests.report.ratios import BackendsView, backends_view
-from loadtests.report.rounding import (
+from loadtests.report.figures.ratios import BackendsView, backends_view
+from loadtests.report.figures.rounding import (
     UNKNOWN,
     Number,
     change,
@@ -22,9 +22,15 @@ from loadtests.report.rounding import (
     plain,
     span,
 )
-from loadtests.report.series import Series, Subject, patterns_of, read_series, subjects_of
+from loadtests.report.figures.series import (
+    ReportSeries,
+    ReportSubject,
+    patterns_of,
+    read_series,
+    subjects_of,
+)
+from loadtests.report.figures.verdict_view import NOT_JUDGED, ShownStatus, VerdictView, view_verdict
 from loadtests.report.setting import Setting, measured_of, read_setting
-from loadtests.report.verdict_view import NOT_JUDGED, ShownStatus, VerdictView, view_verdict
 
 PERCENTILES: Final = {"p50": 0.5, "p99": 0.99}
 METRIC_WORDS: Final = {
@@ -35,7 +41,7 @@ METRIC_WORDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """A percentile with its interval, its target and its growth against the baseline."""
 
     value: Number
@@ -54,13 +60,13 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One access pattern on one subject."""
 
     pattern: str
-    subject: Subject
-    p50: Cell
-    p99: Cell
+    subject: ReportSubject
+    p50: TableCell
+    p99: TableCell
     targets: tuple[str, ...]
     calls: Number
     errors: Number
@@ -78,9 +84,9 @@ class Page:
     measured_s: float
     metric: str
     judged: VerdictView
-    rows: tuple[Row, ...]
-    series: tuple[Series, ...]
-    subjects: tuple[Subject, ...]
+    rows: tuple[TableRow, ...]
+    series: tuple[ReportSeries, ...]
+    subjects: tuple[ReportSubject, ...]
     patterns: tuple[str, ...]
     versus: BackendsView
 
@@ -94,7 +100,7 @@ class Page:
         """The judged time in words."""
         return METRIC_WORDS[self.metric]
 
-    def row(self, pattern: str, subject: Subject) -> Row | None:
+    def row(self, pattern: str, subject: ReportSubject) -> TableRow | None:
         """The row of a pattern on a subject, if it was measured."""
         found = (r for r in self.rows if r.pattern == pattern and r.subject == subject)
         return next(found, None)
@@ -143,14 +149,14 @@ def _metric(judged: VerdictView) -> str:
     return named if named in METRIC_WORDS else "response_time"
 
 
-def _row(one: Series, judged: VerdictView, metric: str) -> Row:
+def _row(one: ReportSeries, judged: VerdictView, metric: str) -> TableRow:
     limits = judged.limits_of(one.subject, one.pattern)
     failed = one.failed
     named = [f"{name} {n:,}" for name, n in sorted(one.errors.items())]
     if one.unfinished:
         named.append(f"unfinished {one.unfinished:,}")
     share = f" ({percent(failed / one.calls).text})" if one.calls and failed else ""
-    return Row(
+    return TableRow(
         pattern=one.pattern,
         subject=one.subject,
         p50=_cell(one, "p50", judged, metric),
@@ -166,16 +172,16 @@ def _row(one: Series, judged: VerdictView, metric: str) -> Row:
     )
 
 
-def _cell(one: Series, name: str, judged: VerdictView, metric: str) -> Cell:
+def _cell(one: ReportSeries, name: str, judged: VerdictView, metric: str) -> TableCell:
     """A percentile with what the judge says of it."""
     limits = {x.kind: x for x in judged.limits_of(one.subject, one.pattern) if x.percentile == name}
     absolute, growth = limits.get("absolute"), limits.get("relative")
     estimate = judged.estimate(one.subject, one.pattern, metric, name)
     value_ms = one.quantile_ms(metric, PERCENTILES[name])
     if value_ms is None:
-        return Cell(_not_carried(one, name, metric))
+        return TableCell(_not_carried(one, name, metric))
     target_ms = absolute.limit if absolute else None
-    return Cell(
+    return TableCell(
         value=milliseconds(value_ms, target_ms),
         low_ms=estimate.low_ms if estimate else None,
         high_ms=estimate.high_ms if estimate else None,
@@ -190,7 +196,7 @@ def _growth(ratio: float | None) -> float | None:
     return None if ratio is None else ratio - 1
 
 
-def _not_carried(one: Series, name: str, metric: str) -> Number:
+def _not_carried(one: ReportSeries, name: str, metric: str) -> Number:
     histogram = one.histograms.get(metric)
     had = histogram.total if histogram is not None else 0
     needed = min_calls(PERCENTILES[name])

@@ -5,54 +5,54 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadtests.report.breakdown import parts_of
-from loadtests.report.capacity import answers_of, climb_table, is_climb, limit_of, steps_of
+from loadtests.measure.results import LimitVerdict
 from loadtests.report.charts.bars import Bar, BarGroup, bars_chart
 from loadtests.report.charts.breakdown import breakdown_chart
-from loadtests.report.charts.capacity import capacity_chart
-from loadtests.report.charts.chart import Chart, Entry, Table
+from loadtests.report.charts.capacity import capacity_chart, steps_table
+from loadtests.report.charts.chart import Chart, ChartTable, Entry
 from loadtests.report.charts.forest import forest_chart
 from loadtests.report.charts.heatmap import heat_chart
 from loadtests.report.charts.history import history_chart
-from loadtests.report.charts.past import read_past
 from loadtests.report.charts.spectrum import spectrum_chart
 from loadtests.report.charts.timeline import throughput_chart, timeline_chart
-from loadtests.report.cost import PRICES_SAID, costs_of, total_of
+from loadtests.report.figures.breakdown import parts_of
+from loadtests.report.figures.capacity import answers_of, is_capacity_run, limit_of, steps_of
+from loadtests.report.figures.cost import PRICES_SAID, costs_of, total_of
+from loadtests.report.figures.history import read_past
+from loadtests.report.figures.ratios import against_baseline
+from loadtests.report.figures.rounding import MISSING, digits, plain
+from loadtests.report.figures.validity import signal_rows
+from loadtests.report.figures.verdict_view import NOT_JUDGED
 from loadtests.report.method import method_of
 from loadtests.report.page import Page
-from loadtests.report.ratios import against_baseline
-from loadtests.report.rounding import plain
-from loadtests.report.tables import limits_table
-from loadtests.report.validity import signal_rows
-from loadtests.report.verdict_view import NOT_JUDGED
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TitledTable:
     """A table with its heading; `folded` ones open on demand."""
 
     title: str
-    table: Table
+    table: ChartTable
     folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """A heading and what stands under it, in this order."""
 
     anchor: str
     title: str
     paragraphs: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
-    parts: tuple[Part, ...] = ()
+    parts: tuple[TitledTable, ...] = ()
     definitions: tuple[tuple[str, str], ...] = ()
 
 
-def sections_of(page: Page) -> list[Section]:
+def sections_of(page: Page) -> list[ReportSection]:
     """All sections of a single run's report."""
     if not page.series:
         return [_setting(page)]
-    if is_climb(page.run):
+    if is_capacity_run(page.run):
         return _of_climb(page)
     return [
         *_verdicts(page),
@@ -61,15 +61,19 @@ def sections_of(page: Page) -> list[Section]:
         *_history(page),
         _health(page),
         _setting(page),
-        Section("method", "How each number was obtained", definitions=tuple(method_of(page))),
+        ReportSection("method", "How each number was obtained", definitions=tuple(method_of(page))),
     ]
 
 
-def _verdicts(page: Page) -> Iterator[Section]:
+def _verdicts(page: Page) -> Iterator[ReportSection]:
     table = limits_table(page)
-    folded = (Part("Every limit and the bounds it was decided on", table, True),) if table else ()
-    yield Section("verdicts", "Verdict for each access pattern", _explained(page), parts=folded)
-    yield Section("percentiles", "p50 and p99", charts=_some(_bars(page)))
+    folded = (
+        (TitledTable("Every limit and the bounds it was decided on", table, True),) if table else ()
+    )
+    yield ReportSection(
+        "verdicts", "Verdict for each access pattern", _explained(page), parts=folded
+    )
+    yield ReportSection("percentiles", "p50 and p99", charts=_some(_bars(page)))
     yield from _ratios(page)
 
 
@@ -86,7 +90,7 @@ def _explained(page: Page) -> tuple[str, ...]:
     return (said,)
 
 
-def _ratios(page: Page) -> Iterator[Section]:
+def _ratios(page: Page) -> Iterator[ReportSection]:
     versus = forest_chart(
         page.versus.groups,
         name="backends",
@@ -96,7 +100,7 @@ def _ratios(page: Page) -> Iterator[Section]:
         sides=("DynamoDB faster", "DynamoDB slower"),
     )
     if versus:
-        yield Section("backends", "DynamoDB against PostgreSQL", charts=(versus,))
+        yield ReportSection("backends", "DynamoDB against PostgreSQL", charts=(versus,))
     growth = forest_chart(
         against_baseline(page.judged, page.subjects),
         name="baseline",
@@ -110,18 +114,18 @@ def _ratios(page: Page) -> Iterator[Section]:
         ),
     )
     if growth:
-        yield Section("baseline", "Against the baseline", charts=(growth,))
+        yield ReportSection("baseline", "Against the baseline", charts=(growth,))
 
 
-def _times(page: Page) -> Iterator[Section]:
+def _times(page: Page) -> Iterator[ReportSection]:
     series, metric, limit, words = page.series, page.metric, page.line_ms, page.metric_words
     warm_up_s = page.run.info.warm_up_s
-    yield Section(
+    yield ReportSection(
         "spectrum",
         "Percentile spectrum",
         charts=_some(spectrum_chart(series, metric, limit, words)),
     )
-    yield Section(
+    yield ReportSection(
         "over-time",
         "Over time",
         charts=_some(
@@ -130,10 +134,10 @@ def _times(page: Page) -> Iterator[Section]:
         ),
     )
     heat = heat_chart(series, metric, limit, warm_up_s)
-    yield Section("heatmap", "Latency heatmap", charts=_some(heat))
+    yield ReportSection("heatmap", "Latency heatmap", charts=_some(heat))
     parts = parts_of(series)
     notes = [f"{p.pattern} on {p.subject.label}: {p.note}." for p in parts if p.note]
-    yield Section(
+    yield ReportSection(
         "breakdown",
         "Where the time goes",
         paragraphs=tuple(notes[:5]),
@@ -141,7 +145,7 @@ def _times(page: Page) -> Iterator[Section]:
     )
 
 
-def _money(page: Page) -> Iterator[Section]:
+def _money(page: Page) -> Iterator[ReportSection]:
     costs = costs_of(page.series, page.measured_s)
     if not costs:
         return
@@ -171,15 +175,15 @@ def _money(page: Page) -> Iterator[Section]:
         if any(target.emulator for target in page.setting.targets)
         else "Capacity units as DynamoDB reported them during the warm-up."
     )
-    yield Section(
+    yield ReportSection(
         "cost",
         "Capacity and cost",
         paragraphs=(measured, f"{PRICES_SAID} A month is 730 hours at the rate of this run."),
-        parts=(Part("", Table(head, rows, figures_from=1)),),
+        parts=(TitledTable("", ChartTable(head, rows, figures_from=1)),),
     )
 
 
-def _of_climb(page: Page) -> list[Section]:
+def _of_climb(page: Page) -> list[ReportSection]:
     """A capacity run's: figures over the whole would mix its rates, so its steps stand alone."""
     over_time = ("over-time", "heatmap")
     return [
@@ -187,11 +191,11 @@ def _of_climb(page: Page) -> list[Section]:
         *(section for section in _times(page) if section.anchor in over_time),
         _health(page),
         _setting(page),
-        Section("method", "How each number was obtained", definitions=tuple(method_of(page))),
+        ReportSection("method", "How each number was obtained", definitions=tuple(method_of(page))),
     ]
 
 
-def _capacity_run(page: Page) -> Iterator[Section]:
+def _capacity_run(page: Page) -> Iterator[ReportSection]:
     steps, answers = steps_of(page.run), answers_of(page.run)
     elsewhere = sorted({(s.backend, s.run) for s in steps if s.run})
     said = [answer.sentence for answer in answers if answer.sentence]
@@ -200,24 +204,24 @@ def _capacity_run(page: Page) -> Iterator[Section]:
         judged = page.judged.status != NOT_JUDGED
         said = ["No step came to its end." if judged else "Its steps have not been judged."]
     chart = capacity_chart(steps, limit_of(steps, page.line_ms), answers)
-    parts = () if chart or not steps else (Part("", climb_table(steps)),)
-    yield Section("capacity", "Throughput against p99", tuple(said), _some(chart), parts)
+    parts = () if chart or not steps else (TitledTable("", steps_table(steps)),)
+    yield ReportSection("capacity", "Throughput against p99", tuple(said), _some(chart), parts)
 
 
-def _history(page: Page) -> Iterator[Section]:
+def _history(page: Page) -> Iterator[ReportSection]:
     past = read_past(page.run, page.metric)
     if past is None:
-        yield Section("history", "History", ("No earlier run under the same conditions.",))
+        yield ReportSection("history", "History", ("No earlier run under the same conditions.",))
         return
     chart = history_chart(past, page.series, page.metric, page.line_ms)
-    yield Section("history", "History", charts=_some(chart))
+    yield ReportSection("history", "History", charts=_some(chart))
 
 
-def _health(page: Page) -> Section:
+def _health(page: Page) -> ReportSection:
     validity, signals = page.run.info.validity, signal_rows(page.run)
     if validity is None:
         said = "This run's health was not judged."
-    elif validity.valid and is_climb(page.run):
+    elif validity.valid and is_capacity_run(page.run):
         said = (
             "Each step was judged by itself; these signals are of the highest step at which none "
             "was beyond its limit."
@@ -227,8 +231,8 @@ def _health(page: Page) -> Section:
     else:
         said = "The generator distorted this run: its figures say nothing of the databases."
     rows = tuple((s.name, s.state, s.value, s.limit or "–", s.text) for s in signals)
-    table = Part("", Table(("Signal", "State", "Found", "Limit", "In words"), rows))
-    return Section(
+    table = TitledTable("", ChartTable(("Signal", "State", "Found", "Limit", "In words"), rows))
+    return ReportSection(
         "validity",
         "Can the generator be trusted?",
         paragraphs=(said,) if signals else (said, "run.json holds no health signal."),
@@ -236,12 +240,12 @@ def _health(page: Page) -> Section:
     )
 
 
-def _setting(page: Page) -> Section:
+def _setting(page: Page) -> ReportSection:
     both = (
-        Part("Configuration", Table(("Setting", "Value"), page.setting.configuration)),
-        Part("Environment", Table(("What", "Found"), page.setting.environment)),
+        TitledTable("Configuration", ChartTable(("Setting", "Value"), page.setting.configuration)),
+        TitledTable("Environment", ChartTable(("What", "Found"), page.setting.environment)),
     )
-    return Section(
+    return ReportSection(
         "setting",
         "Configuration and environment",
         parts=tuple(part for part in both if part.table.rows),
@@ -259,3 +263,41 @@ def _bars(page: Page) -> Chart | None:
         bars = tuple(Bar(r.pattern, r.subject, c.value, c.low_ms, c.high_ms) for r, c in cells)
         groups.append(BarGroup(name, bars, page.target_ms(name) or page.line_ms))
     return bars_chart(groups, page.patterns, page.metric_words)
+
+
+def limits_table(page: Page) -> ChartTable | None:
+    """Every limit with the bounds it was decided on; None when nothing was judged."""
+    if not page.judged.limits:
+        return None
+    labels = {(s.backend, s.driver): s.label for s in page.subjects}
+    rows = tuple(
+        (
+            x.pattern,
+            labels.get((x.backend, x.driver), x.backend),
+            statistic_words(x),
+            in_unit(x, x.limit, exact=True),
+            in_unit(x, x.estimate),
+            f"{in_unit(x, x.low)} to {in_unit(x, x.high)}",
+            x.status,
+        )
+        for x in page.judged.limits
+    )
+    head = ("Access pattern", "Backend", "What", "Limit", "Found", "Bounds", "Verdict")
+    return ChartTable(head, rows)
+
+
+def statistic_words(limit: LimitVerdict) -> str:
+    """`p99`, `p99 against baseline`, `errors`."""
+    if limit.percentile is None:
+        return "errors"
+    return limit.percentile + (" against baseline" if limit.kind == "relative" else "")
+
+
+def in_unit(limit: LimitVerdict, value: float | None, *, exact: bool = False) -> str:
+    """A value of this limit with its unit; an open bound as a dash."""
+    if value is None:
+        return MISSING
+    shown = plain if exact else digits
+    if limit.unit == "ms":
+        return f"{shown(value)} ms"
+    return f"{shown(100 * value)}%" if limit.unit == "share" else f"{shown(value)}×"

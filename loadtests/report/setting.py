@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from loadtests.measure.results import Run, TargetInfo
 from loadtests.patterns import DISPLAY_NAMES
-from loadtests.report.rounding import clean, plain, seconds
+from loadtests.report.figures.rounding import clean, plain, seconds
 
 _PASSWORD: Final = re.compile(r"(?i)(://[^/@\s:]*:)[^@\s]+(?=@)|(password=)(?:'[^']*'|\S+)")
 _SECRET_KEY: Final = re.compile(r"(?i)password|secret|token|access_key|credential")

@@ -12,10 +12,10 @@ from loadtests.judge.comparison import compare_runs
 from loadtests.judge.fingerprint import differences
 from loadtests.measure.results import PercentileRatio, Run
 from loadtests.patterns import ALL_PATTERNS
+from loadtests.report.figures.ratios import SHOWN, carried
+from loadtests.report.figures.rounding import clean
+from loadtests.report.figures.series import ReportSeries
 from loadtests.report.page import Page, build_page
-from loadtests.report.ratios import SHOWN, carried
-from loadtests.report.rounding import clean
-from loadtests.report.series import Series
 
 LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -30,7 +30,7 @@ class Side:
     differs: tuple[str, ...]
     problem: str = ""
 
-    def row(self, one: Series, percentile: str) -> PercentileRatio | None:
+    def row(self, one: ReportSeries, percentile: str) -> PercentileRatio | None:
         """The ratio of one series' percentile to run A's."""
         return self.rows.get((one.subject.backend, one.pattern, percentile))
 

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from loadtests.cli.report import command
 from loadtests.errors import ResultsError, UsageError
-from loadtests.report.charts import past as past_module
-from loadtests.report.charts.past import read_past
 from loadtests.report.comparison import build_comparison
+from loadtests.report.figures import history as history_module
+from loadtests.report.figures.history import read_past
 from loadtests.report.formats.terminal import terminal_table
 from loadtests.report.sides import compare_pages
 from tests.report.conftest import judge
@@ -136,9 +136,9 @@ def test_change_points_are_marked_where_they_can_be_found(results, monkeypatch, 
         started = f"2026-03-0{number + 1}T00:00:00Z"
         write_run(path, series=made_series(PATTERNS), seconds=4, started_at=started)
     run = judge(path)
-    point = past_module.ChangePoint(4, 0.21)
-    monkeypatch.setattr(past_module, "can_find_change_points", lambda: True)
-    monkeypatch.setattr(past_module, "change_points", lambda values: [point])
+    point = history_module.ChangePoint(4, 0.21)
+    monkeypatch.setattr(history_module, "can_find_change_points", lambda: True)
+    monkeypatch.setattr(history_module, "change_points", lambda values: [point])
     found = read_past(run, "response_time")
     assert set(found.changes.values()) == {(point,)}
     done = CliRunner().invoke(command, [str(run.path)], catch_exceptions=False)

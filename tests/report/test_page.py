@@ -8,12 +8,12 @@ from loadtests.config import Slo
 from loadtests.judge.storing import store_verdict
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.results import HealthInfo, Run, TargetInfo, Verdict
+from loadtests.report.figures.ratios import NOT_STORED
+from loadtests.report.figures.validity import signal_rows
+from loadtests.report.figures.verdict_view import NOT_JUDGED, view_verdict
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import build_page
-from loadtests.report.ratios import NOT_STORED
 from loadtests.report.setting import flat, without_passwords
-from loadtests.report.validity import signal_rows
-from loadtests.report.verdict_view import NOT_JUDGED, view_verdict
 from tests.report.conftest import HOSTILE, judge
 from tests.run_folders import MadeSeries, write_run
 

@@ -15,8 +15,8 @@ from loadtests.cli.report import command as report
 from loadtests.measure.results import SCHEMA, read_run, summarise
 from loadtests.measure.schema_v1 import upgraded
 from loadtests.patterns import METRICS
+from loadtests.report.figures.ratios import NOT_STORED
 from loadtests.report.page import build_page
-from loadtests.report.ratios import NOT_STORED
 
 DATA: Final = Path(__file__).parents[1] / "data" / "run_folders_v1"
 RUNS: Final = ("load", "capacity", "micro")

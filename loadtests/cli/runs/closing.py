@@ -25,7 +25,8 @@ from loadtests.measure.results import EXIT_CODES, Run, Verdict, read_run
 from loadtests.microbench.folder import SCENARIO
 from loadtests.microbench.tables import summary
 from loadtests.report.build import build_reports
-from loadtests.report.formats.terminal import STYLES, terminal_table
+from loadtests.report.formats.terminal import terminal_table
+from loadtests.report.verdict_style import status_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def _table(ended: Sequence[Ended]) -> Table:
         counts = run.verdict.counts
         table.add_row(
             Text(run.run.info.scenario),
-            Text(run.verdict.status, style=STYLES[run.verdict.status]),
+            status_text(run.verdict.status, run.verdict.status),
             Text(", ".join(f"{count} {status}" for status, count in sorted(counts.items()))),
             Text(shown_path(run.report)),
         )

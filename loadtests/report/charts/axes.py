@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from loadtests.report.charts.palette import LIGHT
-from loadtests.report.rounding import plain
+from loadtests.report.figures.rounding import plain
 
 DASH: Final = (0, (4, 2))
 # what stands behind a label that lines may cross

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from loadtests.report.charts.axes import PLATE, limit_line
-from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, Table, nice_limit
+from loadtests.report.charts.chart import Chart, ChartTable, Entry, Margins, Panel, nice_limit
 from loadtests.report.charts.palette import LIGHT
-from loadtests.report.rounding import Number, plain
-from loadtests.report.series import Subject
+from loadtests.report.figures.rounding import Number, plain
+from loadtests.report.figures.series import ReportSubject
 
 _BAR: float = 0.19  # inches
 
@@ -23,7 +23,7 @@ class Bar:
     """One percentile of one series; the interval's ends are None where there is none."""
 
     pattern: str
-    subject: Subject
+    subject: ReportSubject
     value: Number
     low: float | None = None
     high: float | None = None
@@ -69,14 +69,14 @@ def bars_chart(groups: Sequence[BarGroup], patterns: Sequence[str], metric: str)
         "Thin lines are 95% confidence intervals, where there is one.",
         panels=panels,
         legend=tuple(legend),
-        table=Table(
+        table=ChartTable(
             ("Access pattern", "Percentile", *(s.label for s in subjects)),
             tuple(_row(p, g, subjects) for p in patterns for g in groups),
         ),
     )
 
 
-def _row(pattern: str, group: BarGroup, subjects: Sequence[Subject]) -> tuple[str, ...]:
+def _row(pattern: str, group: BarGroup, subjects: Sequence[ReportSubject]) -> tuple[str, ...]:
     found = {b.subject: b.value.text for b in group.bars if b.pattern == pattern}
     return (pattern, group.name, *(found.get(s, "–") for s in subjects))
 
@@ -94,7 +94,12 @@ def _alt(group: BarGroup) -> str:
 
 
 def _draw(
-    ax: Axes, *, group: BarGroup, patterns: Sequence[str], subjects: Sequence[Subject], top: float
+    ax: Axes,
+    *,
+    group: BarGroup,
+    patterns: Sequence[str],
+    subjects: Sequence[ReportSubject],
+    top: float,
 ) -> None:
     span = 1.0
     thick = span * _BAR / (len(subjects) * _BAR + 0.13)

@@ -7,14 +7,14 @@ from functools import partial
 
 from matplotlib.axes import Axes
 
-from loadtests.report.breakdown import Parts
-from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, Table, nice_limit
+from loadtests.report.charts.chart import Chart, ChartTable, Entry, Margins, Panel, nice_limit
 from loadtests.report.charts.palette import LIGHT
+from loadtests.report.figures.breakdown import TimeParts
 
 _ROW: float = 0.27  # inches
 
 
-def breakdown_chart(parts: Sequence[Parts]) -> Chart | None:
+def breakdown_chart(parts: Sequence[TimeParts]) -> Chart | None:
     """None when no series has both a response and a service time."""
     if not parts:
         return None
@@ -47,11 +47,11 @@ def breakdown_chart(parts: Sequence[Parts]) -> Chart | None:
         "− service time, the wait between the intended start and the call.",
         panels=panels,
         legend=tuple(legend),
-        table=Table(head, rows, figures_from=2),
+        table=ChartTable(head, rows, figures_from=2),
     )
 
 
-def _alt(label: str, parts: Sequence[Parts]) -> str:
+def _alt(label: str, parts: Sequence[TimeParts]) -> str:
     said = "; ".join(
         f"{p.pattern} {p.response.text}, of which wire {p.wire.text}, client library "
         f"{p.sdk.text}, queueing {p.queueing.text}"
@@ -60,7 +60,7 @@ def _alt(label: str, parts: Sequence[Parts]) -> str:
     return f"Mean response time on {label}: {said}."
 
 
-def _draw(ax: Axes, *, parts: Sequence[Parts], top: float) -> None:
+def _draw(ax: Axes, *, parts: Sequence[TimeParts], top: float) -> None:
     for y, one in enumerate(parts):
         if one.wire.value is None:
             pieces = [("muted", one.service.value or 0.0)]

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from loadtests.measure.results import CapacityAnswer
-from loadtests.report.capacity import StepFigures, climb_table
 from loadtests.report.charts.axes import limit_line, log_ms, reach_ms
-from loadtests.report.charts.chart import Chart, Entry, Panel
-from loadtests.report.charts.palette import LIGHT, SUBJECTS
-from loadtests.report.rounding import plain
+from loadtests.report.charts.chart import Chart, ChartTable, Panel, percentile_legend
+from loadtests.report.charts.palette import LIGHT
+from loadtests.report.figures.capacity import StepFigures
+from loadtests.report.figures.rounding import plain
+from loadtests.report.figures.series import SUBJECT_ROLES
 
 _DOTS: Final = (0, (1, 2))
 _OPEN: Final = 1.6  # how far an interval without an upper end is drawn, times its p99
@@ -33,11 +34,8 @@ def capacity_chart(
     if reach is None:
         return None
     backends = list(dict.fromkeys(s.backend for s in known))
-    roles = {b: SUBJECTS[min(i, len(SUBJECTS) - 1)] for i, b in enumerate(backends)}
-    legend = [Entry(f"{b} p99".strip(), roles[b], "line") for b in backends]
-    legend += [Entry(f"{b} p50".strip(), roles[b], "thin") for b in backends]
-    if limit_ms is not None:
-        legend.append(Entry("target for p99", "limit", "dash"))
+    roles = {b: SUBJECT_ROLES[min(i, len(SUBJECT_ROLES) - 1)] for i, b in enumerate(backends)}
+    legend = percentile_legend(roles.items(), limit_ms)
     said = "; ".join(f"{s.achieved.text}: p99 {s.p99.text}, {s.verdict_words}" for s in known)
     keeps = {a.backend: a.max_sustained_per_s for a in answers if a.max_sustained_per_s}
     panel = Panel(
@@ -56,9 +54,31 @@ def capacity_chart(
         "stands at its top, a tip ends an interval that has no upper end. The dotted line is the "
         "highest rate that keeps the promise.",
         panels=(panel,),
-        legend=tuple(legend),
-        table=climb_table(steps),
+        legend=legend,
+        table=steps_table(steps),
     )
+
+
+def steps_table(steps: Sequence[StepFigures]) -> ChartTable:
+    """A row for each step."""
+    head = ("Asked for", "Done", "p50", "p99", "95% interval, ms", "Queued", "Generator CPU")
+    several = len({s.backend for s in steps}) > 1
+    rows = tuple(
+        (
+            *((s.backend,) if several else ()),
+            s.rate.text,
+            s.achieved.text,
+            s.p50.text,
+            s.p99.text,
+            s.interval or "–",
+            s.queued.text,
+            s.generator.text,
+            s.verdict_words,
+            s.sentence,
+        )
+        for s in steps
+    )
+    return ChartTable((*(("Backend",) if several else ()), *head, "Verdict", "In words"), rows)
 
 
 def _draw(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,7 +65,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ChartTable:
     """The same numbers for readers who cannot see the chart, or want to copy them."""
 
     head: tuple[str, ...]
@@ -91,8 +91,25 @@ class Chart:
     caption: str
     panels: tuple[Panel, ...]
     legend: tuple[Entry, ...] = ()
-    table: Table | None = None
+    table: ChartTable | None = None
     columns: int = 2
+
+
+def percentile_legend(
+    subjects: Iterable[tuple[str, str]], limit_ms: float | None
+) -> tuple[Entry, ...]:
+    """Labels and roles as a thick line for p99 and a thin one for p50, and the target's line."""
+    named = list(subjects)
+    return (
+        *(Entry(f"{label} p99".strip(), role, "line") for label, role in named),
+        *(Entry(f"{label} p50".strip(), role, "thin") for label, role in named),
+        *target_legend(limit_ms),
+    )
+
+
+def target_legend(limit_ms: float | None) -> tuple[Entry, ...]:
+    """The target's line, where there is one."""
+    return () if limit_ms is None else (Entry("target for p99", "limit", "dash"),)
 
 
 def nice_limit(values: Sequence[float], at_least: float = 0.0) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -12,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from loadtests.report.charts.axes import DASH
-from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, Table
+from loadtests.report.charts.chart import Chart, ChartTable, Entry, Margins, Panel
 from loadtests.report.charts.palette import LIGHT
-from loadtests.report.rounding import digits, plain, span
+from loadtests.report.figures.ratios import ForestRow, RatioGroup
+from loadtests.report.figures.rounding import digits, plain
 
 _STEPS: Final = (
     0.05,
@@ -40,32 +40,6 @@ _STEPS: Final = (
 _FEW: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10)
 _REACH: Final = 20.0
 _ROW: Final = 0.24  # inches
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """One line: a ratio and its interval (an open end is None) in a role's colour."""
-
-    label: str
-    ratio: float
-    low: float | None
-    high: float | None
-    role: str = "ink"
-    limit: float | None = None
-
-    @property
-    def text(self) -> str:
-        """`1.42× (1.31–1.55)`."""
-        interval = span(self.low, self.high, "")
-        return f"{digits(self.ratio)}×" + (f" ({interval})" if interval else "")
-
-
-@dataclass(frozen=True, slots=True)
-class RatioGroup:
-    """A panel: what is divided by what, and the lines."""
-
-    title: str
-    ratios: tuple[Ratio, ...]
 
 
 def forest_chart(
@@ -105,12 +79,12 @@ def forest_chart(
         caption=caption,
         panels=panels,
         legend=legend,
-        table=Table(("Access pattern", "Ratio of", "Ratio (95% interval)"), rows),
+        table=ChartTable(("Access pattern", "Ratio of", "Ratio (95% interval)"), rows),
     )
 
 
 def _draw(
-    ax: Axes, *, ratios: Sequence[Ratio], reach: tuple[float, float], sides: tuple[str, str]
+    ax: Axes, *, ratios: Sequence[ForestRow], reach: tuple[float, float], sides: tuple[str, str]
 ) -> None:
     left, right = reach
     ax.set_xscale("log")

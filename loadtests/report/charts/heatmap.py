@@ -13,13 +13,13 @@ from matplotlib.path import Path
 from loadtests.report.charts.axes import DASH, limit_line, log_ms, seconds_axis
 from loadtests.report.charts.chart import Chart, Entry, Panel
 from loadtests.report.charts.palette import HEAT, LIGHT
-from loadtests.report.rounding import milliseconds, plain, seconds
-from loadtests.report.series import Series, subjects_of
-from loadtests.report.windows import HEAT_ROWS_A_DECADE, HEAT_SHARES, Heat, heat
+from loadtests.report.figures.rounding import milliseconds, plain, seconds
+from loadtests.report.figures.series import ReportSeries, subjects_of
+from loadtests.report.figures.windows import HEAT_ROWS_A_DECADE, HEAT_SHARES, Heat, heat
 
 
 def heat_chart(
-    series: Sequence[Series], metric: str, limit_ms: float | None, warm_up_s: float
+    series: Sequence[ReportSeries], metric: str, limit_ms: float | None, warm_up_s: float
 ) -> Chart | None:
     """None when nothing was recorded."""
     found = [

@@ -10,25 +10,22 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from loadtests.measure.results import Key
 from loadtests.report.charts.axes import gaps, limit_line, log_ms, reach_ms
-from loadtests.report.charts.chart import Chart, Entry, Margins, Panel
+from loadtests.report.charts.chart import Chart, Margins, Panel, percentile_legend
 from loadtests.report.charts.palette import LIGHT
-from loadtests.report.charts.past import Past
-from loadtests.report.rounding import change, clean, milliseconds
-from loadtests.report.series import Series, patterns_of, subjects_of
+from loadtests.report.figures.history import Past
+from loadtests.report.figures.rounding import change, clean, milliseconds
+from loadtests.report.figures.series import ReportSeries, patterns_of, subjects_of
 
 
 def history_chart(
-    past: Past, series: Sequence[Series], metric: str, limit_ms: float | None
+    past: Past, series: Sequence[ReportSeries], metric: str, limit_ms: float | None
 ) -> Chart | None:
     """None when no series of this run has figures."""
     reach = reach_ms([v for values in past.values.values() for v in values], limit_ms)
     if reach is None:
         return None
     subjects = subjects_of(series)
-    legend = [Entry(f"{s.label} p99", s.role, "line") for s in subjects]
-    legend += [Entry(f"{s.label} p50", s.role, "thin") for s in subjects]
-    if limit_ms is not None:
-        legend.append(Entry("target for p99", "limit", "dash"))
+    legend = percentile_legend([(s.label, s.role) for s in subjects], limit_ms)
     panels = tuple(
         Panel(
             title=pattern,
@@ -52,16 +49,16 @@ def history_chart(
         title="History",
         caption=f"{len(past.started)} runs under the same conditions, this one last. {past.note}",
         panels=panels,
-        legend=tuple(legend),
+        legend=legend,
         columns=3,
     )
 
 
-def _key(one: Series, metric: str) -> Key:
+def _key(one: ReportSeries, metric: str) -> Key:
     return Key(one.subject.backend, one.subject.driver, one.pattern, metric)
 
 
-def _said(past: Past, one: Series, metric: str) -> str:
+def _said(past: Past, one: ReportSeries, metric: str) -> str:
     values = past.values.get((_key(one, metric), "p99"), ())
     known = [v for v in values if v is not None]
     if not known:

@@ -64,7 +64,6 @@ DARK: Final = {
     "heat6": "#d2ecfb",
 }
 
-SUBJECTS: Final = ("first", "second", "third", "fourth", "fifth")
 HEAT: Final = ("heat1", "heat2", "heat3", "heat4", "heat5", "heat6")
 
 

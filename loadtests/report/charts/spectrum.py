@@ -13,10 +13,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from loadtests.measure.histogram import Histogram
 from loadtests.report.charts.axes import limit_line, log_ms, reach_ms
-from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, Table
+from loadtests.report.charts.chart import Chart, ChartTable, Entry, Margins, Panel, target_legend
 from loadtests.report.charts.palette import LIGHT
-from loadtests.report.rounding import CONFIDENCE, milliseconds
-from loadtests.report.series import Series, patterns_of, subjects_of
+from loadtests.report.figures.rounding import CONFIDENCE, milliseconds
+from loadtests.report.figures.series import ReportSeries, patterns_of, subjects_of
 
 # Where a percentile stands on the axis: -log10(1 - q), so that every further nine is one step.
 _TICKS: Final = {"0": 0.0, "50": 0.5, "90": 0.9, "99": 0.99, "99.9": 0.999, "99.99": 0.9999}
@@ -25,7 +25,7 @@ _SHOWN: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
 def spectrum_chart(
-    series: Sequence[Series], metric: str, limit_ms: float | None, words: str
+    series: Sequence[ReportSeries], metric: str, limit_ms: float | None, words: str
 ) -> Chart | None:
     """None when nothing was recorded."""
     curves = {
@@ -37,9 +37,7 @@ def spectrum_chart(
     if reach is None:
         return None
     subjects = subjects_of(series)
-    legend = [Entry(s.label, s.role, "line") for s in subjects]
-    if limit_ms is not None:
-        legend.append(Entry("target for p99", "limit", "dash"))
+    lines = [Entry(s.label, s.role, "line") for s in subjects]
     nines = max(xs[-1] for xs, _ in curves.values())
     panels = tuple(
         Panel(
@@ -65,7 +63,7 @@ def spectrum_chart(
         "middle. A curve ends where the sample stops carrying a percentile: beyond it, a 95% "
         "upper bound would be infinite.",
         panels=panels,
-        legend=tuple(legend),
+        legend=(*lines, *target_legend(limit_ms)),
         table=_table(series, metric),
         columns=3,
     )
@@ -81,7 +79,7 @@ def curve(histogram: Histogram) -> tuple[list[float], list[float]]:
     return [float(step) for step in steps], [value_ns / 1e6 for value_ns in values_ns]
 
 
-def _said(series: Sequence[Series], pattern: str, metric: str) -> str:
+def _said(series: Sequence[ReportSeries], pattern: str, metric: str) -> str:
     said = []
     for one in series:
         if one.pattern == pattern:
@@ -94,7 +92,7 @@ def _said(series: Sequence[Series], pattern: str, metric: str) -> str:
     return " ".join(said)
 
 
-def _table(series: Sequence[Series], metric: str) -> Table:
+def _table(series: Sequence[ReportSeries], metric: str) -> ChartTable:
     rows = tuple(
         (
             one.pattern,
@@ -103,7 +101,7 @@ def _table(series: Sequence[Series], metric: str) -> Table:
         )
         for one in series
     )
-    return Table(("Access pattern", "Backend", *_SHOWN), rows, figures_from=2)
+    return ChartTable(("Access pattern", "Backend", *_SHOWN), rows, figures_from=2)
 
 
 def _draw(

@@ -8,17 +8,28 @@ from functools import partial
 from matplotlib.axes import Axes
 
 from loadtests.report.charts.axes import DASH, gaps, limit_line, log_ms, reach_ms, seconds_axis
-from loadtests.report.charts.chart import Chart, Entry, Margins, Panel, nice_limit
+from loadtests.report.charts.chart import (
+    Chart,
+    Entry,
+    Margins,
+    Panel,
+    nice_limit,
+    percentile_legend,
+)
 from loadtests.report.charts.palette import LIGHT
-from loadtests.report.rounding import digits, milliseconds, seconds
-from loadtests.report.series import Series, Subject, patterns_of, subjects_of
-from loadtests.report.windows import Window, rates, window_length_s, windows
+from loadtests.report.figures.rounding import digits, milliseconds, seconds
+from loadtests.report.figures.series import ReportSeries, ReportSubject, patterns_of, subjects_of
+from loadtests.report.figures.windows import Window, rates, window_length_s, windows
 
 _Lines = Sequence[tuple[str, Sequence[Window]]]
 
 
 def timeline_chart(
-    series: Sequence[Series], metric: str, limit_ms: float | None, words: str, warm_up_s: float
+    series: Sequence[ReportSeries],
+    metric: str,
+    limit_ms: float | None,
+    words: str,
+    warm_up_s: float,
 ) -> Chart | None:
     """None when nothing was recorded."""
     length_s = window_length_s(series)
@@ -28,10 +39,7 @@ def timeline_chart(
     if reach is None:
         return None
     subjects = subjects_of(series)
-    legend = [Entry(f"{s.label} p99", s.role, "line") for s in subjects]
-    legend += [Entry(f"{s.label} p50", s.role, "thin") for s in subjects]
-    if limit_ms is not None:
-        legend.append(Entry("target for p99", "limit", "dash"))
+    legend = percentile_legend([(s.label, s.role) for s in subjects], limit_ms)
     panels = tuple(
         Panel(
             title=pattern,
@@ -67,7 +75,7 @@ def _extent(every: Sequence[Window], warm_up_s: float) -> tuple[float, float, fl
     return min(w.start_s for w in every), end, warm_up_s
 
 
-def _said(subject: Subject, found: Sequence[Window]) -> str:
+def _said(subject: ReportSubject, found: Sequence[Window]) -> str:
     known = [w.p99_ms for w in found if w.p99_ms is not None and not w.warm_up]
     if not known:
         return f"{subject.label}: no window carries a p99."
@@ -98,7 +106,7 @@ def _draw(
 
 
 def throughput_chart(
-    series: Sequence[Series], offered_per_s: float | None, warm_up_s: float
+    series: Sequence[ReportSeries], offered_per_s: float | None, warm_up_s: float
 ) -> Chart | None:
     """Calls begun each second on each subject, beside the rate the schedule asked for."""
     subjects = subjects_of(series)

@@ -18,10 +18,10 @@ from loadtests.report.charts.drawing import Drawing
 from loadtests.report.charts.palette import DARK, LIGHT, css_variables
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import Page
-from loadtests.report.sections import Section
+from loadtests.report.sections import ReportSection
 from loadtests.report.sides import Side
+from loadtests.report.verdict_style import MARKS
 
-MARKS: Final = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "INVALID": "⊘", "NOT JUDGED": "–"}
 METHOD_GUIDE: Final = "docs/METHOD.md"
 MOST_UP: Final = 3  # results/<run>/, or one folder deeper
 
@@ -49,7 +49,9 @@ def environment() -> Environment:
     return env
 
 
-def render_report(page: Page, sections: Sequence[Section], drawings: Mapping[str, Drawing]) -> str:
+def render_report(
+    page: Page, sections: Sequence[ReportSection], drawings: Mapping[str, Drawing]
+) -> str:
     """The whole report as one HTML document; `drawings` by their chart's name."""
     return _render(
         "report.html",
@@ -72,7 +74,7 @@ def guide_beside(folder: Path) -> str:
 
 
 def render_comparison(
-    sides: Sequence[Side], sections: Sequence[Section], drawings: Mapping[str, Drawing]
+    sides: Sequence[Side], sections: Sequence[ReportSection], drawings: Mapping[str, Drawing]
 ) -> str:
     """The comparison of several runs as one HTML document."""
     cautions = dict.fromkeys(side.page.setting.caution for side in sides)

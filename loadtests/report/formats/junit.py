@@ -14,10 +14,10 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from loadtests.measure.results import LimitVerdict
 from loadtests.patterns import ALL_PATTERNS
+from loadtests.report.figures.rounding import plain
+from loadtests.report.figures.validity import signal_rows
+from loadtests.report.figures.verdict_view import NOT_JUDGED
 from loadtests.report.page import METRIC_WORDS, Page
-from loadtests.report.rounding import plain
-from loadtests.report.validity import signal_rows
-from loadtests.report.verdict_view import NOT_JUDGED
 
 
 def render_junit(page: Page) -> bytes:

@@ -6,14 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from loadtests.report.capacity import climb_table, is_climb, steps_of
-from loadtests.report.charts.chart import Table
+from loadtests.report.charts.capacity import steps_table
+from loadtests.report.charts.chart import ChartTable
+from loadtests.report.figures.capacity import is_capacity_run, steps_of
+from loadtests.report.figures.rounding import plain
 from loadtests.report.opening import facts_of, notes_of
-from loadtests.report.page import Cell, Page, Row
-from loadtests.report.rounding import plain
+from loadtests.report.page import Page, TableCell, TableRow
 from loadtests.report.sides import Side
+from loadtests.report.verdict_style import EMOJI
 
-MARKS: Final = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "INVALID": "⛔"}
 LONGEST: Final = 60_000  # GitHub refuses comments above 65,536 characters
 _MOST_SENTENCES: Final = 10
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|~#])")
@@ -23,9 +24,9 @@ def render_summary(page: Page) -> str:
     """The verdict, the table, and why a limit did not pass."""
     judged = page.judged
     parts = [
-        f"### {MARKS.get(judged.status, '▫️')} {judged.status}: {words(judged.sentence)}",
+        f"### {EMOJI[judged.status]} {judged.status}: {words(judged.sentence)}",
         _opening(page),
-        _steps(page) if is_climb(page.run) else _table(page),
+        _steps(page) if is_capacity_run(page.run) else _table(page),
         _missed(page),
         _facts(page),
     ]
@@ -33,7 +34,7 @@ def render_summary(page: Page) -> str:
     return _cut(text)
 
 
-def comparison_summary(sides: Sequence[Side], figures: Sequence[Table]) -> str:
+def comparison_summary(sides: Sequence[Side], figures: Sequence[ChartTable]) -> str:
     """`comparison.md`: each run against the first, and the figures."""
     runs = [f"- {side.letter}: {name(side.page.run.info.id[:80])}" for side in sides]
     cautions = dict.fromkeys(side.page.setting.caution for side in sides)
@@ -47,7 +48,7 @@ def comparison_summary(sides: Sequence[Side], figures: Sequence[Table]) -> str:
     return _cut("\n\n".join(part for part in parts if part) + "\n")
 
 
-def _plain_table(table: Table) -> str:
+def _plain_table(table: ChartTable) -> str:
     lines = [_line([words(cell) for cell in table.head]), _line(["---"] * len(table.head))]
     return "\n".join(lines + [_line([words(cell) for cell in row]) for row in table.rows])
 
@@ -82,7 +83,7 @@ def _opening(page: Page) -> str:
 def _steps(page: Page) -> str:
     """A capacity run's steps; the figures of its access patterns would mix its rates."""
     steps = steps_of(page.run)
-    return _plain_table(climb_table(steps)) if steps else ""
+    return _plain_table(steps_table(steps)) if steps else ""
 
 
 def _table(page: Page) -> str:
@@ -100,15 +101,15 @@ def _table(page: Page) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Row | None) -> list[str]:
+def _cells(row: TableRow | None) -> list[str]:
     if row is None:
         return ["–"] * 3
-    verdict = f"{MARKS.get(row.status, '▫️')} {row.status}"
+    verdict = f"{EMOJI[row.status]} {row.status}"
     failed = f"<br>{row.errors.text} errors" if row.errors.value else ""
     return [_cell(row.p50), _cell(row.p99), verdict + failed]
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     value = f"**{cell.value.text}**" if cell.over else cell.value.text
     small = ", ".join(filter(None, [cell.span, cell.change.text if cell.change.known else ""]))
     return f"{value}<br><sub>{small}</sub>" if small else value

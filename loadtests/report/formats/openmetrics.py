@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from loadtests.patterns import METRICS
+from loadtests.report.figures.series import ReportSeries
+from loadtests.report.figures.verdict_view import NOT_JUDGED, VERDICTS
 from loadtests.report.formats.series_csv import QUANTILES
 from loadtests.report.page import Page
-from loadtests.report.series import Series
-from loadtests.report.verdict_view import NOT_JUDGED, VERDICTS
 
 PREFIX: Final = "cloudshelf_loadtest"
 
@@ -84,7 +84,7 @@ def _limits(page: Page) -> Iterator[str]:
             yield _sample(name, labels | {name: status}, int(status == limit.status))
 
 
-def _labels(one: Series) -> dict[str, str]:
+def _labels(one: ReportSeries) -> dict[str, str]:
     return {
         "backend": one.subject.backend,
         "driver": one.subject.driver,

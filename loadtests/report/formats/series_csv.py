@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from loadtests.patterns import METRICS
+from loadtests.report.figures.series import ReportSeries
 from loadtests.report.page import Page
-from loadtests.report.series import Series
 
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 COLUMNS: Final = (
@@ -44,13 +44,13 @@ def render_csv(page: Page) -> str:
     return out.getvalue()
 
 
-def _names(one: Series, metric: str) -> Iterator[str]:
+def _names(one: ReportSeries, metric: str) -> Iterator[str]:
     for text in (one.subject.backend, one.subject.driver, one.pattern, metric):
         # a spreadsheet must not take a name for a formula
         yield "'" + text if text.startswith(("=", "+", "-", "@")) else text
 
 
-def _figures(page: Page, one: Series, metric: str) -> Iterator[str | int]:
+def _figures(page: Page, one: ReportSeries, metric: str) -> Iterator[str | int]:
     yield from (one.calls, one.failed, one.unfinished)
     yield _ms(one.mean_ms(metric))
     yield from (_ms(one.quantile_ms(metric, q)) for q in QUANTILES.values())

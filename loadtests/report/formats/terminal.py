@@ -1,47 +1,38 @@
-"""The table that ends a gate in the terminal: access pattern × backend, p50, p99 and verdict."""
+"""Tables in the terminal: of a run, of the steps of a capacity run, and of a comparison."""
 
 from __future__ import annotations
 
 from typing import Final
 
+import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.measure.results import Run
-from loadtests.report.capacity import is_climb
-from loadtests.report.formats.terminal_capacity import climb_screen
-from loadtests.report.page import Cell, Page, build_page
-from loadtests.report.verdict_view import NOT_JUDGED
+from loadtests.judge.comparison import Comparison
+from loadtests.judge.sentences import three_digits
+from loadtests.measure.results import PercentileRatio, Run
+from loadtests.report.figures.capacity import StepFigures, is_capacity_run, limit_of, steps_of
+from loadtests.report.page import Page, TableCell, build_page
+from loadtests.report.verdict_style import status_text
 
-STYLES: Final = {
-    "PASS": "green",
-    "FAIL": "bold red",
-    "INCONCLUSIVE": "yellow",
-    "INVALID": "magenta",
-    NOT_JUDGED: "dim",
+_OUTCOMES: Final = {
+    "PASS": "PASS: nothing is slower by more than is allowed.",
+    "FAIL": "FAIL: slower for certain, and not shown to be within what is allowed:",
+    "INCONCLUSIVE": "INCONCLUSIVE: the intervals are too wide to tell.",
+    "INVALID": "INVALID: it does not count:",
 }
-_SHORT: Final = {"INCONCLUSIVE": "INCONCL.", NOT_JUDGED: "–"}
 
 
 def terminal_table(run: Run | Page) -> Table:
     """The run's p50 and p99 in milliseconds, with verdicts, for `rich` to print."""
     page = run if isinstance(run, Page) else build_page(run)
-    if is_climb(page.run):
-        return climb_screen(page, STYLES)
+    if is_capacity_run(page.run):
+        return _steps_screen(page)
     aim = page.target_ms("p99")
     target = f", target p99 {aim:g} ms" if aim is not None else ""
-    table = Table(
-        title=f"{page.metric_words} in ms{target}",
-        caption=Text(f"{page.judged.status}: {page.judged.sentence}"),
-        caption_style="",
-        header_style="bold",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        title_justify="left",
-        caption_justify="left",
-    )
+    caption = f"{page.judged.status}: {page.judged.sentence}"
+    table = _captioned(f"{page.metric_words} in ms{target}", caption)
     table.add_column("access pattern", no_wrap=True)
     for subject in page.subjects:
         table.add_column(f"{subject.label}\np50", justify="right", no_wrap=True)
@@ -55,13 +46,121 @@ def terminal_table(run: Run | Page) -> Table:
                 cells += [Text("–", style="dim")] * 3
                 continue
             cells += [_time(row.p50), _time(row.p99)]
-            word = _SHORT.get(row.status, row.status)
-            cells.append(Text(word, style=STYLES.get(row.status, "")))
+            cells.append(status_text(row.status))
         table.add_row(*cells)
     return table
 
 
-def _time(cell: Cell) -> Text:
+def _time(cell: TableCell) -> Text:
     if not cell.value.known:
         return Text("too few", style="dim")
     return Text(cell.value.text.removesuffix(" ms"), style="red" if cell.over else "")
+
+
+def _captioned(title: str, caption: str) -> Table:
+    return Table(
+        title=title,
+        caption=Text(caption),
+        caption_style="",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+        caption_justify="left",
+    )
+
+
+def _steps_screen(page: Page) -> Table:
+    """This run's own steps; rates in calls per second, times in milliseconds."""
+    judged = page.judged
+    own = [step for step in steps_of(page.run) if not step.run]
+    limit_ms = limit_of(own, page.line_ms)
+    aim = f", target p99 {limit_ms:g} ms" if limit_ms is not None else ""
+    caption = " ".join(filter(None, [f"{judged.status}: {judged.sentence}", judged.details]))
+    table = _captioned(f"{page.metric_words} in ms, step by step{aim}", caption)
+    several = len({step.backend for step in own}) > 1
+    for head in (*(["backend"] if several else []), "offered\n/s", "done\n/s", "\np50", "\np99",
+                 "95%\ninterval", "\nqueued", "gen.\nCPU", "\nverdict"):  # fmt: skip
+        words = head in ("backend", "\nverdict")
+        table.add_column(head, justify="left" if words else "right", no_wrap=True)
+    for step in own:
+        first = [Text(step.backend)] if several else []
+        table.add_row(*first, *_step_cells(step))
+    return table
+
+
+def _step_cells(step: StepFigures) -> list[Text]:
+    late = "red" if step.verdict == "FAIL" else ""
+    return [
+        Text(step.rate.text.removesuffix(" /s")),
+        Text(step.achieved.text.removesuffix(" /s")),
+        Text(step.p50.text.removesuffix(" ms")),
+        Text(step.p99.text.removesuffix(" ms"), style=late),
+        Text(step.interval or "–"),
+        Text(step.queued.text),
+        Text(step.generator.text),
+        status_text(step.verdict, "generator" if step.verdict == "INVALID" else None),
+    ]
+
+
+def comparison_table(found: Comparison, confidence: float) -> Table:
+    """A row for every percentile; the two sides stand above where they are the same throughout."""
+    sides = {_subjects(row) for row in found.rows}
+    of = f"{sides.copy().pop()}, " if len(sides) == 1 else ""
+    metric = found.rows[0].metric.replace("_", " ")
+    table = Table(title=Text(f"{of}{metric}, {confidence:.0%} intervals"), title_justify="left",
+                  box=SIMPLE_HEAD, header_style="bold", pad_edge=False,
+                  padding=(0, 1, 0, 0))  # fmt: skip
+    table.add_column("access pattern", no_wrap=True)
+    if len(sides) > 1:
+        table.add_column("B over A", overflow="fold")
+    table.add_column("", no_wrap=True)
+    for heading in ("A ms", "B ms", "change", "interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in found.rows:
+        table.add_row(
+            row.pattern,
+            *([_subjects(row)] if len(sides) > 1 else []),
+            row.percentile,
+            three_digits(row.reference_ms),
+            three_digits(row.subject_ms),
+            _growth(row.ratio),
+            _growth_interval(row),
+            row.outcome.lower(),
+        )
+    return table
+
+
+def print_outcome(found: Comparison) -> None:
+    """Print the outcome, why it does not count, or what is slower."""
+    click.echo(_OUTCOMES[found.status])
+    if found.status == "PASS" and found.undecided_rows:
+        click.echo(
+            f"  Over all patterns together; {len(found.undecided_rows)} figures of single patterns "
+            "have too few calls to tell."
+        )
+    for reason in found.reasons:
+        click.echo(f"  {reason}")
+    for row in found.rows:
+        if row.outcome == "SLOWER":
+            click.echo(
+                f"  {row.subject} {row.pattern} {row.percentile}: "
+                f"{_growth(row.ratio)} ({_growth_interval(row)})"
+            )
+
+
+def _subjects(row: PercentileRatio) -> str:
+    return row.subject if row.subject == row.reference else f"{row.subject} over {row.reference}"
+
+
+def _growth_interval(row: PercentileRatio) -> str:
+    if row.low is None and row.high is None:
+        return "too few calls"
+    low = _growth(row.low) if row.low is not None else "?"
+    return f"{low} … {_growth(row.high) if row.high is not None else '?'}"
+
+
+def _growth(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f}%"

@@ -15,15 +15,15 @@ from loadtests.report.charts.axes import time_step
 from loadtests.report.charts.bars import Bar, BarGroup, bars_chart
 from loadtests.report.charts.chart import Chart, Panel, nice_limit
 from loadtests.report.charts.drawing import draw
-from loadtests.report.charts.forest import Ratio, RatioGroup, forest_chart
+from loadtests.report.charts.forest import ForestRow, RatioGroup, forest_chart
 from loadtests.report.charts.spectrum import curve, spectrum_chart
 from loadtests.report.charts.svg import for_page
 from loadtests.report.charts.timeline import throughput_chart, timeline_chart
-from loadtests.report.rounding import Number, milliseconds
-from loadtests.report.series import Subject, read_series
+from loadtests.report.figures.rounding import Number, milliseconds
+from loadtests.report.figures.series import ReportSubject, read_series
 
-DYNAMODB = Subject("dynamodb", "wire", "DynamoDB", "first")
-POSTGRES = Subject("postgres", "psycopg", "PostgreSQL", "second")
+DYNAMODB = ReportSubject("dynamodb", "wire", "DynamoDB", "first")
+POSTGRES = ReportSubject("postgres", "psycopg", "PostgreSQL", "second")
 
 
 def texts(drawing):
@@ -96,7 +96,10 @@ def test_throughput_is_every_call_of_the_subject(passed):
 
 
 def test_a_forest_says_what_an_open_interval_is():
-    ratios = (Ratio("cart.get", 1.42, 1.3, 1.55), Ratio("cart.add", 0.9, None, 1.1, "second", 1.2))
+    ratios = (
+        ForestRow("cart.get", 1.42, 1.3, 1.55),
+        ForestRow("cart.add", 0.9, None, 1.1, "second", 1.2),
+    )
     chart = forest_chart(
         [RatioGroup("p99", ratios), RatioGroup("p50", ())],
         name="x",

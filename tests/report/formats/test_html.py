@@ -23,7 +23,8 @@ from loadtests.measure.results import (
     write_info,
 )
 from loadtests.report.build import build_reports, render
-from loadtests.report.charts.palette import DARK, HEAT, LIGHT, SUBJECTS
+from loadtests.report.charts.palette import DARK, HEAT, LIGHT
+from loadtests.report.figures.series import SUBJECT_ROLES
 from loadtests.report.page import build_page
 from tests.judge.climbs import Server, climb_config, simulate, write_climb
 from tests.run_folders import MadeSeries, made_series, made_verdict, write_run
@@ -174,7 +175,7 @@ def test_colours_have_contrast():
     for theme in (LIGHT, DARK):
         assert all(contrast(theme[role], theme["paper"]) >= 4.5 for role in words)
         assert all(contrast(theme[role], theme["warm"]) >= 4.5 for role in ("ink", "muted"))
-        assert all(contrast(theme[role], theme["paper"]) >= 2.9 for role in SUBJECTS)
+        assert all(contrast(theme[role], theme["paper"]) >= 2.9 for role in SUBJECT_ROLES)
         steps = [luminance(theme[role]) for role in HEAT]
         assert steps == sorted(steps, reverse=theme is LIGHT)
     assert len(set(LIGHT.values())) == len(LIGHT)  # a colour must lead back to its role

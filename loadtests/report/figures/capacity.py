@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.measure.results import CapacityAnswer, JudgedStep, Run
+from loadtests.measure.results import CapacityAnswer, JudgedStep, Run, Status
 from loadtests.patterns import DISPLAY_NAMES
-from loadtests.report.charts.chart import Table
-from loadtests.report.rounding import (
+from loadtests.report.figures.rounding import (
     UNKNOWN,
     Number,
     clean,
@@ -35,7 +34,7 @@ class StepFigures:
     high_ms: float | None
     queued: Number
     generator: Number
-    verdict: str
+    verdict: Status
     sentence: str
     run: str
     limit_ms: float | None
@@ -107,28 +106,6 @@ def limit_of(steps: Sequence[StepFigures], otherwise: float | None) -> float | N
     return limits.pop() if len(limits) == 1 else None
 
 
-def is_climb(run: Run) -> bool:
+def is_capacity_run(run: Run) -> bool:
     """Whether it was a capacity run, whose figures over the whole would mix its rates."""
     return bool(run.info.steps or run.info.capacity_run)
-
-
-def climb_table(steps: Sequence[StepFigures]) -> Table:
-    """A row for each step."""
-    head = ("Asked for", "Done", "p50", "p99", "95% interval, ms", "Queued", "Generator CPU")
-    several = len({s.backend for s in steps}) > 1
-    rows = tuple(
-        (
-            *((s.backend,) if several else ()),
-            s.rate.text,
-            s.achieved.text,
-            s.p50.text,
-            s.p99.text,
-            s.interval or "–",
-            s.queued.text,
-            s.generator.text,
-            s.verdict_words,
-            s.sentence,
-        )
-        for s in steps
-    )
-    return Table((*(("Backend",) if several else ()), *head, "Verdict", "In words"), rows)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.results import Interval
-from loadtests.report.series import Series, Subject, mean_ms
-from loadtests.report.windows import (
+from loadtests.report.figures.series import ReportSeries, ReportSubject, mean_ms
+from loadtests.report.figures.windows import (
     HEAT_ROWS_A_DECADE,
     HEAT_SHARES,
     heat,
@@ -16,7 +16,7 @@ from loadtests.report.windows import (
     windows,
 )
 
-SUBJECT = Subject("dynamodb", "wire", "DynamoDB", "first")
+SUBJECT = ReportSubject("dynamodb", "wire", "DynamoDB", "first")
 values = st.lists(st.integers(1, 10**10), min_size=1, max_size=60)
 
 
@@ -33,7 +33,7 @@ def series(seconds, warm_up=()):
     histogram = Histogram()
     for interval in measured:
         histogram.add(interval.counts)
-    return Series(
+    return ReportSeries(
         SUBJECT,
         "cart.get",
         histogram.total,

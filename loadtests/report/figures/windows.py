@@ -16,7 +16,7 @@ import numpy as np
 from loadtests.measure.histogram import Sparse, bucket_index, highest_value_ns
 from loadtests.measure.results import Interval
 from loadtests.order_statistics import min_calls
-from loadtests.report.series import Series
+from loadtests.report.figures.series import ReportSeries
 
 MOST_WINDOWS: Final = 120
 HEAT_COLUMNS: Final = 90
@@ -57,7 +57,7 @@ def middle_s(interval: Interval) -> float:
     return interval.start_s + interval.length_s / 2
 
 
-def rates(series: Sequence[Series]) -> list[Window]:
+def rates(series: Sequence[ReportSeries]) -> list[Window]:
     """Calls of several series together in equal bins of whole seconds, warm-up calls too."""
     every = [
         (i, warm)
@@ -90,7 +90,7 @@ def rates(series: Sequence[Series]) -> list[Window]:
     ]
 
 
-def window_length_s(series: Iterable[Series]) -> int:
+def window_length_s(series: Iterable[ReportSeries]) -> int:
     """The shortest whole number of seconds in which most windows of each series carry a p99."""
     longest = 1
     for one in series:
@@ -103,7 +103,7 @@ def window_length_s(series: Iterable[Series]) -> int:
     return longest
 
 
-def windows(one: Series, metric: str, length_s: int) -> list[Window]:
+def windows(one: ReportSeries, metric: str, length_s: int) -> list[Window]:
     """The series cut into windows of `length_s`, aligned on the end of the warm-up."""
     measured, warm_up = one.intervals.get(metric, ()), one.warm_up.get(metric, ())
     origin = _origin(measured, warm_up)
@@ -141,7 +141,7 @@ def _window(intervals: Sequence[Interval], *, warm: bool) -> Window:
     return Window(start, length, warm, total, carried_ms(0.5), carried_ms(0.99))
 
 
-def heat(series: Sequence[Series], metric: str = "response_time") -> Heat | None:
+def heat(series: Sequence[ReportSeries], metric: str = "response_time") -> Heat | None:
     """One subject's series together, warm-up included; None when nothing was recorded."""
     intervals = [i for s in series for i in (*s.warm_up.get(metric, ()), *s.intervals[metric])]
     everything = Sparse.sum([i.counts for i in intervals])

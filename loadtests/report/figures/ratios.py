@@ -9,16 +9,41 @@ from typing import Final
 
 from loadtests.measure.results import PercentileRatio, Run
 from loadtests.order_statistics import min_calls
-from loadtests.report.charts.forest import Ratio, RatioGroup
-from loadtests.report.rounding import clean, times
-from loadtests.report.series import Subject
-from loadtests.report.verdict_view import VerdictView
+from loadtests.report.figures.rounding import clean, digits, span, times
+from loadtests.report.figures.series import ReportSubject
+from loadtests.report.figures.verdict_view import VerdictView
 
 SHOWN: Final = ("p50", "p99")
 NOT_STORED: Final = (
     "How DynamoDB compares with PostgreSQL is not stored in this run, which an older version "
     "judged. `loadtests gate RUN` judges it again and stores the comparison."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ForestRow:
+    """One ratio and its interval (an open end is None), to be drawn in a role's colour."""
+
+    label: str
+    ratio: float
+    low: float | None
+    high: float | None
+    role: str = "ink"
+    limit: float | None = None
+
+    @property
+    def text(self) -> str:
+        """`1.42× (1.31–1.55)`."""
+        interval = span(self.low, self.high, "")
+        return f"{digits(self.ratio)}×" + (f" ({interval})" if interval else "")
+
+
+@dataclass(frozen=True, slots=True)
+class RatioGroup:
+    """Ratios of one percentile; `title` says what is divided by what."""
+
+    title: str
+    ratios: tuple[ForestRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +69,7 @@ def backends_view(run: Run) -> BackendsView:
         RatioGroup(
             f"{name}: DynamoDB ÷ PostgreSQL",
             tuple(
-                Ratio(clean(c.pattern), c.ratio, c.low, c.high)
+                ForestRow(clean(c.pattern), c.ratio, c.low, c.high)
                 for c in shown
                 if c.percentile == name
             ),
@@ -95,12 +120,14 @@ def _many(part: int) -> str:
     return f"{part or 'none'} {'is' if part == 1 else 'are'}"
 
 
-def against_baseline(judged: VerdictView, subjects: Sequence[Subject]) -> tuple[RatioGroup, ...]:
+def against_baseline(
+    judged: VerdictView, subjects: Sequence[ReportSubject]
+) -> tuple[RatioGroup, ...]:
     """The relative limits: each series' percentile over the baseline's, with the limit."""
     groups = []
     for name in ("p50", "p90", "p99"):
         ratios = [
-            Ratio(x.pattern, x.estimate, x.low, x.high, subject.role, x.limit)
+            ForestRow(x.pattern, x.estimate, x.low, x.high, subject.role, x.limit)
             for x in judged.limits
             for subject in subjects
             if (x.kind, x.percentile) == ("relative", name)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.report.rounding import Number, digits, dollars, per_second
-from loadtests.report.series import Series
+from loadtests.report.figures.rounding import Number, digits, dollars, per_second
+from loadtests.report.figures.series import ReportSeries
 
 DOLLARS_PER_MILLION_READ_UNITS: Final = 0.125
 DOLLARS_PER_MILLION_WRITE_UNITS: Final = 0.625
@@ -38,7 +38,7 @@ class Cost:
     per_month: Number
 
 
-def costs_of(series: Sequence[Series], duration_s: float) -> list[Cost]:
+def costs_of(series: Sequence[ReportSeries], duration_s: float) -> list[Cost]:
     """The series whose capacity is known."""
     found = [_cost(one, duration_s) for one in series]
     return [cost for cost in found if cost is not None]
@@ -66,7 +66,7 @@ def total_of(costs: Sequence[Cost]) -> Cost | None:
     )
 
 
-def _cost(one: Series, duration_s: float) -> Cost | None:
+def _cost(one: ReportSeries, duration_s: float) -> Cost | None:
     capacity = one.capacity
     if capacity is None or (capacity.rcu_per_op is None and capacity.wcu_per_op is None):
         return None

@@ -17,8 +17,8 @@ from loadtests.measure.results import (
     Run,
     Status,
 )
-from loadtests.report.rounding import clean
-from loadtests.report.series import Subject
+from loadtests.report.figures.rounding import clean
+from loadtests.report.figures.series import ReportSubject
 
 ShownStatus = Status | Literal["NOT JUDGED"]
 NOT_JUDGED: Final = "NOT JUDGED"
@@ -44,12 +44,12 @@ class VerdictView:
     slo: Slo | None = None
     metric: str = "response_time"
 
-    def limits_of(self, subject: Subject, pattern: str) -> tuple[LimitVerdict, ...]:
+    def limits_of(self, subject: ReportSubject, pattern: str) -> tuple[LimitVerdict, ...]:
         """The limits on one access pattern of one subject."""
         return tuple(limit for limit in self.limits if _is_of(limit, subject, pattern))
 
     def estimate(
-        self, subject: Subject, pattern: str, metric: str, percentile: str
+        self, subject: ReportSubject, pattern: str, metric: str, percentile: str
     ) -> PercentileEstimate | None:
         """The interval of one percentile, if it was judged."""
         for estimate in self.estimates:
@@ -60,7 +60,7 @@ class VerdictView:
                 return estimate
         return None
 
-    def status_of(self, subject: Subject, pattern: str) -> ShownStatus:
+    def status_of(self, subject: ReportSubject, pattern: str) -> ShownStatus:
         """The worst status among a row's limits that decide; INVALID where the whole run is."""
         if self.status == "INVALID":
             return self.status
@@ -69,7 +69,7 @@ class VerdictView:
         return next((status for status in _WORST_FIRST if status in statuses), NOT_JUDGED)
 
 
-def _is_of(stored: LimitVerdict | PercentileEstimate, subject: Subject, pattern: str) -> bool:
+def _is_of(stored: LimitVerdict | PercentileEstimate, subject: ReportSubject, pattern: str) -> bool:
     named = (stored.backend, stored.driver, stored.pattern)
     return named == (subject.backend, subject.driver, pattern)
 

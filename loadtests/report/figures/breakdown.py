@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.report.rounding import Number, milliseconds
-from loadtests.report.series import Series, Subject
+from loadtests.report.figures.rounding import Number, milliseconds
+from loadtests.report.figures.series import ReportSeries, ReportSubject
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class TimeParts:
     """Mean milliseconds of one series; wire and sdk are unknown where the wire is not timed."""
 
     pattern: str
-    subject: Subject
+    subject: ReportSubject
     wire: Number
     sdk: Number
     queueing: Number
@@ -27,13 +27,13 @@ class Parts:
     note: str = ""
 
 
-def parts_of(series: Sequence[Series]) -> list[Parts]:
+def parts_of(series: Sequence[ReportSeries]) -> list[TimeParts]:
     """The breakdown of every series that has a response and a service time."""
     found = [_parts(one) for one in series]
     return [parts for parts in found if parts is not None]
 
 
-def _parts(one: Series) -> Parts | None:
+def _parts(one: ReportSeries) -> TimeParts | None:
     response, service = one.mean_ms("response_time"), one.mean_ms("service_time")
     if response is None or service is None:
         return None
@@ -44,7 +44,7 @@ def _parts(one: Series) -> Parts | None:
         # means over different calls do not subtract either; say so rather than hide it
         counts = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in totals.items())
         note = f"counted over different calls ({counts}), so the parts are approximate"
-    return Parts(
+    return TimeParts(
         pattern=one.pattern,
         subject=one.subject,
         wire=milliseconds(wire),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.report.rounding import (
+from loadtests.report.figures.rounding import (
     beside,
     change,
     change_span,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.results import Run
-from loadtests.report.rounding import clean, digits, plain
+from loadtests.report.figures.rounding import clean, digits, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ from rich.console import Console
 from loadtests.config import Slo
 from loadtests.judge.capacity.answer import measured_in, store_capacity_run
 from loadtests.report.build import build_reports, render
-from loadtests.report.capacity import climb_table, limit_of, steps_of
+from loadtests.report.charts.capacity import steps_table
+from loadtests.report.figures.capacity import limit_of, steps_of
 from loadtests.report.formats.terminal import terminal_table
 from loadtests.report.page import build_page
 from tests.browser import axe, emulate, reach
@@ -45,7 +46,7 @@ def test_the_answers_stand_first(text):
 
 
 def test_every_step_is_in_the_table_under_whose_doing_it_was(climbed):
-    table = climb_table(steps_of(climbed))
+    table = steps_table(steps_of(climbed))
     verdicts = [(row[0], row[1], row[-2]) for row in table.rows]
     assert verdicts == [
         ("DynamoDB", "250 /s", "PASS"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -11,12 +12,13 @@ from loadtests.measure.histogram import Histogram, highest_value_ns, lowest_valu
 from loadtests.measure.results import ConsumedCapacity, Interval, Key, Run, SeriesInfo
 from loadtests.order_statistics import min_calls
 from loadtests.patterns import BACKENDS, DISPLAY_NAMES, METRICS, PATTERNS
-from loadtests.report.charts.palette import SUBJECTS
-from loadtests.report.rounding import clean
+from loadtests.report.figures.rounding import clean
+
+SUBJECT_ROLES: Final = ("first", "second", "third", "fourth", "fifth")  # colours in every chart
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReportSubject:
     """What is compared: a backend through a driver; `role` is its colour in every chart."""
 
     backend: str
@@ -26,10 +28,10 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ReportSeries:
     """One access pattern on one subject. Times are nanoseconds."""
 
-    subject: Subject
+    subject: ReportSubject
     pattern: str
     calls: int
     errors: Mapping[str, int]
@@ -64,7 +66,7 @@ def mean_ms(histogram: Histogram) -> float:
     return float(np.dot(middle, parts.counts)) / parts.total / 1e6
 
 
-def read_series(run: Run) -> list[Series]:
+def read_series(run: Run) -> list[ReportSeries]:
     """Every series of the run, in the order of the access patterns and then of the backends.
 
     A run that was cut short may have no summaries in run.json: its log then names the series.
@@ -81,22 +83,24 @@ def read_series(run: Run) -> list[Series]:
     return sorted(found, key=lambda s: (_rank(PATTERNS, s.pattern), order.index(s.subject)))
 
 
-def patterns_of(series: Sequence[Series]) -> list[str]:
+def patterns_of(series: Sequence[ReportSeries]) -> list[str]:
     """The access patterns present, in order."""
     return list(dict.fromkeys(one.pattern for one in series))
 
 
-def subjects_of(series: Sequence[Series]) -> list[Subject]:
+def subjects_of(series: Sequence[ReportSeries]) -> list[ReportSubject]:
     """The subjects present, in order."""
     found = {one.subject for one in series}
-    return sorted(found, key=lambda s: (SUBJECTS.index(s.role), s.backend, s.driver))
+    return sorted(found, key=lambda s: (SUBJECT_ROLES.index(s.role), s.backend, s.driver))
 
 
-def _series(run: Run, info: SeriesInfo, subjects: Mapping[tuple[str, str], Subject]) -> Series:
+def _series(
+    run: Run, info: SeriesInfo, subjects: Mapping[tuple[str, str], ReportSubject]
+) -> ReportSeries:
     keys = {m: Key(info.backend, info.driver, info.pattern, m) for m in METRICS}
     histograms = {m: run.total(key) for m, key in keys.items() if key in run.intervals}
     recorded = histograms["response_time"].total if "response_time" in histograms else 0
-    return Series(
+    return ReportSeries(
         subject=subjects[info.backend, info.driver],
         pattern=clean(info.pattern),
         calls=info.count or recorded,
@@ -109,15 +113,15 @@ def _series(run: Run, info: SeriesInfo, subjects: Mapping[tuple[str, str], Subje
     )
 
 
-def _subjects(pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Subject]:
+def _subjects(pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ReportSubject]:
     ordered = sorted(set(pairs), key=lambda p: (_rank(BACKENDS, p[0]), p[1]))
     several = {backend for backend, _ in ordered if sum(b == backend for b, _ in ordered) > 1}
     subjects = {}
     for place, (backend, driver) in enumerate(ordered):
         name = DISPLAY_NAMES.get(backend, clean(backend))
         label = f"{name} ({clean(driver)})" if backend in several else name
-        role = SUBJECTS[min(place, len(SUBJECTS) - 1)]
-        subjects[backend, driver] = Subject(backend, driver, label, role)
+        role = SUBJECT_ROLES[min(place, len(SUBJECT_ROLES) - 1)]
+        subjects[backend, driver] = ReportSubject(backend, driver, label, role)
     return subjects
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from loadtests.measure.results import RunInfo, read_run, write_info
 from loadtests.patterns import PATTERNS
-from loadtests.report.breakdown import parts_of
-from loadtests.report.cost import costs_of, total_of
-from loadtests.report.series import patterns_of, read_series, subjects_of
+from loadtests.report.figures.breakdown import parts_of
+from loadtests.report.figures.cost import costs_of, total_of
+from loadtests.report.figures.series import patterns_of, read_series, subjects_of
 from tests.run_folders import MadeSeries, made_series, write_run
 
 

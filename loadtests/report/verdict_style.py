@@ -1,0 +1,38 @@
+"""How a verdict looks: its colour, its mark and its short word, in every format."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.text import Text
+
+from loadtests.report.figures.verdict_view import NOT_JUDGED, ShownStatus
+
+# Styles of `rich`. report.css has the same colours by status.
+STYLES: Final[dict[ShownStatus, str]] = {
+    "PASS": "green",
+    "FAIL": "bold red",
+    "INCONCLUSIVE": "yellow",
+    "INVALID": "magenta",
+    NOT_JUDGED: "dim",
+}
+MARKS: Final[dict[ShownStatus, str]] = {
+    "PASS": "✓",
+    "FAIL": "✗",
+    "INCONCLUSIVE": "?",
+    "INVALID": "⊘",
+    NOT_JUDGED: "–",
+}
+EMOJI: Final[dict[ShownStatus, str]] = {
+    "PASS": "✅",
+    "FAIL": "❌",
+    "INCONCLUSIVE": "❔",
+    "INVALID": "⛔",
+    NOT_JUDGED: "▫️",
+}
+_SHORT: Final[dict[ShownStatus, str]] = {"INCONCLUSIVE": "INCONCL.", NOT_JUDGED: "–"}
+
+
+def status_text(status: ShownStatus, word: str | None = None) -> Text:
+    """The status as a short coloured word for a terminal table, or `word` in its colour."""
+    return Text(word or _SHORT.get(status, status), style=STYLES[status])
