@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import axe_core_python
 import pytest
@@ -24,6 +25,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+T = TypeVar("T")
 AXE = Path(axe_core_python.__file__).parent / "axe.min.js"
 
 
@@ -46,37 +48,43 @@ def opened(profile: Path) -> Iterator[webdriver.Chrome]:
         driver.quit()
 
 
-def emulate(browser, *, width=1280, height=900, dark=False, media=""):
+def emulate(
+    browser: webdriver.Chrome,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    dark: bool = False,
+    media: str = "",
+) -> None:
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
-def reach(browser) -> tuple[int, int]:
+def reach(browser: webdriver.Chrome) -> tuple[int, int]:
     """Width of the page's content and of the window; more content than window scrolls sideways."""
-    return tuple(
-        browser.execute_script(
-            "return [document.documentElement.scrollWidth, document.documentElement.clientWidth];"
-        )
+    content, window = browser.execute_script(
+        "return [document.documentElement.scrollWidth, document.documentElement.clientWidth];"
     )
+    return content, window
 
 
-def axe(browser, within: str = "") -> list[tuple[str, list[str]]]:
+def axe(browser: webdriver.Chrome, within: str = "") -> list[tuple[str, list[str]]]:
     """What axe-core finds wrong, on the page or within a selector."""
     browser.execute_script(AXE.read_text(encoding="utf-8"))
-    found = browser.execute_async_script(
+    violations = browser.execute_async_script(
         "const done = arguments[arguments.length - 1], within = arguments[0] || document;"
         "axe.run(within).then(r => done(r.violations));",
         within,
     )
-    return [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in found]
+    return [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in violations]
 
 
-def until(condition: Callable[[], object], deadline_s: float = 60.0) -> object:
-    """Ask again and again, for a process outside, until there is something."""
+def until(condition: Callable[[], T], deadline_s: float = 60.0) -> T:
+    """Ask a process outside again and again, until its answer is true."""
     end = time.monotonic() + deadline_s
-    while not (found := condition()):
+    while not (answer := condition()):
         assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.05)  # a breath between two looks
-    return found
+        time.sleep(0.05)  # leaves the CPU to the process
+    return answer

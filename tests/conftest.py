@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 # Locust patches the whole process when imported; here its classes are wanted, not that
 os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
@@ -13,18 +15,35 @@ del os.environ["LOCUST_SKIP_MONKEY_PATCH"]
 
 import pytest
 from hypothesis import settings
+from selenium import webdriver
 
 from loadtests.config import Config, Data
 from loadtests.targets.embedded import download
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.progress import ignore
-from loadtests.targets.seed.dataset import make_dataset
+from loadtests.targets.seed.dataset import Dataset, make_dataset
 from loadtests.targets.seed.provision import provision
 from loadtests.targets.supervisor.client import open_endpoints
 
 # the same examples each time, and no test fails because a machine is slow
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
+
+# what starts with these fixtures; `make test-fast` leaves such tests out
+MARKERS_OF_FIXTURES = {
+    "own_cache": pytest.mark.embedded,
+    "endpoints": pytest.mark.embedded,
+    "browser": pytest.mark.browser,
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by -m
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start databases or a browser by the fixtures that they use."""
+    for item in items:
+        for name in getattr(item, "fixturenames", ()):
+            if name in MARKERS_OF_FIXTURES:
+                item.add_marker(MARKERS_OF_FIXTURES[name])
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` deselects
@@ -36,19 +55,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def embedded_config():
+def embedded_config() -> Config:
     """Small data, so that tests are quick; everything else as it comes."""
     return Config(data=Data(users=200, books=60))
 
 
 @pytest.fixture(scope="session")
-def dataset(embedded_config):
+def dataset(embedded_config: Config) -> Dataset:
     """The data that `endpoints` were seeded with; times may differ by some seconds."""
     return make_dataset(embedded_config.data, embedded_config.load.seed, datetime.now(UTC))
 
 
 @pytest.fixture(scope="session")
-def own_cache(tmp_path_factory):
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with DynamoDB Local, apart from the user's: `targets up` is not seen there."""
     home = download.fetch(download.DYNAMODB_LOCAL, os.environ, ignore)
     cache = tmp_path_factory.mktemp("cache")
@@ -57,7 +76,7 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def endpoints(embedded_config, own_cache):
+def endpoints(embedded_config: Config, own_cache: Path) -> Iterator[Endpoints]:
     """DynamoDB Local and PostgreSQL, set up and seeded; gone when the session ends."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOADTESTS_CACHE", str(own_cache))
@@ -84,14 +103,14 @@ def postgres(endpoints: Endpoints) -> PostgresEndpoint:
 
 
 @pytest.fixture
-def seeded(endpoints, dataset):
+def seeded(endpoints: Endpoints, dataset: Dataset) -> Endpoints:
     """The same databases, as seeded, whatever the tests before have done to them."""
     provision(endpoints, dataset, ignore)
     return endpoints
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """Headless Chromium; emulated screens and logs are each test's own to reset."""
     from tests.browser import opened
 

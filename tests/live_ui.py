@@ -14,12 +14,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any, NamedTuple
 
+from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 
 from loadtests.load.child_environment import ENDPOINTS_VARIABLE
+from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_to_json
 from tests.browser import until
 
@@ -29,11 +31,19 @@ ROOT = Path(__file__).parents[1]
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+class LocustUI(NamedTuple):
+    """Locust with its web UI: address, process, and the file of its output."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: str
 
 
 @contextmanager
-def locust_ui(folder: Path, *flags: str, endpoints=None) -> Iterator[SimpleNamespace]:
+def locust_ui(folder: Path, *flags: str, endpoints: Endpoints | None = None) -> Iterator[LocustUI]:
     """`locust -f scenarios/cart.py` on a free port; results and log in `folder`, small data."""
     config = folder / "loadtests.toml"
     config.write_text("[data]\nusers = 200\nbooks = 60\n")
@@ -55,7 +65,7 @@ def locust_ui(folder: Path, *flags: str, endpoints=None) -> Iterator[SimpleNames
             command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            yield SimpleNamespace(url=f"http://127.0.0.1:{port}/", process=process, log=log.name)
+            yield LocustUI(url=f"http://127.0.0.1:{port}/", process=process, log=log.name)
         finally:
             process.terminate()
             try:
@@ -65,24 +75,24 @@ def locust_ui(folder: Path, *flags: str, endpoints=None) -> Iterator[SimpleNames
                 process.wait()
 
 
-def asked(locust, path: str) -> dict:
+def asked(locust: LocustUI, path: str) -> dict[str, Any]:
     """What Locust answers; nothing as long as it is not there yet."""
     assert locust.process.poll() is None, Path(locust.log).read_text()
     try:
         with urllib.request.urlopen(locust.url + path, timeout=10) as answer:
-            return json.load(answer)
+            return dict(json.load(answer))
     except OSError:
         return {}
 
 
-def swarm(locust, **form) -> None:
+def swarm(locust: LocustUI, **form: object) -> None:
     """Start a test as Locust's form does."""
     sent = urllib.parse.urlencode({"user_count": 20, "spawn_rate": 100, **form}).encode()
     with urllib.request.urlopen(locust.url + "swarm", data=sent, timeout=60) as answer:
         answer.read()
 
 
-def press(browser, pattern: str) -> None:
+def press(browser: webdriver.Chrome, pattern: str) -> None:
     """Press Locust's button of that name."""
 
     def pressed() -> bool:
@@ -98,14 +108,14 @@ def press(browser, pattern: str) -> None:
     until(pressed)
 
 
-def figures(browser) -> dict[tuple[str, str], list[str]]:
+def figures(browser: webdriver.Chrome) -> dict[tuple[str, str], list[str]]:
     """The table's rows by access pattern and backend, read in one go."""
     rows = browser.execute_script(
         "return [...document.querySelectorAll('#loadtests-tab table')].slice(0, 1).flatMap("
         "t => [...t.querySelectorAll('tbody tr')].map(r => [...r.cells].map(c => c.innerText)));"
     )
-    found = {}
+    cells_by_row = {}
     for head, *cells in rows:
         pattern, backend = head.split()
-        found[pattern, backend] = cells
-    return found
+        cells_by_row[pattern, backend] = cells
+    return cells_by_row

@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from selenium import webdriver
+
 from tests.browser import emulate, opened, until
 from tests.live_ui import ROOT, asked, figures, locust_ui, press
 
@@ -34,7 +36,7 @@ def main(run: Path) -> None:
             take(browser, "live-tab.png", height)
 
 
-def take(browser, name: str, height: int) -> None:
+def take(browser: webdriver.Chrome, name: str, height: int) -> None:
     """Keep the page's upper part as a picture."""
     clip = {"x": 0, "y": 0, "width": WIDTH, "height": height, "scale": 1}
     picture = browser.execute_cdp_cmd(

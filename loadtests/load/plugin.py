@@ -207,6 +207,16 @@ def _on_init(environment: Environment, runner: Runner, **_: Any) -> None:
     environment.events.test_stopping.add_listener(exit_on_error(role.on_stopping))
     environment.events.test_stop.add_listener(exit_on_error(role.on_stop))
     environment.events.quitting.add_listener(exit_on_error(role.on_quitting))
+    update_loop_time()
+
+
+def update_loop_time() -> None:
+    """Let timers count from now, also before the event loop first runs.
+
+    Until then gevent takes the process's start for now, and Locust's timer for --run-time would
+    shorten the run by the time that importing took.
+    """
+    gevent.get_hub().loop.update_now()
 
 
 def _scenario(environment: Environment) -> str:

@@ -6,6 +6,7 @@ import sys
 
 from loadtests.stores import CartStore
 from loadtests.stores.open import open_cart_store
+from loadtests.targets.endpoints import Endpoints
 
 sys.stdout.write("a module may print when it is imported\n")
 
@@ -20,22 +21,22 @@ class CachedCarts:
         self.close = inner.close
 
 
-def open_stores(endpoints):
+def open_stores(endpoints: Endpoints) -> tuple[CachedCarts, None]:
     assert endpoints.dynamodb
     return CachedCarts(open_cart_store("wire", endpoints)), None
 
 
-open_stores.backend = "dynamodb"
+open_stores.backend = "dynamodb"  # type: ignore[attr-defined]
 
 
-def broken(endpoints):
+def broken(endpoints: Endpoints) -> tuple[CachedCarts, None]:
     raise ConnectionError("the pool is empty")
 
 
 opened: list[object] = []
 
 
-def weary(endpoints):
+def weary(endpoints: Endpoints) -> tuple[CachedCarts, None]:
     opened.append(endpoints)
     if len(opened) > 3:
         raise ConnectionError("no more connections")

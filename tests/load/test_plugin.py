@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import gevent
 import pytest
 
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.errors import EXIT_ERROR, UsageError
-from loadtests.load.plugin import exit_on_error
+from loadtests.load.plugin import exit_on_error, update_loop_time
 
 ROOT: Final = Path(__file__).parents[2]
 SCENARIO: Final = """
@@ -105,3 +107,15 @@ def test_locust_ends_with_2_when_a_listener_crashes(
     assert ended.returncode == EXIT_ERROR, ended.stderr
     assert f"Error: Internal error: {error.split('(')[0]}" in ended.stderr
     assert "a fault" in ended.stderr
+
+
+def test_a_timer_counts_from_now_though_the_loop_has_not_run_meanwhile() -> None:
+    loop = gevent.get_hub().loop
+    update_loop_time()
+    before = loop.now()
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < 0.02:
+        pass
+    assert loop.now() == before
+    update_loop_time()
+    assert loop.now() >= before + 0.02
