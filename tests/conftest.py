@@ -29,29 +29,28 @@ from loadtests.targets.supervisor.client import open_endpoints
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
-# what starts with these fixtures; `make test-fast` leaves such tests out
+# what these fixtures start; `make test-fast` leaves such tests out
 MARKERS_OF_FIXTURES = {
     "own_cache": pytest.mark.embedded,
     "endpoints": pytest.mark.embedded,
     "browser": pytest.mark.browser,
 }
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest selects by -m
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start databases or a browser by the fixtures that they use."""
-    for item in items:
-        for name in getattr(item, "fixturenames", ()):
-            if name in MARKERS_OF_FIXTURES:
-                item.add_marker(MARKERS_OF_FIXTURES[name])
+# fixtures of the session that cost seconds: one worker of pytest-xdist runs all that share one
+SHARED = ("endpoints", "browser")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` deselects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that uses the databases, so that `-m "not embedded"` starts none."""
+    """Mark the tests that start databases or a browser; put tests into groups for workers.
+
+    A group runs in one worker: the tests of a fixture in SHARED, or else those of a file.
+    """
     for item in items:
-        if {"endpoints", "own_cache"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker("embedded")
+        fixtures = set(getattr(item, "fixturenames", ()))
+        for name in fixtures & MARKERS_OF_FIXTURES.keys():
+            item.add_marker(MARKERS_OF_FIXTURES[name])
+        group = next((name for name in SHARED if name in fixtures), item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
