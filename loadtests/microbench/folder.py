@@ -1,9 +1,9 @@
 """Writes the run folder as the session goes: the same schema as a load run's, scenario `micro`.
 
 Access patterns become the run's series, and are judged. What else was measured (fan-outs, client
-configurations, cart sizes) stands in `variants.hlog`, and every benchmark's figures in run.json
-under `micro.rows`, beside how fast the machine was part by part. One call is made at a time and
-nothing queues, so response time is service time.
+configurations, cart sizes) is in `variants.hlog`. Every benchmark's figures are in run.json under
+`micro.rows`, beside the machine's speed by suite. One call is made at a time and nothing queues, so
+response time is service time.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from loadtests.targets.endpoints import Endpoints
 
 WORKER: Final = "benchmark"
 SCENARIO: Final = "micro"
-# what else decides the figures
+# versions that the figures depend on, beside those of every run
 PACKAGES: Final = ("botocore", "aioboto3", "aiobotocore", "aiohttp", "asyncpg", "pytest-benchmark")
 
 
 class MicroFolder:
-    """An open run folder and what has been put into it so far."""
+    """An open run folder."""
 
     def __init__(
         self,
@@ -89,17 +89,17 @@ class MicroFolder:
         return self._writer.path
 
     def begin_suite(self, seconds: Seconds) -> None:
-        """Count from here on: what was done between two parts belongs to neither."""
+        """Count from here on: whatever happened between two suites belongs to neither."""
         seconds.next()
         self._probe.read()
         self._host.read()
 
     def measure_machine(self) -> None:
-        """Read the yardsticks; between turns of calls."""
+        """Measure the machine's speed, between batches of calls."""
         self._machine.measure()
 
     def end_suite(self, suite: str) -> None:
-        """The part's pass is over."""
+        """The suite's pass is over."""
         self._machine.end_suite(suite)
 
     def close_second(
@@ -146,44 +146,48 @@ class MicroFolder:
         self._variants.close()
 
     def _take(self, subject: BenchmarkSubject, *, warm_up: bool) -> tuple[array[int], SeriesPart]:
-        """The calls of a subject since it was last asked; both times of each."""
+        """A subject's calls since the last second: their service times, and all as a series."""
         columns = subject.warm_up if warm_up else subject.measured
-        begun, errors = self._written.get((id(subject), warm_up), (0, {}))
+        start, errors = self._written.get((id(subject), warm_up), (0, {}))
         self._written[id(subject), warm_up] = (len(columns.service), dict(columns.errors))
-        service, wire = columns.service[begun:], columns.wire[begun:]
+        service, wire = columns.service[start:], columns.wire[start:]
         if subject.spec.pattern and not warm_up and self._waits is not None:
-            self._waits.append(_values(columns.cpu_wait[begun:]))
+            self._waits.append(_values(columns.cpu_wait[start:]))
         times = Sparse.of(_values(service))
         counts = {"response_time": times, "service_time": times}
         if wire:
             counts["wire_time"] = Sparse.of(_values(wire))
-        fresh = {n: c - errors.get(n, 0) for n, c in columns.errors.items() if c > errors.get(n, 0)}
-        return service, SeriesPart(subject.spec.series, warm_up, counts, fresh)
+        new_errors = {
+            name: count - errors.get(name, 0)
+            for name, count in columns.errors.items()
+            if count > errors.get(name, 0)
+        }
+        return service, SeriesPart(subject.spec.series, warm_up, counts, new_errors)
 
     def _add(self, merged: Iterable[Merged]) -> None:
         for interval in merged:
             self._writer.add(interval, self._series(), *check_machine(self._evidence()))
 
     def _series(self) -> list[SeriesInfo]:
-        """Summaries, with the client CPU a call beside the three times."""
-        rows = {(r.backend, r.driver, r.pattern): r for r in self._rows if r.pattern}
-        found = []
-        for one in self._merger.summaries():
-            row = rows.get((one.backend, one.driver, one.pattern))
-            extra = {"client_cpu_ms": row.cpu_ms, "sdk_share": row.sdk_share} if row else {}
-            found.append(one.model_copy(update=extra))
-        return found
+        """Summaries, with the client CPU per call beside the three times."""
+        rows = {(row.backend, row.driver, row.pattern): row for row in self._rows if row.pattern}
+        summaries = []
+        for series in self._merger.summaries():
+            row = rows.get((series.backend, series.driver, series.pattern))
+            costs = {"client_cpu_ms": row.cpu_ms, "sdk_share": row.sdk_share} if row else {}
+            summaries.append(series.model_copy(update=costs))
+        return summaries
 
     def _evidence(self) -> MachineEvidence:
         waits = None
         if self._waits is not None:
             waits = np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)
         return MachineEvidence(
-            waits,
-            self._health,
-            self._clock_step_ns,
-            self._machine.work.times_ns,
-            self._machine.round_trip.times_ns,
+            cpu_wait_ns=waits,
+            rows=self._health,
+            clock_step_ns=self._clock_step_ns,
+            reference_ns=self._machine.work.times_ns,
+            round_trip_ns=self._machine.round_trip.times_ns,
         )
 
     def _add_health(

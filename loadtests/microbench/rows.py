@@ -1,15 +1,16 @@
-"""A benchmark's figures: p50, p99 with its interval, client CPU a call, the SDK's share.
+"""A benchmark's figures: p50, p99 with its interval, client CPU per call, the SDK's share.
 
-Percentiles and the p99's interval are those of `judge.quantiles` (order statistics on the calls'
-effective number, by second), so a row says what the report says. Means add up, percentiles do not:
-the SDK's share is mean(service − wire) / mean(service).
+Percentiles and the p99's interval come from `judge.stats.quantiles` (order statistics on the
+effective number of calls, by second), so a row states what the report states. Means add up,
+percentiles do not: the SDK's share is mean(service − wire) / mean(service).
 """
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -25,7 +26,7 @@ ALPHA: Final = two_sided(0.95)
 
 
 def row_of(spec: Spec, columns: CallColumns) -> ResultRow:
-    """Work the figures out."""
+    """The figures of a measured benchmark."""
     samples = samples_of(columns)
     row = ResultRow(
         suite=spec.suite,
@@ -59,7 +60,7 @@ def row_of(spec: Spec, columns: CallColumns) -> ResultRow:
 def row_of_times(
     group: str, name: str, times_s: Sequence[float], limit_ms: float | None = None
 ) -> ResultRow:
-    """The figures of a benchmark without a database, from the seconds of its iterations."""
+    """The figures of a benchmark that pytest-benchmark made, from its times in seconds."""
     values = np.sort(np.array(times_s, np.float64)) * 1e3
     p99 = float(np.quantile(values, 0.99, method="inverted_cdf"))
     return ResultRow(
@@ -92,5 +93,5 @@ def samples_of(columns: CallColumns) -> Samples:
     return Samples.of(parts)
 
 
-def _mean_ms(column: Any) -> float:
+def _mean_ms(column: array[int]) -> float:
     return float(np.frombuffer(column, np.int64).mean()) / 1e6

@@ -1,7 +1,7 @@
-"""A session of benchmarks: databases, passes, the run folder; opened late, closed whatever comes.
+"""A session of benchmarks: databases, passes, the run folder; opened late, always closed.
 
-A part's pass runs when the first of its benchmarks is asked for, and measures all of the part that
-were selected, so that they take turns; the others then find their figures ready.
+A suite's pass runs when the first of its benchmarks is asked for. It measures all selected
+benchmarks of the suite, so that they alternate; the others then find their figures ready.
 """
 
 from __future__ import annotations
@@ -18,8 +18,18 @@ from random import Random
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, UsageError
+from loadtests.judge.baseline import find_baseline
+from loadtests.judge.judging import judge_run
+from loadtests.judge.storing import store_verdict
 from loadtests.load.child_environment import inherited_endpoints, run_id_for
-from loadtests.measure.results import DataSettings, LoadSettings, ResultRow, RunConfig
+from loadtests.measure.results import (
+    DataSettings,
+    LoadSettings,
+    ResultRow,
+    Run,
+    RunConfig,
+    read_run,
+)
 from loadtests.microbench.folder import SCENARIO, MicroFolder
 from loadtests.microbench.rows import row_of
 from loadtests.microbench.suites.bench import Bench
@@ -37,16 +47,16 @@ from loadtests.targets.supervisor.client import open_endpoints
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCase:
-    """One benchmark's iterations and figures."""
+    """One benchmark's times and figures."""
 
     columns: CallColumns
     row: ResultRow
 
 
 class BenchmarkSession:
-    """`measure` may be asked for each of `selected`, in any order; `finish` closes everything.
+    """Measures each of `selected`, in any order; `finish` closes everything.
 
-    `plans` gives each part's iterations.
+    `plans` gives the iterations of each suite.
     """
 
     def __init__(
@@ -83,7 +93,7 @@ class BenchmarkSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether the databases are there."""
+        """Whether the databases are reached."""
         return self._folder is not None
 
     def open(self) -> None:
@@ -97,7 +107,7 @@ class BenchmarkSession:
         self._seconds = Seconds(self._clocks, self._clocks.now())
 
     def has(self, spec: Spec) -> bool:
-        """Whether it has been measured, or will not be any more."""
+        """Whether it has been measured, or its suite has failed."""
         return spec in self._measured or spec.suite in self._failed
 
     def measure(self, spec: Spec) -> MeasuredCase:
@@ -112,19 +122,17 @@ class BenchmarkSession:
                 self._failed[spec.suite] = error
                 raise
         if spec.suite in self._failed:
-            raise LoadtestsError(
-                f"The pass over {spec.suite} did not end: {self._failed[spec.suite]}"
-            )
+            raise LoadtestsError(f"The pass over {spec.suite} failed: {self._failed[spec.suite]}")
         return self._measured[spec]
 
     def call_once(self, spec: Spec) -> None:
-        """One more call of a measured benchmark, noted nowhere."""
+        """Make one more call of a measured benchmark, without recording it."""
         self._runner.run(timed(self._subjects[spec], CallColumns(), self._clocks, 0))
 
     def finish(self, state: str, others: Sequence[ResultRow] = ()) -> None:
         """Close stores, run folder and databases; `state` is `complete` or `interrupted`.
 
-        `others` are figures that belong into the run folder too.
+        `others` are further figures for the run folder.
         """
         self.state = state
         folder, self._folder = self._folder, None
@@ -170,8 +178,8 @@ class BenchmarkSession:
 
     def _warm_target(self, bench: Bench) -> None:
         iterations, self._target_iterations = self._target_iterations, 0
-        asked = any(spec.backend == "dynamodb" for spec in self._selected)
-        if not (iterations and asked and needs_warming(bench)):
+        selected = any(spec.backend == "dynamodb" for spec in self._selected)
+        if not (iterations and selected and needs_warming(bench)):
             return
         step = "Warming up DynamoDB Local"
         self._runner.run(
@@ -189,9 +197,9 @@ class BenchmarkSession:
         self._on_progress(Progress(f"Measuring {suite}", done, total))
 
     def _endpoints(self) -> Endpoints:
-        given = inherited_endpoints(self._environ)
-        if given:
-            return given
+        inherited = inherited_endpoints(self._environ)
+        if inherited:
+            return inherited
         needed = {spec.backend for spec in self._selected}
         backends = [backend for backend in BACKENDS if backend in needed]
         return self._stack.enter_context(
@@ -210,25 +218,46 @@ class BenchmarkSession:
 
 
 def refuse_patched_sockets() -> None:
-    """Raise UsageError where gevent has replaced the sockets that are to be measured."""
+    """Raise UsageError where gevent has replaced the sockets."""
     if gevent_has_patched():
         raise UsageError(
             "gevent has patched this process, so its calls are not those of an app.",
-            hint="Some pytest plugin or conftest imports locust; leave it out with -p no:NAME.",
+            hint="A pytest plugin or conftest imports locust; disable it with -p no:NAME.",
         )
 
 
 def describe_settings(config: Config, selected: Sequence[Spec]) -> RunConfig:
-    """What run.json says of the run's settings; no DSN among them.
+    """The run's settings for run.json, without any DSN.
 
-    `patterns` are those that every backend of the run owes, so that the judge misses what failed.
+    `patterns` are those selected for every backend of the run, so that the judge notices when one
+    of them was not measured.
     """
-    owed = {(spec.backend, spec.pattern) for spec in selected if spec.pattern}
-    backends = {backend for backend, _ in owed}
-    patterns = [p for p in PATTERNS if backends and all((b, p) in owed for b in backends)]
+    pairs = {(spec.backend, spec.pattern) for spec in selected if spec.pattern}
+    backends = {backend for backend, _ in pairs}
+    patterns = [
+        pattern
+        for pattern in PATTERNS
+        if backends and all((backend, pattern) in pairs for backend in backends)
+    ]
     return RunConfig(
         load=LoadSettings(seed=config.load.seed),
         data=DataSettings(**config.data.model_dump()),
         slo=config.slo,
         patterns=patterns,
     )
+
+
+def conclude(path: Path, config: Config) -> Run | None:
+    """Judge a finished run folder and write its reports; None when it has no access pattern.
+
+    Raises LoadtestsError.
+    """
+    from loadtests.report.build import build_reports  # with matplotlib: not while measuring
+
+    run = read_run(path)
+    if not any(series.count for series in run.info.series):
+        return None
+    verdict = judge_run(run, config.slo, config.gate, find_baseline(run, config))
+    run = store_verdict(run, verdict)
+    build_reports(run.path)
+    return run

@@ -27,7 +27,7 @@ from loadtests.errors import LoadtestsError
 from loadtests.measure.results import ResultRow
 from loadtests.microbench.progress_pipe import open_progress_pipe
 from loadtests.microbench.rows import row_of_times
-from loadtests.microbench.session import BenchmarkSession, MeasuredCase
+from loadtests.microbench.session import BenchmarkSession, MeasuredCase, conclude
 from loadtests.microbench.suites.cases import Spec
 from loadtests.microbench.suites.plans import FULL, ONCE, QUICK
 from loadtests.microbench.tables import details as figures
@@ -135,8 +135,6 @@ class BenchmarkScreen:
         if not self._judged:
             yield f"Measured and not judged: {shown_path(self.path / 'run.json')}"
             return
-        from loadtests.microbench.conclude import conclude  # with matplotlib: not before it is due
-
         run = conclude(self.path, self._config)
         if run is None:
             yield f"No access pattern was measured, so nothing is judged: {shown_path(self.path)}"

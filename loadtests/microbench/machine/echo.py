@@ -1,7 +1,7 @@
-"""A process that sends back what it is sent: the least that a call on this machine can take.
+"""A process that sends back what it receives: the least that a call on this machine can take.
 
-Run as a script, `echo.py PORT`: it connects to that port of 127.0.0.1, and ends when the other end
-has gone. It imports no part of the project, so that it starts at once.
+Run as a script, `echo.py PORT`, it connects to that port of 127.0.0.1, and ends when the other end
+closes. It imports nothing of the project, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _TIMEOUT_S = 10.0
 
 
 class Echo:
-    """A connection to such a process."""
+    """A connection to an echo process."""
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -25,20 +25,20 @@ class Echo:
             self._connection, _ = server.accept()
         self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.settimeout(_TIMEOUT_S)
-        self._said = b"x" * _BYTES
+        self._request = b"x" * _BYTES
 
     def round_trip(self) -> None:
-        """There and back once."""
-        self._connection.sendall(self._said)
+        """Send one request and read it back."""
+        self._connection.sendall(self._request)
         left = _BYTES
         while left:
-            heard = len(self._connection.recv(left))
-            if not heard:
+            received = len(self._connection.recv(left))
+            if not received:
                 raise ConnectionError("the echo process has ended")
-            left -= heard
+            left -= received
 
     def close(self) -> None:
-        """End it; returns when it has gone."""
+        """End the process, and wait for that."""
         self._connection.close()
         self._process.wait()
 
@@ -47,8 +47,8 @@ def main(port: str) -> None:
     """Echo until the other end closes."""
     with socket.create_connection(("127.0.0.1", int(port))) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        while heard := connection.recv(65_536):
-            connection.sendall(heard)
+        while data := connection.recv(65_536):
+            connection.sendall(data)
 
 
 if __name__ == "__main__":

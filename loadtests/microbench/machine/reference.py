@@ -1,12 +1,13 @@
-"""How fast the machine is at the moment: two things that never change, timed again and again.
+"""How fast the machine is: two things that never change, timed again and again.
 
-Two runs of one program differ when the machine does, and in two ways that show neither as waiting
-for a CPU nor as stolen time. Its cores may be slower (clock rate, somebody on the other half of a
-core): a fixed piece of client-like work shows that. And it may be slower to hand over from one
-process to another (sleep states, where the scheduler puts the two, what the hypervisor does): a
-bare round trip to another process shows that, and no call of any client can be quicker.
+Two runs of one program differ when the machine does, in two ways that appear neither as waiting for
+a CPU nor as stolen time. Its cores may be slower (clock rate, another thread on the same core): a
+fixed workload like a client's shows that. And it may be slower to switch from one process to
+another (sleep states, placement by the scheduler, the hypervisor): a bare round trip to another
+process shows that, and no call of any client can be faster.
 
-They tell a difference between machines from a difference between calls; they correct nothing.
+They distinguish a difference between machines from a difference between calls. They do not correct
+any figure.
 """
 
 from __future__ import annotations
@@ -36,47 +37,47 @@ def work() -> str:
 
 
 class ReferenceWorkload:
-    """Times of one such piece, in nanoseconds, in the order of time."""
+    """The times of a fixed workload, in nanoseconds, oldest first."""
 
-    def __init__(self, clock: Callable[[], int], piece: Callable[[], object] = work) -> None:
+    def __init__(self, clock: Callable[[], int], workload: Callable[[], object] = work) -> None:
         self.times_ns: array[int] = array("q")
         self._clock = clock
-        self._piece = piece
+        self._workload = workload
 
     def measure(self) -> None:
-        """Do it twice and note the second time, when it is in the caches."""
-        self._piece()
-        begun = self._clock()
-        self._piece()
-        self.times_ns.append(self._clock() - begun)
+        """Run it twice and record the second time, when it is in the caches."""
+        self._workload()
+        start_ns = self._clock()
+        self._workload()
+        self.times_ns.append(self._clock() - start_ns)
 
 
 class MachineReference:
-    """Both yardsticks, read at the same moments; `parts` has their medians part by part, in ms."""
+    """Both workloads, measured at the same moments; `suites` has their medians by suite."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._echo = Echo()
         self.work = ReferenceWorkload(clock)
         self.round_trip = ReferenceWorkload(clock, self._echo.round_trip)
         self.suites: dict[str, MachineSpeed] = {}
-        self._begun = 0
+        self._suite_start = 0
 
     def measure(self) -> None:
-        """Read both, between turns of calls."""
+        """Measure both, between batches of calls."""
         self.work.measure()
         self.round_trip.measure()
 
     def end_suite(self, suite: str) -> None:
-        """What was read since the last part ended belongs to this one."""
-        begun, self._begun = self._begun, len(self.work.times_ns)
-        if self._begun > begun:
+        """Everything measured since the last suite ended belongs to this one."""
+        start, self._suite_start = self._suite_start, len(self.work.times_ns)
+        if self._suite_start > start:
             self.suites[suite] = MachineSpeed(
-                work_ms=median_ms(self.work.times_ns[begun:]),
-                round_trip_ms=median_ms(self.round_trip.times_ns[begun:]),
+                work_ms=median_ms(self.work.times_ns[start:]),
+                round_trip_ms=median_ms(self.round_trip.times_ns[start:]),
             )
 
     def close(self) -> None:
-        """End the process at the other end."""
+        """End the echo process."""
         self._echo.close()
 
 
@@ -86,16 +87,16 @@ def median_ms(times_ns: array[int]) -> float:
 
 
 def speed_signal(times_ns: array[int]) -> list[Signal]:
-    """Median of the work, and how the halves of the run differ; no limit, for it is a finding."""
-    return _told("machine speed", "A fixed piece of work", times_ns)
+    """Median time of the workload, and how the halves of the run differ; without a limit."""
+    return _signal("machine speed", "A fixed piece of work", times_ns)
 
 
 def round_trip_signal(times_ns: array[int]) -> list[Signal]:
-    """The same of the bare round trip, which is in every call's wire time."""
-    return _told("bare round trip", "A bare round trip to another process", times_ns)
+    """The same for the bare round trip, which is part of every call's wire time."""
+    return _signal("bare round trip", "A bare round trip to another process", times_ns)
 
 
-def _told(name: str, what: str, times_ns: array[int]) -> list[Signal]:
+def _signal(name: str, what: str, times_ns: array[int]) -> list[Signal]:
     if len(times_ns) < _HALVES:
         return []
     middle = len(times_ns) // 2
@@ -104,4 +105,5 @@ def _told(name: str, what: str, times_ns: array[int]) -> list[Signal]:
         f"{what} took {median_ms(times_ns):.4f} ms at the median, "
         f"{second / first - 1:+.1%} in the second half of the run against the first."
     )
-    return [Signal(name, text, median_ms(times_ns), "ms", None, True)]
+    value = median_ms(times_ns)
+    return [Signal(name=name, text=text, value=value, unit="ms", limit=None, ok=True)]

@@ -36,17 +36,22 @@ def waits(*pairs: tuple[float, int]) -> Counts:
 
 
 def test_a_run_on_a_quiet_machine_counts() -> None:
-    assert rules(MachineEvidence(waits((0.01, 9_990), (1.5, 10)), [health()])) == []
+    assert (
+        rules(MachineEvidence(cpu_wait_ns=waits((0.01, 9_990), (1.5, 10)), rows=[health()])) == []
+    )
 
 
 @pytest.mark.parametrize(
     ("evidence", "rule"),
     [
-        (MachineEvidence(waits((0.01, 997), (5.1, 3))), ["late calls"]),
-        (MachineEvidence(waits((0.01, 980), (2.1, 20))), ["CPU wait p99"]),
-        (MachineEvidence(waits((0.6, 600), (0.0, 400))), ["CPU wait p50"]),
-        (MachineEvidence(waits((0.0, 1_000)), clock_step_ns=2_000), ["clock"]),
-        (MachineEvidence(waits((0.0, 1_000)), [health(host_steal=0.2)]), ["stolen CPU"]),
+        (MachineEvidence(cpu_wait_ns=waits((0.01, 997), (5.1, 3))), ["late calls"]),
+        (MachineEvidence(cpu_wait_ns=waits((0.01, 980), (2.1, 20))), ["CPU wait p99"]),
+        (MachineEvidence(cpu_wait_ns=waits((0.6, 600), (0.0, 400))), ["CPU wait p50"]),
+        (MachineEvidence(cpu_wait_ns=waits((0.0, 1_000)), clock_step_ns=2_000), ["clock"]),
+        (
+            MachineEvidence(cpu_wait_ns=waits((0.0, 1_000)), rows=[health(host_steal=0.2)]),
+            ["stolen CPU"],
+        ),
     ],
 )
 def test_a_machine_that_distorts_the_times_is_named(
@@ -58,11 +63,13 @@ def test_a_machine_that_distorts_the_times_is_named(
 @pytest.mark.parametrize(
     "evidence",
     [
-        MachineEvidence(waits((0.01, 9_976), (5.1, 24))),  # under a quarter of the 1% beyond p99
-        MachineEvidence(waits((0.0, 990), (1.9, 10))),
-        MachineEvidence(waits((0.4, 1_000))),
-        MachineEvidence(waits((0.0, 10)), [health(host_steal=0.05)]),
-        MachineEvidence(waits((0.0, 10)), [health(gc_pause_max_ms=80.0, pressure_cpu=0.9)]),
+        MachineEvidence(cpu_wait_ns=waits((0.01, 9_976), (5.1, 24))),  # below 0.25%
+        MachineEvidence(cpu_wait_ns=waits((0.0, 990), (1.9, 10))),
+        MachineEvidence(cpu_wait_ns=waits((0.4, 1_000))),
+        MachineEvidence(cpu_wait_ns=waits((0.0, 10)), rows=[health(host_steal=0.05)]),
+        MachineEvidence(
+            cpu_wait_ns=waits((0.0, 10)), rows=[health(gc_pause_max_ms=80.0, pressure_cpu=0.9)]
+        ),
     ],
 )
 def test_what_stays_within_the_limits(evidence: MachineEvidence) -> None:
@@ -71,7 +78,7 @@ def test_what_stays_within_the_limits(evidence: MachineEvidence) -> None:
 
 def test_an_unknown_wait_for_a_cpu_is_stated() -> None:
     signals, validity = check_machine(
-        MachineEvidence(None, [health(host_steal=None, pressure_cpu=None)])
+        MachineEvidence(cpu_wait_ns=None, rows=[health(host_steal=None, pressure_cpu=None)])
     )
     assert validity.valid
     assert signals[0].value is None

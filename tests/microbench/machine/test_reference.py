@@ -39,7 +39,7 @@ def test_the_signal_states_median_and_drift() -> None:
 
 
 def test_a_slower_machine_is_a_finding_and_no_fault() -> None:
-    evidence = MachineEvidence(None, reference_ns=array("q", [MS] * 5 + [3 * MS] * 5))
+    evidence = MachineEvidence(cpu_wait_ns=None, reference_ns=array("q", [MS] * 5 + [3 * MS] * 5))
     signals, validity = check_machine(evidence)
     assert validity.valid
     assert "machine speed" in {signal.name for signal in signals}
@@ -83,7 +83,7 @@ def test_each_suite_has_its_own_medians() -> None:
 def test_the_bare_round_trip_is_a_signal_too() -> None:
     ticks = array("q", [MS // 20] * 10)
     signals, validity = check_machine(
-        MachineEvidence(None, reference_ns=ticks, round_trip_ns=ticks)
+        MachineEvidence(cpu_wait_ns=None, reference_ns=ticks, round_trip_ns=ticks)
     )
     (signal,) = [signal for signal in signals if signal.name == "bare round trip"]
     assert signal.value == 0.05
