@@ -57,17 +57,19 @@ def test_sign_a_request(benchmark: BenchmarkFixture) -> None:
 def test_flush_a_second_of_10000_calls(benchmark: BenchmarkFixture) -> None:
     """All that blocks the loop in one second: ten drains of 1,000 calls, into the pipe."""
     benchmark.extra_info["limit_ms"] = 0.2
-    benchmark.pedantic(_flush, setup=_Second(calls=10_000, drains=10), rounds=500, warmup_rounds=50)
+    benchmark.pedantic(
+        _flush, setup=_FilledRecorders(calls=10_000, drains=10), rounds=500, warmup_rounds=50
+    )
 
 
 def test_flush_a_tenth_of_it(benchmark: BenchmarkFixture) -> None:
     """The longest single block of the loop."""
     benchmark.pedantic(
-        _flush, setup=_Second(calls=1_000, drains=1), rounds=2_000, warmup_rounds=200
+        _flush, setup=_FilledRecorders(calls=1_000, drains=1), rounds=2_000, warmup_rounds=200
     )
 
 
-class _Second:
+class _FilledRecorders:
     """Recorders filled as between two drains, and a pipe with room for all of it."""
 
     def __init__(self, *, calls: int, drains: int) -> None:

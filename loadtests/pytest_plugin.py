@@ -76,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def measured(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Spec], None]:
-    """Measure a spec, in turns with the others of its part, and hand its rounds on."""
+    """Measure a spec, alternating with the others of its suite, and pass its times on."""
     run = request.config.stash.get(_run, None)
     if run is None:
         pytest.skip("a benchmark: run it with pytest --benchmark")
@@ -108,7 +108,7 @@ class BenchmarkRun:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Give every benchmark its group and timer, and all the time it takes.
 
-        Those of a backend that takes no part ([load] backend) are left out.
+        Those of a backend that is not selected ([load] backend) are deselected.
         """
         from loadtests.config import load_config
 
@@ -156,19 +156,19 @@ class BenchmarkRun:
         with _as_exit():
             screen.open()
         try:
-            found = screen.measure(spec)
+            case = screen.measure(spec)
         except LoadtestsError as error:
             pytest.fail(format_error(error), pytrace=False)
-        replay.rounds_ns = list(reversed(found.columns.service))
-        benchmark.extra_info.update(found.row.model_dump(mode="json"))
-        if found.row.iterations:
-            # once the rounds are told, only a profiler calls again
+        replay.rounds_ns = list(reversed(case.columns.service))
+        benchmark.extra_info.update(case.row.model_dump(mode="json"))
+        if case.row.iterations:
+            # once all times are given, only a profiler calls again
             benchmark.pedantic(
                 lambda: None if replay.rounds_ns else screen.call_once(spec),
-                rounds=found.row.iterations,
+                rounds=case.row.iterations,
             )
-        if found.row.errors:
-            named = ", ".join(f"{name} {count:,}" for name, count in found.row.errors.items())
+        if case.row.errors:
+            named = ", ".join(f"{name} {count:,}" for name, count in case.row.errors.items())
             pytest.fail(f"{spec}: calls failed: {named}", pytrace=False)
 
     def pytest_keyboard_interrupt(self) -> None:
@@ -254,5 +254,5 @@ def _as_exit() -> Iterator[None]:
 
 def _spec_of(item: pytest.Item) -> Spec | None:
     callspec = getattr(item, "callspec", None)
-    found: Spec | None = callspec.params.get("spec") if callspec is not None else None
-    return found
+    spec: Spec | None = callspec.params.get("spec") if callspec is not None else None
+    return spec

@@ -1,4 +1,4 @@
-"""When a reported percentile is right, which cells count, and what is said of dispatch delay."""
+"""When a reported percentile is right, which cells count, and how dispatch delay is stated."""
 
 from __future__ import annotations
 

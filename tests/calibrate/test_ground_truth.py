@@ -123,12 +123,12 @@ def test_lag_is_what_a_call_took_beyond_its_moment(
 
 
 @given(st.integers(1, 40), st.integers(1, 9))
-def test_after_a_thaw_each_call_waits_for_those_before_it(held: int, each: int) -> None:
+def test_after_a_thaw_each_call_waits_for_those_before_it(waiting: int, each: int) -> None:
     """A server that answers its queue one by one, `each` units a call."""
-    arrival = np.arange(100, 100 + held)
-    done = 500 + each * np.arange(1, held + 1)
+    arrival = np.arange(100, 100 + waiting)
+    done = 500 + each * np.arange(1, waiting + 1)
     truth = truth_of(arrival, done, windows=[(90, 500)])
-    assert truth.lag_ns(2).tolist() == [each * place for place in range(1, held + 1)]
+    assert truth.lag_ns(2).tolist() == [each * rank for rank in range(1, waiting + 1)]
     # and before the freeze there is none
     early = truth_of(np.array([10]), np.array([12]), windows=[(90, 500)])
     assert early.lag_ns(2).tolist() == [0]

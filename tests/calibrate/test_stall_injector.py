@@ -69,7 +69,7 @@ def test_impossible_plans_are_refused(share: float, min_ms: float, max_ms: float
 
 
 class FakeTime:
-    """A clock that advances by one at each reading, and by what is waited; stops when told."""
+    """A clock that advances by one at each reading, and by each wait; stops at a set time."""
 
     def __init__(self, stop_ns: int | None = None) -> None:
         self.now_ns = 0

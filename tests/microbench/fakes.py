@@ -28,7 +28,7 @@ Takes = Callable[[], tuple[int, int, int]]  # time, CPU time, wait for a CPU; ns
 
 
 class Time:
-    """Clocks that stand still until told; `spend` passes time of each kind, in ns."""
+    """Clocks that advance only by `spend`, in ns of each kind."""
 
     def __init__(self) -> None:
         self.now_ns = 1_000_000_000_000

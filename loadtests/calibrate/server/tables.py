@@ -5,13 +5,12 @@ These calls are answered immediately and not recorded: only the nine access patt
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
-from loadtests.calibrate.server.memory import Memory, MemoryTable, Refusal
+from loadtests.calibrate.server.memory import Attributes, Memory, MemoryTable, Refusal
 
-Attributes = dict[str, Any]
 _CREATED: Final = 1705330800
 
 

@@ -103,14 +103,14 @@ def test_times_are_on_the_clients_clock() -> None:
     with ScriptedServer(SCRIPTS["constant"]) as server:
         store = WireSessionStore(server.endpoint)
         store.get("absent", NOW)
-        begun = time.perf_counter_ns()
+        start = time.perf_counter_ns()
         store.get("absent", NOW)
-        ended = time.perf_counter_ns()
+        end = time.perf_counter_ns()
         wire_ns = store.wire_ns
         store.close()
-    second = server.truth.between(begun, ended)
+    second = server.truth.between(start, end)
     assert len(second.code) == 1
-    assert 2 * MS <= second.service_ns[0] <= wire_ns + (ended - begun - wire_ns)
+    assert 2 * MS <= second.service_ns[0] <= wire_ns + (end - start - wire_ns)
 
 
 def test_a_freeze_delays_answers_and_is_recorded() -> None:
