@@ -29,7 +29,7 @@ _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class CapacityUnits(NamedTuple):
-    """CapacityUnits units that a call consumed: read and write."""
+    """Capacity units that a call consumed: read and write."""
 
     rcu: float
     wcu: float

@@ -59,7 +59,7 @@ class WireCalls(SyncCalls):
         connection = self._connection
         try:
             payload = orjson.dumps(request.body)
-        except orjson.JSONEncodeError as error:  # a lone surrogate
+        except orjson.JSONEncodeError as error:  # for example a lone surrogate
             raise BackendError(
                 f"Text cannot be encoded as JSON: {error}", name="UnicodeEncodeError"
             ) from None

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 from psycopg.conninfo import conninfo_to_dict
 
 from loadtests.errors import BackendError, CallError
@@ -39,8 +40,8 @@ class AsyncpgQueries(AsyncQueries):
 
     def __init__(self, endpoint: PostgresEndpoint, *, timeout_s: float = TIMEOUT_S) -> None:
         super().__init__(endpoint, timeout_s=timeout_s)
-        self._connection: Any = None
-        self._statements: dict[str, Any] = {}
+        self._connection: asyncpg.Connection | None = None
+        self._statements: dict[str, PreparedStatement] = {}
 
     async def _fetch(self, query: Query) -> Rows:
         self._wire.begin()
@@ -58,7 +59,7 @@ class AsyncpgQueries(AsyncQueries):
             self.wire_ns += self._wire.elapsed_ns()
         return rows
 
-    async def _prepare(self, statement: str) -> Any:
+    async def _prepare(self, statement: str) -> PreparedStatement:
         if self._connection is None:
             self._connection = await _connect(self._endpoint, self._timeout_s)
             _stamp_transport(self._connection, self._wire)
@@ -103,7 +104,7 @@ class AsyncpgSessionStore(AsyncpgQueries, AsyncPostgresSessionStore):
     """`AsyncSessionStore` through asyncpg."""
 
 
-async def _connect(endpoint: PostgresEndpoint, timeout_s: float) -> Any:
+async def _connect(endpoint: PostgresEndpoint, timeout_s: float) -> asyncpg.Connection:
     return await asyncpg.connect(
         to_uri(endpoint.dsn),
         timeout=timeout_s,
@@ -127,7 +128,7 @@ def to_uri(dsn: str) -> str:
     return f"postgresql://{login}@/{database}?{urlencode(parts)}"
 
 
-def _stamp_transport(connection: Any, wire: WireTime) -> None:
+def _stamp_transport(connection: asyncpg.Connection, wire: WireTime) -> None:
     """Make the connection's transport stamp `wire` (asyncio's own event loop only).
 
     asyncpg has no public access to its transport. If it moves, `wire_ns` stays 0 and the contract

@@ -130,7 +130,7 @@ def timed_out(seconds: float) -> CallTimeout:
 def _to_json(document: dict[str, object]) -> str:
     try:
         return orjson.dumps(document).decode()
-    except orjson.JSONEncodeError as error:  # a lone surrogate, say
+    except orjson.JSONEncodeError as error:  # for example a lone surrogate
         raise BackendError(
             f"Text cannot be encoded as JSON: {error}", name="UnicodeEncodeError"
         ) from None

@@ -155,13 +155,13 @@ def _get_line(client: DynamoDBClient, cart: tuple[CartItem, ...]) -> Finding:
 def _remove_cart(client: DynamoDBClient, cart: tuple[CartItem, ...]) -> Finding:
     for item in cart:
         client.delete_item(TableName=CARTS_TABLE, Key=_line_key(item))
-    gone = all(
+    deleted = all(
         not client.get_item(TableName=CARTS_TABLE, Key=_line_key(item), ConsistentRead=True).get(
             "Item"
         )
         for item in cart
     )
-    return gone, "gone" if gone else "still exists"
+    return deleted, "deleted" if deleted else "still exists"
 
 
 def _put_session(client: DynamoDBClient, session: Session) -> Finding:
@@ -239,8 +239,8 @@ def _removal(client: DynamoDBClient, table: str, past: Session) -> Finding:
 def _remove_sessions(client: DynamoDBClient, *sessions: Session) -> Finding:
     for session in sessions:
         client.delete_item(TableName=SESSIONS_TABLE, Key={"session_id": {"S": session.session_id}})
-    gone = all(_get_session(client, session) is None for session in sessions)
-    return gone, "gone" if gone else "still exists"
+    deleted = all(_get_session(client, session) is None for session in sessions)
+    return deleted, "deleted" if deleted else "still exists"
 
 
 def _line_key(item: CartItem) -> dict[str, UniversalAttributeValueTypeDef]:

@@ -108,7 +108,7 @@ def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str])
     )
 
 
-def answers(dsn: str) -> bool:
+def accepts_login(dsn: str) -> bool:
     """Whether it accepts a login."""
     try:
         psycopg.connect(dsn, connect_timeout=2).close()

@@ -83,7 +83,9 @@ def _start_postgres(
     return _Start(
         name="PostgreSQL",
         start=lambda port: embedded_postgres.start(cluster, port, folder, environ),
-        ready_port=lambda _, port: port if embedded_postgres.answers(cluster.dsn(port)) else None,
+        ready_port=lambda _, port: (
+            port if embedded_postgres.accepts_login(cluster.dsn(port)) else None
+        ),
         failure=embedded_postgres.failure,
         fixed_port=fixed_port,
         choose_port=free_port,

@@ -41,7 +41,7 @@ def main() -> NoReturn:
     ):
         serve(source, sink, dict(os.environ))
         sys.stderr.flush()
-        # Threads may still be waiting for databases that are gone.
+        # Threads may still wait for databases that have ended.
         os._exit(EXIT_PASS)
 
 

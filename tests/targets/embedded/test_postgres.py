@@ -15,7 +15,13 @@ import pytest
 
 from loadtests.errors import TargetError
 from loadtests.targets.embedded import postgres as embedded_postgres
-from loadtests.targets.embedded.postgres import _reachable, answers, failure, initialise, start
+from loadtests.targets.embedded.postgres import (
+    _reachable,
+    accepts_login,
+    failure,
+    initialise,
+    start,
+)
 from loadtests.targets.endpoints import PostgresEndpoint
 from loadtests.targets.supervisor.process import Owner, free_port
 
@@ -61,7 +67,7 @@ def test_binaries_that_nobody_cannot_reach_are_copied(
     server = start(cluster, port, folder, os.environ)
     try:
         deadline = time.monotonic() + 60
-        while not answers(cluster.dsn(port)):
+        while not accepts_login(cluster.dsn(port)):
             assert not server.ended(), server.log_text()
             assert time.monotonic() < deadline
     finally:
