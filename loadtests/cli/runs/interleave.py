@@ -23,7 +23,7 @@ from loadtests.patterns import selected_backends
 from loadtests.targets.supervisor.client import open_endpoints
 
 SIMULTANEOUS: Final = "simultaneous"
-LEAST_PAIRS: Final = 10  # fewer units do not show how alike they are (judge/likeness.py)
+LEAST_PAIRS: Final = 10  # fewer do not show autocorrelation (judge/stats/autocorrelation.py)
 # two subjects share the machine: less than the gate's rate, for longer
 OWN_DEFAULTS: Final[Mapping[str, object]] = {"rate": 200.0, "run_time": 180.0}
 _POLL_S: Final = 0.25
