@@ -11,16 +11,15 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from loadtests.errors import EXIT_ERROR, EXIT_PASS, exit_code_of, format_error
-from loadtests.output import flush_output, make_output_tolerant
+from loadtests.output import tolerant_output
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    make_output_tolerant()
-    code = run(run_root)
-    flush_output()
+    with tolerant_output():
+        code = run(run_root)
     sys.exit(code)
 
 

@@ -10,6 +10,8 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -35,10 +37,16 @@ class TolerantFile(io.FileIO):
             return size
 
 
-def make_output_tolerant() -> None:
-    """Replace sys.stdout and sys.stderr by streams that cannot fail."""
-    sys.stdout = tolerant(sys.stdout)
-    sys.stderr = tolerant(sys.stderr)
+@contextmanager
+def tolerant_output() -> Iterator[None]:
+    """Make sys.stdout and sys.stderr streams that cannot fail; at the end, write what is left."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = tolerant(streams[0]), tolerant(streams[1])
+    try:
+        yield
+    finally:
+        flush_output()
+        sys.stdout, sys.stderr = streams
 
 
 def tolerant(stream: TextIO | None) -> TextIO:

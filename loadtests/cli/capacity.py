@@ -1,10 +1,10 @@
-"""`loadtests capacity`: climb until something gives out, and say what it was, and where."""
+"""`loadtests capacity`: raise the rate until the promise breaks; report the rate and the cause."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -15,22 +15,19 @@ from loadtests.cli.options import (
     setting_options,
     users_option,
 )
+from loadtests.cli.runs.children import children_of
 from loadtests.cli.runs.closing import Ended, finish, show_closing, show_run
-from loadtests.cli.runs.interim_capacity import look_at_climb
-from loadtests.cli.runs.locust_process import LocustProcess
+from loadtests.cli.runs.interim import judge_steps_so_far
+from loadtests.cli.runs.locust_run import LoadPlan, LocustRun
 from loadtests.cli.screen.gate import Screen
-from loadtests.config import Config, load_config
+from loadtests.config import SETTINGS, Config, load_config, value_of
 from loadtests.errors import ResultsError, UsageError
 from loadtests.judge.capacity.answer import capacity_of, measured_in, store_capacity_run
-from loadtests.load.child_environment import new_run_id
 from loadtests.load.schedule.steps import lead_s, length_s, rates_of
 from loadtests.measure.results import RunInfo, read_info, read_run
 from loadtests.patterns import selected_backends
-from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.supervisor.client import open_endpoints
 
-_POLL_S: Final = 0.25
-_CLOSED_S: Final = 0.05
+_END_TOLERANCE_S: Final = 0.05  # a step counts as over this much before its planned end
 
 
 @click.command()
@@ -52,112 +49,101 @@ _CLOSED_S: Final = 0.05
 @users_option
 @processes_option
 @capacity_scenario_option
+@click.pass_context
 def command(
-    runs: tuple[Path, ...], scenario: str, users: int | None, processes: int | None, **flags: Any
+    context: click.Context,
+    /,
+    runs: tuple[Path, ...],
+    scenario: str,
+    users: int | None,
+    processes: int | None,
+    **flags: object,
 ) -> int:
-    """Find the highest rate that keeps the promise, and what gives out beyond it.
+    """Find the highest rate that keeps the promise, and the bottleneck beyond it.
 
-    The storefront's mix comes in rising steps of rate, on one database after the other. Each step
-    is judged by itself: it keeps the promise when its p99 is surely within the limit and the load
-    was carried; a step at which the load generator was the bottleneck is named so. Two steps in a
-    row that break the promise badly, or in which the generator gave out, end the climb. With RUN…,
-    judge and report such runs again.
+    The load has the mix of the storefront. Its rate rises in steps, on one database after the
+    other. Each step is judged separately: it keeps the promise if its p99 is significantly within
+    the limit and the offered load was sustained. A step in which the load generator was the
+    bottleneck says so. The run ends after two consecutive steps in which the database was
+    overloaded or the generator was the bottleneck. With RUN…, judge and report finished capacity
+    runs.
 
     \b
     Exit codes
       0  the promise holds at some rate
-      1  it breaks at the first step already
-      2  usage, configuration or target error
-      3  no step could be decided: give them more time (--step-time)
-      4  the generator gave out before the database at the first step, or the run is invalid
+      1  the first step breaks the promise
+      2  usage, configuration, target or internal error
+      3  no step could be decided; use longer steps (--step-time)
+      4  the generator was the bottleneck at the first step, or the run is invalid
     """  # noqa: D301 (click's mark for text kept as it is)
     config = load_config(flags)
     if runs:
-        return show_closing([finish(_climb_at(path), config, None) for path in runs])
+        return show_closing([finish(_capacity_run_at(path), config, None) for path in runs])
     load = config.load.model_copy(update={"rate": config.capacity.to})
     config = config.model_copy(update={"load": load})
     rates_of(config)  # refused before anything is started
     if config.load.subjects:
         raise UsageError(
-            "A capacity run climbs on one subject at a time.",
-            hint="Take `subjects` out of loadtests.toml and LOADTESTS_SUBJECTS.",
+            "A capacity run calls one subject at a time.",
+            hint="Remove `subjects` from loadtests.toml, and unset LOADTESTS_SUBJECTS.",
         )
     backends = selected_backends(load.backend)
+    plan = LoadPlan(
+        scenarios=(scenario,), users=users, processes=processes, variables=_variables(config)
+    )
+    children = children_of(context)
+    paths: list[Path] = []
     with (
         Screen() as screen,
-        open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
+        children.open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
     ):
-        paths = [
-            _climb(_alone(config, backend), endpoints, (scenario, users, processes), screen)
-            for backend in backends
-        ]
+        for backend in backends:
+            alone = _alone(config, backend)
+            run = LocustRun(alone, endpoints, plan, screen=screen, children=children)
+            paths.append(run.follow(_Steps(alone, run.path, screen).is_enough))
     return _close(paths, config)
 
 
 def _alone(config: Config, backend: str) -> Config:
-    """The settings of one backend's climb, which takes as long as it takes."""
+    """The settings of one backend's run, which lasts as long as its steps."""
     load = {"backend": backend, "run_time": float(length_s(config, [backend]))}
     return config.model_copy(update={"load": config.load.model_copy(update=load)})
 
 
-def _climb(
-    config: Config,
-    endpoints: Endpoints,
-    plan: tuple[str, int | None, int | None],
-    screen: Screen,
-) -> Path:
-    """The finished run folder of one backend."""
-    scenario, users, processes = plan
-    climb = config.capacity
-    run_id = new_run_id(Path(scenario).stem)
-    path = Path(config.results).absolute() / run_id
-    # not by flags: a scenario that does not climb knows none of these
-    variables = {
-        "LOADTESTS_FROM": str(climb.from_),
-        "LOADTESTS_GROWTH": str(climb.growth),
-        "LOADTESTS_STEP_TIME": str(climb.step_time),
-        "LOADTESTS_SETTLE": str(climb.settle),
-    }
-    with LocustProcess(
-        config, endpoints, (scenario,), run_id, users, processes, variables
-    ) as locust:
-        _watch(config, path, locust, screen)
-        screen.notice("Ending the climb")
-        locust.finish()
-    if not (path / "run.json").exists():
-        raise ResultsError(f"Locust wrote no run folder at {path}.", hint=locust.last_words())
-    return path
+def _variables(config: Config) -> dict[str, str]:
+    """The steps, as variables: a scenario without steps has no such flags."""
+    names = ("from", "growth", "step_time", "settle")
+    settings = [SETTINGS[name] for name in names]
+    return {setting.variable: str(value_of(config, setting)) for setting in settings}
 
 
-def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> None:
-    """Follow the climb; leave when its last step has ended or going on would only hammer."""
-    seen = 0
-    screen.notice(f"Capacity run on {config.load.backend}, {len(rates_of(config))} steps at most")
-    screen.plan(config.load.run_time, lead_s(config))
-    while locust.running():
-        screen.wait(_POLL_S)
-        if not (path / "run.json").exists():
-            continue
-        info = read_info(path)
-        screen.show(info)
+class _Steps:
+    """Decides when the run ends: after its last step, or when further steps would tell nothing."""
+
+    def __init__(self, config: Config, path: Path, screen: Screen) -> None:
+        self._config = config
+        self._path = path
+        self._screen = screen
+        self._judged = 0
+        steps = len(rates_of(config))
+        screen.notice(f"Capacity run on {config.load.backend}, {steps} steps at most")
+        screen.plan(config.load.run_time, lead_s(config))
+
+    def is_enough(self, info: RunInfo) -> bool:
+        """Whether the run may end; judges it whenever a step has ended."""
         if info.duration_s and not info.steps:
             raise UsageError(
-                f"The scenario {info.scenario} does not climb.",
+                f"The scenario {info.scenario} has no steps.",
                 hint="Put CapacityRamp before its user class, as scenarios/capacity.py does.",
             )
-        ended = _ended(info)
-        if ended == seen:
-            continue
-        look = look_at_climb(path, config)
-        for sentence in look.sentences[seen:]:
-            screen.notice(sentence)
-        seen = max(ended, len(look.sentences))
-        if look.over or seen >= len(info.steps):
-            return
-
-
-def _ended(info: RunInfo) -> int:
-    return sum(info.duration_s + _CLOSED_S >= step.end_s for step in info.steps)
+        ended = sum(info.duration_s + _END_TOLERANCE_S >= step.end_s for step in info.steps)
+        if ended == self._judged:
+            return False
+        progress = judge_steps_so_far(self._path, self._config)
+        for sentence in progress.sentences[self._judged :]:
+            self._screen.notice(sentence)
+        self._judged = max(ended, len(progress.sentences))
+        return progress.over or self._judged >= len(info.steps)
 
 
 def _close(paths: Sequence[Path], config: Config) -> int:
@@ -179,7 +165,7 @@ def _close(paths: Sequence[Path], config: Config) -> int:
     return show_closing(ended)
 
 
-def _climb_at(path: Path) -> Path:
+def _capacity_run_at(path: Path) -> Path:
     if not read_info(path).steps:
         raise ResultsError(
             f"{path} is no capacity run: its run.json has no steps.",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 
 from loadtests.cli.options import (
+    SCENARIOS,
     TARGET_SETTINGS,
     blocks_option,
     metric_option,
@@ -17,9 +17,11 @@ from loadtests.cli.options import (
     setting_options,
     users_option,
 )
+from loadtests.cli.runs.children import Children, children_of
 from loadtests.cli.runs.closing import printing
 from loadtests.cli.runs.interleave import OWN_DEFAULTS, interleave_config
 from loadtests.cli.runs.interleave import interleave as interleave_subjects
+from loadtests.cli.runs.locust_run import LoadPlan
 from loadtests.cli.screen.paths import shown_path
 from loadtests.config import load_config
 from loadtests.errors import UsageError
@@ -69,7 +71,10 @@ def command(
     allow_differences: bool,
     results: str | None,
     interleave: bool,
-    **flags: Any,
+    scenarios: tuple[str, ...],
+    users: int | None,
+    processes: int | None,
+    **flags: object,
 ) -> int:
     """Say whether B is slower than A, with an interval for every percentile.
 
@@ -89,9 +94,12 @@ def command(
                 "--interleave compares two subjects.",
                 hint="For example: loadtests compare --interleave wire boto3",
             )
-        return _compare_interleaved(before, after, metric, {**flags, "results": results})
+        plan = LoadPlan(scenarios=scenarios or SCENARIOS, users=users, processes=processes)
+        settings = {**flags, "results": results}
+        return _compare_interleaved((before, after), metric, plan, settings, children_of(context))
     spelled = {option.name: option.opts[0] for option in context.command.params}
-    for name, value in flags.items():
+    of_the_run = {**flags, "scenarios": scenarios, "users": users, "processes": processes}
+    for name, value in of_the_run.items():
         if value not in (None, ()):
             raise UsageError(
                 f"{spelled[name]} needs --interleave.",
@@ -119,13 +127,17 @@ def command(
     return found.exit_code
 
 
-def _compare_interleaved(first: str, second: str, metric: str, flags: dict[str, Any]) -> int:
+def _compare_interleaved(
+    subjects: tuple[str, str],
+    metric: str,
+    plan: LoadPlan,
+    flags: dict[str, object],
+    children: Children,
+) -> int:
     """Make the run, compare, keep the verdict in its folder, report."""
-    scenarios, users, processes, blocks = (
-        flags.pop(name) for name in ("scenarios", "users", "processes", "blocks")
-    )
-    config = interleave_config(first, second, blocks, flags)
-    made = interleave_subjects(config, scenarios, users, processes)
+    blocks = flags.pop("blocks")
+    config = interleave_config(*subjects, None if blocks is None else str(blocks), flags)
+    made = interleave_subjects(config, plan, children)
     allowed, confidence = config.slo.relative, config.gate.confidence
     found = compare_interleaved(made.run, made.second, made.first, allowed, confidence,
                                 metric=metric)  # fmt: skip

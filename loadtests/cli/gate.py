@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
 import click
 
@@ -18,33 +16,22 @@ from loadtests.cli.options import (
     setting_options,
     users_option,
 )
+from loadtests.cli.runs.children import Children, children_of
 from loadtests.cli.runs.closing import Ended, finish, show_closing
-from loadtests.cli.runs.interim import look_at
-from loadtests.cli.runs.locust_process import LocustProcess
-from loadtests.cli.runs.micro_process import MicroProcess, refuse_without_benchmarks
+from loadtests.cli.runs.interim import judge_so_far
+from loadtests.cli.runs.locust_run import POLL_S, LoadPlan, LocustRun
+from loadtests.cli.runs.micro_process import refuse_without_benchmarks
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
-from loadtests.errors import ConfigError, LoadtestsError, ResultsError, UsageError
+from loadtests.errors import ConfigError, LoadtestsError, UsageError
 from loadtests.judge.interim import next_analysis, planned_analyses
 from loadtests.judge.stats.distributions import TailProbability
 from loadtests.load.child_environment import new_run_id
-from loadtests.measure.results import read_info
+from loadtests.measure.results import RunInfo
 from loadtests.measure.run_folder import point_latest
 from loadtests.microbench.folder import SCENARIO
 from loadtests.patterns import selected_backends
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.supervisor.client import open_endpoints, seed_again
-
-_POLL_S: Final = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class LoadPlan:
-    """What Locust is told beyond the configuration; None leaves it to the harness."""
-
-    scenarios: tuple[str, ...]
-    users: int | None
-    processes: int | None
 
 
 @click.command()
@@ -57,12 +44,15 @@ class LoadPlan:
 @micro_option
 @setting_options("results")
 @scenarios_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     runs: tuple[Path, ...],
     users: int | None,
     processes: int | None,
     scenarios: tuple[str, ...],
-    **flags: Any,
+    **flags: object,
 ) -> int:
     """Set up, run cart and session load on both backends, judge, report.
 
@@ -84,29 +74,32 @@ def command(
         )
     if config.gate.micro != "off":
         refuse_without_benchmarks()
-    return _gate(config, LoadPlan(scenarios or SCENARIOS, users, processes))
+    plan = LoadPlan(scenarios=scenarios or SCENARIOS, users=users, processes=processes)
+    return _gate(config, plan, children_of(context))
 
 
-def _gate(config: Config, plan: LoadPlan) -> int:
-    """Run all that is asked for, one after the other, then judge it; the exit code.
+def _gate(config: Config, plan: LoadPlan, children: Children) -> int:
+    """Run the load, then the micro-benchmarks where the settings ask for them; the exit code.
 
-    What was measured is judged and reported also where the micro-benchmarks then break down.
+    What was measured is judged and reported, even if the micro-benchmarks fail afterwards.
     """
     backends = selected_backends(config.load.backend)
     broken: LoadtestsError | None = None
     micro: Path | None = None
     with (
         Screen() as screen,
-        open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
+        children.open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
     ):
-        load, alpha = _run_load(config, endpoints, plan, screen)
+        run = LocustRun(config, endpoints, plan, screen=screen, children=children)
+        extensions = _Extensions(config, run.path, screen)
+        load = run.follow(extensions.is_enough)
         if config.gate.micro != "off":
             try:
-                micro = _run_micro(config, endpoints, screen)
+                micro = _run_micro(config, endpoints, screen, children)
             except LoadtestsError as error:
                 broken = error
     point_latest(load)
-    ended: Sequence[Ended] = [finish(load, config, alpha)]
+    ended: Sequence[Ended] = [finish(load, config, extensions.alpha)]
     if micro:
         ended = [*ended, finish(micro, _own_baseline(config), None)]
     if broken:
@@ -114,36 +107,20 @@ def _gate(config: Config, plan: LoadPlan) -> int:
     return show_closing(ended)
 
 
-def _run_load(
-    config: Config, endpoints: Endpoints, plan: LoadPlan, screen: Screen
-) -> tuple[Path, TailProbability]:
-    """The finished run folder, and the error probability that its last analysis may spend."""
-    run_id = new_run_id("+".join(Path(file).stem for file in plan.scenarios))
-    path = Path(config.results).absolute() / run_id
-    with LocustProcess(
-        config, endpoints, plan.scenarios, run_id, plan.users, plan.processes
-    ) as locust:
-        alpha = _watch(config, path, locust, screen)
-        screen.notice("Ending the run")
-        locust.finish()
-    if not (path / "run.json").exists():
-        raise ResultsError(f"Locust wrote no run folder at {path}.", hint=locust.last_words())
-    return path, alpha
-
-
-def _run_micro(config: Config, endpoints: Endpoints, screen: Screen) -> Path:
+def _run_micro(config: Config, endpoints: Endpoints, screen: Screen, children: Children) -> Path:
     """The finished run folder of the micro-benchmarks, made on the same databases.
 
     They follow the load, so that what it measures is the same with them and without.
     """
     screen.notice("Load measured; micro-benchmarks next, on carts and sessions as seeded")
-    seed_again(config, endpoints, on_progress=screen.progress)
+    children.seed_again(config, endpoints, on_progress=screen.progress)
     run_id = new_run_id(SCENARIO)
     path = Path(config.results).absolute() / run_id
-    with MicroProcess(config, endpoints, run_id, quick=config.gate.micro == "quick") as micro:
+    quick = config.gate.micro == "quick"
+    with children.micro(config, endpoints, run_id, quick=quick) as micro:
         running = True
         while running:
-            screen.wait(_POLL_S)
+            children.pause(POLL_S)
             running = micro.running()
             for step in micro.progress():
                 screen.progress(step)
@@ -158,26 +135,37 @@ def _own_baseline(config: Config) -> Config:
     return config.model_copy(update={"gate": config.gate.model_copy(update={"baseline": "auto"})})
 
 
-def _watch(config: Config, path: Path, locust: LocustProcess, screen: Screen) -> TailProbability:
-    """Follow the run to its end, extending it while it is inconclusive and that may help."""
-    warm_up_s = config.load.warm_up
-    analyses = planned_analyses(config.gate, config.load.run_time - warm_up_s)
-    done, analysis = 0, analyses[0]
-    screen.plan(warm_up_s + analysis.measured_s, warm_up_s)
-    while locust.running():
-        screen.wait(_POLL_S)
-        if not (path / "run.json").exists():
-            continue
-        info = read_info(path)
-        screen.show(info)
-        if info.duration_s < warm_up_s + analysis.measured_s:
-            continue
-        status, needed_s, sentence = look_at(path, config, analysis.alpha)
-        done += 1
-        following = next_analysis(status, needed_s, analyses, done)
-        if following is None:
-            break
-        screen.notice(f"{sentence} Extending the run to {following.measured_s:.0f} s.")
-        analysis = following
-        screen.plan(warm_up_s + analysis.measured_s, warm_up_s)
-    return analysis.alpha
+class _Extensions:
+    """Decides when the run ends: it is extended while it is INCONCLUSIVE and that may help."""
+
+    def __init__(self, config: Config, path: Path, screen: Screen) -> None:
+        self._config = config
+        self._path = path
+        self._screen = screen
+        self._warm_up_s = config.load.warm_up
+        self._analyses = planned_analyses(config.gate, config.load.run_time - self._warm_up_s)
+        self._done = 0
+        self._next = self._analyses[0]
+        self._plan()
+
+    @property
+    def alpha(self) -> TailProbability:
+        """The probability of a wrong decision that the last analysis may spend."""
+        return self._next.alpha
+
+    def is_enough(self, info: RunInfo) -> bool:
+        """Whether the run may end; judges it whenever the next analysis is due."""
+        if info.duration_s < self._warm_up_s + self._next.measured_s:
+            return False
+        verdict = judge_so_far(self._path, self._config, self._next.alpha)
+        self._done += 1
+        further = next_analysis(verdict.status, verdict.needed_s, self._analyses, self._done)
+        if further is None:
+            return True
+        self._screen.notice(f"{verdict.sentence} Extending the run to {further.measured_s:.0f} s.")
+        self._next = further
+        self._plan()
+        return False
+
+    def _plan(self) -> None:
+        self._screen.plan(self._warm_up_s + self._next.measured_s, self._warm_up_s)

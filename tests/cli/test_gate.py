@@ -2,232 +2,254 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
-from click.testing import CliRunner
 
-from loadtests.cli import gate, root
 from loadtests.cli.runs import closing
+from loadtests.cli.runs.children import Children
+from loadtests.cli.runs.locust_run import LoadPlan
+from loadtests.config import Config
 from loadtests.errors import LoadtestsError, ResultsError, UsageError
+from loadtests.judge.baseline import promote
 from loadtests.judge.judging import worst_status
+from loadtests.measure.results import Status, read_run
 from loadtests.measure.run_folder import point_latest
+from loadtests.report.build import build_reports
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.progress import Progress
-from tests.run_folders import made_series, write_run
-
-FAST = {"drift": 0.0, "tail_share": 0.0, "rate_per_s": 200.0}
-SLOW = {**FAST, "median_ms": 30.0}
+from loadtests.targets.progress import OnProgress, Progress
+from tests.cli.verbs import SLOW_MS, run_verb, write_gate_run
 
 
 @pytest.fixture(autouse=True)
-def nowhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
-    (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "bench_access_patterns.py").touch()
+def benchmarks(tmp_path: Path) -> Path:
+    """The file that the micro-benchmarks would run."""
+    path = tmp_path / "bench" / "bench_access_patterns.py"
+    path.parent.mkdir()
+    path.touch()
+    return path
 
 
 @pytest.fixture(autouse=True)
-def draw(monkeypatch):
-    """Reports are empty files, but where a test calls this."""
+def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Reports are empty files, except where a test calls this."""
 
-    def empty(path):
+    def write_empty(path: Path) -> list[Path]:
         (path / "report.html").touch()
         return [path / "report.html"]
 
-    drawn = closing.build_reports
-    monkeypatch.setattr(closing, "build_reports", empty)
-    return lambda: monkeypatch.setattr(closing, "build_reports", drawn)
+    monkeypatch.setattr(closing, "build_reports", write_empty)
+    return lambda: monkeypatch.setattr(closing, "build_reports", build_reports)
 
 
-def run_gate(*arguments):
-    """Exit code and output; raises the harness's own errors, with the output so far as a note."""
-    result = CliRunner().invoke(root, ["gate", *map(str, arguments)], standalone_mode=False)
-    if isinstance(result.exception, LoadtestsError):
-        result.exception.add_note(result.output)
-        raise result.exception
-    assert result.exception is None, result.output
-    return result.return_value, result.output
+class Actor:
+    """A child that has done its work as soon as it is started."""
 
+    def __init__(
+        self, order: list[object], *, progress: list[Progress], error: LoadtestsError | None
+    ):
+        self._order = order
+        self._progress = progress
+        self._error = error
 
-def a_run(path, *, seconds=30, scenario="cart+session", valid=True, **changes):
-    series = [replace(one, **changes) for one in made_series(["cart.get"])]
-    owed = {"patterns": ["cart.get"]}
-    return write_run(
-        path, series=series, seconds=seconds, scenario=scenario, valid=valid, config=owed
-    ).path
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._order.append("ended")
 
-@pytest.fixture
-def stage(monkeypatch):
-    """The gate's children as actors; `stage.order` is what was called."""
-    return Stage(monkeypatch)
+    def running(self) -> bool:
+        return bool(self._progress)
+
+    def progress(self) -> Iterator[Progress]:
+        if self._progress:
+            yield self._progress.pop(0)
+
+    def finish(self, path: Path | None = None) -> None:
+        if self._error:
+            raise self._error
+
+    def end_of_output(self) -> str:
+        return ""
 
 
 class Stage:
-    def __init__(self, monkeypatch):
-        self.order, self.load, self.micro, self.broken = [], FAST, FAST, None
-        stage = self
+    """A gate's children as actors; `order` is what was started, in order."""
 
-        @contextmanager
-        def opened(config, backends, on_progress):
-            stage.order.append(("open", *backends))
-            yield Endpoints()
-            stage.order.append("closed")
+    def __init__(self) -> None:
+        self.order: list[object] = []
+        self.micro_median_ms: float | None = None
+        self.micro_error: LoadtestsError | None = None
 
-        class Child:
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *_):
-                stage.order.append("ended")
-
-        class Locust(Child):
-            def __init__(self, config, endpoints, scenarios, run_id, users, processes):
-                stage.order.append("load")
-                path = config_path(config, run_id)
-                a_run(path, **stage.load)
-                point_latest(path)
-
-            def running(self):
-                return False
-
-            def finish(self):
-                pass
-
-        class Micro(Child):
-            def __init__(self, config, endpoints, run_id, *, quick):
-                stage.order.append("micro quick" if quick else "micro")
-                path = config_path(config, run_id)
-                self._left = [Progress("Measuring access patterns", n, 2) for n in range(3)]
-                a_run(path, scenario="micro", **stage.micro)
-                point_latest(path)
-
-            def running(self):
-                return bool(self._left)
-
-            def progress(self):
-                if self._left:
-                    yield self._left.pop(0)
-
-            def finish(self, path):
-                if stage.broken:
-                    raise stage.broken
-
-        ids = itertools.count()
-        monkeypatch.setattr(gate, "open_endpoints", opened)
-        monkeypatch.setattr(gate, "LocustProcess", Locust)
-        monkeypatch.setattr(gate, "MicroProcess", Micro)
-        monkeypatch.setattr(gate, "new_run_id", lambda scenario: f"{next(ids)}-{scenario}")
-        monkeypatch.setattr(gate.Screen, "wait", lambda self, seconds: None)
-        monkeypatch.setattr(
-            gate, "seed_again", lambda config, endpoints, on_progress: self.order.append("seed")
+    def gate(self, *arguments: object) -> tuple[int, str]:
+        children = Children(
+            open_endpoints=self._open,
+            seed_again=self._seed_again,
+            load=self._load,
+            micro=self._micro,
+            pause=lambda _: None,
         )
+        return run_verb("gate", *arguments, children=children)
+
+    @contextmanager
+    def _open(
+        self, config: Config, backends: tuple[str, ...], /, *, on_progress: OnProgress
+    ) -> Iterator[Endpoints]:
+        self.order.append(("open", *backends))
+        yield Endpoints()
+        self.order.append("closed")
+
+    def _seed_again(
+        self, config: Config, endpoints: Endpoints, /, *, on_progress: OnProgress
+    ) -> None:
+        self.order.append("seed")
+
+    def _load(self, config: Config, endpoints: Endpoints, plan: LoadPlan, run_id: str) -> Actor:
+        self.order.append("load")
+        point_latest(write_gate_run(Path(config.results).absolute() / run_id))
+        return Actor(self.order, progress=[], error=None)
+
+    def _micro(self, config: Config, endpoints: Endpoints, run_id: str, *, quick: bool) -> Actor:
+        self.order.append("micro quick" if quick else "micro")
+        path = Path(config.results).absolute() / run_id
+        point_latest(write_gate_run(path, scenario="micro", median_ms=self.micro_median_ms))
+        steps = [Progress("Measuring access patterns", done, 2) for done in range(3)]
+        return Actor(self.order, progress=steps, error=self.micro_error)
 
 
-def config_path(config, run_id):
-    return Path(config.results).absolute() / run_id
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
 
 
-def test_the_load_alone_unless_asked_otherwise(stage):
-    code, said = run_gate()
+def test_the_load_alone_unless_asked_otherwise(stage: Stage) -> None:
+    code, output = stage.gate()
     assert (code, stage.order) == (0, [("open", "dynamodb", "postgres"), "load", "ended", "closed"])
-    assert "Verdicts" not in said
-    assert said.rstrip().endswith("Exit code 0 (PASS)")
+    assert "Verdicts" not in output
+    assert output.rstrip().endswith("Exit code 0 (PASS)")
 
 
 @pytest.mark.parametrize(
     ("arguments", "form"),
     [(["--micro"], "micro"), (["--micro", "quick", "--backend", "dynamodb"], "micro quick")],
 )
-def test_both_follow_one_another_on_the_same_databases_as_seeded(stage, arguments, form):
-    code, said = run_gate(*arguments)
-    assert code == 0, said
+def test_both_follow_one_another_on_the_same_databases_as_seeded(
+    stage: Stage, arguments: list[str], form: str
+) -> None:
+    code, output = stage.gate(*arguments)
+    assert code == 0, output
     assert stage.order[1:] == ["load", "ended", "seed", form, "ended", "closed"]
-    assert "Measuring access patterns" in said
+    assert "Measuring access patterns" in output
 
 
-def test_one_table_and_one_code_for_both(stage, tmp_path, draw):
+def test_one_table_and_one_code_for_both(
+    stage: Stage, tmp_path: Path, draw: Callable[[], None]
+) -> None:
     draw()
-    stage.micro = SLOW
-    code, said = run_gate("--micro")
+    stage.micro_median_ms = SLOW_MS
+    code, output = stage.gate("--micro")
     assert code == 1
-    closing = said[said.index("Verdicts") :]
-    assert "PASS" in closing
-    assert "FAIL" in closing
-    assert closing.rstrip().endswith("Exit code 1 (FAIL)")
-    for name in ("0-cart+session", "1-micro"):
+    table = output[output.index("Verdicts") :]
+    assert "PASS" in table
+    assert "FAIL" in table
+    assert table.rstrip().endswith("Exit code 1 (FAIL)")
+    for scenario in ("cart+session", "micro"):
         for file in ("summary.md", "junit.xml", "report.html"):
-            assert (tmp_path / "results" / name / file).exists()
+            assert len(list((tmp_path / "results").glob(f"2*-{scenario}-*/{file}"))) == 1
 
 
-def test_latest_is_the_load_run(stage, tmp_path):
-    _, said = run_gate("--micro")
-    assert (tmp_path / "results" / "latest").resolve().name == "0-cart+session"
-    assert "results/latest/report.html" in said
+def test_latest_is_the_load_run(stage: Stage, tmp_path: Path) -> None:
+    _, output = stage.gate("--micro")
+    assert "-cart+session-" in (tmp_path / "results" / "latest").resolve().name
+    assert "results/latest/report.html" in output
 
 
 def test_the_file_and_the_environment_may_ask_for_it_and_the_flag_may_refuse(
-    stage, tmp_path, monkeypatch
-):
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "loadtests.toml").write_text('[gate]\nmicro = "full"\n')
-    run_gate()
+    stage.gate()
     assert "micro" in stage.order
     stage.order.clear()
-    run_gate("--micro", "off")
+    stage.gate("--micro", "off")
     assert "micro" not in stage.order
     monkeypatch.setenv("LOADTESTS_MICRO", "quick")
-    run_gate()
+    stage.gate()
     assert "micro quick" in stage.order
 
 
-def test_what_was_measured_is_judged_also_when_the_benchmarks_break_down(stage, tmp_path):
-    stage.broken = ResultsError("The micro-benchmarks ended with code 3 and no results.")
+def test_what_was_measured_is_judged_also_when_the_benchmarks_break_down(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.micro_error = ResultsError("The micro-benchmarks ended with code 3 and no results.")
     with pytest.raises(ResultsError, match="code 3") as caught:
-        run_gate("--micro")
+        stage.gate("--micro")
     assert "Report: results/latest/report.html" in caught.value.__notes__[0]
     assert stage.order[-1] == "closed"
 
 
-def test_micro_is_refused_where_nothing_is_there_to_run(stage, tmp_path):
-    (tmp_path / "bench" / "bench_access_patterns.py").unlink()
+def test_micro_is_refused_where_nothing_is_there_to_run(
+    stage: Stage, tmp_path: Path, benchmarks: Path
+) -> None:
+    benchmarks.unlink()
     with pytest.raises(UsageError, match="no bench/"):
-        run_gate("--micro")
+        stage.gate("--micro")
     assert stage.order == []
     with pytest.raises(UsageError, match="judges what has run"):
-        run_gate("--micro", "full", a_run(tmp_path / "r0"))
+        stage.gate("--micro", "full", write_gate_run(tmp_path / "r0"))
 
 
-def test_a_named_baseline_is_the_load_runs(stage, tmp_path):
-    promoting = ["baseline", "promote", str(a_run(tmp_path / "r0", **FAST)), "--name", "main"]
-    CliRunner().invoke(root, [*promoting, "--force", "--reason", "for a test"])
+def test_a_named_baseline_is_the_load_runs(stage: Stage, tmp_path: Path) -> None:
+    baseline = write_gate_run(tmp_path / "r0")
+    promote(
+        [baseline],
+        tmp_path / "results",
+        name="main",
+        promoted_at="2026-03-02T10:00:00Z",
+        force=True,
+        reason="for a test",
+    )
     (tmp_path / "loadtests.toml").write_text('[gate]\nbaseline = "main"\nmicro = "full"\n')
-    code, said = run_gate()
-    assert code in {0, 1, 3}, said
-    assert "Verdicts" in said
+    code, output = stage.gate()
+    assert code == 0, output
+    runs = [read_run(path).info for path in sorted((tmp_path / "results").glob("2*"))]
+    names = {
+        run.scenario: run.verdict.baseline.name if run.verdict and run.verdict.baseline else None
+        for run in runs
+    }
+    assert names == {"cart+session": "main", "micro": None}
 
 
-def test_finished_runs_are_judged_together(tmp_path):
-    passed = a_run(tmp_path / "a", **FAST)
-    failed = a_run(tmp_path / "b", **SLOW)
-    unknown = a_run(tmp_path / "c", seconds=1, **{**FAST, "rate_per_s": 20.0})
-    invalid = a_run(tmp_path / "d", valid=False, **FAST)
-    assert [run_gate(one)[0] for one in (passed, failed, unknown, invalid)] == [0, 1, 3, 4]
-    assert run_gate(passed, unknown)[0] == 3
-    assert run_gate(unknown, invalid, passed)[0] == 4
-    code, said = run_gate(invalid, failed)
+def test_finished_runs_are_judged_together(stage: Stage, tmp_path: Path) -> None:
+    passed = write_gate_run(tmp_path / "a")
+    failed = write_gate_run(tmp_path / "b", median_ms=SLOW_MS)
+    unknown = write_gate_run(tmp_path / "c", seconds=1, rate_per_s=20.0)
+    invalid = write_gate_run(tmp_path / "d", valid=False)
+    assert [stage.gate(run)[0] for run in (passed, failed, unknown, invalid)] == [0, 1, 3, 4]
+    assert stage.gate(passed, unknown)[0] == 3
+    assert stage.gate(unknown, invalid, passed)[0] == 4
+    code, output = stage.gate(invalid, failed)
     assert code == 1
-    assert "Exit code 1 (FAIL)" in said
+    assert "Exit code 1 (FAIL)" in output
+    assert stage.order == []
 
 
-def test_the_worst_status_stands_for_all():
-    order = ["FAIL", "INVALID", "INCONCLUSIVE", "PASS"]
-    for i, one in enumerate(order):
-        for other in order[i:]:
-            assert worst_status([one, other]) == worst_status([other, one]) == one
+def test_a_load_that_leaves_no_run_folder_is_an_error_with_locusts_last_output(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "_load", lambda *_: Actor(stage.order, progress=[], error=None))
+    with pytest.raises(ResultsError, match="Locust wrote no run folder"):
+        stage.gate()
+    assert stage.order[-1] == "ended"
+
+
+def test_the_worst_status_stands_for_all() -> None:
+    order: list[Status] = ["FAIL", "INVALID", "INCONCLUSIVE", "PASS"]
+    for place, worse in enumerate(order):
+        for other in order[place:]:
+            assert worst_status([worse, other]) == worst_status([other, worse]) == worse
     with pytest.raises(ValueError, match="empty"):
         worst_status([])

@@ -15,7 +15,7 @@ _END_S: Final = 60.0
 
 
 class ChildProcess:
-    """A running command; `end_with` ends it in good order, here or when this process dies."""
+    """A running command; the signal `end_with` lets it finish, here or when this process dies."""
 
     def __init__(
         self,
@@ -52,9 +52,9 @@ class ChildProcess:
             self._process.kill()
             return self._process.wait()
 
-    def last_words(self) -> str:
-        """The end of its output."""
-        return "It said: " + " / ".join(self.lines()[-3:])
+    def end_of_output(self) -> str:
+        """The last lines of its output, as a hint."""
+        return "Its last output: " + " / ".join(self.lines()[-3:])
 
     def lines(self) -> list[str]:
         """What it wrote (the last 20,000 bytes), without blank lines."""
@@ -64,8 +64,8 @@ class ChildProcess:
         text = self._log.read()[-20_000:].decode("utf-8", "replace")
         return [line for line in text.splitlines() if line.strip()]
 
-    def told_error(self) -> tuple[str, str]:
-        """Message and hint of the LoadtestsError it ended with; empty where it told none."""
+    def reported_error(self) -> tuple[str, str]:
+        """Message and hint of the error that it ended with; empty where it printed none."""
         lines = self.lines()
         message = next((x[7:] for x in reversed(lines) if x.startswith("Error: ")), "")
         hint = next((x[6:] for x in reversed(lines) if x.startswith("Hint: ")), "")

@@ -77,10 +77,10 @@ class MicroProcess(ChildProcess):
         code = self.end()
         if code in {0, _FAILED} and (path / "run.json").exists():
             return
-        message, hint = self.told_error()
+        message, hint = self.reported_error()
         raise ResultsError(
             message or f"The micro-benchmarks ended with code {code} and no results.",
-            hint=hint or self.last_words(),
+            hint=hint or self.end_of_output(),
         )
 
     def __exit__(

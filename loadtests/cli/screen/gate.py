@@ -116,10 +116,6 @@ class Screen:
             self._told_s = info.duration_s
             self.notice(f"{phase} {info.duration_s:.0f}/{self._planned_s:.0f} s  {_in_short(info)}")
 
-    def wait(self, seconds: float) -> None:
-        """Pause between looks."""
-        time.sleep(seconds)
-
     def _draw(self) -> None:
         if not self._console.is_terminal:
             return
