@@ -18,8 +18,9 @@ from loadtests.load.schedule.arrivals import arrivals, constant_rate
 from loadtests.load.workload import Zipf
 from loadtests.measure import hlog
 from loadtests.measure.histogram import Counts, Histogram, Sparse
-from loadtests.measure.merger import Merged, Merger, SeriesPart
+from loadtests.measure.merger import Merged, Merger
 from loadtests.measure.recorder import Recorder
+from loadtests.measure.series import SeriesName, SeriesPart
 from loadtests.microbench.timing.clocks import open_clocks
 from loadtests.patterns import METRICS, PATTERNS
 from loadtests.stores.http.sigv4 import Keys, Signer
@@ -113,9 +114,8 @@ def test_merge_a_second_of_9_series(benchmark: BenchmarkFixture) -> None:
     def merge() -> list[Merged]:
         merger = Merger(["one"])
         for pattern in PATTERNS:
-            merger.add(
-                0, SeriesPart(("dynamodb", "wire", pattern), False, dict.fromkeys(METRICS, counts))
-            )
+            name = SeriesName("dynamodb", "wire", pattern)
+            merger.add(0, SeriesPart(name, False, dict.fromkeys(METRICS, counts)))
         return list(merger.close(0, "one", 0.0, 1.0))
 
     benchmark(merge)

@@ -16,10 +16,11 @@ import numpy as np
 
 from loadtests.measure.environment import describe_environment, describe_targets
 from loadtests.measure.health.evidence import GeneratorEvidence
+from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.validity import judge_validity
 from loadtests.measure.histogram import Sparse
-from loadtests.measure.merger import Merger, SeriesPart
+from loadtests.measure.merger import Merger
 from loadtests.measure.results import (
     Run,
     RunConfig,
@@ -30,6 +31,7 @@ from loadtests.measure.results import (
     write_info,
 )
 from loadtests.measure.run_folder import RunFolderWriter
+from loadtests.measure.series import CapacityTotals, SeriesName, SeriesPart
 from loadtests.patterns import PATTERNS
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 
@@ -134,7 +136,7 @@ def write_run(
         row = _health_row(second, warm_up_s, parts[second], rng)
         writer.add_health(row)
         if not row.warm_up:
-            evidence.add(row, *_delays(late=valid is False))
+            evidence.add(row, _delays(late=valid is False))
         for merged in merger.close(second, WORKER, float(second), 1.0):
             writer.add(merged, [], [], None)
     writer.finish(state, merger.summaries(), *judge_validity(evidence, merger.summaries()))
@@ -170,7 +172,7 @@ def _parts(
             failed = 0 if warm_up else int(rng.binomial(calls, made.error_share))
             parts[second].append(
                 SeriesPart(
-                    (made.backend, made.driver, made.pattern),
+                    SeriesName(made.backend, made.driver, made.pattern),
                     warm_up,
                     {metric: Sparse.of(values) for metric, values in times.items()},
                     errors={made.error_name: failed} if failed else {},
@@ -180,9 +182,9 @@ def _parts(
     return parts
 
 
-def _capacity(made: MadeSeries, calls: int, warm_up: bool) -> tuple[float, float, float]:
+def _capacity(made: MadeSeries, calls: int, warm_up: bool) -> CapacityTotals:
     asks = warm_up and made.backend == "dynamodb"
-    return (calls, 0.5 * calls, 1.0 * calls) if asks else (0, 0.0, 0.0)
+    return CapacityTotals(calls, 0.5 * calls, 1.0 * calls) if asks else CapacityTotals()
 
 
 def _health_row(
@@ -216,10 +218,10 @@ def _health_row(
     )
 
 
-def _delays(*, late: bool) -> tuple[Sparse, Sparse]:
+def _delays(*, late: bool) -> GeneratorDelays:
     """A second's dispatch delays and event-loop delays."""
     dispatch_ns = np.full(100, 14_200_000 if late else 100_000, np.int64)
-    return Sparse.of(dispatch_ns), Sparse.of(np.full(100, 50_000, np.int64))
+    return GeneratorDelays(Sparse.of(dispatch_ns), Sparse.of(np.full(100, 50_000, np.int64)))
 
 
 def _drift(rng: np.random.Generator, seconds: int, *, correlation: float) -> Floats:

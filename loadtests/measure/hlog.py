@@ -39,10 +39,9 @@ COLUMNS: Final = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Co
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One second of one series: seconds since the run's start, length in seconds, counts."""
+class Interval:
+    """One interval of one series: seconds since the run's start, length in seconds, counts."""
 
-    tag: str
     start_s: float
     length_s: float
     counts: Sparse
@@ -57,12 +56,12 @@ def header(started_at_s: float) -> str:
     )
 
 
-def format_line(line: Line) -> str:
+def format_line(tag: str, interval: Interval) -> str:
     """One log line with its newline; Interval_Max is in milliseconds, as other writers do."""
-    highest = highest_value_ns(line.counts.index[-1:])
+    highest = highest_value_ns(interval.counts.index[-1:])
     max_ms = float(highest[0]) / 1e6 if highest.size else 0.0
-    body = encode(line.counts)
-    return f"Tag={line.tag},{line.start_s:.3f},{line.length_s:.3f},{max_ms:.3f},{body}\n"
+    start_s, length_s, body = interval.start_s, interval.length_s, encode(interval.counts)
+    return f"Tag={tag},{start_s:.3f},{length_s:.3f},{max_ms:.3f},{body}\n"
 
 
 def encode(counts: Sparse) -> str:
@@ -122,19 +121,32 @@ def _unpack(text: str) -> bytes:
 
 
 def _decode_bodies(bodies: Sequence[bytes]) -> list[Sparse]:
-    """Undo the encoding of many histograms in one pass. Raises ValueError if any is malformed."""
+    """Undo the encoding of many histograms in one pass. Raises ValueError if any is malformed.
+
+    A body is a stream of LEB128 numbers, seven bits per byte, the lowest first; the high bit of a
+    byte says that another follows. Zig-zag decoding gives a count when positive, and when negative
+    the number of empty places to skip::
+
+        bytes     0x06      0x85 0x01      0x02
+        number    6         133            2
+        zig-zag   +3        -67            +1
+        meaning   3 calls   skip 67        1 call
+        place     0                        68
+
+    All bodies are concatenated; `edges` are where each begins, and `firsts` its first number.
+    """
     body = np.frombuffer(b"".join(bodies), np.uint8)
     edges = np.cumsum([0, *map(len, bodies)])
     last = (body & 0x80) == 0
-    if not last[[edge - 1 for held, edge in zip(bodies, edges[1:], strict=True) if held]].all():
+    if not last[[edge - 1 for each, edge in zip(bodies, edges[1:], strict=True) if each]].all():
         raise ValueError("malformed counts")
     ends = np.flatnonzero(last)
     lengths = np.diff(ends, prepend=-1)
     if lengths.max(initial=0) > 8:
         raise ValueError("malformed counts")
     starts = ends - lengths + 1
-    place = np.arange(body.size) - np.repeat(starts, lengths)
-    parts = (body & 0x7F).astype(np.int64) << (7 * place)
+    position = np.arange(body.size) - np.repeat(starts, lengths)
+    parts = (body & 0x7F).astype(np.int64) << (7 * position)
     zigzag = np.add.reduceat(parts, starts) if starts.size else parts
     value = (zigzag >> 1) ^ -(zigzag & 1)
     step = np.where(value < 0, -value, 1)
@@ -146,14 +158,14 @@ def _decode_bodies(bodies: Sequence[bytes]) -> list[Sparse]:
     if np.diff(bases).max(initial=0) > LENGTH:
         raise ValueError("counts beyond the layout")
     index = reached[:-1] - np.repeat(bases[:-1], np.diff(firsts))
-    held = value > 0
-    kept = np.cumsum(np.concatenate(([0], held)))[firsts].tolist()
-    index, counts = index[held], value[held]
-    return [Sparse(index[a:b], counts[a:b]) for a, b in pairwise(kept)]
+    occupied = value > 0
+    bounds = np.cumsum(np.concatenate(([0], occupied)))[firsts].tolist()
+    index, counts = index[occupied], value[occupied]
+    return [Sparse(index[a:b], counts[a:b]) for a, b in pairwise(bounds)]
 
 
-def read_log(path: Path) -> Iterator[Line]:
-    """Every complete line of a log. A last line without newline (a crash) is left out.
+def read_log(path: Path) -> Iterator[tuple[str, Interval]]:
+    """The tag and interval of every complete line; a last line cut short by a crash is left out.
 
     Raises ResultsError naming the file and line for anything else that cannot be read.
     """
@@ -175,7 +187,7 @@ def read_log(path: Path) -> Iterator[Line]:
     yield from _read_batch(path, batch)
 
 
-def _read_batch(path: Path, batch: Sequence[tuple[int, str]]) -> Iterator[Line]:
+def _read_batch(path: Path, batch: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Interval]]:
     try:
         lines = _parse([line for _, line in batch])
     except ValueError:
@@ -191,10 +203,13 @@ def _read_batch(path: Path, batch: Sequence[tuple[int, str]]) -> Iterator[Line]:
     yield from lines
 
 
-def _parse(lines: Sequence[str]) -> list[Line]:
+def _parse(lines: Sequence[str]) -> list[tuple[str, Interval]]:
     heads = [_head(line) for line in lines]
     counts = _decode_bodies([_unpack(body) for *_, body in heads])
-    return [Line(*head[:3], held) for head, held in zip(heads, counts, strict=True)]
+    return [
+        (tag, Interval(start_s, length_s, each))
+        for (tag, start_s, length_s, _), each in zip(heads, counts, strict=True)
+    ]
 
 
 def _head(line: str) -> tuple[str, float, float, str]:

@@ -1,7 +1,7 @@
-"""Merges what one or many load processes saw, interval by interval, by addition.
+"""Merges the counts of one or many load processes, interval by interval, by addition.
 
 Pure: no clock, no file. An interval is closed when every source has closed it, so the merged
-interval is what a single recorder would have held. Intervals are numbered by seconds since each
+interval is what a single recorder would have counted. Intervals are numbered by seconds since each
 worker's own start; workers' clocks are never compared.
 """
 
@@ -10,37 +10,23 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from loadtests.measure import hlog
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.results import ConsumedCapacity, Key, SeriesInfo, summarise
+from loadtests.measure.hlog import Interval
+from loadtests.measure.results import Key, SeriesInfo, summarise
+from loadtests.measure.series import CapacityTotals, SeriesName, SeriesPart
 from loadtests.patterns import METRICS
-
-Name = tuple[str, str, str]  # backend, driver, pattern
-
-
-@dataclass(slots=True)
-class SeriesPart:
-    """One series in one interval of one source; `counts` by metric."""
-
-    name: Name
-    warm_up: bool
-    counts: dict[str, Sparse]
-    errors: dict[str, int] = field(default_factory=dict)
-    unfinished: int = 0
-    capacity: tuple[float, float, float] = (0, 0.0, 0.0)
 
 
 @dataclass(slots=True)
 class Merged:
-    """A closed interval: lines for the two logs."""
+    """A closed interval: the series of the measured part and of the warm-up."""
 
     index: int
     start_s: float
     length_s: float
-    measured: list[hlog.Line]
-    warm_up: list[hlog.Line]
+    measured: list[tuple[Key, Interval]]
+    warm_up: list[tuple[Key, Interval]]
 
 
 @dataclass(slots=True)
@@ -61,20 +47,18 @@ class _Open:
 
 
 class Merger:
-    """Collects parts from `sources` and gives each interval out once all have closed it."""
+    """Collects parts from `sources`; yields each interval once all of them have closed it."""
 
     def __init__(self, sources: list[str]) -> None:
-        self.totals: dict[Name, Totals] = {}
-        self.capacity: dict[Name, list[float]] = {}
+        self.totals: dict[SeriesName, Totals] = {}
+        self.capacity: dict[SeriesName, CapacityTotals] = {}
         self._reached = dict.fromkeys(sources, -1)
         self._open: defaultdict[int, _Open] = defaultdict(_Open)
 
     def add(self, index: int, part: SeriesPart) -> None:
-        """Take in a part of interval `index`. A part that comes late is merged all the same."""
+        """Add a part of interval `index`. A part that arrives late is merged too."""
         self._open[index].parts.append(part)
-        total = self.capacity.setdefault(part.name, [0, 0.0, 0.0])
-        for place, value in enumerate(part.capacity):
-            total[place] += value
+        self.capacity.setdefault(part.name, CapacityTotals()).add(part.capacity)
         if not part.warm_up:
             totals = self.totals.get(part.name)
             if totals is None:
@@ -85,21 +69,21 @@ class Merger:
                 totals.histograms[metric].add(counts)
 
     def close(self, index: int, source: str, start_s: float, length_s: float) -> Iterator[Merged]:
-        """Source `source` has sent all of interval `index`; gives every interval now complete."""
+        """Source `source` has sent all of interval `index`; yields every interval now complete."""
         self._open[index].spans.append((start_s, length_s))
-        # a worker that stood still skips the seconds it slept through; a lost one that is heard
-        # from again is not waited for again
+        # a worker that stalled skips the seconds of the stall; a lost one that sends again is not
+        # waited for again
         if source in self._reached:
             self._reached[source] = max(index, self._reached[source])
         yield from self._ready()
 
     def lose(self, source: str) -> Iterator[Merged]:
-        """Wait for that source no longer."""
+        """Do not wait for this source any more."""
         self._reached.pop(source, None)
         yield from self._ready()
 
     def finish(self) -> Iterator[Merged]:
-        """Give out whatever is left, complete or not, oldest first."""
+        """Yield the intervals that are left, complete or not, oldest first."""
         for index in sorted(self._open):
             yield self._merge(index)
 
@@ -107,23 +91,17 @@ class Merger:
         """Per-series figures over all measured parts so far."""
         return [
             SeriesInfo(
-                backend=name[0],
-                driver=name[1],
-                pattern=name[2],
+                **name._asdict(),
                 count=totals.histograms["response_time"].total,
                 errors=dict(totals.errors),
                 unfinished=totals.unfinished,
                 response_time_ms=summarise(totals.histograms["response_time"]),
                 service_time_ms=summarise(totals.histograms["service_time"]),
                 wire_time_ms=summarise(totals.histograms["wire_time"]),
-                capacity=self._mean_capacity(name),
+                capacity=self.capacity[name].mean(),
             )
             for name, totals in sorted(self.totals.items())
         ]
-
-    def _mean_capacity(self, name: Name) -> ConsumedCapacity | None:
-        calls, rcu, wcu = self.capacity.get(name, (0, 0.0, 0.0))
-        return ConsumedCapacity(rcu_per_op=rcu / calls, wcu_per_op=wcu / calls) if calls else None
 
     def _ready(self) -> Iterator[Merged]:
         for index in sorted(self._open):
@@ -132,50 +110,18 @@ class Merger:
             yield self._merge(index)
 
     def _merge(self, index: int) -> Merged:
-        held = self._open.pop(index)
-        spans = held.spans or [(float(index), 1.0)]
+        opened = self._open.pop(index)
+        spans = opened.spans or [(float(index), 1.0)]
         start_s = min(start for start, _ in spans)
         length_s = max(start + length for start, length in spans) - start_s
         merged = Merged(index, start_s, length_s, [], [])
-        grouped: defaultdict[tuple[bool, Name, str], list[Sparse]] = defaultdict(list)
-        for part in held.parts:
+        grouped: defaultdict[tuple[bool, SeriesName, str], list[Sparse]] = defaultdict(list)
+        for part in opened.parts:
             for metric, counts in part.counts.items():
                 grouped[part.warm_up, part.name, metric].append(counts)
         for (warm_up, name, metric), pieces in sorted(grouped.items(), key=lambda item: item[0]):
             counts = Sparse.sum(pieces)
             if counts.index.size:
-                line = hlog.Line(Key(*name, metric).tag, start_s, length_s, counts)
-                (merged.warm_up if warm_up else merged.measured).append(line)
+                series = merged.warm_up if warm_up else merged.measured
+                series.append((name.key(metric), Interval(start_s, length_s, counts)))
         return merged
-
-
-def part_to_message(part: SeriesPart) -> dict[str, Any]:
-    """A part as plain data, for the way from a worker to the master."""
-    backend, driver, pattern = part.name
-    return {
-        "backend": backend,
-        "driver": driver,
-        "pattern": pattern,
-        "warm_up": part.warm_up,
-        "counts": {metric: hlog.encode(counts) for metric, counts in part.counts.items()},
-        "errors": part.errors,
-        "unfinished": part.unfinished,
-        "capacity": list(part.capacity),
-    }
-
-
-def part_from_message(message: dict[str, Any]) -> SeriesPart:
-    """Undo `part_to_message`. Raises ValueError for a damaged histogram."""
-    counts = {metric: hlog.decode(text) for metric, text in message["counts"].items()}
-    return _part(message, counts)
-
-
-def _part(described: dict[str, Any], counts: dict[str, Sparse]) -> SeriesPart:
-    return SeriesPart(
-        (described["backend"], described["driver"], described["pattern"]),
-        described["warm_up"],
-        counts,
-        described["errors"],
-        described["unfinished"],
-        tuple(described["capacity"]),
-    )

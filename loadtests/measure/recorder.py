@@ -1,8 +1,8 @@
-"""Records calls without being felt: three array appends a call, nothing rounded, nothing sorted.
+"""Records calls at little cost: three array appends per call, nothing rounded, nothing sorted.
 
-Ten times a second the columns go, as raw bytes, to the scribe: a process of its own that buckets,
-encodes and writes (`scribe.py`). What a call was is decided here: a call whose *intended* start lay
-in the warm-up is a warm-up call, however late it ended.
+Ten times per second the columns go, as raw bytes, to the scribe, a separate process that buckets,
+encodes and writes (`scribe.py`). A call whose *intended* start lies in the warm-up is a warm-up
+call, however late it ends.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from loadtests.measure.frames import pack
+from loadtests.measure.messages import RecordedCalls, pack
+from loadtests.measure.series import CapacityTotals, RawSeries
 
 
 def new_column() -> array[int]:
@@ -36,10 +37,10 @@ class SeriesRecorder:
     wire: array[int] = field(default_factory=new_column)
     errors: Counter[str] = field(default_factory=Counter)
     unfinished: int = 0
-    capacity: list[float] = field(default_factory=lambda: [0, 0.0, 0.0])
+    capacity: CapacityTotals | None = None
 
     def record(self, intended_ns: int, began_ns: int, done_ns: int, wire_ns: int) -> None:
-        """One finished call, successful or not; `wire_ns` is negative where nobody measures it."""
+        """One finished call, successful or not; `wire_ns` is negative where it is not measured."""
         self.response.append(done_ns - intended_ns)
         self.service.append(done_ns - began_ns)
         if wire_ns >= 0:
@@ -55,18 +56,18 @@ class SeriesRecorder:
 
     def record_capacity(self, rcu: float, wcu: float) -> None:
         """Capacity units one call consumed."""
-        self.capacity[0] += 1
-        self.capacity[1] += rcu
-        self.capacity[2] += wcu
+        if self.capacity is None:
+            self.capacity = CapacityTotals()
+        self.capacity.add(CapacityTotals(1, rcu, wcu))
 
-    def take(self) -> tuple[dict[str, Any], tuple[array[int], ...]] | None:
-        """Hand over and forget what was recorded since last time; None when nothing was.
+    def take(self) -> tuple[RawSeries, tuple[array[int], ...]] | None:
+        """Return and forget what was recorded since the last time; None when nothing was.
 
-        The columns are given away rather than copied: the event loop stands still meanwhile.
+        The columns are given away, not copied, because the event loop waits meanwhile.
         """
-        if not (self.response or self.errors or self.capacity[0]):
+        if not (self.response or self.errors or self.capacity):
             return None
-        described = {
+        described: RawSeries = {
             "backend": self.backend,
             "driver": self.driver,
             "pattern": self.pattern,
@@ -81,8 +82,7 @@ class SeriesRecorder:
         self.unfinished = 0
         if self.errors:
             self.errors.clear()
-        if self.capacity[0]:
-            self.capacity = [0, 0.0, 0.0]
+        self.capacity = None
         return described, columns
 
 
@@ -96,7 +96,7 @@ class Recorder:
         self._series: Final[dict[tuple[str, str, str, bool], SeriesRecorder]] = {}
 
     def series(self, backend: str, driver: str, pattern: str, *, warm_up: bool) -> SeriesRecorder:
-        """The series of that name, made when first asked for."""
+        """The series of that name, created when first asked for."""
         key = (backend, driver, pattern, warm_up)
         if key not in self._series:
             self._series[key] = SeriesRecorder(*key)
@@ -111,7 +111,7 @@ class Recorder:
 
     def drain(self) -> bytes:
         """One frame with all that was recorded since the last drain; empty when nothing was."""
-        headers: list[dict[str, Any]] = []
+        headers: list[RawSeries] = []
         columns: list[array[int]] = []
         for series in self._series.values():
             taken = series.take()
@@ -120,4 +120,4 @@ class Recorder:
                 columns += taken[1]
         if not headers:
             return b""
-        return pack({"kind": "values", "series": headers}, b"".join(columns))
+        return pack(RecordedCalls(headers), b"".join(columns))

@@ -22,8 +22,6 @@ takes; otherwise it is null. docs/decisions/verdict.md has the reasons.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +40,7 @@ from pydantic import (
     model_validator,
 )
 
+from loadtests.atomic_files import write_atomically
 from loadtests.config import Slo
 from loadtests.errors import (
     EXIT_FAIL,
@@ -52,7 +51,8 @@ from loadtests.errors import (
 )
 from loadtests.measure import hlog
 from loadtests.measure.health.signals import Signal
-from loadtests.measure.histogram import Histogram, Sparse
+from loadtests.measure.histogram import Histogram
+from loadtests.measure.hlog import Interval
 from loadtests.measure.json_files import read_record
 from loadtests.measure.schema_v1 import upgraded
 
@@ -651,15 +651,6 @@ def statistic_of(kind: LimitKind, percentile: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """One second of one series: seconds since the run's start, length, counts."""
-
-    start_s: float
-    length_s: float
-    counts: Sparse
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """A run folder, read whole."""
 
@@ -697,15 +688,7 @@ def read_info(path: Path) -> RunInfo:
 def write_info(path: Path, info: RunInfo) -> None:
     """Replace run.json atomically."""
     text = info.model_dump_json(indent=2, by_alias=True) + "\n"
-    handle, name = tempfile.mkstemp(dir=path, prefix=".run-", suffix=".json")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path / "run.json")
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_atomically(path / "run.json", text.encode())
 
 
 def summarise(histogram: Histogram) -> Times | None:
@@ -719,9 +702,8 @@ def summarise(histogram: Histogram) -> Times | None:
 
 def _read_intervals(path: Path) -> dict[Key, list[Interval]]:
     by_tag: dict[str, list[Interval]] = {}
-    for line in hlog.read_log(path):
-        interval = Interval(line.start_s, line.length_s, line.counts)
-        by_tag.setdefault(line.tag, []).append(interval)
+    for tag, interval in hlog.read_log(path):
+        by_tag.setdefault(tag, []).append(interval)
     try:
         return {Key.parse(tag): intervals for tag, intervals in by_tag.items()}
     except ValueError as error:

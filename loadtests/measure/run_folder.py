@@ -43,9 +43,10 @@ class RunFolderWriter:
         validity: Validity | None,
     ) -> None:
         """Append a closed interval and bring run.json up to date, so far as is known."""
-        for name, lines in (("latency.hlog", merged.measured), ("warm-up.hlog", merged.warm_up)):
-            if lines:
-                self._logs[name].write("".join(hlog.format_line(line) for line in lines))
+        for name, logged in (("latency.hlog", merged.measured), ("warm-up.hlog", merged.warm_up)):
+            if logged:
+                lines = [hlog.format_line(key.tag, interval) for key, interval in logged]
+                self._logs[name].write("".join(lines))
                 self._logs[name].flush()
         self.info.duration_s = max(self.info.duration_s, merged.start_s + merged.length_s)
         self.info.series = series

@@ -13,18 +13,17 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from loadtests.measure import hlog
 from loadtests.measure.environment import describe_environment, describe_targets
-from loadtests.measure.health.probes import HealthRow, HostProbe, ProcessProbe
+from loadtests.measure.health.probes import HealthRow, HostProbe, ProcessProbe, SecondFigures
 from loadtests.measure.histogram import Counts, Sparse
-from loadtests.measure.merger import Merged, Merger, SeriesPart
+from loadtests.measure.merger import Merged, Merger
 from loadtests.measure.results import (
     IterationPlan,
-    Key,
     MicroInfo,
     ResultRow,
     RunConfig,
@@ -32,6 +31,7 @@ from loadtests.measure.results import (
     SeriesInfo,
 )
 from loadtests.measure.run_folder import LATEST_MICRO, RunFolderWriter, point_latest
+from loadtests.measure.series import SeriesPart
 from loadtests.microbench.machine.checks import MachineEvidence, check_machine, clock_step_ns
 from loadtests.microbench.machine.reference import MachineReference
 from loadtests.microbench.suites.cases import BenchmarkSubject
@@ -109,7 +109,7 @@ class MicroFolder:
         index = seconds.index
         start_s, length_s = seconds.next()
         calls = 0
-        lines: list[hlog.Line] = []
+        lines: list[str] = []
         for subject in subjects:
             values, part = self._take(subject, warm_up=warm_up)
             calls += len(values)
@@ -117,11 +117,13 @@ class MicroFolder:
                 self._merger.add(index, part)
             elif not warm_up:
                 lines += [
-                    hlog.Line(Key(*part.name, metric).tag, start_s, length_s, counts)
+                    hlog.format_line(
+                        part.name.key(metric).tag, hlog.Interval(start_s, length_s, counts)
+                    )
                     for metric, counts in part.counts.items()
                     if counts.index.size
                 ]
-        self._variants.write("".join(hlog.format_line(line) for line in lines))
+        self._variants.write("".join(lines))
         self._variants.flush()
         row = self._add_health(start_s, length_s, calls, warm_up=warm_up)
         if not warm_up and any(subject.spec.pattern for subject in subjects):
@@ -162,7 +164,7 @@ class MicroFolder:
             for name, count in columns.errors.items()
             if count > errors.get(name, 0)
         }
-        return service, SeriesPart(subject.spec.series, warm_up, counts, new_errors)
+        return service, SeriesPart(SeriesName(*subject.spec.series), warm_up, counts, new_errors)
 
     def _add(self, merged: Iterable[Merged]) -> None:
         for interval in merged:
@@ -193,8 +195,7 @@ class MicroFolder:
     def _add_health(
         self, start_s: float, length_s: float, calls: int, *, warm_up: bool
     ) -> HealthRow:
-        figures: dict[str, Any] = {**self._probe.read(), **self._host.read()}
-        row = HealthRow(
+        second = SecondFigures(
             worker=WORKER,
             time_s=start_s,
             length_s=length_s,
@@ -206,11 +207,8 @@ class MicroFolder:
             free_users_min=0,
             in_flight=0,
             invalid_responses=0,
-            dispatch_delay_p50_ms=None,
-            dispatch_delay_p99_ms=None,
-            dispatch_delay_max_ms=None,
-            **figures,
         )
+        row = HealthRow.of(second, self._probe.read(), self._host.read())
         self._writer.add_health(row)
         return row
 

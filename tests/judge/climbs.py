@@ -118,8 +118,7 @@ def write_climb(path: Path, run: Run) -> Run:
         for key, held in run.intervals.items():
             for metric in METRICS:
                 tag = replace(key, metric=metric).tag
-                lines = [hlog.Line(tag, i.start_s, i.length_s, i.counts) for i in held]
-                log.writelines(hlog.format_line(line) for line in lines)
+                log.writelines(hlog.format_line(tag, interval) for interval in held)
     backends = {step.backend for step in run.info.steps}
     labels = {"dynamodb": "DynamoDB Local", "postgres": "PostgreSQL 18"}
     info = run.info.model_copy(

@@ -11,7 +11,8 @@ from loadtests.errors import ResultsError
 from loadtests.judge.interleaved import compare_interleaved, subjects_of
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.histogram import Sparse
-from loadtests.measure.results import Interval, Key, read_info
+from loadtests.measure.hlog import Interval
+from loadtests.measure.results import Key, read_info
 from tests.run_folders import MadeSeries, made_series, write_run
 
 STEADY = {"drift": 0.02, "rate_per_s": 200.0, "tail_share": 0.0}

@@ -4,6 +4,7 @@ import base64
 import struct
 import tracemalloc
 import zlib
+from itertools import starmap
 
 import numpy as np
 import pytest
@@ -28,6 +29,10 @@ STARTED_AT_S = 1_772_443_800.25
 HEADER = struct.Struct(">iiiiqqd")
 COOKIE, COMPRESSED_COOKIE = 0x1C849303 | 0x10, 0x1C849304 | 0x10
 PLAIN_LIMIT = HEADER.size + 9 * LENGTH
+
+
+def tagged(tag: str, start_s: float, length_s: float, counts: Sparse) -> tuple[str, hlog.Interval]:
+    return tag, hlog.Interval(start_s, length_s, counts)
 
 
 def sparse(values: list[int]) -> Sparse:
@@ -222,23 +227,23 @@ def test_a_zip_bomb_is_refused_without_being_unpacked(filler):
 def test_the_hdrhistogram_package_reads_the_log(tmp_path):
     path = tmp_path / "latency.hlog"
     written = [
-        hlog.Line("dynamodb/wire/cart.get/response_time", 0.0, 1.0, sparse([2_000_000, 2_047])),
-        hlog.Line("postgres/psycopg/cart.add/wire_time", 1.001, 0.999, sparse(EDGES)),
-        hlog.Line("dynamodb/wire/cart.get/response_time", 7_261.25, 2.5, sparse([HIGHEST_NS] * 3)),
+        tagged("dynamodb/wire/cart.get/response_time", 0.0, 1.0, sparse([2_000_000, 2_047])),
+        tagged("postgres/psycopg/cart.add/wire_time", 1.001, 0.999, sparse(EDGES)),
+        tagged("dynamodb/wire/cart.get/response_time", 7_261.25, 2.5, sparse([HIGHEST_NS] * 3)),
     ]
-    path.write_text(hlog.header(STARTED_AT_S) + "".join(map(hlog.format_line, written)))
+    path.write_text(hlog.header(STARTED_AT_S) + "".join(starmap(hlog.format_line, written)))
     reader = HistogramLogReader(str(path), HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS))
     try:
-        for line in written:
+        for tag, interval in written:
             theirs = reader.get_next_interval_histogram()
-            assert theirs.get_tag() == line.tag
+            assert theirs.get_tag() == tag
             assert theirs.get_start_time_stamp() == pytest.approx(
-                (STARTED_AT_S + line.start_s) * 1e3, abs=0.5
+                (STARTED_AT_S + interval.start_s) * 1e3, abs=0.5
             )
             length_ms = theirs.get_end_time_stamp() - theirs.get_start_time_stamp()
-            assert length_ms == pytest.approx(line.length_s * 1e3, abs=0.5)
+            assert length_ms == pytest.approx(interval.length_s * 1e3, abs=0.5)
             again = Histogram()
-            again.add(line.counts)
+            again.add(interval.counts)
             assert list(theirs.counts) == again.counts.tolist()
         assert reader.get_next_interval_histogram() is None
         assert reader.get_start_time_sec() == STARTED_AT_S
@@ -255,13 +260,13 @@ def test_the_log_begins_as_the_format_says():
 
 
 def test_interval_max_is_in_milliseconds():
-    line = hlog.format_line(hlog.Line("a/b/c/d", 0.0, 1.0, sparse([1_500, 2_000_000])))
-    assert line.split(",")[:4] == ["Tag=a/b/c/d", "0.000", "1.000", "2.001"]
-    assert hlog.format_line(hlog.Line("a/b/c/d", 0.0, 1.0, sparse([]))).split(",")[3] == "0.000"
+    text = hlog.format_line(*tagged("a/b/c/d", 0.0, 1.0, sparse([1_500, 2_000_000])))
+    assert text.split(",")[:4] == ["Tag=a/b/c/d", "0.000", "1.000", "2.001"]
+    assert hlog.format_line(*tagged("a/b/c/d", 0.0, 1.0, sparse([]))).split(",")[3] == "0.000"
 
 
 lines = st.builds(
-    hlog.Line,
+    tagged,
     st.sampled_from(["dynamodb/wire/cart.get/response_time", "a/b/c/d"]),
     st.integers(0, 10_000_000).map(lambda ms: ms / 1e3),
     st.integers(0, 100_000).map(lambda ms: ms / 1e3),
@@ -273,7 +278,7 @@ lines = st.builds(
 @given(st.lists(lines, max_size=6))
 def test_a_log_is_read_as_written(tmp_path_factory, written):
     path = tmp_path_factory.mktemp("log") / "latency.hlog"
-    path.write_text(hlog.header(STARTED_AT_S) + "".join(map(hlog.format_line, written)))
+    path.write_text(hlog.header(STARTED_AT_S) + "".join(starmap(hlog.format_line, written)))
     assert list(hlog.read_log(path)) == written
 
 
@@ -281,15 +286,15 @@ def test_a_log_is_read_as_written(tmp_path_factory, written):
 @given(st.data())
 def test_a_log_cut_anywhere_keeps_every_whole_line(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("log") / "latency.hlog"
-    written = [hlog.Line("a/b/c/d", float(i), 1.0, sparse([i, 10**i])) for i in range(5)]
-    text = hlog.header(STARTED_AT_S) + "".join(map(hlog.format_line, written))
+    written = [tagged("a/b/c/d", float(i), 1.0, sparse([i, 10**i])) for i in range(5)]
+    text = hlog.header(STARTED_AT_S) + "".join(starmap(hlog.format_line, written))
     cut = data.draw(st.integers(0, len(text)))
     path.write_text(text[:cut])
     whole = max(0, text[:cut].count("\n") - 3)
     assert list(hlog.read_log(path)) == written[:whole]
 
 
-GOOD = hlog.format_line(hlog.Line("a/b/c/d", 0.0, 1.0, sparse([5])))
+GOOD = hlog.format_line(*tagged("a/b/c/d", 0.0, 1.0, sparse([5])))
 BODY = hlog.encode(sparse([5]))
 
 
@@ -324,8 +329,8 @@ def test_a_damaged_line_is_named_by_file_and_number(tmp_path, damaged):
 
 def test_the_first_of_many_damaged_lines_is_named_however_long_the_log(tmp_path):
     path = tmp_path / "latency.hlog"
-    written = [hlog.Line("a/b/c/d", float(i), 1.0, sparse([i, 7 * i])) for i in range(700)]
-    lines = list(map(hlog.format_line, written))
+    written = [tagged("a/b/c/d", float(i), 1.0, sparse([i, 7 * i])) for i in range(700)]
+    lines = list(starmap(hlog.format_line, written))
     path.write_text(hlog.header(STARTED_AT_S) + "".join(lines))
     assert list(hlog.read_log(path)) == written
     lines[599] = lines[600] = lines[600][:-9] + "\n"

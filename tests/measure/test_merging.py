@@ -12,14 +12,23 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.measure.frames import pack
 from loadtests.measure.health.probes import HostProbe
 from loadtests.measure.histogram import Sparse, highest_value_ns
+from loadtests.measure.messages import WorkerLost, pack
 from loadtests.measure.recorder import Recorder
 from loadtests.measure.results import Key, Run, read_run
 from loadtests.measure.scribe import serve
 from tests.measure.latencies import equivalent_range, latencies
-from tests.measure.streams import NO_HOST, closing, end, opening, relay, scribe
+from tests.measure.streams import (
+    NO_HOST,
+    closing,
+    end,
+    live_lines,
+    locust_lines,
+    opening,
+    relay,
+    scribe,
+)
 
 NAMES = (
     ("dynamodb", "wire", "cart.get"),
@@ -111,7 +120,7 @@ def merged(path: Path, calls: list[Call], closed: list[list[int]], order: list[i
     workers = len(closed)
     names = [f"worker {i + 1}" for i in range(workers)]
     streams = [
-        relay(stream((c for c in calls if c.worker % workers == i), name, closed[i]))
+        relay(stream((c for c in calls if c.worker % workers == i), name, closed[i]), name)
         for i, name in enumerate(names)
     ]
     scribe(opening(path, names) + in_turns(streams, order) + end())
@@ -262,7 +271,7 @@ def test_a_stream_cut_anywhere_is_an_interrupted_run_of_every_whole_frame(
         at += len(frame)
         if at > cut:
             break
-        if b'"kind":"values"' in frame:
+        if b'"kind":"calls"' in frame:
             kept.append(in_order[len(kept)])
     check_against_the_calls(run, kept)
 
@@ -286,7 +295,8 @@ def test_the_folder_grows_with_the_run(tmp_path):
     frames = [stream([one_call(second=s)], "generator", [s]) for s in range(3)]
     sent = io.BytesIO(opening(tmp_path / "run") + b"".join(frames) + end())
     serve(sent, LooksAtTheFolder(), HostProbe(NO_HOST, lambda: 0.0))
-    assert seen == [(1, 1), (2, 2), (3, 3), (3, 3)]
+    # each second has a line of live figures and one for Locust's tables
+    assert seen == [(1, 1), (1, 1), (2, 2), (2, 2), (3, 3), (3, 3), (3, 3)]
 
 
 # --- single cases
@@ -299,12 +309,12 @@ def total(path: Path) -> int:
 def test_a_part_that_comes_late_is_merged_all_the_same(tmp_path):
     names = ["worker 1", "worker 2"]
     first = relay(stream([one_call(second=s) for s in range(3)], "worker 1", range(3)))
-    second = relay(stream([one_call(second=s) for s in range(3)], "worker 2", range(3)))
+    second = relay(stream([one_call(second=s) for s in range(3)], "worker 2", range(3)), "worker 2")
     # worker 2's first two seconds arrive after its third
     sent = [*first, second[2], second[0], second[1]]
     said = scribe(opening(tmp_path / "run", names) + b"".join(sent) + end())
     assert total(tmp_path / "run") == 6
-    assert sum(1 for line in said if line["kind"] == "live") == 5
+    assert len(live_lines(said)) == 5
     by_second = Counter(round(i.start_s) for i in read_run(tmp_path / "run").intervals[KEY])
     assert by_second == {0: 2, 1: 2, 2: 1}
 
@@ -312,25 +322,25 @@ def test_a_part_that_comes_late_is_merged_all_the_same(tmp_path):
 def test_an_interval_waits_for_every_source(tmp_path):
     names = ["worker 1", "worker 2"]
     first = relay(stream([one_call(second=s) for s in range(2)], "worker 1", range(2)))
-    [second] = relay(stream([one_call(second=0)], "worker 2", [0]))
+    [second] = relay(stream([one_call(second=0)], "worker 2", [0]), "worker 2")
     scribe(opening(tmp_path / "run", names) + b"".join([*first, second]))
     intervals = read_run(tmp_path / "run").intervals[KEY]
     assert [(i.start_s, i.counts.total) for i in intervals] == [(0.0, 2), (1.0, 1)]
 
 
 def lose(worker: str) -> bytes:
-    return pack({"kind": "lose", "worker": worker})
+    return pack(WorkerLost(worker))
 
 
 def test_a_lost_worker_is_no_longer_waited_for_and_makes_the_run_invalid(tmp_path):
     names = ["worker 1", "worker 2"]
     first = relay(stream([one_call(second=s) for s in range(4)], "worker 1", range(4)))
-    second = relay(stream([one_call(second=s) for s in range(4)], "worker 2", range(4)))
+    second = relay(stream([one_call(second=s) for s in range(4)], "worker 2", range(4)), "worker 2")
     sent = [second[0], first[0], first[1], lose("worker 2"), first[2], second[1]]
     sent += [first[3], second[3]]
     said = scribe(opening(tmp_path / "run", names) + b"".join(sent) + end())
     # heard from once more, it is still not waited for
-    assert [line["index"] for line in said if line["kind"] == "live"] == [0, 1, 2, 1, 3, 3]
+    assert [figures.index for figures in live_lines(said)] == [0, 1, 2, 1, 3, 3]
     run = read_run(tmp_path / "run")
     assert total(tmp_path / "run") == 7
     assert not run.info.validity.valid
@@ -343,7 +353,9 @@ def test_spans_of_workers_that_differ_are_covered_whole(tmp_path):
     for name, start_s, length_s in (("worker 1", 0.0, 1.25), ("worker 2", 0.5, 1.0)):
         recorder = Recorder()
         record(recorder, one_call())
-        frames += relay(recorder.drain() + closing(0, name, start_s=start_s, length_s=length_s))
+        frames += relay(
+            recorder.drain() + closing(0, name, start_s=start_s, length_s=length_s), name
+        )
     scribe(opening(tmp_path / "run", names) + b"".join(frames) + end())
     [interval] = read_run(tmp_path / "run").intervals[KEY]
     assert (interval.start_s, interval.length_s) == (0.0, 1.5)
@@ -361,14 +373,13 @@ def test_a_run_without_any_call_is_written_and_invalid(tmp_path):
 def test_lines_for_the_user_show_the_last_second_and_the_whole(tmp_path):
     calls = [one_call(second=0)] * 3 + [one_call(second=1, service_ns=9_000_000)]
     said = scribe(opening(tmp_path / "run") + stream(calls, "generator", range(2)) + end())
-    first, second, last = said
-    assert first["kind"] == second["kind"] == "live"
-    assert last["kind"] == "ended"
-    assert first["last_second"][0]["rate_per_s"] == 3.0
-    assert second["last_second"][0]["rate_per_s"] == 1.0
-    assert second["last_second"][0]["p50_ms"] == highest(9_000_000)
-    assert second["series"][0]["count"] == 4
-    assert [entry["count"] for line in (first, second) for entry in line["mirror"]] == [3, 1]
+    assert [kind for kind, _ in said] == ["live", "locust", "live", "locust", "ended"]
+    first, second = live_lines(said)
+    assert first.last_second[0].rate_per_s == 3.0
+    assert second.last_second[0].rate_per_s == 1.0
+    assert second.last_second[0].p50_ms == highest(9_000_000)
+    assert second.series[0].count == 4
+    assert [entry["count"] for entries in locust_lines(said) for entry in entries] == [3, 1]
 
 
 def highest(value_ns: int) -> float:

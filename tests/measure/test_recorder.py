@@ -3,57 +3,61 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
-from loadtests.measure.frames import pack, unpack
+from loadtests.measure.messages import RecordedCalls, unpack
 from loadtests.measure.recorder import Recorder
+from loadtests.measure.series import CapacityTotals, RawSeries
 
 
-def frames(data: bytes) -> list[tuple[dict, bytes]]:
-    return list(unpack(io.BytesIO(data)))
+def drained(recorder: Recorder) -> tuple[list[RawSeries], bytes]:
+    """The series and the payload of a recorder's next frame."""
+    [(frame, payload)] = unpack(io.BytesIO(recorder.drain()))
+    assert isinstance(frame, RecordedCalls)
+    return frame.series, payload
 
 
-def columns(header: dict, payload: bytes) -> dict[str, list[list[int]]]:
+def columns(series: list[RawSeries], payload: bytes) -> dict[tuple[str, bool], list[list[int]]]:
     """Each series' three columns, by pattern and phase."""
     values = np.frombuffer(payload, np.int64).tolist()
-    found = {}
-    for series in header["series"]:
-        found[series["pattern"], series["warm_up"]] = [
-            [values.pop(0) for _ in range(size)] for size in series["sizes"]
+    by_name = {
+        (each["pattern"], each["warm_up"]): [
+            [values.pop(0) for _ in range(size)] for size in each["sizes"]
         ]
+        for each in series
+    }
     assert values == []
-    return found
+    return by_name
 
 
-def test_a_call_is_three_times_in_nanoseconds():
+def test_a_call_is_three_times_in_nanoseconds() -> None:
     recorder = Recorder()
     series = recorder.series("dynamodb", "wire", "cart.get", warm_up=False)
     series.record(intended_ns=1_000, began_ns=1_500, done_ns=9_001, wire_ns=7_000)
     series.record(intended_ns=2_000, began_ns=2_000, done_ns=2_000, wire_ns=0)
-    [(header, payload)] = frames(recorder.drain())
-    assert columns(header, payload) == {("cart.get", False): [[8_001, 0], [7_501, 0], [7_000, 0]]}
-    [described] = header["series"]
-    assert header["kind"] == "values"
+    series_sent, payload = drained(recorder)
+    assert columns(series_sent, payload) == {
+        ("cart.get", False): [[8_001, 0], [7_501, 0], [7_000, 0]]
+    }
+    [described] = series_sent
     assert (described["backend"], described["driver"]) == ("dynamodb", "wire")
 
 
-def test_a_series_is_made_once_and_kept_apart_by_phase():
+def test_a_series_is_made_once_and_kept_apart_by_phase() -> None:
     recorder = Recorder()
-    one = recorder.series("dynamodb", "wire", "cart.get", warm_up=False)
-    assert recorder.series("dynamodb", "wire", "cart.get", warm_up=False) is one
+    measured = recorder.series("dynamodb", "wire", "cart.get", warm_up=False)
+    assert recorder.series("dynamodb", "wire", "cart.get", warm_up=False) is measured
     warm = recorder.series("dynamodb", "wire", "cart.get", warm_up=True)
-    assert warm is not one
+    assert warm is not measured
     warm.record(0, 0, 5, 3)
-    one.record(0, 0, 7, 3)
-    [(header, payload)] = frames(recorder.drain())
-    assert columns(header, payload) == {
+    measured.record(0, 0, 7, 3)
+    series_sent, payload = drained(recorder)
+    assert columns(series_sent, payload) == {
         ("cart.get", True): [[5], [5], [3]],
         ("cart.get", False): [[7], [7], [3]],
     }
 
 
-def test_draining_forgets_everything_it_handed_over():
+def test_draining_forgets_everything_it_handed_over() -> None:
     recorder = Recorder()
     assert recorder.drain() == b""
     series = recorder.series("dynamodb", "wire", "cart.get", warm_up=False)
@@ -65,51 +69,31 @@ def test_draining_forgets_everything_it_handed_over():
     assert recorder.drain()
     assert recorder.drain() == b""
     series.record(0, 0, 6, 4)
-    [(header, payload)] = frames(recorder.drain())
-    assert columns(header, payload) == {("cart.get", False): [[6], [6], [4]]}
-    assert header["series"][0]["errors"] == {}
-    assert header["series"][0]["unfinished"] == 0
-    assert header["series"][0]["capacity"] == [0, 0.0, 0.0]
+    series_sent, payload = drained(recorder)
+    assert columns(series_sent, payload) == {("cart.get", False): [[6], [6], [4]]}
+    assert series_sent[0]["errors"] == {}
+    assert series_sent[0]["unfinished"] == 0
+    assert series_sent[0]["capacity"] is None
 
 
-def test_unfinished_calls_have_a_response_time_alone():
+def test_unfinished_calls_have_a_response_time_alone() -> None:
     recorder = Recorder()
     series = recorder.series("dynamodb", "wire", "cart.get", warm_up=False)
     series.record(0, 10, 50, 20)
     series.record_unfinished(np.array([1_000, 2_000], np.int64))
-    [(header, payload)] = frames(recorder.drain())
-    assert columns(header, payload) == {("cart.get", False): [[50, 1_000, 2_000], [40], [20]]}
-    assert header["series"][0]["unfinished"] == 2
+    series_sent, payload = drained(recorder)
+    assert columns(series_sent, payload) == {("cart.get", False): [[50, 1_000, 2_000], [40], [20]]}
+    assert series_sent[0]["unfinished"] == 2
 
 
-def test_errors_and_capacity_travel_even_without_a_call():
+def test_errors_and_capacity_travel_even_without_a_call() -> None:
     recorder = Recorder()
     series = recorder.series("dynamodb", "wire", "cart.get", warm_up=True)
     series.errors.update({"LineNotFound": 2, "Überlastet": 1})
     series.record_capacity(0.5, 1.0)
     series.record_capacity(1.5, 0.0)
-    [(header, payload)] = frames(recorder.drain())
-    [described] = header["series"]
+    series_sent, payload = drained(recorder)
+    [described] = series_sent
     assert described["errors"] == {"LineNotFound": 2, "Überlastet": 1}
-    assert described["capacity"] == [2, 2.0, 1.0]
+    assert described["capacity"] == CapacityTotals(2, 2.0, 1.0)
     assert payload == b""
-
-
-contents = st.tuples(
-    st.dictionaries(st.text(max_size=5), st.integers(0, 1 << 40), max_size=3),
-    st.binary(max_size=40),
-)
-
-
-@given(st.lists(contents, max_size=5))
-def test_frames_are_unpacked_as_packed(sent):
-    assert frames(b"".join(pack(*each) for each in sent)) == sent
-
-
-@given(st.lists(contents, min_size=1, max_size=4), st.data())
-def test_a_stream_cut_anywhere_keeps_every_whole_frame(sent, data):
-    packed = [pack(*each) for each in sent]
-    stream = b"".join(packed)
-    cut = data.draw(st.integers(0, len(stream)))
-    whole = sum(sum(map(len, packed[: i + 1])) <= cut for i in range(len(packed)))
-    assert frames(stream[:cut]) == sent[:whole]

@@ -200,7 +200,7 @@ def test_a_write_that_fails_leaves_the_old_run_json_whole(tmp_path, monkeypatch,
         raise KeyboardInterrupt if failing == "interrupt" else DiskFull
 
     if failing == "write":
-        whole = results.os.fdopen
+        whole = os.fdopen
 
         def fdopen(*args, **kwargs):
             out = whole(*args, **kwargs)
@@ -208,9 +208,9 @@ def test_a_write_that_fails_leaves_the_old_run_json_whole(tmp_path, monkeypatch,
             out.write = refuse
             return out
 
-        monkeypatch.setattr(results.os, "fdopen", fdopen)
+        monkeypatch.setattr(os, "fdopen", fdopen)
     else:
-        monkeypatch.setattr(results.os, "chmod" if failing == "chmod" else "replace", refuse)
+        monkeypatch.setattr(os, "chmod" if failing == "chmod" else "replace", refuse)
     with pytest.raises((DiskFull, KeyboardInterrupt)):
         results.write_info(tmp_path, RunInfo.model_validate(info(state="interrupted")))
     monkeypatch.undo()

@@ -116,10 +116,9 @@ def test_a_series_has_its_client_cpu(written: WrittenFolder) -> None:
 
 
 def test_variants_are_written_and_not_judged(written: WrittenFolder) -> None:
-    lines = list(hlog.read_log(written.run.path / "variants.hlog"))
     counts = dict.fromkeys(("response_time", "service_time", "wire_time"), 0)
-    for line in lines:
-        counts[Key.parse(line.tag).metric] += line.counts.total
+    for tag, interval in hlog.read_log(written.run.path / "variants.hlog"):
+        counts[Key.parse(tag).metric] += interval.counts.total
     assert set(counts.values()) == {len(written.variant.measured.service)}
     assert len(written.rows) == 3
 

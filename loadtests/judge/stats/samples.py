@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtests.measure.histogram import Counts, Sparse, bucket_index, highest_value_ns
-from loadtests.measure.results import Interval
+from loadtests.measure.hlog import Interval
 
 Floats = npt.NDArray[np.float64]
 

@@ -23,6 +23,7 @@ from loadtests.config import Config
 from loadtests.errors import LoadtestsError
 from loadtests.load.locust.controller import RunController
 from loadtests.load.schedule.arrivals import WorkerShare
+from loadtests.measure.messages import WorkerInterval, WorkerLost
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_from_json, endpoints_to_json
 
@@ -107,11 +108,18 @@ class ClusterMaster:
         for client in clients:
             worker = self._names.get(client, client)
             _log.error("%s was lost; the run is not valid.", worker)
-            self._controller.forward({"kind": "lose", "worker": worker})
+            self._controller.forward(WorkerLost(worker))
         self._waiting -= clients
 
     def _on_interval(self, msg: Message, **_: Any) -> None:
-        self._controller.forward(msg.data)
+        worker = self._names.get(msg.node_id)
+        if worker is None:  # it joined after the run was planned
+            return
+        data = msg.data if isinstance(msg.data, dict) else {}
+        text = data.get("second")
+        # anything but text becomes an empty second, for which the scribe loses the worker
+        payload = text.encode() if isinstance(text, str) else b""
+        self._controller.forward(WorkerInterval(worker), payload)
 
     def _on_done(self, msg: Message, **_: Any) -> None:
         self._waiting.discard(msg.node_id)
@@ -141,8 +149,8 @@ class ClusterWorker:
             plan.config, plan.endpoints, plan.workers[client], plan.share_of(client)
         )
 
-    def _send(self, line: dict[str, Any]) -> None:
-        self._runner.send_message("loadtests_interval", line)
+    def _send(self, second: str) -> None:
+        self._runner.send_message("loadtests_interval", {"second": second})
 
     def _on_plan(self, msg: Message, **_: Any) -> None:
         self._plan = ClusterPlan.parse(msg.data)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gevent.lock import Semaphore
 from locust.env import Environment
@@ -32,6 +32,14 @@ from loadtests.load.loop.scribe_client import ScribeClient
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import recorded, run_subjects
 from loadtests.measure.environment import describe_environment, describe_targets
+from loadtests.measure.messages import (
+    Frame,
+    LiveFigures,
+    OpenRun,
+    OpenWorker,
+    parse_live,
+    parse_locust,
+)
 from loadtests.measure.results import RunConfig, RunInfo, StepInfo
 from loadtests.model import to_iso_seconds
 from loadtests.targets.endpoints import Endpoints
@@ -67,12 +75,12 @@ class RunController:
         self.scenario = scenario
         self.path: Path | None = None
         self.last_path: Path | None = None
-        self.live: dict[str, Any] = {}
-        self.on_interval: Callable[[dict[str, Any]], None] | None = None  # set on workers
+        self.on_interval: Callable[[str], None] | None = None  # set on workers
+        self._live_line = b""
         self._stack = ExitStack()
         self._endpoints: Endpoints | None = None
         self._opened_for: Config | None = None
-        self._link: ScribeClient | None = None
+        self._scribe: ScribeClient | None = None
         self._run: LoadRun | None = None
         self._ending = Semaphore(1)
 
@@ -120,7 +128,7 @@ class RunController:
         scheduling = raise_priority() if makes_load else "each worker's own"
         run_id = run_id_for(self.scenario, os.environ)
         self.path = self.last_path = Path(config.results).absolute() / run_id
-        self.live = {}
+        self._live_line = b""
         info = RunInfo(
             id=run_id,
             scenario=self.scenario,
@@ -134,28 +142,23 @@ class RunController:
             targets=describe_targets(endpoints.described()),
             steps=self._steps(config),
         )
-        called = len(run_subjects(config))
-        self._link = ScribeClient(self._hear)
-        self._link.send(
-            {
-                "kind": "open",
-                "mode": "write",
-                "path": str(self.path),
-                "info": info.model_dump(mode="json", by_alias=True),
-                "started_at_s": now.timestamp(),
-                "sources": workers,
-                "rate_per_s": {
-                    worker: config.load.rate * called / len(workers) for worker in workers
-                },
-            }
+        rate_per_s = config.load.rate * len(run_subjects(config)) / len(workers)
+        self._scribe = ScribeClient(self._on_line)
+        self._scribe.send(
+            OpenRun(
+                path=str(self.path),
+                info=info,
+                started_at_s=now.timestamp(),
+                rate_per_s=dict.fromkeys(workers, rate_per_s),
+            )
         )
         _log.info("Results go to %s", self.path)
 
     def open_relay(self, worker: str) -> None:
         """Start the scribe of a cluster's worker."""
         raise_priority()
-        self._link = ScribeClient(self._hear)
-        self._link.send({"kind": "open", "mode": "relay", "worker": worker})
+        self._scribe = ScribeClient(self._on_line)
+        self._scribe.send(OpenWorker(worker=worker))
 
     def make_load(
         self, config: Config, endpoints: Endpoints, worker: str, share: WorkerShare
@@ -164,9 +167,9 @@ class RunController:
 
         A scribe must have been started, by `open_folder` or `open_relay`.
         """
-        if self._link is None:
+        if self._scribe is None:
             raise RuntimeError("No scribe has been started for this run.")
-        self._run = LoadRun(link=self._link, worker=worker, warm_up_s=config.load.warm_up)
+        self._run = LoadRun(scribe=self._scribe, worker=worker, warm_up_s=config.load.warm_up)
         dataset = make_dataset(config.data, config.load.seed, datetime.now(UTC))
         self.session.users = UserAssignment(
             config, endpoints, dataset, self._run, self.user_classes, share
@@ -181,30 +184,35 @@ class RunController:
         """End the run and wait for its folder; a second caller waits for the first."""
         with self._ending:
             run, self._run = self._run, None
-            link, self._link = self._link, None
-            if link is None:
+            scribe, self._scribe = self._scribe, None
+            if scribe is None:
                 return
             if run:
                 run.finish()
             complete = run is None or run.state == "finished"
             try:
-                link.finish({"kind": "end", "state": "complete" if complete else "interrupted"})
+                scribe.finish("complete" if complete else "interrupted")
             except LoadtestsError as error:
                 _log.error("%s %s", error.message, error.hint)
                 self.session.exit_code = EXIT_INVALID
 
-    def forward(self, header: dict[str, Any]) -> None:
+    def forward(self, frame: Frame, payload: bytes = b"") -> None:
         """Pass a worker's frame on to the scribe (master)."""
-        if self._link:
-            self._link.send(header)
+        if self._scribe:
+            self._scribe.send(frame, payload)
 
-    def _hear(self, line: dict[str, Any]) -> None:
-        if "mirror" in line:
-            copy_to_locust(self.environment.stats, line.pop("mirror"))
-        if line["kind"] == "live":
-            self.live = line
-        elif line["kind"] == "interval" and self.on_interval:
-            self.on_interval(line)
+    @property
+    def live(self) -> LiveFigures | None:
+        """The figures of the run so far; None before the first second has ended."""
+        return parse_live(self._live_line) if self._live_line else None
+
+    def _on_line(self, kind: str, content: bytes) -> None:
+        if kind == "locust":
+            copy_to_locust(self.environment.stats, parse_locust(content))
+        elif kind == "live":
+            self._live_line = content  # parsed when the web UI asks
+        elif kind == "interval" and self.on_interval:
+            self.on_interval(content.decode())
 
 
 def _without_rate(config: Config) -> Config:

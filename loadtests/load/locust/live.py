@@ -1,25 +1,24 @@
 """The live view in Locust's web UI: a tab, and the same as a page at `/loadtests/live`.
 
-Locust's own tables stay untouched. The view shows what the scribe reported last: exact percentiles
-of the measured part, their status, and the generator's health; once the run has ended its verdict,
-folder and report.
+Locust's own tables are not changed. The view shows the scribe's latest figures: exact percentiles
+of the measured part, their status, and the generator's health. After the run it shows the verdict,
+the run folder and the report.
 """
 
 from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypedDict
 
 from flask import Blueprint, Response, abort, jsonify, send_file
 
 from loadtests.config import Slo
 from loadtests.errors import ResultsError
-from loadtests.load.locust.live_figures import live_figures
+from loadtests.load.locust.controller import RunController
+from loadtests.load.locust.live_figures import FiguresView, live_figures
+from loadtests.measure.messages import LiveFigures
 from loadtests.measure.results import read_info
-
-if TYPE_CHECKING:
-    from loadtests.load.locust.controller import RunController
 
 _TYPES: Final = {
     "live.js": "text/javascript",
@@ -67,34 +66,51 @@ def _with_script(response: Response) -> Response:
     return response
 
 
-def live_data(controller: RunController, slo: Slo) -> dict[str, Any]:
-    """What the live view shows."""
+class VerdictView(TypedDict):
+    """The verdict of the last run."""
+
+    status: str
+    sentence: str
+
+
+class LiveView(FiguresView):
+    """Everything that the live view shows; `report` is the report's address, or empty."""
+
+    state: str
+    verdict: VerdictView | None
+    folder: str
+    report: str
+
+
+def live_data(controller: RunController, slo: Slo) -> LiveView:
+    """Everything that the live view shows, of the run so far or of the last run."""
     report = _report(controller)
+    live = controller.live
     return {
-        "state": _refusal(controller) or _state(controller),
+        "state": _refusal(controller) or _state(controller, live),
         "verdict": _verdict(controller.last_path) if report else None,
         "folder": str(controller.last_path or ""),
         "report": "report.html" if report else "",
-        **live_figures(controller.live, slo),
+        **live_figures(live, slo),
     }
 
 
 def _report(controller: RunController) -> Path | None:
-    """The last run's report, once that run has ended and the report is there."""
+    """The last run's report, once that run has ended and the report exists."""
     if controller.path or not controller.last_path:
         return None
     path = controller.last_path / "report.html"
     return path if path.exists() else None
 
 
-def _verdict(path: Path | None) -> dict[str, str] | None:
+def _verdict(path: Path | None) -> VerdictView | None:
     try:
         verdict = read_info(path).verdict if path else None
     except ResultsError:
         return None
     if not verdict:
         return None
-    return {"status": verdict.status, "said": verdict.sentence}
+    return {"status": verdict.status, "sentence": verdict.sentence}
 
 
 def _refusal(controller: RunController) -> str:
@@ -104,19 +120,18 @@ def _refusal(controller: RunController) -> str:
     return f"The run could not start. {error.message} {error.hint or ''}".strip()
 
 
-def _state(controller: RunController) -> str:
-    live = controller.live
-    elapsed = f"{live['time_s']:.0f} s" if live else ""
+def _state(controller: RunController, live: LiveFigures | None) -> str:
+    elapsed = f"{live.time_s:.0f} s" if live else ""
     if not controller.last_path:
         return "No run yet: start one with Locust's own form."
     if controller.path:
         if not live:
             return "The run is starting."
-        return f"Measuring: {elapsed}." if live["series"] else f"Warming up: {elapsed}."
+        return f"Measuring: {elapsed}." if live.series else f"Warming up: {elapsed}."
     ended = f"The run has ended after {elapsed}." if live else "The run has ended."
     if _report(controller):
         return ended
     options = controller.environment.parsed_options
     if options is not None and options.no_report:
-        return f"{ended} No report was asked for; `loadtests gate` with the run folder makes one."
+        return f"{ended} It has no report; `loadtests gate` with the run folder makes one."
     return f"{ended} It is being judged."

@@ -1,31 +1,91 @@
-"""What the live view says: the scribe's last word, chosen, put in order and held against limits.
+"""The content of the live view: the scribe's latest figures, sorted and checked against the limits.
 
-Pure. Status is that of the figures so far; only the verdict at the end knows intervals.
+Pure. A status is that of the figures so far; only the verdict after the run considers their
+confidence intervals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypedDict
 
 from loadtests.config import Limits, Slo
+from loadtests.measure.health.signals import Signal
+from loadtests.measure.messages import LastSecond, LiveFigures, ProcessSecond
+from loadtests.measure.results import SeriesInfo
 from loadtests.order_statistics import min_calls
 from loadtests.patterns import DISPLAY_NAMES, PATTERNS
 
 LIMITS: Final = {"p50_ms": "p50", "p90_ms": "p90", "p99_ms": "p99", "p999_ms": "p99.9"}
-MOST_ERRORS: Final = 10
+MAX_ERRORS: Final = 10
 
 
-def live_figures(live: Mapping[str, Any], slo: Slo) -> dict[str, Any]:
+class SeriesView(TypedDict):
+    """One row of the table of access patterns; `status` is over, within or unknown."""
+
+    pattern: str
+    backend: str
+    count: int
+    errors: int
+    rate_per_s: float
+    slowest_ms: float | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    status: str
+    detail: str
+
+
+class SignalView(TypedDict):
+    """One health signal; `ok` is None where there is no limit."""
+
+    name: str
+    value: str
+    limit: str
+    ok: bool | None
+    text: str
+
+
+class HealthView(TypedDict):
+    """All health signals, those beyond their limits first."""
+
+    ok: bool
+    summary: str
+    signals: list[SignalView]
+
+
+class ProcessView(TypedDict):
+    """One load process in its last second."""
+
+    name: str
+    cpu: str
+    dispatch_delay: str
+    event_loop_delay: str
+    heartbeat_delay: str
+    free_users: int
+
+
+class FiguresView(TypedDict):
+    """The tables of the live view."""
+
+    rows: list[SeriesView]
+    errors: list[str]
+    health: HealthView
+    processes: list[ProcessView]
+
+
+def live_figures(live: LiveFigures | None, slo: Slo) -> FiguresView:
     """Rows by access pattern and backend, errors by name, and the generator's health."""
-    series = {(s["pattern"], s["backend"]): s for s in live.get("series", ())}
-    second = {(s["pattern"], s["backend"]): s for s in live.get("last_second", ())}
-    places = sorted({*series, *second}, key=lambda place: (_rank(place[0]), place))
+    if live is None:
+        return {"rows": [], "errors": [], "health": _health(()), "processes": []}
+    series = {(each.pattern, each.backend): each for each in live.series}
+    seconds = {(each.pattern, each.backend): each for each in live.last_second}
+    names = sorted({*series, *seconds}, key=lambda name: (_rank(name[0]), name))
     return {
-        "rows": [_row(place, series.get(place), second.get(place, {}), slo) for place in places],
-        "errors": _errors(series.values()),
-        "health": _health(live.get("signals", ())),
-        "processes": [_process(name, seen) for name, seen in live.get("health", {}).items()],
+        "rows": [_row(*name, series.get(name), seconds.get(name), slo) for name in names],
+        "errors": _errors(live.series),
+        "health": _health(live.signals),
+        "processes": [_process(name, second) for name, second in live.processes.items()],
     }
 
 
@@ -34,45 +94,51 @@ def _rank(pattern: str) -> int:
 
 
 def _row(
-    place: tuple[str, str], series: Mapping[str, Any] | None, second: Mapping[str, Any], slo: Slo
-) -> dict[str, Any]:
-    pattern, backend = place
+    pattern: str, backend: str, series: SeriesInfo | None, second: LastSecond | None, slo: Slo
+) -> SeriesView:
     limits = slo.limits_for(backend, pattern)
-    count = series["count"] if series else 0
-    errors = sum(series["errors"].values()) if series else 0
-    times = (series[f"{limits.metric or 'response_time'}_ms"] if series else None) or {}
-    carried = {name: _carried(name, times.get(name), count) for name in LIMITS.values()}
-    status, said = _status(carried, errors, count, limits)
+    count = series.count if series else 0
+    errors = sum(series.errors.values()) if series else 0
+    resolvable = _resolvable_ms(series, limits.metric or "response_time")
+    status, detail = _status(resolvable, errors, count, limits)
     return {
         "pattern": pattern,
         "backend": DISPLAY_NAMES.get(backend, backend),
         "count": count,
         "errors": errors,
-        "rate_per_s": second.get("rate_per_s", 0.0),
-        "slowest_ms": second.get("max_ms"),
-        "p50_ms": carried["p50"],
-        "p90_ms": carried["p90"],
-        "p99_ms": carried["p99"],
+        "rate_per_s": second.rate_per_s if second else 0.0,
+        "slowest_ms": second.max_ms if second else None,
+        "p50_ms": resolvable.get("p50"),
+        "p90_ms": resolvable.get("p90"),
+        "p99_ms": resolvable.get("p99"),
         "status": status,
-        "said": said,
+        "detail": detail,
     }
 
 
-def _carried(name: str, value: float | None, count: int) -> float | None:
-    """A percentile that these calls can carry; the report holds to the same."""
-    return value if count >= min_calls(float(name[1:]) / 100) else None
+def _resolvable_ms(series: SeriesInfo | None, metric: str) -> dict[str, float]:
+    """The percentiles that have enough calls for an upper bound, as in the report."""
+    times = series.times(metric) if series else None
+    if series is None or times is None:
+        return {}
+    values = {"p50": times.p50, "p90": times.p90, "p99": times.p99, "p99.9": times.p999}
+    return {name: ms for name, ms in values.items() if series.count >= _needed_calls(name)}
+
+
+def _needed_calls(percentile: str) -> int:
+    return min_calls(float(percentile[1:]) / 100)
 
 
 def _status(
-    times: Mapping[str, float | None], errors: int, count: int, limits: Limits
+    resolvable: dict[str, float], errors: int, count: int, limits: Limits
 ) -> tuple[str, str]:
     over, unknown, within = [], [], []
     for field, name in LIMITS.items():
-        limit, value = getattr(limits, field), times[name]
+        limit, value = getattr(limits, field), resolvable.get(name)
         if limit is None:
             continue
         if value is None:
-            unknown.append(f"{name} from {min_calls(float(name[1:]) / 100):,} calls")
+            unknown.append(f"{name} from {_needed_calls(name):,} calls")
         elif value > limit:
             over.append(f"{name} > {limit:g} ms")
         else:
@@ -86,57 +152,58 @@ def _status(
         return "over", ", ".join(over)
     if unknown:
         return "unknown", ", ".join(unknown)
-    # what holds is said in short: the percentiles, or the errors where nothing else is asked
-    return ("within", ", ".join(within[:1])) if within else ("unknown", "no limit")
+    # one limit is enough to show: a percentile, or the errors where nothing else is limited
+    return ("within", within[0]) if within else ("unknown", "no limit")
 
 
-def _errors(series: Any) -> list[str]:
-    found = [
+def _errors(series: Iterable[SeriesInfo]) -> list[str]:
+    lines = [
         (
-            n,
-            f"{s['pattern']} on {DISPLAY_NAMES.get(s['backend'], s['backend'])}: "
-            f"{name}, {n:,} times",
+            count,
+            f"{each.pattern} on {DISPLAY_NAMES.get(each.backend, each.backend)}: "
+            f"{name}, {count:,} times",
         )
-        for s in series
-        for name, n in s["errors"].items()
-        if n
+        for each in series
+        for name, count in each.errors.items()
+        if count
     ]
-    return [text for _, text in sorted(found, reverse=True)[:MOST_ERRORS]]
+    return [text for _, text in sorted(lines, reverse=True)[:MAX_ERRORS]]
 
 
-def _health(signals: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    shown = sorted(map(_signal, signals), key=lambda s: (s["ok"] is None, s["ok"] is True))
-    judged = sum(s["ok"] is not None for s in shown)
-    beyond = sum(s["ok"] is False for s in shown)
-    if not shown:
-        said = ""
+def _health(signals: Sequence[Signal]) -> HealthView:
+    views = sorted(map(_signal, signals), key=lambda view: (view["ok"] is None, view["ok"] is True))
+    limited = sum(view["ok"] is not None for view in views)
+    beyond = sum(view["ok"] is False for view in views)
+    if not views:
+        summary = ""
     elif beyond:
-        said = f"{beyond} of {judged} signals beyond the limit: as it stands, this run is INVALID."
+        summary = f"{beyond} of {limited} signals beyond the limit: so far, this run is INVALID."
     else:
-        said = f"All {judged} signals are within their limits."
-    return {"ok": beyond == 0, "said": said, "signals": shown}
+        summary = f"All {limited} signals are within their limits."
+    return {"ok": beyond == 0, "summary": summary, "signals": views}
 
 
-def _signal(signal: Mapping[str, Any]) -> dict[str, Any]:
-    value, limit, unit = signal.get("value"), signal.get("limit"), signal.get("unit", "")
-    space = "" if unit.startswith("%") else "\u00a0"
+def _signal(signal: Signal) -> SignalView:
+    space = "" if signal.unit.startswith("%") else "\u00a0"
+    value = "–" if signal.value is None else f"{_short(signal.value)}{space}{signal.unit}"
+    limit = "" if signal.limit is None else f"≤ {signal.limit:g}{space}{signal.unit}"
     return {
-        "name": signal["name"],
-        "found": "–" if value is None else f"{_short(value)}{space}{unit}",
-        "limit": "" if limit is None else f"≤ {limit:g}{space}{unit}",
-        "ok": signal["ok"] if limit is not None or not signal["ok"] else None,
-        "text": signal["text"],
+        "name": signal.name,
+        "value": value,
+        "limit": limit,
+        "ok": signal.ok if signal.limit is not None or not signal.ok else None,
+        "text": signal.text,
     }
 
 
-def _process(name: str, seen: Mapping[str, Any]) -> dict[str, Any]:
+def _process(name: str, second: ProcessSecond) -> ProcessView:
     return {
         "name": name,
-        "cpu": f"{100 * seen['cpu']:.0f}%",
-        "dispatch_delay": _milliseconds(seen.get("dispatch_delay_p99_ms")),
-        "event_loop_delay": _milliseconds(seen.get("event_loop_delay_p99_ms")),
-        "heartbeat_delay": _milliseconds(seen.get("heartbeat_delay_max_ms")),
-        "free_users": seen["free_users_min"],
+        "cpu": f"{100 * second.cpu:.0f}%",
+        "dispatch_delay": _milliseconds(second.dispatch_delay_p99_ms),
+        "event_loop_delay": _milliseconds(second.event_loop_delay_p99_ms),
+        "heartbeat_delay": _milliseconds(second.heartbeat_delay_max_ms),
+        "free_users": second.free_users_min,
     }
 
 

@@ -1,15 +1,17 @@
-"""Gives Locust its copy of the figures, a second at a time, so that its own tables stay alive."""
+"""Copies each second's figures into Locust's statistics, so that Locust's own tables have them."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Iterable
 
 from locust.stats import RequestStats, StatsEntry, StatsError
 
+from loadtests.measure.messages import LocustEntry
 
-def copy_to_locust(stats: RequestStats, entries: list[dict[str, Any]]) -> None:
-    """Add what `measure.locust_copy.for_locust` made; the method column shows the backend."""
+
+def copy_to_locust(stats: RequestStats, entries: Iterable[LocustEntry]) -> None:
+    """Add the entries of one second; Locust's method column shows the backend."""
     now = time.time()
     for entry in entries:
         name, method = entry["pattern"], entry["backend"]
@@ -24,7 +26,7 @@ def copy_to_locust(stats: RequestStats, entries: list[dict[str, Any]]) -> None:
             stats.errors[key].last_seen = now
 
 
-def _add(target: StatsEntry, entry: dict[str, Any], failures: int, now: float) -> None:
+def _add(target: StatsEntry, entry: LocustEntry, failures: int, now: float) -> None:
     count = entry["count"]
     target.num_requests += count
     target.num_failures += failures
@@ -34,9 +36,10 @@ def _add(target: StatsEntry, entry: dict[str, Any], failures: int, now: float) -
         target.num_fail_per_sec[int(now)] += failures
     if not count:
         return
-    target.total_response_time += entry["total_ms"]
-    least = target.min_response_time
-    target.min_response_time = entry["min_ms"] if least is None else min(least, entry["min_ms"])
-    target.max_response_time = max(target.max_response_time, entry["max_ms"])
+    # Locust declares whole milliseconds and stores fractions
+    target.total_response_time += entry["total_ms"]  # type: ignore[assignment]
+    least, longest = target.min_response_time, target.max_response_time
+    target.min_response_time = entry["min_ms"] if least is None else min(least, entry["min_ms"])  # type: ignore[assignment]
+    target.max_response_time = max(longest, entry["max_ms"])  # type: ignore[assignment]
     for rounded_ms, times in entry["response_times"]:
         target.response_times[rounded_ms] += times

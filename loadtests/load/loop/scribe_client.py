@@ -9,13 +9,12 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import IO, Final
 
 import gevent
-import orjson
 
 from loadtests.errors import LoadtestsError
-from loadtests.measure.frames import pack
+from loadtests.measure.messages import Frame, RunEnd, RunEnded, pack, parse_line
 
 _PIPE_BYTES: Final = 1 << 20
 _F_SETPIPE_SZ: Final = 1031
@@ -23,42 +22,47 @@ _SCRIBE: Final = (sys.executable, "-m", "loadtests.measure.scribe")
 
 
 class ScribeClient:
-    """Sends frames to a scribe and hears its lines. `on_line` gets each line's data."""
+    """Starts a scribe, sends it frames and reads its lines.
 
-    def __init__(self, on_line: Callable[[dict[str, Any]], None]) -> None:
+    `on_line` gets each line's kind and its content, still encoded as JSON.
+    """
+
+    def __init__(self, on_line: Callable[[str, bytes], None]) -> None:
         self._on_line = on_line
         self._waiting: deque[memoryview] = deque()
-        # one BLAS thread: the scribe must not take the cores it helps to watch
+        # one BLAS thread: the scribe must not take the cores that it helps to watch
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             _SCRIBE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
-        assert self._process.stdin
-        self._fd = self._process.stdin.fileno()
+        self._input, output = self._process.stdin, self._process.stdout
+        if self._input is None or output is None:
+            raise RuntimeError("The scribe was started without pipes.")
+        self._fd = self._input.fileno()
         os.set_blocking(self._fd, False)
         with contextlib.suppress(OSError):  # not Linux, or an administrator's lower limit
             fcntl.fcntl(self._fd, _F_SETPIPE_SZ, _PIPE_BYTES)
-        self._reader = gevent.spawn(self._listen)
+        self._reader = gevent.spawn(self._read_lines, output)
         self.lost = False
 
-    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
-        """Send a frame, now or as soon as the scribe takes it."""
-        self.send_packed(pack(header, payload))
+    def send(self, frame: Frame, payload: bytes = b"") -> None:
+        """Send a frame, now or as soon as the pipe has room."""
+        self.send_packed(pack(frame, payload))
 
-    def send_packed(self, frame: bytes) -> None:
-        """Send what `frames.pack` made."""
-        self._waiting.append(memoryview(frame))
+    def send_packed(self, packed: bytes) -> None:
+        """Send what `messages.pack` returned."""
+        self._waiting.append(memoryview(packed))
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits until the pipe is full; the next flush goes on from there."""
+        """Write what waits until the pipe is full; the next flush continues."""
         while self._waiting and not self.lost:
             piece = self._waiting[0]
             try:
                 written = os.write(self._fd, piece)
             except BlockingIOError:
                 return
-            except (BrokenPipeError, OSError):
+            except OSError:
                 self.lost = True
                 self._waiting.clear()
                 return
@@ -67,12 +71,12 @@ class ScribeClient:
             else:
                 self._waiting[0] = piece[written:]
 
-    def finish(self, header: dict[str, Any], timeout_s: float = 30.0) -> None:
+    def finish(self, state: RunEnd, timeout_s: float = 30.0) -> None:
         """Send the last frame and wait until the scribe has written everything.
 
-        Raises LoadtestsError when the scribe died or does not end.
+        Raises LoadtestsError when the scribe has died or does not end in time.
         """
-        self.send(header)
+        self.send(RunEnded(state))
         with gevent.Timeout(timeout_s, False):
             while self._waiting and not self.lost:
                 gevent.sleep(0.01)
@@ -90,11 +94,10 @@ class ScribeClient:
         )
 
     def _close_input(self) -> None:
-        if self._process.stdin and not self._process.stdin.closed:
+        if self._input and not self._input.closed:
             with contextlib.suppress(OSError):
-                self._process.stdin.close()
+                self._input.close()
 
-    def _listen(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            self._on_line(orjson.loads(line))
+    def _read_lines(self, output: IO[bytes]) -> None:
+        for text in output:
+            self._on_line(*parse_line(text))

@@ -1,25 +1,26 @@
-"""What validity is judged on, in memory that does not grow with the run.
+"""The evidence for a run's validity, in memory that does not grow with the run.
 
-Every second's row goes to health.csv; here only sums, extremes and histograms of it are kept.
+Every second's row goes to health.csv; only its sums, extremes and histograms stay in memory.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
-from loadtests.measure.histogram import Histogram, Sparse
+from loadtests.measure.histogram import Histogram
 
 
 @dataclass(slots=True)
-class Mean:
+class TimeWeightedMean:
     """A mean weighted by time; `value` is None while nothing was known."""
 
     total: float = 0.0
     seconds: float = 0.0
 
     def add(self, value: float | None, seconds: float) -> None:
-        """Take in a figure that held for so many seconds; None is left out."""
+        """Add a figure that applied for `seconds`; None is left out."""
         if value is not None:
             self.total += value * seconds
             self.seconds += seconds
@@ -43,15 +44,15 @@ class WorkerEvidence:
     invalid_responses: int = 0
     event_loop_stall_ms: float = 0.0
     gc_pause_max_ms: float = 0.0
-    process_cpu: Mean = field(default_factory=Mean)
-    cpu_wait: Mean = field(default_factory=Mean)
-    host_steal: Mean = field(default_factory=Mean)
-    pressure_cpu: Mean = field(default_factory=Mean)
+    process_cpu: TimeWeightedMean = field(default_factory=TimeWeightedMean)
+    cpu_wait: TimeWeightedMean = field(default_factory=TimeWeightedMean)
+    host_steal: TimeWeightedMean = field(default_factory=TimeWeightedMean)
+    pressure_cpu: TimeWeightedMean = field(default_factory=TimeWeightedMean)
     dispatch_delay: Histogram = field(default_factory=Histogram)
     event_loop_delay: Histogram = field(default_factory=Histogram)
 
-    def add(self, row: HealthRow, dispatch_delay: Sparse, event_loop_delay: Sparse) -> None:
-        """Take in a second."""
+    def add(self, row: HealthRow, delays: GeneratorDelays) -> None:
+        """Add a second."""
         self.seconds += row.length_s
         # a call that waits or hangs is the database's doing and counts
         self.saw_a_call |= row.offered > 0 or row.in_flight > 0 or row.behind_ms > 0
@@ -66,20 +67,18 @@ class WorkerEvidence:
         self.cpu_wait.add(row.cpu_wait, row.length_s)
         self.host_steal.add(row.host_steal, row.length_s)
         self.pressure_cpu.add(row.pressure_cpu, row.length_s)
-        self.dispatch_delay.add(dispatch_delay)
-        self.event_loop_delay.add(event_loop_delay)
+        self.dispatch_delay.add(delays.dispatch)
+        self.event_loop_delay.add(delays.event_loop)
 
 
 @dataclass(slots=True)
 class GeneratorEvidence:
-    """All workers' measured seconds; `rate_per_s` is each one's share of the load, all lanes."""
+    """All workers' measured seconds; `rate_per_s` is each one's share of the load, 1/s."""
 
     rate_per_s: dict[str, float] = field(default_factory=dict)
     workers: dict[str, WorkerEvidence] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
 
-    def add(self, row: HealthRow, dispatch_delay: Sparse, event_loop_delay: Sparse) -> None:
-        """Take in a measured second of the row's worker."""
-        self.workers.setdefault(row.worker, WorkerEvidence()).add(
-            row, dispatch_delay, event_loop_delay
-        )
+    def add(self, row: HealthRow, delays: GeneratorDelays) -> None:
+        """Add a measured second of the row's worker."""
+        self.workers.setdefault(row.worker, WorkerEvidence()).add(row, delays)

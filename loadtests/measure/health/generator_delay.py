@@ -1,12 +1,15 @@
-"""The generator's own time in a call, as sampled: handing arrivals over, and reading answers."""
+"""The delay that the generator itself adds to a call, as sampled.
+
+There are two: dispatching the arrival to a user, and the event loop's reading of the response.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from loadtests.measure.health.probes import DelayFigures
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.results import Times, summarise
 
@@ -23,24 +26,23 @@ class GeneratorDelays:
     event_loop: Sparse
 
 
-def bucket_delays(sizes: list[int], payload: bytes) -> GeneratorDelays:
-    """Bucket what a load process sent: both columns, one after the other, int64 nanoseconds."""
+def bucket_delays(dispatch_count: int, payload: bytes) -> GeneratorDelays:
+    """Bucket `dispatch_count` dispatch delays and the event-loop delays after them, int64 ns."""
     values = np.frombuffer(payload, np.int64)
-    arrivals, _ = sizes
-    return GeneratorDelays(Sparse.of(values[:arrivals]), Sparse.of(values[arrivals:]))
+    return GeneratorDelays(Sparse.of(values[:dispatch_count]), Sparse.of(values[dispatch_count:]))
 
 
-def delay_figures(delays: GeneratorDelays) -> dict[str, Any]:
-    """The percentiles under `HealthRow`'s names, milliseconds; None where nothing was sampled."""
-    late, lag = times_of(delays.dispatch), times_of(delays.event_loop)
-    return {
-        "dispatch_delay_p50_ms": late.p50 if late else None,
-        "dispatch_delay_p99_ms": late.p99 if late else None,
-        "dispatch_delay_max_ms": late.max if late else None,
-        "event_loop_delay_p50_ms": lag.p50 if lag else None,
-        "event_loop_delay_p99_ms": lag.p99 if lag else None,
-        "event_loop_delay_max_ms": lag.max if lag else None,
-    }
+def delay_figures(delays: GeneratorDelays) -> DelayFigures:
+    """The percentiles for a row of health.csv; None where nothing was sampled."""
+    dispatch, event_loop = times_of(delays.dispatch), times_of(delays.event_loop)
+    return DelayFigures(
+        dispatch_delay_p50_ms=dispatch.p50 if dispatch else None,
+        dispatch_delay_p99_ms=dispatch.p99 if dispatch else None,
+        dispatch_delay_max_ms=dispatch.max if dispatch else None,
+        event_loop_delay_p50_ms=event_loop.p50 if event_loop else None,
+        event_loop_delay_p99_ms=event_loop.p99 if event_loop else None,
+        event_loop_delay_max_ms=event_loop.max if event_loop else None,
+    )
 
 
 def times_of(counts: Sparse) -> Times | None:

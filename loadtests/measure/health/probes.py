@@ -1,7 +1,7 @@
-"""The generator is a suspect: what is watched of it, each second, beside the latencies.
+"""Figures of the load generator's own health, read once per second beside the latencies.
 
 `ProcessProbe` runs inside each load process and costs microseconds. `HostProbe` reads /proc in the
-scribe, outside the event loop; what a platform does not offer stays None.
+scribe, outside the event loop. A figure that a platform does not provide is None.
 """
 
 from __future__ import annotations
@@ -12,33 +12,98 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Annotated, ClassVar, Final, TextIO
+
+from pydantic import ConfigDict, Field
+
+from loadtests.measure.results import Count, Milliseconds
 
 STALL_NS: Final = 5_000_000  # half of single-digit milliseconds
 _PRESSURES: Final = ("cpu", "memory", "io")
 SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 
 
-@dataclass(frozen=True, slots=True)
-class HealthRow:
-    """One second of one load process; shares are 0-1, `_ms` milliseconds, None where unknown."""
+RunSeconds = Annotated[float, Field(ge=0, le=10_000_000, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFigures:
+    """What a load process offered in one second, and its users at the end. See `HealthRow`."""
 
     worker: str
     time_s: float
     length_s: float
     warm_up: bool
-    offered: int  # arrivals handed to a user
-    queued: int  # of these, the ones that found every user busy
-    behind_ms: float  # age of the oldest arrival still waiting
+    offered: int
+    queued: int
+    behind_ms: float
     users: int
     free_users_min: int
     in_flight: int
     invalid_responses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFigures:
+    """One second of a load process's event loop, garbage collector and CPU. See `HealthRow`."""
+
+    heartbeat_delay_max_ms: float
+    event_loop_stall_ms: float
+    gc_pauses: int
+    gc_paused_ms: float
+    gc_pause_max_ms: float
+    process_cpu: float
+    cpu_wait: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFigures:
+    """One second of the whole machine. See `HealthRow`."""
+
+    host_cpu: float | None = None
+    host_steal: float | None = None
+    pressure_cpu: float | None = None
+    pressure_memory: float | None = None
+    pressure_io: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayFigures:
+    """One second's delays by the generator. See `HealthRow`."""
+
+    dispatch_delay_p50_ms: float | None = None
+    dispatch_delay_p99_ms: float | None = None
+    dispatch_delay_max_ms: float | None = None
+    event_loop_delay_p50_ms: float | None = None
+    event_loop_delay_p99_ms: float | None = None
+    event_loop_delay_max_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthRow:
+    """One second of one load process: a row of health.csv.
+
+    Shares are 0 to 1, `_ms` milliseconds; None means unknown.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False, extra="forbid")
+
+    worker: str
+    time_s: RunSeconds
+    length_s: RunSeconds
+    warm_up: bool
+    offered: Count  # arrivals dispatched to a user
+    queued: Count  # of these, the ones that found every user busy
+    behind_ms: Milliseconds  # age of the oldest arrival still waiting
+    users: Count
+    free_users_min: Count
+    in_flight: Count
+    invalid_responses: Count
     dispatch_delay_p50_ms: float | None
     dispatch_delay_p99_ms: float | None
     dispatch_delay_max_ms: float | None
     heartbeat_delay_max_ms: float
-    event_loop_stall_ms: float  # time the loop stood still beyond 5 ms at a stretch
+    event_loop_stall_ms: float  # time in stalls of the event loop beyond 5 ms
     gc_pauses: int
     gc_paused_ms: float
     gc_pause_max_ms: float
@@ -54,6 +119,18 @@ class HealthRow:
     event_loop_delay_p99_ms: float | None = None
     event_loop_delay_max_ms: float | None = None
     cpu_wait: float | None = None  # share of time runnable and not running
+
+    @classmethod
+    def of(
+        cls,
+        second: SecondFigures,
+        process: ProcessFigures,
+        host: HostFigures,
+        delays: DelayFigures | None = None,
+    ) -> HealthRow:
+        """All figures of one second."""
+        delays = delays or DelayFigures()
+        return cls(**asdict(second), **asdict(process), **asdict(host), **asdict(delays))
 
 
 COLUMNS: Final = tuple(field.name for field in fields(HealthRow))
@@ -83,7 +160,7 @@ def parse_cpu_wait_ns(schedstat: bytes) -> int | None:
 
 
 class ProcessProbe:
-    """Loop lag, GC pauses, CPU of this process and its wait for one, read once a second."""
+    """Heartbeat delay, GC pauses, CPU time and CPU wait of this process, read once per second."""
 
     def __init__(
         self,
@@ -95,8 +172,8 @@ class ProcessProbe:
         self._cpu_clock = cpu_clock
         self._cpu_wait = cpu_wait
         self._gc_began = 0
-        self._lag_max = self._stalled = 0
-        self._reset()
+        self._delay_max = self._stalled = 0
+        self._reset(self._cpu_wait())
 
     def watch_gc(self) -> None:
         """Time every collection from now on."""
@@ -107,36 +184,37 @@ class ProcessProbe:
         if self._on_gc in gc.callbacks:
             gc.callbacks.remove(self._on_gc)
 
-    def beat(self, lag_ns: int) -> None:
-        """The loop's heartbeat came `lag_ns` late."""
-        self._lag_max = max(self._lag_max, lag_ns)
-        if lag_ns > STALL_NS:
-            self._stalled += lag_ns - STALL_NS
+    def beat(self, delay_ns: int) -> None:
+        """The event loop's heartbeat was `delay_ns` late."""
+        self._delay_max = max(self._delay_max, delay_ns)
+        if delay_ns > STALL_NS:
+            self._stalled += delay_ns - STALL_NS
 
-    def read(self) -> dict[str, Any]:
-        """This second's figures under `HealthRow`'s names."""
-        span = max(1, self._clock() - self._since)
-        figures: dict[str, Any] = {
-            "heartbeat_delay_max_ms": self._lag_max / 1e6,
-            "event_loop_stall_ms": self._stalled / 1e6,
-            "gc_pauses": self._pauses,
-            "gc_paused_ms": self._paused / 1e6,
-            "gc_pause_max_ms": self._pause_max / 1e6,
-            "process_cpu": (self._cpu_clock() - self._cpu_since) / span,
-        }
-        before = self._waited_since
-        self._reset()
-        now = self._waited_since
-        figures["cpu_wait"] = None
-        if before is not None and now is not None and now >= before:
-            figures["cpu_wait"] = (now - before) / span
+    def read(self) -> ProcessFigures:
+        """The figures since the last reading."""
+        span_ns = max(1, self._clock() - self._since)
+        cpu_ns = self._cpu_clock() - self._cpu_since
+        before_ns, now_ns = self._waited_since, self._cpu_wait()
+        cpu_wait = None
+        if before_ns is not None and now_ns is not None and now_ns >= before_ns:
+            cpu_wait = (now_ns - before_ns) / span_ns
+        figures = ProcessFigures(
+            heartbeat_delay_max_ms=self._delay_max / 1e6,
+            event_loop_stall_ms=self._stalled / 1e6,
+            gc_pauses=self._pauses,
+            gc_paused_ms=self._paused / 1e6,
+            gc_pause_max_ms=self._pause_max / 1e6,
+            process_cpu=cpu_ns / span_ns,
+            cpu_wait=cpu_wait,
+        )
+        self._reset(now_ns)
         return figures
 
-    def _reset(self) -> None:
+    def _reset(self, waited_ns: int | None) -> None:
         self._since = self._clock()
         self._cpu_since = self._cpu_clock()
-        self._waited_since = self._cpu_wait()
-        self._lag_max = self._stalled = 0
+        self._waited_since = waited_ns
+        self._delay_max = self._stalled = 0
         self._pauses = self._paused = self._pause_max = 0
 
     def _on_gc(self, phase: str, info: dict[str, int]) -> None:
@@ -160,8 +238,8 @@ class HostProbe:
         self._clock = clock
         self._before = self._sample()
 
-    def read(self) -> dict[str, float | None]:
-        """Shares since the last reading under `HealthRow`'s names."""
+    def read(self) -> HostFigures:
+        """Shares since the last reading."""
         before, self._before = self._before, self._sample()
         now = self._before
         span_us = max(1e-6, now["time"] - before["time"]) * 1e6
@@ -174,11 +252,13 @@ class HostProbe:
             return grown / whole if grown >= 0 and whole > 0 else None
 
         ticks = now["total"] - before["total"] if "total" in now and "total" in before else None
-        return {
-            "host_cpu": share("busy", ticks),
-            "host_steal": share("steal", ticks),
-            **{f"pressure_{name}": share(name, span_us) for name in _PRESSURES},
-        }
+        return HostFigures(
+            host_cpu=share("busy", ticks),
+            host_steal=share("steal", ticks),
+            pressure_cpu=share("cpu", span_us),
+            pressure_memory=share("memory", span_us),
+            pressure_io=share("io", span_us),
+        )
 
     def _sample(self) -> dict[str, float]:
         sample = {"time": self._clock()}
@@ -203,7 +283,7 @@ class HostProbe:
 
 
 class HealthLog:
-    """health.csv, a row at a time, each on disk before the next."""
+    """health.csv: each row is on disk before the next is added."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out

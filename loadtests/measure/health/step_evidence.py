@@ -19,8 +19,8 @@ from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.health.validity import judge_validity
 from loadtests.measure.histogram import Histogram
-from loadtests.measure.merger import Name, SeriesPart
 from loadtests.measure.results import SeriesInfo, StepInfo, Validity, summarise
+from loadtests.measure.series import SeriesName, SeriesPart
 
 STRAGGLING_S: Final = 30  # how late a worker's second may come
 
@@ -29,7 +29,7 @@ STRAGGLING_S: Final = 30  # how late a worker's second may come
 class _Step:
     plan: StepInfo
     evidence: GeneratorEvidence
-    service: dict[Name, Histogram] = field(default_factory=dict)
+    service: dict[SeriesName, Histogram] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     unfinished: dict[str, int] = field(default_factory=dict)  # by worker, at its latest second
     signals: list[Signal] = field(default_factory=list)
@@ -119,11 +119,11 @@ class StepEvidence:
     def _add(
         self, step: _Step, row: HealthRow, delays: GeneratorDelays, parts: Iterable[SeriesPart]
     ) -> None:
-        step.evidence.add(row, delays.dispatch, delays.event_loop)
+        step.evidence.add(row, delays)
         share_per_s = step.plan.rate_per_s / self._workers
         step.unfinished[row.worker] = row.in_flight + math.ceil(row.behind_ms / 1e3 * share_per_s)
         for part in parts:
-            if part.name[0] == step.plan.backend and not part.warm_up:
+            if part.name.backend == step.plan.backend and not part.warm_up:
                 step.errors.update(part.errors)
                 times = step.service.setdefault(part.name, Histogram())
                 times.add(part.counts["service_time"])
@@ -131,10 +131,7 @@ class StepEvidence:
 
     def _judge(self, step: _Step) -> None:
         series = [
-            SeriesInfo(
-                backend=name[0], driver=name[1], pattern=name[2], count=times.total,
-                service_time_ms=summarise(times),
-            )
+            SeriesInfo(**name._asdict(), count=times.total, service_time_ms=summarise(times))
             for name, times in step.service.items()
-        ]  # fmt: skip
+        ]
         step.signals, step.validity = judge_validity(step.evidence, series)

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from loadtests.measure.histogram import Histogram, highest_value_ns, lowest_value_ns
-from loadtests.measure.results import ConsumedCapacity, Interval, Key, Run, SeriesInfo
+from loadtests.measure.hlog import Interval
+from loadtests.measure.results import ConsumedCapacity, Key, Run, SeriesInfo
 from loadtests.order_statistics import min_calls
 from loadtests.patterns import BACKENDS, DISPLAY_NAMES, METRICS, PATTERNS
 from loadtests.report.figures.rounding import clean

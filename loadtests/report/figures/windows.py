@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from loadtests.measure.histogram import Sparse, bucket_index, highest_value_ns
-from loadtests.measure.results import Interval
+from loadtests.measure.hlog import Interval
 from loadtests.order_statistics import min_calls
 from loadtests.report.figures.series import ReportSeries
 

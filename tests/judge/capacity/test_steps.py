@@ -16,7 +16,8 @@ from loadtests.judge.capacity.answer import answer_of
 from loadtests.judge.capacity.steps import judge_steps
 from loadtests.judge.run_samples import RunSamples
 from loadtests.measure.histogram import Sparse
-from loadtests.measure.results import Interval, Key
+from loadtests.measure.hlog import Interval
+from loadtests.measure.results import Key
 from tests.judge.climbs import Server, climb_config, run_of, simulate, starved
 
 SLO = Slo(p99_ms=10.0, error_rate=0.001)

@@ -12,7 +12,7 @@ from loadtests.judge.stats.exceedance import effective_calls
 from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.samples import Samples, samples_by_unit
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.results import Interval
+from loadtests.measure.hlog import Interval
 
 
 def seconds_of(values_by_second):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import flask
 import pytest
@@ -14,63 +18,109 @@ from werkzeug.serving import make_server
 from loadtests.config import Slo
 from loadtests.errors import UsageError
 from loadtests.load.locust.live import add_live_view, live_data
-from loadtests.load.locust.live_figures import live_figures
+from loadtests.load.locust.live_figures import SeriesView, live_figures
+from loadtests.measure.health.signals import Signal
+from loadtests.measure.messages import LastSecond, LiveFigures, ProcessSecond
+from loadtests.measure.results import SeriesInfo, Times
 from tests.browser import axe, emulate, reach, until
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e</script>"
 
 
-def series(pattern="cart.get", backend="dynamodb", *, count=1_000, errors=None, **times):
-    shown = {"p50": 1.0, "p90": 2.0, "p99": 3.0, "p99.9": 4.0, "max": 5.0} | times
-    return {
-        "pattern": pattern,
-        "backend": backend,
-        "driver": "wire",
-        "count": count,
-        "errors": errors or {},
-        "response_time_ms": shown,
-        "service_time_ms": {name: value / 2 for name, value in shown.items()},
-        "wire_time_ms": None,
-    }
+def series(
+    pattern: str = "cart.get",
+    backend: str = "dynamodb",
+    *,
+    count: int = 1_000,
+    errors: dict[str, int] | None = None,
+    p50: float = 1.0,
+    p99: float = 3.0,
+) -> SeriesInfo:
+    def times(factor: float) -> Times:
+        shown = {"p50": p50, "p90": 2.0, "p99": p99, "p99.9": 4.0, "max": 5.0}
+        return Times.model_validate({name: factor * ms for name, ms in shown.items()})
+
+    return SeriesInfo(
+        pattern=pattern,
+        backend=backend,
+        driver="wire",
+        count=count,
+        errors=errors or {},
+        response_time_ms=times(1.0),
+        service_time_ms=times(0.5),
+    )
 
 
-def signal(name="dispatch delay p99", *, ok=True, limit=2.0, value=0.123):
-    return {"name": name, "text": f"{name} was so.", "value": value, "unit": "ms",
-            "limit": limit, "ok": ok}  # fmt: skip
+def signal(
+    name: str = "dispatch delay p99",
+    *,
+    ok: bool = True,
+    limit: float | None = 2.0,
+    value: float = 0.123,
+) -> Signal:
+    return Signal(name, f"{name} was so.", value, "ms", limit, ok)
 
 
-def word(*all_series, signals=(), **more):
-    second = [
-        {"pattern": s["pattern"], "backend": s["backend"], "rate_per_s": 12.0, "max_ms": 3.21}
-        for s in all_series
-    ]
-    process = {
-        "cpu": 0.071,
-        "dispatch_delay_p99_ms": 0.2,
-        "heartbeat_delay_max_ms": 1.5,
-        "free_users_min": 7,
-    }
-    return {"kind": "live", "time_s": 12.4, "series": list(all_series), "last_second": second,
-            "health": {"generator": process}, "signals": list(signals)} | more  # fmt: skip
+def last_second(pattern: str, backend: str) -> LastSecond:
+    return LastSecond(
+        pattern=pattern, backend=backend, rate_per_s=12.0, p50_ms=1.0, p99_ms=2.0, max_ms=3.21
+    )
 
 
-def controller(live=None, *, path=None, last_path=None, no_report=False, refused=None):
+PROCESS = ProcessSecond(
+    cpu=0.071,
+    dispatch_delay_p99_ms=0.2,
+    event_loop_delay_p99_ms=0.1,
+    heartbeat_delay_max_ms=1.5,
+    free_users_min=7,
+    behind_ms=0.0,
+)
+
+
+def figures(
+    *all_series: SeriesInfo,
+    signals: Sequence[Signal] = (),
+    processes: dict[str, ProcessSecond] | None = None,
+    more_seconds: Sequence[LastSecond] = (),
+) -> LiveFigures:
+    return LiveFigures(
+        index=12,
+        time_s=12.4,
+        series=list(all_series),
+        last_second=[
+            *(last_second(each.pattern, each.backend) for each in all_series),
+            *more_seconds,
+        ],
+        processes=processes or {"generator": PROCESS},
+        signals=list(signals),
+    )
+
+
+def controller(
+    live: LiveFigures | None = None,
+    *,
+    path: Path | None = None,
+    last_path: Path | None = None,
+    no_report: bool = False,
+    refused: UsageError | None = None,
+) -> Any:
+    """What the live view needs of a `RunController`."""
     environment = SimpleNamespace(parsed_options=SimpleNamespace(no_report=no_report))
     return SimpleNamespace(
         session=SimpleNamespace(refusal=refused),
-        live=live or {},
+        live=live,
         path=path,
         last_path=last_path or path,
         environment=environment,
     )
 
 
-def only_row(one, slo=None):
-    return live_figures(word(one), slo or Slo())["rows"][0]
+def only_row(one: SeriesInfo, slo: Slo | None = None) -> SeriesView:
+    return live_figures(figures(one), slo or Slo())["rows"][0]
 
 
 @pytest.mark.parametrize(
-    ("one", "limits", "status", "said"),
+    ("shown", "limits", "status", "detail"),
     [
         (series(p99=10.0), {}, "within", "p99 ≤ 10 ms"),
         (series(p99=10.001), {}, "over", "p99 > 10 ms"),
@@ -84,20 +134,24 @@ def only_row(one, slo=None):
         (series(), {"p99_ms": None}, "within", "errors ≤ 0.1%"),
     ],
 )
-def test_status_is_of_the_figures_that_the_calls_carry(one, limits, status, said):
-    row = only_row(one, Slo(**limits))
-    assert (row["status"], row["said"]) == (status, said)
+def test_status_is_of_the_resolvable_figures(
+    shown: SeriesInfo, limits: dict[str, Any], status: str, detail: str
+) -> None:
+    row = only_row(shown, Slo(**limits))
+    assert (row["status"], row["detail"]) == (status, detail)
 
 
-def test_a_percentile_too_few_calls_carry_is_left_out():
+def test_a_percentile_with_too_few_calls_is_left_out():
     row = only_row(series(count=298))
     assert (row["p50_ms"], row["p90_ms"], row["p99_ms"]) == (1.0, 2.0, None)
 
 
 def test_rows_stand_in_the_order_of_the_patterns_and_warm_up_has_rows_too():
-    live = word(series("session.get", "postgres"), series("cart.add"), series("cart.get"))
-    live["last_second"].append(
-        {"pattern": "new", "backend": "dynamodb", "rate_per_s": 1.0, "max_ms": 1.0}
+    live = figures(
+        series("session.get", "postgres"),
+        series("cart.add"),
+        series("cart.get"),
+        more_seconds=[last_second("new", "dynamodb")],
     )
     rows = live_figures(live, Slo())["rows"]
     assert [row["pattern"] for row in rows] == ["cart.get", "cart.add", "session.get", "new"]
@@ -105,7 +159,7 @@ def test_rows_stand_in_the_order_of_the_patterns_and_warm_up_has_rows_too():
 
 
 def test_errors_are_named_the_commonest_first():
-    live = word(series(errors={"a": 1, "b": 30}), series(backend="postgres", errors={"c": 4}))
+    live = figures(series(errors={"a": 1, "b": 30}), series(backend="postgres", errors={"c": 4}))
     assert live_figures(live, Slo())["errors"] == [
         "cart.get on DynamoDB: b, 30 times",
         "cart.get on PostgreSQL: c, 4 times",
@@ -115,17 +169,22 @@ def test_errors_are_named_the_commonest_first():
 
 def test_a_signal_beyond_its_limit_comes_first_and_says_what_it_means():
     signals = [signal("pressure", limit=None), signal("fine"), signal("late", ok=False, value=7.0)]
-    health = live_figures(word(series(), signals=signals), Slo())["health"]
-    assert [one["name"] for one in health["signals"]] == ["late", "fine", "pressure"]
-    assert [one["ok"] for one in health["signals"]] == [False, True, None]
-    assert health["said"].startswith("1 of 2 signals beyond")
-    assert "INVALID" in health["said"]
-    assert health["signals"][0]["found"] == "7\u00a0ms"
+    health = live_figures(figures(series(), signals=signals), Slo())["health"]
+    assert [view["name"] for view in health["signals"]] == ["late", "fine", "pressure"]
+    assert [view["ok"] for view in health["signals"]] == [False, True, None]
+    assert health["summary"].startswith("1 of 2 signals beyond")
+    assert "INVALID" in health["summary"]
+    assert health["signals"][0]["value"] == "7\u00a0ms"
 
 
 def test_each_load_process_has_its_last_second():
-    live = word(series())
-    live["health"]["worker 2"] = {"cpu": 0.5, "dispatch_delay_p99_ms": None, "free_users_min": 0}
+    unknown = replace(
+        PROCESS,
+        dispatch_delay_p99_ms=None,
+        event_loop_delay_p99_ms=None,
+        heartbeat_delay_max_ms=None,
+    )
+    live = figures(series(), processes={"generator": PROCESS, "worker 2": unknown})
     first, second = live_figures(live, Slo())["processes"]
     assert (first["name"], first["cpu"], first["dispatch_delay"]) == ("generator", "7%", "0.200")
     assert (second["dispatch_delay"], second["event_loop_delay"], second["heartbeat_delay"]) == (
@@ -139,14 +198,14 @@ def test_the_state_follows_the_run(tmp_path):
     def state(**what):
         return live_data(controller(**what), Slo())["state"]
 
-    live = word(series())
+    live = figures(series())
     assert state().startswith("No run yet")
     assert state(path=tmp_path) == "The run is starting."
-    assert state(path=tmp_path, live=word()) == "Warming up: 12 s."
+    assert state(path=tmp_path, live=figures()) == "Warming up: 12 s."
     assert state(path=tmp_path, live=live) == "Measuring: 12 s."
     assert state(last_path=tmp_path, live=live).endswith("It is being judged.")
     assert "--no-report" not in state(last_path=tmp_path, live=live)
-    assert "No report was asked for" in state(last_path=tmp_path, live=live, no_report=True)
+    assert "It has no report" in state(last_path=tmp_path, live=live, no_report=True)
     (tmp_path / "report.html").write_text("")
     assert state(last_path=tmp_path, live=live) == "The run has ended after 12 s."
     slip = UsageError("The rate is -1.", hint="Ask for more.")
@@ -195,8 +254,7 @@ def text_of(browser) -> str:
 @pytest.mark.browser
 def test_hostile_names_stay_text(browser, page, tmp_path):
     bad = series(HOSTILE, HOSTILE, errors={HOSTILE: 40})
-    page.told.live = word(bad, signals=[signal(HOSTILE, ok=False)])
-    page.told.live["health"] = {HOSTILE: page.told.live["health"]["generator"]}
+    page.told.live = figures(bad, signals=[signal(HOSTILE, ok=False)], processes={HOSTILE: PROCESS})
     folder = tmp_path / "a<b>c"
     folder.mkdir()
     (folder / "report.html").write_text("<!doctype html><title>report</title>")
@@ -221,7 +279,7 @@ def test_hostile_names_stay_text(browser, page, tmp_path):
 def test_every_kind_of_figure_has_contrast(browser, page, tmp_path, dark):
     page.told.last_path = tmp_path
     (tmp_path / "report.html").write_text("")
-    page.told.live = word(
+    page.told.live = figures(
         series(), series("cart.add", count=3), series("cart.update", errors={"Timeout": 9}),
         signals=[signal(), signal("late", ok=False), signal("pressure", limit=None)],
     )  # fmt: skip
@@ -233,14 +291,14 @@ def test_every_kind_of_figure_has_contrast(browser, page, tmp_path, dark):
 
 @pytest.mark.browser
 def test_focus_and_scroll_outlive_a_second(browser, page):
-    page.told.live = word(series(count=1_000))
+    page.told.live = figures(series(count=1_000))
     emulate(browser, width=390)
     browser.get(page.url)
     until(lambda: "1,000" in text_of(browser))
     browser.execute_script(
         "const r = document.querySelector('.scroll'); r.scrollLeft = 90; r.focus();"
     )
-    page.told.live = word(series(count=2_000))
+    page.told.live = figures(series(count=2_000))
     until(lambda: "2,000" in text_of(browser))
     assert browser.execute_script("return document.querySelector('.scroll').scrollLeft;") == 90
     assert browser.switch_to.active_element.get_attribute("class") == "scroll"
@@ -248,7 +306,7 @@ def test_focus_and_scroll_outlive_a_second(browser, page):
 
 @pytest.mark.browser
 def test_a_locust_that_is_gone_is_noticed(browser, page):
-    page.told.live = word(series())
+    page.told.live = figures(series())
     emulate(browser)
     browser.get(page.url)
     until(lambda: "cart.get" in text_of(browser))

@@ -15,6 +15,7 @@ from loadtests.errors import CallTimeout, UsageError
 from loadtests.load.locust.session import LoadSession, open_session, session_of
 from loadtests.load.locust.users import OpenLoopUser, PatternCall, access_pattern, note_capacity
 from loadtests.measure.recorder import Recorder, SeriesRecorder
+from loadtests.measure.series import CapacityTotals
 
 
 class CartUser(OpenLoopUser):
@@ -184,4 +185,4 @@ def test_capacity_units_are_recorded_where_the_store_reports_them() -> None:
     series = SeriesRecorder("dynamodb", "wire", "cart.get", warm_up=True)
     note_capacity(series, SimpleNamespace(capacity=None))
     note_capacity(series, SimpleNamespace(capacity=SimpleNamespace(rcu=0.5, wcu=0.0)))
-    assert list(series.capacity) == [1, 0.5, 0.0]
+    assert series.capacity == CapacityTotals(1, 0.5, 0.0)

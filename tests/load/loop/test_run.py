@@ -4,8 +4,9 @@ import gc
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
 import gevent
 import numpy as np
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 from loadtests.load.loop import run as run_module
 from loadtests.load.loop.dispatcher import ArrivalDispatcher
 from loadtests.load.loop.run import DRAIN_S, LEAD_NS, CallerGroup, LoadRun
-from loadtests.measure.frames import pack, unpack
 from loadtests.measure.histogram import highest_value_ns
+from loadtests.measure.messages import Frame, RecordedCalls, SecondEnded, pack, unpack
 from loadtests.measure.recorder import SeriesRecorder
 from loadtests.measure.results import read_run
 from tests.load.clockwork import MS, Clockwork, S
@@ -30,14 +31,14 @@ ORIGIN = BEGIN + LEAD_NS
 PATTERNS = ("cart.get", "cart.add")
 
 
-class Link:
+class Scribe:
     """Keeps every frame."""
 
     def __init__(self) -> None:
         self.sent = b""
 
-    def send(self, header: dict, payload: bytes = b"") -> None:
-        self.send_packed(pack(header, payload))
+    def send(self, frame: Frame, payload: bytes = b"") -> None:
+        self.send_packed(pack(frame, payload))
 
     def send_packed(self, frame: bytes) -> None:
         self.sent += frame
@@ -45,8 +46,13 @@ class Link:
     def flush(self) -> None:
         pass
 
-    def frames(self, kind: str) -> list[tuple[dict, bytes]]:
-        return [f for f in unpack(io.BytesIO(self.sent)) if f[0]["kind"] == kind]
+    def seconds(self) -> list[tuple[SecondEnded, bytes]]:
+        """The frames that end a second, and their payloads."""
+        return [(f, p) for f, p in unpack(io.BytesIO(self.sent)) if isinstance(f, SecondEnded)]
+
+    def calls(self) -> list[tuple[RecordedCalls, bytes]]:
+        """The frames of recorded calls, and their payloads."""
+        return [(f, p) for f, p in unpack(io.BytesIO(self.sent)) if isinstance(f, RecordedCalls)]
 
 
 @dataclass(eq=False)
@@ -98,18 +104,18 @@ class Staged:
         *,
         warm_up_s: float = 0.0,
         patterns: Iterable[str] = PATTERNS,
-        sample_lag: bool = True,
+        sample_delays: bool = True,
     ) -> None:
         """Each dispatcher: arrivals in ms from the origin, users, ms that its k-th call takes."""
         self.world = Clockwork(BEGIN)
-        self.link = Link()
+        self.scribe = Scribe()
         self.run = LoadRun(
-            link=self.link,
+            scribe=self.scribe,
             worker="generator",
             warm_up_s=warm_up_s,
             clock=self.world.clock,
             timer=self.world.timer,
-            sample_lag=sample_lag,
+            sample_delays=sample_delays,
         )
         self.taken: list[int] = []
         self.finished: list[tuple[int, int]] = []  # intended start and response time, ns
@@ -165,25 +171,23 @@ class Staged:
         if self.run.state == "running":
             self.run._probe.close()
 
-    def rows(self) -> list[dict]:
-        return [header["row"] for header, _ in self.link.frames("close")]
+    def rows(self) -> list[dict[str, Any]]:
+        return [asdict(frame.second) | asdict(frame.process) for frame, _ in self.scribe.seconds()]
 
-    def bucket_delays(self) -> list[tuple[list[int], list[int]]]:
-        """Each second's lateness and read lag, ns."""
-        found = []
-        for header, payload in self.link.frames("close"):
+    def delays(self) -> list[tuple[list[int], list[int]]]:
+        """Each second's dispatch delays and event-loop delays, ns."""
+        delays = []
+        for frame, payload in self.scribe.seconds():
             values = np.frombuffer(payload, np.int64).tolist()
-            late, lag = header["sizes"]
-            assert len(values) == late + lag
-            found.append((values[:late], values[late:]))
-        return found
+            delays.append((values[: frame.dispatch_delays], values[frame.dispatch_delays :]))
+        return delays
 
     def unfinished(self) -> dict[tuple[str, bool], list[float]]:
         """Ages in ms by pattern and phase, as drained last."""
-        header, payload = self.link.frames("values")[-1]
+        frame, payload = self.scribe.calls()[-1]
         values = np.frombuffer(payload, np.int64)
         found, at = {}, 0
-        for series in header["series"]:
+        for series in frame.series:
             count = series["sizes"][0]
             if series["unfinished"]:
                 ages = values[at : at + count][-series["unfinished"] :]
@@ -240,7 +244,7 @@ def test_calls_that_end_within_the_drain_are_finished_calls(staged: Stage):
     assert [response / MS for _, response in here.finished] == [100, 190, 220]
     # over as soon as the last call is, not after the whole drain
     assert here.world.now_ns <= ORIGIN + 320 * MS
-    assert sum(s["unfinished"] for h, _ in here.link.frames("values") for s in h["series"]) == 0
+    assert sum(s["unfinished"] for f, _ in here.scribe.calls() for s in f.series) == 0
 
 
 def test_no_arrival_after_the_end_is_offered(staged: Stage):
@@ -255,8 +259,8 @@ def test_a_call_whose_intended_start_was_warm_up_is_warm_up_however_late_it_ends
     here.run_to(1_500)
     sizes = Counter()
     here.finish()
-    for header, _ in here.link.frames("values"):
-        for series in header["series"]:
+    for frame, _ in here.scribe.calls():
+        for series in frame.series:
             sizes[series["warm_up"]] += series["sizes"][0]
     assert sizes == {True: 2, False: 2}
 
@@ -274,7 +278,7 @@ def test_each_second_is_described(staged: Stage):
     assert [row["in_flight"] for row in (one, two, three)] == [1, 1, 0]
     assert [row["free_users_min"] for row in (one, two, three)] == [0, 0, 0]
     assert {row["users"] for row in here.rows()} == {1}
-    assert [late for late, _ in here.bucket_delays()] == [[0], [0], []]
+    assert [late for late, _ in here.delays()] == [[0], [0], []]
 
 
 def test_invalid_responses_are_counted_by_the_second(staged: Stage):
@@ -287,8 +291,8 @@ def test_invalid_responses_are_counted_by_the_second(staged: Stage):
 
 def closes(here: Staged) -> list[tuple[int, float, float]]:
     return [
-        (h["index"], h["start_s"], h["start_s"] + h["length_s"])
-        for h, _ in here.link.frames("close")
+        (frame.index, frame.second.time_s, frame.second.time_s + frame.second.length_s)
+        for frame, _ in here.scribe.seconds()
     ]
 
 
@@ -328,7 +332,7 @@ def test_a_run_finished_before_its_first_moment_is_empty_and_readable(staged: St
     here.finish()
     [(index, start_s, end_s)] = closes(here)
     assert (index, start_s, end_s) == (0, 0, 0)
-    scribe(opening(tmp_path / "run") + here.link.sent + end_frame())
+    scribe(opening(tmp_path / "run") + here.scribe.sent + end_frame())
     assert not read_run(tmp_path / "run").info.validity.valid
 
 
@@ -336,13 +340,13 @@ def test_finishing_twice_or_before_the_start_does_nothing_more(staged: Stage):
     here = staged([([10], 1, [1])])
     here.run_to(50)
     here.finish()
-    sent = here.link.sent
+    sent = here.scribe.sent
     here.finish()
-    assert here.link.sent == sent
-    world, link = Clockwork(), Link()
-    never = LoadRun(link=link, worker="w", warm_up_s=1, clock=world.clock, timer=world.timer)
+    assert here.scribe.sent == sent
+    world, sink = Clockwork(), Scribe()
+    never = LoadRun(scribe=sink, worker="w", warm_up_s=1, clock=world.clock, timer=world.timer)
     never.finish()
-    assert (never.state, link.sent) == ("new", b"")
+    assert (never.state, sink.sent) == ("new", b"")
     assert world.timers[0].closed == 1  # nothing is left ticking
 
 
@@ -385,7 +389,7 @@ def test_the_run_folder_holds_every_arrival_once(
         here.finish()
         closed_ns = here.world.now_ns
         path = tmp_path_factory.mktemp("run") / "run"
-        scribe(opening(path) + here.link.sent + end_frame())
+        scribe(opening(path) + here.scribe.sent + end_frame())
         check_folder(here, path, sorted(due + also_due), at, closed_ns, warm_up_s)
     finally:
         here.close()
@@ -415,7 +419,7 @@ def check_folder(here: Staged, path, due: list[int], at: float, closed_ns: int, 
     assert sum(series.unfinished for series in run.info.series) == len(measured_left)
     rows = here.rows()
     assert sum(row["offered"] for row in rows) == len(here.taken)
-    late = sum(len(late) for late, _ in here.bucket_delays())
+    late = sum(len(late) for late, _ in here.delays())
     assert sum(row["queued"] for row in rows) + late == len(here.taken)
     indexes = [index for index, _, _ in closes(here)]
     assert indexes == sorted(set(indexes))
@@ -426,13 +430,13 @@ def check_folder(here: Staged, path, due: list[int], at: float, closed_ns: int, 
 
 def test_each_second_carries_its_samples_of_the_read_lag(staged: Stage):
     # the only user is out all the time, so no arrival tells how late the loop is
-    here = staged([([10, 20, 30], 1, [60_000])], sample_lag=True)
+    here = staged([([10, 20, 30], 1, [60_000])], sample_delays=True)
     here.run_to(1_400)
     here.stall_to(1_700)
     here.run_to(3_000)
-    lags = [lags for _, lags in here.bucket_delays()]
+    lags = [lags for _, lags in here.delays()]
     assert [len(each) for each in lags] == [100, 100, 100]
-    assert [late for late, _ in here.bucket_delays()] == [[0], [], []]
+    assert [late for late, _ in here.delays()] == [[0], [], []]
     assert set(lags[0]) == set(lags[2]) == {0}
     assert len([lag for lag in lags[1] if lag]) == 30
     assert 290 * MS <= max(lags[1]) <= 300 * MS
@@ -440,31 +444,31 @@ def test_each_second_carries_its_samples_of_the_read_lag(staged: Stage):
 
 def test_a_standstill_is_told_with_the_second_that_it_ends(staged: Stage):
     """Whichever timer the loop attends to first."""
-    here = staged([([], 1, [1])], sample_lag=True)
+    here = staged([([], 1, [1])], sample_delays=True)
     here.run_to(950)
     here.stall_to(1_250)
     here.finish()
-    lags = [lag for _, lags in here.bucket_delays() for lag in lags]
+    lags = [lag for _, lags in here.delays() for lag in lags]
     assert len(lags) == 125
     assert len([lag for lag in lags if lag]) == 30
     rows = [
         (len(lags), row["length_s"])
-        for (_, lags), row in zip(here.bucket_delays(), here.rows(), strict=True)
+        for (_, lags), row in zip(here.delays(), here.rows(), strict=True)
     ]
     assert rows[0] == (125, 1.25)
 
 
 def test_the_end_is_not_sampled(staged: Stage):
     """Waiting for a hung database's calls, Locust may inspect its stack, which takes long."""
-    here = staged([([10], 1, [60_000])], sample_lag=True)
+    here = staged([([10], 1, [60_000])], sample_delays=True)
     here.run_to(1_000)
     here.finish()
     assert here.world.now_ns == ORIGIN + S + int(DRAIN_S * S)
-    assert [lag for _, lags in here.bucket_delays() for lag in lags] == [0] * 100
+    assert [lag for _, lags in here.delays() for lag in lags] == [0] * 100
 
 
 def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage):
-    here = staged([([10], 1, [1])], sample_lag=False)
+    here = staged([([10], 1, [1])], sample_delays=False)
     here.run_to(1_000)
-    assert here.bucket_delays() == [([0], [])]
+    assert here.delays() == [([0], [])]
     assert len(here.world.timers) == 2  # the heartbeat's and the dispatcher's

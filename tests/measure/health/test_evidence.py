@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from loadtests.measure import run_folder as folder_module
 from loadtests.measure import scribe as scribe_module
-from loadtests.measure.frames import unpack
 from loadtests.measure.health.evidence import GeneratorEvidence
+from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow, HostProbe
 from loadtests.measure.histogram import Sparse, bucket_index
+from loadtests.measure.messages import unpack
 from loadtests.measure.recorder import Recorder
 from loadtests.measure.results import Validity
 from loadtests.measure.scribe import RunScribe
@@ -66,7 +67,7 @@ def mean(rows: list[HealthRow], name: str) -> float | None:
 def test_what_is_kept_equals_what_all_rows_tell(fed):
     evidence = GeneratorEvidence()
     for each, late, lag in fed:
-        evidence.add(each, sparse(late), sparse(lag))
+        evidence.add(each, GeneratorDelays(sparse(late), sparse(lag)))
     assert set(evidence.workers) == {each.worker for each, _, _ in fed}
     for worker, found in evidence.workers.items():
         ours = [each for each in fed if each[0].worker == worker]
@@ -115,9 +116,9 @@ class Fed:
         monkeypatch.setattr(folder_module, "write_info", lambda path, info: None)
         counts = ([], Validity(valid=True))
         monkeypatch.setattr(scribe_module, "judge_validity", lambda evidence, series: counts)
-        [(header, _)] = unpack(io.BytesIO(opening(path)))
+        [(frame, _)] = unpack(io.BytesIO(opening(path)))
         self._out = io.StringIO()
-        self.writer = RunScribe(header, self._out, HostProbe(NO_HOST, clock=lambda: 0.0))
+        self.writer = RunScribe(frame, self._out, HostProbe(NO_HOST, clock=lambda: 0.0))
         self._rng = np.random.default_rng(1)
         self._recorder = Recorder()
         self._second = 0
@@ -131,8 +132,8 @@ class Fed:
             frames = self._recorder.drain() + closing(
                 self._second, dispatch_delays_ns=lags, event_loop_delays_ns=lags
             )
-            for header, payload in unpack(io.BytesIO(frames)):
-                getattr(self.writer, header["kind"])(header, payload)
+            for frame, payload in unpack(io.BytesIO(frames)):
+                self.writer.take(frame, payload)
             self._second += 1
             self._out.seek(0)  # what was said has gone down the pipe
             self._out.truncate()

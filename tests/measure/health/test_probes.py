@@ -3,23 +3,25 @@ from __future__ import annotations
 import csv
 import gc
 import io
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from loadtests.measure.health import probes as health
 from loadtests.measure.health.probes import (
     COLUMNS,
+    DelayFigures,
     HealthLog,
     HealthRow,
+    HostFigures,
     HostProbe,
     ProcessProbe,
+    SecondFigures,
     read_cpu_wait_ns,
 )
 from tests.measure.streams import row
 
 MS = 1_000_000
-HOST = ("host_cpu", "host_steal", "pressure_cpu", "pressure_memory", "pressure_io")
 
 
 class FakeProc:
@@ -59,24 +61,24 @@ def test_host_figures_are_shares_since_the_last_reading(proc):
     proc.stat(140, 2, 60, 900, 80, 3, 5, 10, 60, 0)
     proc.pressure(cpu=1_500_000, memory=0, io=700_000)
     # 200 ticks: 40 + 2 + 10 + 3 + 5 + 10 busy (guest is within user already)
-    assert probe.read() == {
-        "host_cpu": 70 / 200,
-        "host_steal": 10 / 200,
-        "pressure_cpu": 0.25,
-        "pressure_memory": 0.0,
-        "pressure_io": 0.1,
-    }
+    assert probe.read() == HostFigures(
+        host_cpu=70 / 200,
+        host_steal=10 / 200,
+        pressure_cpu=0.25,
+        pressure_memory=0.0,
+        pressure_io=0.1,
+    )
     proc.now_s += 1
     proc.stat(240, 2, 60, 900, 80, 3, 5, 10, 60, 0)
     proc.pressure(cpu=2_500_000, memory=0, io=700_000)
     again = probe.read()
-    assert (again["host_cpu"], again["host_steal"], again["pressure_cpu"]) == (1.0, 0.0, 1.0)
+    assert (again.host_cpu, again.host_steal, again.pressure_cpu) == (1.0, 0.0, 1.0)
 
 
 def test_what_the_platform_does_not_offer_is_none(proc):
     probe = proc.probe()
     proc.now_s += 1
-    assert probe.read() == dict.fromkeys(HOST)
+    assert probe.read() == HostFigures()
 
 
 def test_a_machine_without_pressure_still_has_cpu_figures(proc):
@@ -84,23 +86,23 @@ def test_a_machine_without_pressure_still_has_cpu_figures(proc):
     probe = proc.probe()
     proc.stat(50, 0, 0, 50, 0, 0, 0, 0)
     read = probe.read()
-    assert (read["host_cpu"], read["host_steal"]) == (0.5, 0.0)
-    assert read["pressure_cpu"] is read["pressure_memory"] is read["pressure_io"] is None
+    assert (read.host_cpu, read.host_steal) == (0.5, 0.0)
+    assert read.pressure_cpu is read.pressure_memory is read.pressure_io is None
 
 
 def test_files_that_come_and_go_are_none_until_there_are_two_readings(proc):
     probe = proc.probe()
     proc.stat(10, 0, 0, 10, 0, 0, 0, 0)
     proc.pressure(cpu=5)
-    assert probe.read() == dict.fromkeys(HOST)
+    assert probe.read() == HostFigures()
     proc.stat(20, 0, 0, 10, 0, 0, 0, 0)
-    assert probe.read()["host_cpu"] == 1.0
+    assert probe.read().host_cpu == 1.0
     (proc.path / "stat").unlink()
-    assert probe.read()["host_cpu"] is None
+    assert probe.read().host_cpu is None
     proc.stat(30, 0, 0, 10, 0, 0, 0, 0)
-    assert probe.read()["host_cpu"] is None
+    assert probe.read().host_cpu is None
     proc.stat(30, 0, 0, 20, 0, 0, 0, 0)
-    assert probe.read()["host_cpu"] == 0.0
+    assert probe.read().host_cpu == 0.0
 
 
 def test_counters_that_wrap_or_stand_still_tell_nothing(proc):
@@ -108,16 +110,16 @@ def test_counters_that_wrap_or_stand_still_tell_nothing(proc):
     proc.pressure(cpu=1 << 50)
     probe = proc.probe()
     proc.now_s += 1
-    assert probe.read() == dict.fromkeys(HOST) | {"pressure_cpu": 0.0}
+    assert probe.read() == HostFigures(pressure_cpu=0.0)
     proc.stat(5, 0, 0, 5, 0, 0, 0, 0)
     proc.pressure(cpu=7)
     proc.now_s += 1
-    assert probe.read() == dict.fromkeys(HOST)
+    assert probe.read() == HostFigures()
     # only the steal went backwards, as it may when a virtual machine moves
     proc.stat(5, 0, 0, 105, 0, 0, 0, 50)
-    assert probe.read()["host_steal"] == 50 / 150
+    assert probe.read().host_steal == 50 / 150
     proc.stat(105, 0, 0, 205, 0, 0, 0, 40)
-    assert probe.read()["host_steal"] is None
+    assert probe.read().host_steal is None
 
 
 def test_lines_of_another_shape_are_none(proc):
@@ -127,7 +129,7 @@ def test_lines_of_another_shape_are_none(proc):
         (proc.path / "pressure" / "cpu").write_text(shape)
         probe = proc.probe()
         proc.now_s += 1
-        assert probe.read() == dict.fromkeys(HOST)
+        assert probe.read() == HostFigures()
 
 
 class Clock:
@@ -169,35 +171,35 @@ def test_lag_counts_as_a_stall_beyond_5_ms(probe, clocks):
         probe.beat(lag_ms * MS)
     clocks[0].ns += 1_000 * MS
     read = probe.read()
-    assert read["heartbeat_delay_max_ms"] == 205
-    assert read["event_loop_stall_ms"] == 2 + 200
+    assert read.heartbeat_delay_max_ms == 205
+    assert read.event_loop_stall_ms == 2 + 200
     clocks[0].ns += 1_000 * MS
-    assert probe.read()["heartbeat_delay_max_ms"] == probe.read()["event_loop_stall_ms"] == 0
+    assert probe.read().heartbeat_delay_max_ms == probe.read().event_loop_stall_ms == 0
 
 
 def test_cpu_is_a_share_of_one_core_since_the_last_reading(probe, clocks):
     wall, cpu = clocks
     wall.ns += 2_000 * MS
     cpu.ns += 500 * MS
-    assert probe.read()["process_cpu"] == 0.25
+    assert probe.read().process_cpu == 0.25
     wall.ns += 1_000 * MS
     cpu.ns += 970 * MS
-    assert probe.read()["process_cpu"] == 0.97
-    assert probe.read()["process_cpu"] == 0  # no time has passed
+    assert probe.read().process_cpu == 0.97
+    assert probe.read().process_cpu == 0  # no time has passed
 
 
 def test_the_wait_for_a_cpu_is_a_share_of_the_time_since_the_last_reading(probe, clocks, waited):
     clocks[0].ns += 2_000 * MS
     waited.ns += 500 * MS
-    assert probe.read()["cpu_wait"] == 0.25
+    assert probe.read().cpu_wait == 0.25
     clocks[0].ns += 1_000 * MS
-    assert probe.read()["cpu_wait"] == 0
+    assert probe.read().cpu_wait == 0
     waited.ns -= 1  # another thread's, or a kernel that began anew
-    assert probe.read()["cpu_wait"] is None
+    assert probe.read().cpu_wait is None
     for told in (None, 5 * MS):  # not told now, not told before
         waited.ns = told
-        assert probe.read()["cpu_wait"] is None
-    assert probe.read()["cpu_wait"] == 0
+        assert probe.read().cpu_wait is None
+    assert probe.read().cpu_wait == 0
 
 
 @pytest.mark.parametrize(
@@ -237,9 +239,9 @@ def test_collections_are_timed_and_forgotten_after_each_reading(probe, clocks):
             on_gc("stop", {})
             wall.ns += 100 * MS
         read = probe.read()
-        assert (read["gc_pauses"], read["gc_paused_ms"], read["gc_pause_max_ms"]) == (3, 33, 30)
+        assert (read.gc_pauses, read.gc_paused_ms, read.gc_pause_max_ms) == (3, 33, 30)
         gc.collect()
-        assert probe.read()["gc_pauses"] == 1
+        assert probe.read().gc_pauses == 1
     finally:
         gc.enable()
     probe.close()
@@ -248,8 +250,12 @@ def test_collections_are_timed_and_forgotten_after_each_reading(probe, clocks):
 
 
 def test_the_probes_figures_complete_a_row(probe, proc):
-    delays = {f"dispatch_delay_{q}_ms": None for q in ("p50", "p99", "max")}
-    HealthRow(**row() | delays | probe.read() | proc.probe().read())
+    figures = row() | {"cpu_wait": None}
+    second = SecondFigures(**{each.name: figures[each.name] for each in fields(SecondFigures)})
+    delays = DelayFigures(dispatch_delay_p50_ms=0.25)
+    completed = HealthRow.of(second, probe.read(), proc.probe().read(), delays)
+    assert completed.offered == 100
+    assert completed.dispatch_delay_p50_ms == 0.25
 
 
 def test_health_csv_has_every_figure_of_every_row_at_once():

@@ -11,8 +11,8 @@ from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.step_evidence import StepEvidence
 from loadtests.measure.histogram import Sparse
-from loadtests.measure.merger import SeriesPart
 from loadtests.measure.results import StepInfo
+from loadtests.measure.series import SeriesName, SeriesPart
 from loadtests.patterns import METRICS
 from tests.measure.streams import closing, end, opening, row, scribe
 
@@ -44,7 +44,10 @@ def second(at_s: float, worker: str = "generator", late_ms: float = 0.1, **chang
 def part(errors: int = 0, backend: str = "dynamodb") -> SeriesPart:
     counts = {metric: Sparse.of(np.full(100, 2 * MS)) for metric in METRICS}
     return SeriesPart(
-        (backend, "wire", "cart.get"), False, counts, {"Refused": errors} if errors else {}
+        SeriesName(backend, "wire", "cart.get"),
+        False,
+        counts,
+        {"Refused": errors} if errors else {},
     )
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from loadtests.measure.health.delay_rules import generator_delay_ns
 from loadtests.measure.health.evidence import GeneratorEvidence, WorkerEvidence
+from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.health.validity import judge_validity
 from loadtests.measure.histogram import Histogram, Sparse
@@ -50,7 +51,7 @@ def delays(*parts: tuple[int, float]) -> Histogram:
 def watched(rows: list[HealthRow], dispatch: Histogram, event_loop: Histogram) -> WorkerEvidence:
     found = WorkerEvidence()
     for each in rows:
-        found.add(each, NONE, NONE)
+        found.add(each, GeneratorDelays(NONE, NONE))
     found.dispatch_delay.add(dispatch.sparse())
     found.event_loop_delay.add(event_loop.sparse())
     return found

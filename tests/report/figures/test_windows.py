@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.results import Interval
+from loadtests.measure.hlog import Interval
 from loadtests.report.figures.series import ReportSeries, ReportSubject, mean_ms
 from loadtests.report.figures.windows import (
     HEAT_ROWS_A_DECADE,

@@ -22,7 +22,7 @@
   const COLUMNS = [
     ["p50 ms", "number", (row) => milliseconds(row.p50_ms)],
     ["p99 ms", "number", (row) => milliseconds(row.p99_ms)],
-    ["so far", "status", (row) => `${MARKS[row.status]} ${row.said}`],
+    ["so far", "status", (row) => `${MARKS[row.status]} ${row.detail}`],
     ["p90 ms", "number", (row) => milliseconds(row.p90_ms)],
     ["slowest in last s, ms", "number", (row) => milliseconds(row.slowest_ms)],
     ["calls", "number", (row) => row.count.toLocaleString("en")],
@@ -58,36 +58,39 @@
     const tone = (ok) => (ok === null ? "unknown" : ok ? "within" : "over");
     const rows = data.signals.map((signal) => element("tr", {},
       element("th", { scope: "row" }, signal.name),
-      element("td", { class: "number" }, signal.found),
+      element("td", { class: "number" }, signal.value),
       element("td", { class: "number" }, signal.limit),
       element("td", { class: `status ${tone(signal.ok)}` }, mark(signal.ok))));
     const beyond = data.signals.filter((signal) => signal.ok === false);
     return [
       element("p", { class: data.ok ? "within" : "over" },
-        `${data.ok ? "✓" : "✗"} ${data.said}`),
+        `${data.ok ? "✓" : "✗"} ${data.summary}`),
       ...beyond.map((signal) => element("p", { class: "over" }, signal.text)),
       table("Signals of the load generator",
-        [["signal", ""], ["found", "number"], ["limit", "number"], ["state", ""]], rows),
+        [["signal", ""], ["value", "number"], ["limit", "number"], ["state", ""]], rows),
     ];
   }
 
-  function processes(seen) {
-    const rows = seen.map((one) => element("tr", {},
-      element("th", { scope: "row" }, one.name),
-      ...[one.cpu, one.dispatch_delay, one.event_loop_delay, one.heartbeat_delay, String(one.free_users)].map((text) =>
-        element("td", { class: "number" }, text))));
+  function processes(seconds) {
+    const rows = seconds.map((process) => {
+      const cells = [process.cpu, process.dispatch_delay, process.event_loop_delay,
+        process.heartbeat_delay, String(process.free_users)];
+      return element("tr", {}, element("th", { scope: "row" }, process.name),
+        ...cells.map((text) => element("td", { class: "number" }, text)));
+    });
     return table("Load processes in the last second",
       [["load process, last second", ""], ["CPU", "number"], ["dispatch delay p99 ms", "number"],
-        ["event-loop delay p99 ms", "number"], ["longest heartbeat delay ms", "number"], ["free users", "number"]], rows);
+        ["event-loop delay p99 ms", "number"], ["longest heartbeat delay ms", "number"],
+        ["free users", "number"]], rows);
   }
 
   function ending(data) {
     if (!data.report) return [];
     const link = element("a", { class: "report", href: new URL(data.report, base) },
       "Open the report");
-    const said = data.verdict
-      ? element("p", { class: `verdict ${data.verdict.status}` }, data.verdict.said) : null;
-    return [element("div", { class: "ending" }, said, element("p", {}, link))];
+    const verdict = data.verdict
+      ? element("p", { class: `verdict ${data.verdict.status}` }, data.verdict.sentence) : null;
+    return [element("div", { class: "ending" }, verdict, element("p", {}, link))];
   }
 
   function view(data) {
@@ -96,14 +99,14 @@
     if (data.rows.length) {
       parts.push(figures(data.rows), element("p", { class: "note" },
         "Response time from the intended start, to three significant digits, without the warm-up. A " +
-        "percentile is shown once there are calls enough to carry it. “So far” holds these " +
-        "figures against their limits; the verdict at the end goes by their intervals."));
+        "percentile is shown once it has enough calls. “So far” compares these figures with their " +
+        "limits; the verdict after the run considers their confidence intervals."));
     }
     if (data.errors.length) {
       parts.push(element("h2", {}, "Errors"),
         element("ul", {}, ...data.errors.map((text) => element("li", {}, text))));
     }
-    if (data.health.said) {
+    if (data.health.summary) {
       parts.push(element("h2", {}, "Load generator"), ...health(data.health));
     }
     if (data.processes.length) parts.push(processes(data.processes));
@@ -187,12 +190,12 @@
   function silent(target) {
     const since = heard ? ` since ${heard.toLocaleTimeString("en-GB")}` : "";
     const text = `✗ No answer from Locust${since}; what stands here is old.`;
-    let said = target.querySelector(".silent");
-    if (!said) {
-      said = element("p", { class: "silent over", role: "alert" });
-      (target.querySelector(".loadtests h1") ?? target).after(said);
+    let alert = target.querySelector(".silent");
+    if (!alert) {
+      alert = element("p", { class: "silent over", role: "alert" });
+      (target.querySelector(".loadtests h1") ?? target).after(alert);
     }
-    if (said.textContent !== text) said.textContent = text;
+    if (alert.textContent !== text) alert.textContent = text;
   }
 
   async function update() {

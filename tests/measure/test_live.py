@@ -1,3 +1,5 @@
+"""The entries that a scribe makes for Locust's own tables."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -9,21 +11,21 @@ from hypothesis import strategies as st
 from locust.stats import bucket_response_time
 
 from loadtests.measure.histogram import Sparse
-from loadtests.measure.locust_stats import for_locust
-from loadtests.measure.merger import SeriesPart
+from loadtests.measure.live import locust_entries
+from loadtests.measure.series import SeriesName, SeriesPart
 from tests.measure.latencies import equivalent_range
 
 
-def part(values: list[int], **changes) -> SeriesPart:
+def part(values: list[int], errors: dict[str, int] | None = None) -> SeriesPart:
     counts = Sparse.of(np.array(values, np.int64))
     empty = Sparse.of(np.array([], np.int64))
-    held = {"response_time": counts, "service_time": empty, "wire_time": empty}
-    return SeriesPart(("dynamodb", "wire", "cart.get"), False, held, **changes)
+    by_metric = {"response_time": counts, "service_time": empty, "wire_time": empty}
+    return SeriesPart(SeriesName("dynamodb", "wire", "cart.get"), False, by_metric, errors or {})
 
 
 @given(st.lists(st.integers(0, 100_000_000_000), max_size=30))
-def test_times_are_rounded_as_locust_rounds_them(values):
-    [entry] = for_locust([part(values)])
+def test_times_are_rounded_as_locust_rounds_them(values: list[int]) -> None:
+    [entry] = locust_entries([part(values)])
     shown_ms = [equivalent_range(value)[1] / 1e6 for value in values]
     wanted = Counter(bucket_response_time(ms) for ms in shown_ms)
     assert dict(map(tuple, entry["response_times"])) == wanted
@@ -33,8 +35,8 @@ def test_times_are_rounded_as_locust_rounds_them(values):
     assert entry["max_ms"] == max(shown_ms, default=0.0)
 
 
-def test_an_entry_names_its_series_and_errors():
-    [entry] = for_locust([part([5_000_000], errors={"CallTimeout": 2})])
+def test_an_entry_names_its_series_and_errors() -> None:
+    [entry] = locust_entries([part([5_000_000], errors={"CallTimeout": 2})])
     assert (entry["backend"], entry["pattern"]) == ("dynamodb", "cart.get")
     assert entry["errors"] == {"CallTimeout": 2}
-    assert for_locust([]) == []
+    assert locust_entries([]) == []
