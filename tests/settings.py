@@ -23,6 +23,7 @@ CHANGED: Final[dict[str, tuple[object, object, object]]] = {
     "blocks": (2, 3, 0),
     "dynamodb_endpoint": ("http://127.0.0.1:1", "http://127.0.0.1:2", "aws"),
     "postgres_dsn": ("postgresql://a", "postgresql://b", "postgresql://c"),
+    "postgres_storage": ("disk", "memory", "auto"),
     "region": ("eu-west-1", "eu-west-2", "eu-west-3"),
     "results": ("one", "two", "three"),
     "run_time": (20.0, 30.0, 40.0),

@@ -204,7 +204,7 @@ def test_a_write_that_fails_leaves_the_old_run_json_whole(tmp_path, monkeypatch,
 
         def fdopen(*args, **kwargs):
             out = whole(*args, **kwargs)
-            out.write("{ half a fi")
+            out.write(b"{ half a fi")
             out.write = refuse
             return out
 
