@@ -31,7 +31,7 @@ from loadtests.measure.results import (
     SeriesInfo,
 )
 from loadtests.measure.run_folder import LATEST_MICRO, RunFolderWriter, point_latest
-from loadtests.measure.series import SeriesPart
+from loadtests.measure.series import SeriesName, SeriesPart
 from loadtests.microbench.machine.checks import MachineEvidence, check_machine, clock_step_ns
 from loadtests.microbench.machine.reference import MachineReference
 from loadtests.microbench.suites.cases import BenchmarkSubject
