@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from loadtests.measure.health.probes import HealthRow
+from loadtests.measure.health.probes import COLUMNS, HealthRow
 from loadtests.measure.histogram import Counts
 from loadtests.microbench.machine.checks import MachineEvidence, check_machine, clock_step_ns
 from tests.microbench.fakes import MS
@@ -15,7 +15,7 @@ from tests.microbench.fakes import MS
 
 def health(**figures: object) -> HealthRow:
     plain: dict[str, object] = {
-        **dict.fromkeys(HealthRow.__dataclass_fields__, 0),
+        **dict.fromkeys(COLUMNS, 0),
         "worker": "benchmark",
         "host_steal": 0.0,
         "pressure_cpu": 0.2,
