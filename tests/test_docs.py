@@ -17,6 +17,7 @@ PAGES = sorted(
 )
 FOLDERS_OF_FILES = ("loadtests", "scenarios", "bench", "tests", "docs", "experiments")
 LONGEST_LINE = 100
+PROMISED_PAGES = {"docs/STALLS.md"}  # written with the rules that it explains
 
 FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]+`")
@@ -117,6 +118,14 @@ def test_lines_fit_a_screen(page: Path) -> None:
     text = FENCE.sub("", read(page))
     lines = [line for line in text.splitlines() if not line.startswith(("|", "!["))]
     assert [line for line in lines if len(line) > LONGEST_LINE] == []
+
+
+def test_pages_named_in_the_code_exist() -> None:
+    sources = [
+        path for path in (ROOT / "loadtests").rglob("*.*") if path.suffix in {".py", ".html"}
+    ]
+    named = {page for path in sources for page in re.findall(r"docs/[\w/-]+\.md", read(path))}
+    assert {page for page in named if not (ROOT / page).is_file()} == PROMISED_PAGES
 
 
 def test_the_index_lists_every_decision() -> None:
