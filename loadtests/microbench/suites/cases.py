@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
+from loadtests.measure.recorder import new_column
 from loadtests.microbench.suites.bench import Bench
 
 UNGUARDED: Final[AbstractContextManager[object]] = nullcontext()
@@ -84,10 +85,6 @@ class Spec:
         return self.backend, self.driver, pattern.replace("/", "-").replace(",", "")
 
 
-def _column() -> array[int]:
-    return array("q")
-
-
 @dataclass(slots=True, eq=False)
 class CallColumns:
     """What was measured of one case, one entry per call; nanoseconds, and `second` of the run.
@@ -96,11 +93,11 @@ class CallColumns:
     `wire` stays empty where wire time is not measured.
     """
 
-    service: array[int] = field(default_factory=_column)
-    wire: array[int] = field(default_factory=_column)
-    cpu: array[int] = field(default_factory=_column)
-    cpu_wait: array[int] = field(default_factory=_column)
-    second: array[int] = field(default_factory=_column)
+    service: array[int] = field(default_factory=new_column)
+    wire: array[int] = field(default_factory=new_column)
+    cpu: array[int] = field(default_factory=new_column)
+    cpu_wait: array[int] = field(default_factory=new_column)
+    second: array[int] = field(default_factory=new_column)
     errors: Counter[str] = field(default_factory=Counter)
 
 
