@@ -50,18 +50,18 @@ def with_series(**changes) -> dict:
     return whole
 
 
-def test_a_complete_run_json_is_read(tmp_path):
+def test_a_complete_run_json_is_read(tmp_path: Path) -> None:
     read = read_info(put(tmp_path, info()))
     assert read.series[0].response_time_ms.p999 == 4.0
     assert read.series[0].errors == {"CallTimeout": 1}
     assert read.series[0].capacity == ConsumedCapacity(rcu_per_op=0.5, wcu_per_op=0.0)
 
 
-def test_fields_of_a_later_minor_version_are_kept(tmp_path):
+def test_fields_of_a_later_minor_version_are_kept(tmp_path: Path) -> None:
     assert read_info(put(tmp_path, info(colour="blue"))).model_extra == {"colour": "blue"}
 
 
-def test_a_newer_schema_is_refused_with_a_hint(tmp_path):
+def test_a_newer_schema_is_refused_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(
         ResultsError, match=r"schema_version 3; this version reads up to 2"
     ) as caught:
@@ -73,7 +73,7 @@ def test_a_newer_schema_is_refused_with_a_hint(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, 200, -3])
-def test_a_truncated_run_json_is_named(tmp_path, cut):
+def test_a_truncated_run_json_is_named(tmp_path: Path, cut: int) -> None:
     with pytest.raises(ResultsError, match="cut short or damaged") as caught:
         read_info(put(tmp_path, json.dumps(info())[:cut]))
     assert str(tmp_path / "run.json") in caught.value.message
@@ -83,12 +83,12 @@ def test_a_truncated_run_json_is_named(tmp_path, cut):
     "text", ["\x00" * 100, "[" * 100_000, '{"a":' * 100_000, "9" * 10_000, '{"id": "x"'],
     ids=["zeroes", "deep list", "deep object", "long number", "unclosed"],
 )  # fmt: skip
-def test_hostile_json_is_refused(tmp_path, text):
+def test_hostile_json_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ResultsError, match="cut short or damaged"):
         read_info(put(tmp_path, text))
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(b'{"id": "\xff\xfe"}')
     with pytest.raises(ResultsError, match="cut short or damaged"):
         read_info(tmp_path)
@@ -134,13 +134,13 @@ NAN, INF = float("nan"), float("inf")
         (with_series(pattern=None), "series.0.pattern"),
     ],
 )  # fmt: skip
-def test_a_wrong_field_is_named_with_its_file(tmp_path, data, field):
+def test_a_wrong_field_is_named_with_its_file(tmp_path: Path, data: object, field: str) -> None:
     with pytest.raises(ResultsError) as caught:
         read_info(put(tmp_path, data))
     assert f"{tmp_path / 'run.json'}: field {field}: " in caught.value.message
 
 
-def test_what_is_no_run_folder_is_said_to_be_none(tmp_path):
+def test_what_is_no_run_folder_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="is not a run folder") as caught:
         read_run(tmp_path)
     assert "results/latest" in caught.value.hint
@@ -149,7 +149,7 @@ def test_what_is_no_run_folder_is_said_to_be_none(tmp_path):
         read_run(tmp_path)
 
 
-def test_a_run_without_its_log_or_with_a_damaged_one_is_refused(tmp_path):
+def test_a_run_without_its_log_or_with_a_damaged_one_is_refused(tmp_path: Path) -> None:
     put(tmp_path, info())
     with pytest.raises(ResultsError, match=r"latency\.hlog is missing"):
         read_run(tmp_path)
@@ -160,7 +160,7 @@ def test_a_run_without_its_log_or_with_a_damaged_one_is_refused(tmp_path):
             read_run(tmp_path)
 
 
-def test_a_run_folder_is_read_whole(tmp_path):
+def test_a_run_folder_is_read_whole(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", series=[MadeSeries(rate_per_s=20)], seconds=4, warm_up_s=2)
     key = Key("dynamodb", "wire", "cart.get", "response_time")
     assert [i.start_s for i in run.intervals[key]] == [2.0, 3.0, 4.0, 5.0]
@@ -172,13 +172,13 @@ def test_a_run_folder_is_read_whole(tmp_path):
     assert read_run(tmp_path / "run").warm_up == {}
 
 
-def test_a_key_and_its_tag_are_the_same():
+def test_a_key_and_its_tag_are_the_same() -> None:
     key = Key("postgres", "psycopg", "session.get", "wire_time")
     assert key.tag == "postgres/psycopg/session.get/wire_time"
     assert Key.parse(key.tag) == key
 
 
-def test_run_json_is_written_as_it_is_read(tmp_path):
+def test_run_json_is_written_as_it_is_read(tmp_path: Path) -> None:
     written = RunInfo.model_validate(info())
     results.write_info(tmp_path, written)
     assert read_info(tmp_path) == written
@@ -192,7 +192,9 @@ class DiskFull(OSError):
 
 
 @pytest.mark.parametrize("failing", ["write", "chmod", "replace", "interrupt"])
-def test_a_write_that_fails_leaves_the_old_run_json_whole(tmp_path, monkeypatch, failing):
+def test_a_write_that_fails_leaves_the_old_run_json_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
     results.write_info(tmp_path, RunInfo.model_validate(info()))
     before = (tmp_path / "run.json").read_bytes()
 
@@ -218,7 +220,7 @@ def test_a_write_that_fails_leaves_the_old_run_json_whole(tmp_path, monkeypatch,
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-def test_summaries_are_the_histograms_quantiles_in_milliseconds():
+def test_summaries_are_the_histograms_quantiles_in_milliseconds() -> None:
     histogram = Histogram()
     assert results.summarise(histogram) is None
     histogram.add(Sparse.of(np.arange(1, 1_001) * 1_000))
@@ -228,6 +230,6 @@ def test_summaries_are_the_histograms_quantiles_in_milliseconds():
     assert found == pytest.approx([0.5, 0.9, 0.99, 0.999, 1.0], rel=1e-3)
 
 
-def test_a_series_without_calls_has_no_times():
+def test_a_series_without_calls_has_no_times() -> None:
     empty = SeriesInfo(backend="dynamodb", driver="wire", pattern="cart.get", count=0)
     assert empty.response_time_ms is None

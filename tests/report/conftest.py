@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -24,14 +25,14 @@ from tests.run_folders import made_series, write_run
 HOSTILE = "<b>`x`|*y*\n$z$&\"'\x00\u202e@all"
 
 
-def judge(path, slo=None):
+def judge(path: Path, slo=None):
     """Judge a run folder and store its verdict."""
     run = read_run(path)
     return store_verdict(run, judge_run(run, slo or Slo(), Gate()))
 
 
 @pytest.fixture(scope="session")
-def passed(tmp_path_factory):
+def passed(tmp_path_factory: pytest.TempPathFactory):
     """All nine patterns on both backends, judged PASS, with a warm-up."""
     path = tmp_path_factory.mktemp("results") / "20260302T093000Z-storefront-pass"
     series = made_series(tail_share=0.0, drift=0.05, sigma=0.2, rate_per_s=100.0)
@@ -40,7 +41,7 @@ def passed(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def failed(tmp_path_factory):
+def failed(tmp_path_factory: pytest.TempPathFactory):
     """As `passed`, but cart.add on PostgreSQL is far beyond its limit and has errors."""
     path = tmp_path_factory.mktemp("results") / "20260302T093000Z-storefront-fail"
     series = [
@@ -54,7 +55,7 @@ def failed(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def hostile(tmp_path_factory):
+def hostile(tmp_path_factory: pytest.TempPathFactory):
     """A run whose every text from outside tries to break out of its place."""
     path = tmp_path_factory.mktemp("results") / "20260302T093000Z-storefront-evil"
     series = made_series(["cart.get"], error_share=0.2, error_name=HOSTILE)

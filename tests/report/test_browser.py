@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from loadtests.measure.results import Run
 from loadtests.report.build import build_reports
 from loadtests.report.comparison import build_comparison
 from tests.browser import axe, emulate, reach
@@ -14,23 +18,23 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def report(failed):
+def report(failed: Run):
     """A FAIL with errors: every kind of cell is in its table."""
     return build_reports(failed.path)[0]
 
 
 @pytest.fixture(scope="module")
-def comparison(passed, failed, tmp_path_factory):
+def comparison(passed: Run, failed: Run, tmp_path_factory: pytest.TempPathFactory):
     return build_comparison([passed, failed], tmp_path_factory.mktemp("comparison"))[0]
 
 
-def show(browser, page, **screen):
+def show(browser: Chrome, page, **screen):
     emulate(browser, **screen)
     browser.get_log("browser")
     browser.get(page.as_uri())
 
 
-def open_details(browser):
+def open_details(browser: Chrome):
     browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; });")
 
 
@@ -39,7 +43,7 @@ def page(request):
     return request.getfixturevalue(request.param)
 
 
-def test_no_console_message_and_nothing_fetched(browser, page):
+def test_no_console_message_and_nothing_fetched(browser: Chrome, page) -> None:
     show(browser, page)
     assert browser.get_log("browser") == []
     fetched = browser.execute_script(
@@ -50,7 +54,7 @@ def test_no_console_message_and_nothing_fetched(browser, page):
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_no_horizontal_scroll(browser, page, width):
+def test_no_horizontal_scroll(browser: Chrome, page, width: int) -> None:
     show(browser, page, width=width)
     open_details(browser)
     content, window = reach(browser)
@@ -59,13 +63,13 @@ def test_no_horizontal_scroll(browser, page, width):
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing(browser, page, dark, width):
+def test_axe_finds_nothing(browser: Chrome, page, dark: bool, width: int) -> None:
     show(browser, page, dark=dark, width=width)
     open_details(browser)
     assert axe(browser) == []
 
 
-def test_landmarks_and_the_first_tab_stop(browser, report):
+def test_landmarks_and_the_first_tab_stop(browser: Chrome, report) -> None:
     show(browser, report)
     for landmark in ("header", "nav", "main", "footer"):
         assert len(browser.find_elements(By.CSS_SELECTOR, landmark)) == 1
@@ -78,7 +82,7 @@ def test_landmarks_and_the_first_tab_stop(browser, report):
     assert browser.switch_to.active_element.get_attribute("id") == "main"
 
 
-def test_a_dark_page_is_dark_and_so_are_its_charts(browser, report):
+def test_a_dark_page_is_dark_and_so_are_its_charts(browser: Chrome, report) -> None:
     colours = {}
     for dark in (False, True):
         show(browser, report, dark=dark)
@@ -92,13 +96,13 @@ def test_a_dark_page_is_dark_and_so_are_its_charts(browser, report):
     assert colours[True][1] != colours[False][1]
 
 
-def test_paper_is_light_even_where_the_screen_is_dark(browser, report):
+def test_paper_is_light_even_where_the_screen_is_dark(browser: Chrome, report) -> None:
     show(browser, report, dark=True, media="print")
     style = "return getComputedStyle(document.body).backgroundColor;"
     assert browser.execute_script(style) == "rgb(255, 255, 255)"
 
 
-def test_the_table_sorts_by_keyboard_and_says_so(browser, report):
+def test_the_table_sorts_by_keyboard_and_says_so(browser: Chrome, report) -> None:
     show(browser, report)
     heads = browser.find_elements(By.CSS_SELECTOR, "table.sortable thead th")
     place = [head.text.split()[0] for head in heads].index("p99")
@@ -115,7 +119,7 @@ def test_the_table_sorts_by_keyboard_and_says_so(browser, report):
     assert first.text.startswith("cart.add PostgreSQL")
 
 
-def test_without_script_every_figure_is_there(browser, report):
+def test_without_script_every_figure_is_there(browser: Chrome, report) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         show(browser, report)
@@ -126,7 +130,7 @@ def test_without_script_every_figure_is_there(browser, report):
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
-def test_hostile_names_run_nothing(browser, hostile, tmp_path):
+def test_hostile_names_run_nothing(browser: Chrome, hostile: Run, tmp_path: Path) -> None:
     from loadtests.report.build import render
     from loadtests.report.page import build_page
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from loadtests.cli.report import command
 from loadtests.errors import ResultsError, UsageError
+from loadtests.measure.results import Run
 from loadtests.report.comparison import build_comparison
 from loadtests.report.figures import history as history_module
 from loadtests.report.figures.history import read_past
@@ -21,7 +23,7 @@ PATTERNS = ["cart.get", "cart.add"]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory):
     """Three runs of a results folder: two alike, and one whose DynamoDB takes twice as long."""
     folder = tmp_path_factory.mktemp("results")
     runs = []
@@ -37,7 +39,7 @@ def results(tmp_path_factory):
     return runs
 
 
-def test_runs_are_held_against_the_first(results):
+def test_runs_are_held_against_the_first(results: list[Run]) -> None:
     a, b, c = compare_pages(results)
     assert [s.letter for s in (a, b, c)] == ["A", "B", "C"]
     assert c.sentence == (
@@ -50,7 +52,7 @@ def test_runs_are_held_against_the_first(results):
     assert not b.differs
 
 
-def test_a_comparison_report_is_written(results, tmp_path):
+def test_a_comparison_report_is_written(results: list[Run], tmp_path: Path) -> None:
     folder = tmp_path / "out"
     written = build_comparison(results, folder)
     assert written[0] == folder / "comparison.html"
@@ -62,7 +64,7 @@ def test_a_comparison_report_is_written(results, tmp_path):
     assert "| cart.get | DynamoDB |" in text
 
 
-def test_differing_conditions_are_named(results, tmp_path):
+def test_differing_conditions_are_named(results: list[Run], tmp_path: Path) -> None:
     environment = results[1].info.environment.model_copy(update={"kernel": "Linux 7"})
     info = results[1].info.model_copy(update={"environment": environment})
     other = replace(results[1], info=info)
@@ -72,19 +74,19 @@ def test_differing_conditions_are_named(results, tmp_path):
     assert f"environment.kernel: {results[0].info.environment.kernel}, Linux 7" in html
 
 
-def test_runs_with_nothing_in_common_are_said_to_be(results, tmp_path):
+def test_runs_with_nothing_in_common_are_said_to_be(results: list[Run], tmp_path: Path) -> None:
     other = write_run(tmp_path / "s", series=made_series(["session.get"]), seconds=10)
     (_, side) = compare_pages([results[0], other])
     assert side.sentence.startswith("B cannot be compared with A: ")
     build_comparison([results[0], other], tmp_path / "out")
 
 
-def test_one_run_is_no_comparison(results, tmp_path):
+def test_one_run_is_no_comparison(results: list[Run], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="two different runs"):
         build_comparison([results[0], results[0]], tmp_path)
 
 
-def test_the_verb_rebuilds_one_and_compares_several(results, tmp_path):
+def test_the_verb_rebuilds_one_and_compares_several(results: list[Run], tmp_path: Path) -> None:
     run = results[0].path
     done = CliRunner().invoke(command, [str(run)], catch_exceptions=False)
     assert done.exit_code == 0
@@ -100,7 +102,7 @@ def test_the_verb_rebuilds_one_and_compares_several(results, tmp_path):
         CliRunner().invoke(command, [str(tmp_path)], catch_exceptions=False)
 
 
-def test_history_is_the_valid_runs_up_to_this_one(results):
+def test_history_is_the_valid_runs_up_to_this_one(results: list[Run]) -> None:
     found = read_past(results[1], "response_time")
     assert found.started == ("2026-03-02T09:30:00Z", "2026-03-02T09:30:01Z")
     assert "at least 8 runs" in found.note
@@ -111,7 +113,9 @@ def test_history_is_the_valid_runs_up_to_this_one(results):
     assert read_past(results[0], "response_time") is None
 
 
-def test_history_leaves_out_what_cannot_be_read_or_does_not_count(results, tmp_path):
+def test_history_leaves_out_what_cannot_be_read_or_does_not_count(
+    results: list[Run], tmp_path: Path
+) -> None:
     folder = tmp_path / "results"
     for number, one in enumerate(("valid", "invalid", "other", "this")):
         write_run(
@@ -129,7 +133,9 @@ def test_history_leaves_out_what_cannot_be_read_or_does_not_count(results, tmp_p
     assert found.started == ("2026-03-01T00:00:00Z", "2026-03-04T00:00:00Z")
 
 
-def test_change_points_are_marked_where_they_can_be_found(results, monkeypatch, tmp_path):
+def test_change_points_are_marked_where_they_can_be_found(
+    results: list[Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     folder = tmp_path / "results"
     for number in range(9):
         path = folder / f"2026030{number + 1}T000000Z-x"
@@ -146,13 +152,13 @@ def test_change_points_are_marked_where_they_can_be_found(results, monkeypatch, 
     assert "p99 +21%" in (run.path / "charts/history.svg").read_text()
 
 
-def shown(run, width=80):
+def shown(run: Run, width: int = 80):
     console = Console(width=width, no_color=True, file=io.StringIO())
     console.print(terminal_table(run))
     return console.file.getvalue()
 
 
-def test_the_terminal_table_fits_80_columns(failed):
+def test_the_terminal_table_fits_80_columns(failed: Run) -> None:
     text = shown(failed)
     lines = [line for line in text.splitlines() if line.startswith((" cart.", " session."))]
     assert len(lines) == 9
@@ -164,7 +170,7 @@ def test_the_terminal_table_fits_80_columns(failed):
     assert "FAIL: " in text
 
 
-def test_the_terminal_table_of_an_unjudged_run(tmp_path):
+def test_the_terminal_table_of_an_unjudged_run(tmp_path: Path) -> None:
     run = write_run(tmp_path / "r", series=made_series(PATTERNS, rate_per_s=20.0), seconds=5)
     text = shown(run)
     assert "too few" in text

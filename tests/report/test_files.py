@@ -6,13 +6,14 @@ import csv
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from loadtests.measure.health.signals import Signal
-from loadtests.measure.results import BaselineReference, HealthInfo
+from loadtests.measure.results import BaselineReference, HealthInfo, Run, Status
 from loadtests.report.formats.junit import render_junit
 from loadtests.report.formats.markdown import LONGEST, render_summary
 from loadtests.report.formats.openmetrics import render_openmetrics
@@ -28,12 +29,12 @@ def cases_of(xml):
     }
 
 
-def with_status(run, status):
+def with_status(run: Run, status: Status):
     limits = [x.model_copy(update={"status": status}) for x in run.info.verdict.limits]
     return with_verdict(run, status=status, limits=tuple(limits))
 
 
-def with_verdict(run, **changes):
+def with_verdict(run: Run, **changes):
     verdict = run.info.verdict.model_copy(update=changes)
     return replace(run, info=run.info.model_copy(update={"verdict": verdict}))
 
@@ -44,7 +45,7 @@ def growth(limit, **changes):
     return limit.model_copy(update=growth | changes)
 
 
-def test_junit_has_a_case_for_each_limit(failed):
+def test_junit_has_a_case_for_each_limit(failed: Run) -> None:
     xml = JUnitXml.fromstring(render_junit(build_page(failed)))
     # 18 series with a p99 and an error-rate limit each, the run's verdict, and the signals
     signals = sum(signal.limit is not None for signal in failed.info.health.signals)
@@ -67,14 +68,14 @@ def test_junit_has_a_case_for_each_limit(failed):
         ("INVALID", Error, Error),
     ],
 )
-def test_junit_states(passed, status, limit, run):
+def test_junit_states(passed: Run, status: Status, limit, run: Run) -> None:
     cases = cases_of(render_junit(build_page(with_status(passed, status))))
     for (classname, name), case in cases.items():
         wanted = run if name == "verdict" else None if "generator" in classname else limit
         assert [type(r) for r in case.result] == ([wanted] if wanted else []), name
 
 
-def test_junit_of_a_signal_beyond_its_limit(passed):
+def test_junit_of_a_signal_beyond_its_limit(passed: Run) -> None:
     signal = Signal("Loop lag p99", "", 9, "ms", 1, ok=False)
     info = passed.info.model_copy(update={"health": HealthInfo(signals=[signal])})
     cases = cases_of(render_junit(build_page(replace(passed, info=info))))
@@ -82,12 +83,12 @@ def test_junit_of_a_signal_beyond_its_limit(passed):
     assert isinstance(case.result[0], Error)
 
 
-def test_junit_survives_hostile_names(hostile):
+def test_junit_survives_hostile_names(hostile: Run) -> None:
     cases = cases_of(render_junit(build_page(hostile)))
     assert any("<b>`x`|*y*" in name for _, name in cases)
 
 
-def test_openmetrics_is_valid_and_true(passed):
+def test_openmetrics_is_valid_and_true(passed: Run) -> None:
     page = build_page(passed)
     families = {f.name: f for f in text_string_to_metric_families(render_openmetrics(page))}
     summary = families["cloudshelf_loadtest_response_time_seconds"]
@@ -107,7 +108,9 @@ def test_openmetrics_is_valid_and_true(passed):
     assert [name for name, value in verdict.items() if value] == ["PASS"]
 
 
-def test_openmetrics_leaves_out_what_is_not_carried_and_escapes(tmp_path, hostile):
+def test_openmetrics_leaves_out_what_is_not_carried_and_escapes(
+    tmp_path: Path, hostile: Run
+) -> None:
     run = write_run(tmp_path / "r", series=[MadeSeries(rate_per_s=20)], seconds=5)
     text = render_openmetrics(build_page(run))
     assert 'quantile="0.5"' in text
@@ -117,7 +120,7 @@ def test_openmetrics_leaves_out_what_is_not_carried_and_escapes(tmp_path, hostil
     assert any("<b>`x`|*y*" in found.get("error", "") for found in labels)
 
 
-def test_csv_has_a_row_for_each_series_and_time(passed):
+def test_csv_has_a_row_for_each_series_and_time(passed: Run) -> None:
     rows = list(csv.DictReader(io.StringIO(render_csv(build_page(passed)))))
     assert len(rows) == 18 * 3
     assert tuple(rows[0]) == COLUMNS
@@ -131,13 +134,13 @@ def test_csv_has_a_row_for_each_series_and_time(passed):
     assert float(rows[0]["p50_low_ms"]) <= float(rows[0]["p50_ms"]) <= float(rows[0]["p50_high_ms"])
 
 
-def test_csv_holds_no_formula(tmp_path):
+def test_csv_holds_no_formula(tmp_path: Path) -> None:
     run = write_run(tmp_path / "r", series=[MadeSeries(pattern="=1+1")], seconds=5)
     (row, *_) = csv.DictReader(io.StringIO(render_csv(build_page(run))))
     assert row["pattern"] == "'=1+1"
 
 
-def test_the_summary_is_one_screen(failed):
+def test_the_summary_is_one_screen(failed: Run) -> None:
     text = render_summary(build_page(failed))
     assert text.startswith("### ❌ FAIL: ")
     assert "An emulator is not AWS" in text
@@ -149,7 +152,7 @@ def test_the_summary_is_one_screen(failed):
     assert "- FAIL: postgres cart.add p99 response time is " in text.replace("\\", "")
 
 
-def test_the_summary_survives_hostile_names(hostile):
+def test_the_summary_survives_hostile_names(hostile: Run) -> None:
     text = render_summary(build_page(hostile))
     assert "<b>" not in re.sub(r"`[^`]*`", "", text)  # a code span shows it as it is
     assert not re.search(r"@all", re.sub(r"`[^`]*`", "", text))
@@ -159,7 +162,7 @@ def test_the_summary_survives_hostile_names(hostile):
     assert "hunter2" not in text
 
 
-def test_a_long_summary_is_cut_on_a_line(passed):
+def test_a_long_summary_is_cut_on_a_line(passed: Run) -> None:
     (first, *_) = passed.info.verdict.limits
     limit = first.model_copy(update={"status": "FAIL", "sentence": "no. " * 140})
     run = with_verdict(passed, limits=(limit,) * 500)
@@ -178,7 +181,7 @@ def test_a_long_summary_is_cut_on_a_line(passed):
     assert text.endswith("… cut; the report has the rest.\n")
 
 
-def test_judged_growth_reaches_the_page(tmp_path):
+def test_judged_growth_reaches_the_page(tmp_path: Path) -> None:
     run = judge(write_run(tmp_path / "r", seconds=20).path)
     limit = growth(run.info.verdict.limits[0], low=1.01, high=1.15)
     baseline = BaselineReference(name="v1", runs=("a",))
@@ -190,7 +193,9 @@ def test_judged_growth_reaches_the_page(tmp_path):
     assert name.endswith("p99 of response time ≤ 1.2 × baseline")
 
 
-def test_a_single_pattern_left_open_beside_its_baseline_is_not_called_inconclusive(tmp_path):
+def test_a_single_pattern_left_open_beside_its_baseline_is_not_called_inconclusive(
+    tmp_path: Path,
+) -> None:
     run = judge(write_run(tmp_path / "r", seconds=20).path)
     (first, *_) = run.info.verdict.limits
     limits = (

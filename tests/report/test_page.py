@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def with_info(run: Run, **changes: object) -> Run:
     return replace(run, info=run.info.model_copy(update=changes))
 
 
-def test_a_row_shows_what_the_judge_decided(failed):
+def test_a_row_shows_what_the_judge_decided(failed: Run) -> None:
     page = build_page(failed)
     postgres = page.subjects[1]
     row = page.row("cart.add", postgres)
@@ -37,7 +38,7 @@ def test_a_row_shows_what_the_judge_decided(failed):
     assert page.judged.status == "FAIL"
 
 
-def test_the_top_names_the_slowest_p99_and_the_errors(failed):
+def test_the_top_names_the_slowest_p99_and_the_errors(failed: Run) -> None:
     facts = {fact.name: fact for fact in facts_of(build_page(failed))}
     assert facts["Slowest p99"].context == "cart.add on PostgreSQL; target 10 ms"
     assert facts["Slowest p99"].tone == "fail"
@@ -45,7 +46,7 @@ def test_the_top_names_the_slowest_p99_and_the_errors(failed):
     assert facts["Load generator"].value == "healthy"
 
 
-def test_what_it_ran_on_is_said_in_words(passed):
+def test_what_it_ran_on_is_said_in_words(passed: Run) -> None:
     setting = build_page(passed).setting
     assert setting.ran_on == (
         "Ran on DynamoDB Local 1.25.1 and PostgreSQL 18.0, started by this harness on the same "
@@ -55,7 +56,7 @@ def test_what_it_ran_on_is_said_in_words(passed):
     assert "900 Poisson arrivals/s" in setting.load
 
 
-def test_aws_needs_no_caution(passed):
+def test_aws_needs_no_caution(passed: Run) -> None:
     label = "DynamoDB on AWS (us-east-1)"
     targets = {"dynamodb": TargetInfo(label=label, where="aws", url="aws", region="us-east-1")}
     setting = build_page(with_info(passed, targets=targets)).setting
@@ -63,7 +64,7 @@ def test_aws_needs_no_caution(passed):
     assert setting.ran_on == "Ran on DynamoDB on AWS (us-east-1)."
 
 
-def test_the_run_time_told_to_locust_replaces_the_files(passed):
+def test_the_run_time_told_to_locust_replaces_the_files(passed: Run) -> None:
     config = passed.info.config
     plain = with_info(passed, config=config.model_copy(update={"run_time_s": None}))
     assert "load.run_time" in dict(build_page(plain).setting.configuration)
@@ -74,13 +75,13 @@ def test_the_run_time_told_to_locust_replaces_the_files(passed):
     assert "load.rate" in shown
 
 
-def test_the_headline_compares_the_backends(passed):
+def test_the_headline_compares_the_backends(passed: Run) -> None:
     page = build_page(passed)
     assert " as long as PostgreSQL at p50 and " in page.versus.sentence
     assert [len(group.ratios) for group in page.versus.groups] == [9, 9]
 
 
-def test_a_comparison_that_is_not_stored_is_not_made_up(passed):
+def test_a_comparison_that_is_not_stored_is_not_made_up(passed: Run) -> None:
     versus = build_page(with_info(passed, head_to_head=None)).versus
     assert (versus.sentence, versus.groups) == (NOT_STORED, ())
     series = [one for one in passed.info.series if one.backend == "dynamodb"]
@@ -88,14 +89,14 @@ def test_a_comparison_that_is_not_stored_is_not_made_up(passed):
     assert build_page(alone).versus.sentence == ""
 
 
-def test_an_unjudged_run_says_so(passed):
+def test_an_unjudged_run_says_so(passed: Run) -> None:
     page = build_page(with_info(passed, verdict=None))
     assert page.judged.status == NOT_JUDGED
     assert {row.status for row in page.rows} == {NOT_JUDGED}
     assert any("No verdict" in note for note in notes_of(page))
 
 
-def test_an_invalid_run_passes_nothing_and_compares_nothing(passed, tmp_path):
+def test_an_invalid_run_passes_nothing_and_compares_nothing(passed: Run, tmp_path: Path) -> None:
     invalid = passed.info.verdict.model_copy(update={"status": "INVALID"})
     run = store_verdict(replace(passed, path=tmp_path), invalid)
     page = build_page(run)
@@ -110,14 +111,14 @@ def a_verdict(**changes: object) -> Verdict:
     )
 
 
-def test_the_headline_is_one_sentence(passed):
+def test_the_headline_is_one_sentence(passed: Run) -> None:
     long = "FAIL: 3 of 36 limits broken: " + "dynamodb cart.get p99 is 12 ms. " * 9
     judged = view_verdict(with_info(passed, verdict=a_verdict(sentence=long)))
     assert judged.sentence == "3 of 36 limits broken."
     assert judged.details.startswith("dynamodb cart.get")
 
 
-def test_no_password_is_shown(hostile):
+def test_no_password_is_shown(hostile: Run) -> None:
     page = build_page(hostile)
     assert "hunter2" not in repr(page.setting)
     assert without_passwords("postgresql://u:pa:ss@h/d") == "postgresql://u:•••@h/d"
@@ -128,14 +129,14 @@ def test_no_password_is_shown(hostile):
     }
 
 
-def test_every_text_from_outside_is_one_clean_line(hostile):
+def test_every_text_from_outside_is_one_clean_line(hostile: Run) -> None:
     page = build_page(hostile)
     texts = [page.setting.title, page.rows[0].pattern, page.rows[0].errors_said]
     assert not any("\n" in text or "\x00" in text or "\u202e" in text for text in texts)
     assert HOSTILE not in repr(page.rows)
 
 
-def test_signals_with_limits_come_first_and_the_broken_one_before_all(passed):
+def test_signals_with_limits_come_first_and_the_broken_one_before_all(passed: Run) -> None:
     signals = [
         Signal("steal", "", 0.02, "share", 0.05, ok=True),
         Signal("CPU", "", 50.0, "% of a core", 85.0, ok=True),
@@ -153,7 +154,7 @@ def test_signals_with_limits_come_first_and_the_broken_one_before_all(passed):
     ]
 
 
-def test_a_run_judged_by_service_time_is_reported_as_service_time(tmp_path):
+def test_a_run_judged_by_service_time_is_reported_as_service_time(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", series=[MadeSeries(rate_per_s=100.0)], seconds=20)
     judged = judge(run.path, Slo(metric="service_time", p99_ms=20.0))
     page = build_page(judged)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from loadtests.measure.histogram import Histogram, Sparse
+from loadtests.measure.results import Run
 from loadtests.report.charts.axes import time_step
 from loadtests.report.charts.bars import Bar, BarGroup, bars_chart
 from loadtests.report.charts.chart import Chart, Panel, nice_limit
@@ -43,7 +44,7 @@ def bars(p99=12.5):
     )
 
 
-def test_bars_show_values_target_and_what_is_not_carried():
+def test_bars_show_values_target_and_what_is_not_carried() -> None:
     chart = bars_chart([bars()], ["cart.get", "cart.add"], "response time")
     found = texts(draw(chart))
     for text in ("1.23", "12.5", "10 ms", " needs 299 calls, had 7", "cart.get", "PostgreSQL"):
@@ -54,13 +55,13 @@ def test_bars_show_values_target_and_what_is_not_carried():
     assert chart.table.rows[0] == ("cart.get", "p99", "1.23 ms", "12.5 ms")
 
 
-def test_bars_of_nothing():
+def test_bars_of_nothing() -> None:
     empty = BarGroup("p99", (Bar("cart.get", DYNAMODB, Number(None, "no calls")),), None)
     assert bars_chart([empty], ["cart.get"], "response time") is None
 
 
 @given(st.lists(st.integers(1_000, 10**9), min_size=2, max_size=400))
-def test_the_spectrum_is_the_percentiles_as_far_as_they_are_carried(numbers):
+def test_the_spectrum_is_the_percentiles_as_far_as_they_are_carried(numbers) -> None:
     histogram = Histogram()
     histogram.add(Sparse.of(np.asarray(numbers, np.int64)))
     nines, ms = curve(histogram)
@@ -71,7 +72,7 @@ def test_the_spectrum_is_the_percentiles_as_far_as_they_are_carried(numbers):
     assert ms == sorted(ms)
 
 
-def test_spectrum_and_timeline_describe_every_pattern(passed):
+def test_spectrum_and_timeline_describe_every_pattern(passed: Run) -> None:
     series = read_series(passed)
     for chart in (
         spectrum_chart(series, "response_time", 10.0, "response time"),
@@ -85,7 +86,7 @@ def test_spectrum_and_timeline_describe_every_pattern(passed):
     assert timeline_chart([], "response_time", 10.0, "response time", 0.0) is None
 
 
-def test_throughput_is_every_call_of_the_subject(passed):
+def test_throughput_is_every_call_of_the_subject(passed: Run) -> None:
     series = read_series(passed)
     axes = Figure().add_subplot()
     throughput_chart(series, 900.0, 4.0).panels[0].draw(axes)
@@ -95,7 +96,7 @@ def test_throughput_is_every_call_of_the_subject(passed):
     assert sum(rates[4:]) == pytest.approx(sum(s.count for s in info))
 
 
-def test_a_forest_says_what_an_open_interval_is():
+def test_a_forest_says_what_an_open_interval_is() -> None:
     ratios = (
         ForestRow("cart.get", 1.42, 1.3, 1.55),
         ForestRow("cart.add", 0.9, None, 1.1, "second", 1.2),
@@ -119,7 +120,7 @@ def test_a_forest_says_what_an_open_interval_is():
     assert forest_chart(empty, name="x", title="X", caption="c", sides=("a", "b")) is None
 
 
-def test_axis_ends_and_steps():
+def test_axis_ends_and_steps() -> None:
     assert nice_limit([8.7]) == 10
     assert nice_limit([9.2]) == 15
     assert nice_limit([], 0) == 1
@@ -127,12 +128,12 @@ def test_axis_ends_and_steps():
     assert [time_step(s) for s in (5, 80, 600, 36_000)] == [1, 20, 120, 7200]
 
 
-def mark(ax, *, text):
+def mark(ax, *, text: str):
     ax.plot([0, 1], [0, 1], "o-", color="#0072b2")
     ax.text(0, 0, text)
 
 
-def test_page_svgs_share_no_id_and_no_style():
+def test_page_svgs_share_no_id_and_no_style() -> None:
     panels = tuple(Panel("same", "alt", partial(mark, text="url(#a) <b>")) for _ in range(2))
     drawing = draw(Chart("twice", "Twice", "caption", panels))
     first, second = drawing.page_svgs()
@@ -145,7 +146,7 @@ def test_page_svgs_share_no_id_and_no_style():
     assert "font-family" not in first
 
 
-def test_an_unknown_colour_stays():
+def test_an_unknown_colour_stays() -> None:
     svg = '<svg width="1"><path id="a" style="fill: #123456; stroke: #0072b2"/></svg>'
     out = for_page(svg, "p")
     assert "fill: #123456" in out

@@ -40,12 +40,12 @@ from loadtests.report.figures.rounding import (
         (math.nan, "–"),
     ],
 )
-def test_three_significant_digits(value, text):
+def test_three_significant_digits(value: float, text: str) -> None:
     assert digits(value) == text
 
 
 @given(st.floats(1e-6, 1e9))
-def test_digits_is_within_half_a_unit_of_the_third_digit(value):
+def test_digits_is_within_half_a_unit_of_the_third_digit(value: float) -> None:
     shown = Decimal(digits(value).replace(",", ""))
     exact = Decimal(value)
     unit = Decimal(10) ** (exact.adjusted() - 2)
@@ -54,20 +54,20 @@ def test_digits_is_within_half_a_unit_of_the_third_digit(value):
 
 
 @given(st.floats(0.5, 50), st.floats(1e-7, 1e-2), st.booleans())
-def test_a_value_never_rounds_onto_or_across_its_limit(limit, near, above):
+def test_a_value_never_rounds_onto_or_across_its_limit(limit, near, above) -> None:
     value = limit * (1 + near if above else 1 - near)
     shown = float(beside(value, limit).replace(",", ""))
     assert (shown > limit) == (value > limit)
 
 
-def test_beside_shows_more_digits_only_where_needed():
+def test_beside_shows_more_digits_only_where_needed() -> None:
     assert beside(9.9984, 10.0) == "9.998"
     assert beside(9.9984, None) == "10.0"
     assert milliseconds(7.1234, 10.0).text == "7.12 ms"
     assert milliseconds(None).text == "–"
 
 
-def test_an_open_end_is_said_to_be_open():
+def test_an_open_end_is_said_to_be_open() -> None:
     assert span(1.0, 2.0) == "1.00–2.00 ms"
     assert span(1.0, None) == "≥ 1.00 ms"
     assert span(None, 2.0) == "≤ 2.00 ms"
@@ -75,7 +75,7 @@ def test_an_open_end_is_said_to_be_open():
     assert span(None, None) == ""
 
 
-def test_growth():
+def test_growth() -> None:
     assert change(0.0412).text == "+4.1%"
     assert change(-0.0412).text == "−4.1%"
     assert change(0.4).text == "+40%"
@@ -86,7 +86,7 @@ def test_growth():
     assert change_span(None, None) == ""
 
 
-def test_smaller_things():
+def test_smaller_things() -> None:
     assert plain(10.0) == "10"
     assert plain(0.5) == "0.5"
     assert plain(2000) == "2,000"
@@ -99,7 +99,7 @@ def test_smaller_things():
 
 
 @given(st.text())
-def test_clean_is_one_printable_line_fit_for_xml(text):
+def test_clean_is_one_printable_line_fit_for_xml(text: str) -> None:
     shown = clean(text)
     assert "\n" not in shown
     assert len(shown) <= 200
@@ -107,7 +107,7 @@ def test_clean_is_one_printable_line_fit_for_xml(text):
     assert not any(0xD800 <= ord(char) <= 0xDFFF for char in shown)
 
 
-def test_clean_leaves_names_alone_and_cuts_long_ones():
+def test_clean_leaves_names_alone_and_cuts_long_ones() -> None:
     assert clean("session.store_summary") == "session.store_summary"
     assert clean("a\r\nb\x00") == "a  b�"
     assert clean("x" * 500, longest=10) == "x" * 9 + "…"

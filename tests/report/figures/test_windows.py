@@ -47,13 +47,13 @@ def series(seconds, warm_up=()):
 
 
 @given(st.lists(st.integers(1_000, 10**9), min_size=1, max_size=500))
-def test_the_mean_is_within_half_a_thousandth(numbers):
+def test_the_mean_is_within_half_a_thousandth(numbers) -> None:
     histogram = Histogram()
     histogram.add(Sparse.of(np.asarray(numbers, np.int64)))
     assert mean_ms(histogram) == pytest.approx(np.mean(numbers) / 1e6, rel=0.0005)
 
 
-def test_a_window_holds_its_own_calls_and_no_others():
+def test_a_window_holds_its_own_calls_and_no_others() -> None:
     one = series([[2_000_000] * 200, [2_000_000] * 200, [9_000_000] * 400], [[50_000_000] * 400])
     found = windows(one, "response_time", 2)
     assert [(w.start_s, w.length_s, w.warm_up, w.calls) for w in found] == [
@@ -66,7 +66,7 @@ def test_a_window_holds_its_own_calls_and_no_others():
     assert found[2].p99_ms == pytest.approx(9, rel=0.001)
 
 
-def test_a_window_with_too_few_calls_has_no_p99():
+def test_a_window_with_too_few_calls_has_no_p99() -> None:
     (window,) = windows(series([[1_000_000] * 298]), "response_time", 1)
     assert window.p99_ms is None
     assert window.p50_ms is not None
@@ -74,7 +74,7 @@ def test_a_window_with_too_few_calls_has_no_p99():
     assert window.p99_ms is not None
 
 
-def test_windows_are_long_enough_to_carry_a_p99():
+def test_windows_are_long_enough_to_carry_a_p99() -> None:
     one = series([[1_000_000] * 50] * 60)
     length = window_length_s([one])
     full = [w for w in windows(one, "response_time", length) if w.length_s == length]
@@ -83,7 +83,7 @@ def test_windows_are_long_enough_to_carry_a_p99():
     assert window_length_s([]) == 1
 
 
-def test_heat_is_each_columns_share():
+def test_heat_is_each_columns_share() -> None:
     fast, slow = [1_500_000] * 98, [45_000_000] * 2
     made = heat([series([fast + slow, fast])])
     assert made.column_s == 1
@@ -101,5 +101,5 @@ def test_heat_is_each_columns_share():
     assert np.count_nonzero(made.levels) == 3
 
 
-def test_heat_of_nothing():
+def test_heat_of_nothing() -> None:
     assert heat([series([])]) is None

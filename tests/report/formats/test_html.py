@@ -18,6 +18,7 @@ from loadtests.judge.capacity.answer import store_capacity_run
 from loadtests.measure.results import (
     EnvironmentInfo,
     HealthInfo,
+    Run,
     RunConfig,
     read_run,
     write_info,
@@ -33,7 +34,7 @@ from tests.run_folders import MadeSeries, made_series, made_verdict, write_run
 class Document(HTMLParser):
     """Every tag with its attributes, and the text outside script and style."""
 
-    def __init__(self, text):
+    def __init__(self, text: str):
         super().__init__()
         self.tags, self.words, self.raw, self.inside = [], [], {}, None
         self.feed(text)
@@ -45,7 +46,7 @@ class Document(HTMLParser):
     def handle_endtag(self, tag):
         self.inside = None
 
-    def handle_data(self, data):
+    def handle_data(self, data: object):
         if self.inside:
             self.raw[self.inside] = self.raw.get(self.inside, "") + data
         else:
@@ -60,16 +61,16 @@ class Document(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def files(passed):
+def files(passed: Run):
     return render(build_page(passed))
 
 
 @pytest.fixture(scope="module")
-def document(files):
+def document(files: dict[str, bytes]):
     return Document(files["report.html"].decode())
 
 
-def test_it_needs_nothing_else(files, document):
+def test_it_needs_nothing_else(files: dict[str, bytes], document: Document) -> None:
     assert len(files["report.html"]) < 2_000_000
     assert not document.all("img")
     assert not [a for a in document.all("link") if not a["href"].startswith("data:")]
@@ -79,14 +80,14 @@ def test_it_needs_nothing_else(files, document):
     assert not re.search(r"url\((?!#)|@import", html)
 
 
-def test_only_the_pages_own_script_may_run(document):
+def test_only_the_pages_own_script_may_run(document: Document) -> None:
     policy = next(a["content"] for a in document.all("meta") if "http-equiv" in a)
     digest = hashlib.sha256(document.raw["script"].encode()).digest()
     assert f"script-src 'sha256-{base64.b64encode(digest).decode()}'" in policy
     assert "default-src 'none'" in policy
 
 
-def test_ids_are_unique_and_links_lead_somewhere(document):
+def test_ids_are_unique_and_links_lead_somewhere(document: Document) -> None:
     ids = Counter(a["id"] for _, a in document.tags if "id" in a)
     assert [name for name, count in ids.items() if count > 1] == []
     references = [a["href"][1:] for a in document.all("a")]
@@ -96,14 +97,14 @@ def test_ids_are_unique_and_links_lead_somewhere(document):
     assert [name for name in references if name not in ids] == []
 
 
-def test_charts_speak(document):
+def test_charts_speak(document: Document) -> None:
     charts = [a for tag, a in document.tags if tag == "div" and a.get("role") == "img"]
     assert len(charts) > 20
     assert all(len(a["aria-label"]) > 20 for a in charts)
     assert all(a["aria-hidden"] == "true" for a in document.all("svg"))
 
 
-def test_charts_are_themed_by_variables(files):
+def test_charts_are_themed_by_variables(files: dict[str, bytes]) -> None:
     html = files["report.html"].decode()
     inside = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
     assert "var(--first)" in inside
@@ -112,7 +113,7 @@ def test_charts_are_themed_by_variables(files):
     assert set(re.findall(r"var\(--([a-z0-9]+)\)", inside)) <= defined
 
 
-def test_it_says_what_a_release_manager_asks(document):
+def test_it_says_what_a_release_manager_asks(document: Document) -> None:
     text = document.text
     assert "All 36 limits hold" in text
     assert "An emulator is not AWS" in text
@@ -124,7 +125,7 @@ def test_it_says_what_a_release_manager_asks(document):
         assert title in text
 
 
-def test_it_links_to_the_projects_guide_where_there_is_one(passed, tmp_path):
+def test_it_links_to_the_projects_guide_where_there_is_one(passed: Run, tmp_path: Path) -> None:
     folder = tmp_path / "results" / "20260302T093000Z-storefront-pass"
     folder.mkdir(parents=True)
     page = build_page(replace(passed, path=folder))
@@ -137,14 +138,14 @@ def test_it_links_to_the_projects_guide_where_there_is_one(passed, tmp_path):
     assert {(folder / link).resolve() for link in found} == {guide.resolve()}
 
 
-def test_headings_do_not_skip_a_level(document):
+def test_headings_do_not_skip_a_level(document: Document) -> None:
     levels = [int(tag[1]) for tag, _ in document.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in pairwise(levels))
 
 
-def test_hostile_names_stay_text(hostile):
+def test_hostile_names_stay_text(hostile: Run) -> None:
     files = render(build_page(hostile))
     document = Document(files["report.html"].decode())
     assert not document.all("b")
@@ -156,12 +157,12 @@ def test_hostile_names_stay_text(hostile):
             assert any("$z$" in text for text in texts) or "p50" not in name
 
 
-def test_the_same_folder_gives_the_same_files(passed, files):
+def test_the_same_folder_gives_the_same_files(passed: Run, files: dict[str, bytes]) -> None:
     again = render(build_page(read_run(passed.path)))
     assert [name for name in files if files[name] != again[name]] == []
 
 
-def test_colours_have_contrast():
+def test_colours_have_contrast() -> None:
     def luminance(colour):
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
@@ -182,7 +183,7 @@ def test_colours_have_contrast():
     assert LIGHT.keys() == DARK.keys()
 
 
-def parts_missing(run, case):
+def parts_missing(run: Run, case: str):
     """The run folder with one optional part taken away."""
     info = run.info
     if case == "no warm-up log":
@@ -237,7 +238,7 @@ def parts_missing(run, case):
         ("no signals", "run.json holds no health signal."),
     ],
 )
-def test_a_missing_part_is_said_not_stumbled_over(tmp_path, case, said):
+def test_a_missing_part_is_said_not_stumbled_over(tmp_path: Path, case: str, said: str) -> None:
     run = write_run(tmp_path / "r", series=made_series(["cart.get", "cart.add"]), seconds=12)
     parts_missing(run, case)
     written = build_reports(run.path)
@@ -246,7 +247,7 @@ def test_a_missing_part_is_said_not_stumbled_over(tmp_path, case, said):
     assert said in Document((run.path / "report.html").read_text()).text
 
 
-def test_a_capacity_run_is_drawn(tmp_path):
+def test_a_capacity_run_is_drawn(tmp_path: Path) -> None:
     run = write_climb(tmp_path / "r", simulate(climb_config(400, 1_600), Server()))
     store_capacity_run(run, Slo(), 0.95)
     build_reports(run.path)
@@ -256,7 +257,7 @@ def test_a_capacity_run_is_drawn(tmp_path):
     assert (run.path / "charts/capacity.png").exists()
 
 
-def test_pictures_are_pictures(passed, files):
+def test_pictures_are_pictures(passed: Run, files: dict[str, bytes]) -> None:
     names = {Path(name).stem for name in files if name.startswith("charts/")}
     assert {"p50_p99", "spectrum", "backends", "over_time", "heatmap", "breakdown"} <= names
     for name in names:
@@ -270,7 +271,7 @@ def test_pictures_are_pictures(passed, files):
     assert "10 ms" in text
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     run = write_run(tmp_path / "r", series=[MadeSeries()], seconds=5)
     (run.path / "charts").write_text("in the way")
     with pytest.raises(ResultsError, match=r"charts.* cannot be written"):
@@ -278,7 +279,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     assert not [p for p in run.path.iterdir() if p.name.startswith(".")]
 
 
-def test_a_run_that_is_not_valid_says_why(tmp_path):
+def test_a_run_that_is_not_valid_says_why(tmp_path: Path) -> None:
     run = write_run(tmp_path / "r", series=[MadeSeries()], seconds=5, valid=False)
     info = run.info.model_copy(update={"verdict": made_verdict("INVALID")})
     page = build_page(replace(run, info=info))
