@@ -15,6 +15,7 @@ from loadtests.measure.results import (
     EnvironmentInfo,
     HealthInfo,
     LimitVerdict,
+    Run,
     RunConfig,
     TargetInfo,
     Verdict,
@@ -25,14 +26,14 @@ from tests.run_folders import made_series, write_run
 HOSTILE = "<b>`x`|*y*\n$z$&\"'\x00\u202e@all"
 
 
-def judge(path: Path, slo=None):
+def judge(path: Path, slo: Slo | None = None) -> Run:
     """Judge a run folder and store its verdict."""
     run = read_run(path)
     return store_verdict(run, judge_run(run, slo or Slo(), Gate()))
 
 
 @pytest.fixture(scope="session")
-def passed(tmp_path_factory: pytest.TempPathFactory):
+def passed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """All nine patterns on both backends, judged PASS, with a warm-up."""
     path = tmp_path_factory.mktemp("results") / "20260302T093000Z-storefront-pass"
     series = made_series(tail_share=0.0, drift=0.05, sigma=0.2, rate_per_s=100.0)
@@ -41,7 +42,7 @@ def passed(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
-def failed(tmp_path_factory: pytest.TempPathFactory):
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """As `passed`, but cart.add on PostgreSQL is far beyond its limit and has errors."""
     path = tmp_path_factory.mktemp("results") / "20260302T093000Z-storefront-fail"
     series = [
@@ -55,7 +56,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
-def hostile(tmp_path_factory: pytest.TempPathFactory):
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run whose every text from outside tries to break out of its place."""
     path = tmp_path_factory.mktemp("results") / "20260302T093000Z-storefront-evil"
     series = made_series(["cart.get"], error_share=0.2, error_name=HOSTILE)

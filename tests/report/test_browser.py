@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
@@ -18,32 +19,32 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def report(failed: Run):
+def report(failed: Run) -> Path:
     """A FAIL with errors: every kind of cell is in its table."""
     return build_reports(failed.path)[0]
 
 
 @pytest.fixture(scope="module")
-def comparison(passed: Run, failed: Run, tmp_path_factory: pytest.TempPathFactory):
+def comparison(passed: Run, failed: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_comparison([passed, failed], tmp_path_factory.mktemp("comparison"))[0]
 
 
-def show(browser: Chrome, page, **screen):
+def show(browser: Chrome, page: Path, **screen: Any) -> None:
     emulate(browser, **screen)
     browser.get_log("browser")
     browser.get(page.as_uri())
 
 
-def open_details(browser: Chrome):
+def open_details(browser: Chrome) -> None:
     browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; });")
 
 
 @pytest.fixture(params=["report", "comparison"])
-def page(request):
+def page(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
 
-def test_no_console_message_and_nothing_fetched(browser: Chrome, page) -> None:
+def test_no_console_message_and_nothing_fetched(browser: Chrome, page: Path) -> None:
     show(browser, page)
     assert browser.get_log("browser") == []
     fetched = browser.execute_script(
@@ -54,7 +55,7 @@ def test_no_console_message_and_nothing_fetched(browser: Chrome, page) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_no_horizontal_scroll(browser: Chrome, page, width: int) -> None:
+def test_no_horizontal_scroll(browser: Chrome, page: Path, width: int) -> None:
     show(browser, page, width=width)
     open_details(browser)
     content, window = reach(browser)
@@ -63,13 +64,13 @@ def test_no_horizontal_scroll(browser: Chrome, page, width: int) -> None:
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing(browser: Chrome, page, dark: bool, width: int) -> None:
+def test_axe_finds_nothing(browser: Chrome, page: Path, dark: bool, width: int) -> None:
     show(browser, page, dark=dark, width=width)
     open_details(browser)
     assert axe(browser) == []
 
 
-def test_landmarks_and_the_first_tab_stop(browser: Chrome, report) -> None:
+def test_landmarks_and_the_first_tab_stop(browser: Chrome, report: Path) -> None:
     show(browser, report)
     for landmark in ("header", "nav", "main", "footer"):
         assert len(browser.find_elements(By.CSS_SELECTOR, landmark)) == 1
@@ -82,7 +83,7 @@ def test_landmarks_and_the_first_tab_stop(browser: Chrome, report) -> None:
     assert browser.switch_to.active_element.get_attribute("id") == "main"
 
 
-def test_a_dark_page_is_dark_and_so_are_its_charts(browser: Chrome, report) -> None:
+def test_a_dark_page_is_dark_and_so_are_its_charts(browser: Chrome, report: Path) -> None:
     colours = {}
     for dark in (False, True):
         show(browser, report, dark=dark)
@@ -96,13 +97,13 @@ def test_a_dark_page_is_dark_and_so_are_its_charts(browser: Chrome, report) -> N
     assert colours[True][1] != colours[False][1]
 
 
-def test_paper_is_light_even_where_the_screen_is_dark(browser: Chrome, report) -> None:
+def test_paper_is_light_even_where_the_screen_is_dark(browser: Chrome, report: Path) -> None:
     show(browser, report, dark=True, media="print")
     style = "return getComputedStyle(document.body).backgroundColor;"
     assert browser.execute_script(style) == "rgb(255, 255, 255)"
 
 
-def test_the_table_sorts_by_keyboard_and_says_so(browser: Chrome, report) -> None:
+def test_the_table_sorts_by_keyboard_and_says_so(browser: Chrome, report: Path) -> None:
     show(browser, report)
     heads = browser.find_elements(By.CSS_SELECTOR, "table.sortable thead th")
     place = [head.text.split()[0] for head in heads].index("p99")
@@ -119,7 +120,7 @@ def test_the_table_sorts_by_keyboard_and_says_so(browser: Chrome, report) -> Non
     assert first.text.startswith("cart.add PostgreSQL")
 
 
-def test_without_script_every_figure_is_there(browser: Chrome, report) -> None:
+def test_without_script_every_figure_is_there(browser: Chrome, report: Path) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         show(browser, report)

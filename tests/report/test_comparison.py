@@ -10,12 +10,14 @@ from rich.console import Console
 
 from loadtests.cli.report import command
 from loadtests.errors import ResultsError, UsageError
+from loadtests.judge.history import ChangePoint
 from loadtests.measure.results import Run
 from loadtests.report.comparison import build_comparison
 from loadtests.report.figures import history as history_module
 from loadtests.report.figures.history import read_past
 from loadtests.report.formats.terminal import terminal_table
 from loadtests.report.sides import compare_pages
+from tests.known import known
 from tests.report.conftest import judge
 from tests.run_folders import made_series, write_run
 
@@ -23,7 +25,7 @@ PATTERNS = ["cart.get", "cart.add"]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     """Three runs of a results folder: two alike, and one whose DynamoDB takes twice as long."""
     folder = tmp_path_factory.mktemp("results")
     runs = []
@@ -47,7 +49,7 @@ def test_runs_are_held_against_the_first(results: list[Run]) -> None:
         "p99 slower for 2, faster for none, undecided for 2 of 4."
     )
     one = c.page.series[0]
-    assert c.row(one, "p50").ratio == pytest.approx(2.0, rel=0.1)
+    assert known(c.row(one, "p50")).ratio == pytest.approx(2.0, rel=0.1)
     assert b.counts("p50")[0] + b.counts("p50")[1] <= 1
     assert not b.differs
 
@@ -103,12 +105,12 @@ def test_the_verb_rebuilds_one_and_compares_several(results: list[Run], tmp_path
 
 
 def test_history_is_the_valid_runs_up_to_this_one(results: list[Run]) -> None:
-    found = read_past(results[1], "response_time")
+    found = known(read_past(results[1], "response_time"))
     assert found.started == ("2026-03-02T09:30:00Z", "2026-03-02T09:30:01Z")
     assert "at least 8 runs" in found.note
     key = next(k for k, name in found.values if (k.backend, k.pattern) == ("dynamodb", "cart.get"))
     series = next(s for s in results[1].info.series if s.key(key.metric) == key)
-    p99 = series.response_time_ms.p99
+    p99 = known(series.response_time_ms).p99
     assert found.values[key, "p99"][-1] == p99
     assert read_past(results[0], "response_time") is None
 
@@ -129,7 +131,7 @@ def test_history_leaves_out_what_cannot_be_read_or_does_not_count(
     (folder / "20260301T000001Z-broken").mkdir()
     (folder / "20260301T000001Z-broken/run.json").write_text("{")
     run = judge(folder / "20260304T000000Z-this")
-    found = read_past(run, "response_time")
+    found = known(read_past(run, "response_time"))
     assert found.started == ("2026-03-01T00:00:00Z", "2026-03-04T00:00:00Z")
 
 
@@ -142,20 +144,21 @@ def test_change_points_are_marked_where_they_can_be_found(
         started = f"2026-03-0{number + 1}T00:00:00Z"
         write_run(path, series=made_series(PATTERNS), seconds=4, started_at=started)
     run = judge(path)
-    point = history_module.ChangePoint(4, 0.21)
+    point = ChangePoint(4, 0.21)
     monkeypatch.setattr(history_module, "can_find_change_points", lambda: True)
     monkeypatch.setattr(history_module, "change_points", lambda values: [point])
-    found = read_past(run, "response_time")
+    found = known(read_past(run, "response_time"))
     assert set(found.changes.values()) == {(point,)}
     done = CliRunner().invoke(command, [str(run.path)], catch_exceptions=False)
     assert done.exit_code == 0
     assert "p99 +21%" in (run.path / "charts/history.svg").read_text()
 
 
-def shown(run: Run, width: int = 80):
-    console = Console(width=width, no_color=True, file=io.StringIO())
+def shown(run: Run, width: int = 80) -> str:
+    out = io.StringIO()
+    console = Console(width=width, no_color=True, file=out)
     console.print(terminal_table(run))
-    return console.file.getvalue()
+    return out.getvalue()
 
 
 def test_the_terminal_table_fits_80_columns(failed: Run) -> None:

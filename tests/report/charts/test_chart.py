@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtests.measure.histogram import Histogram, Sparse
@@ -15,24 +16,26 @@ from loadtests.measure.results import Run
 from loadtests.report.charts.axes import time_step
 from loadtests.report.charts.bars import Bar, BarGroup, bars_chart
 from loadtests.report.charts.chart import Chart, Panel, nice_limit
-from loadtests.report.charts.drawing import draw
-from loadtests.report.charts.forest import ForestRow, RatioGroup, forest_chart
+from loadtests.report.charts.drawing import Drawing, draw
+from loadtests.report.charts.forest import forest_chart
 from loadtests.report.charts.spectrum import curve, spectrum_chart
 from loadtests.report.charts.svg import for_page
 from loadtests.report.charts.timeline import throughput_chart, timeline_chart
+from loadtests.report.figures.ratios import ForestRow, RatioGroup
 from loadtests.report.figures.rounding import Number, milliseconds
 from loadtests.report.figures.series import ReportSubject, read_series
+from tests.known import known
 
 DYNAMODB = ReportSubject("dynamodb", "wire", "DynamoDB", "first")
 POSTGRES = ReportSubject("postgres", "psycopg", "PostgreSQL", "second")
 
 
-def texts(drawing):
+def texts(drawing: Drawing) -> list[str | None]:
     root = ElementTree.fromstring(drawing.svg())
     return [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
-def bars(p99=12.5):
+def bars(p99: float = 12.5) -> BarGroup:
     return BarGroup(
         "p99",
         (
@@ -45,14 +48,14 @@ def bars(p99=12.5):
 
 
 def test_bars_show_values_target_and_what_is_not_carried() -> None:
-    chart = bars_chart([bars()], ["cart.get", "cart.add"], "response time")
+    chart = known(bars_chart([bars()], ["cart.get", "cart.add"], "response time"))
     found = texts(draw(chart))
     for text in ("1.23", "12.5", "10 ms", " needs 299 calls, had 7", "cart.get", "PostgreSQL"):
         assert text in found
     assert "The longest is cart.get on PostgreSQL at 12.5 ms; the target is 10 ms" in (
         chart.panels[0].alt
     )
-    assert chart.table.rows[0] == ("cart.get", "p99", "1.23 ms", "12.5 ms")
+    assert known(chart.table).rows[0] == ("cart.get", "p99", "1.23 ms", "12.5 ms")
 
 
 def test_bars_of_nothing() -> None:
@@ -61,7 +64,7 @@ def test_bars_of_nothing() -> None:
 
 
 @given(st.lists(st.integers(1_000, 10**9), min_size=2, max_size=400))
-def test_the_spectrum_is_the_percentiles_as_far_as_they_are_carried(numbers) -> None:
+def test_the_spectrum_is_the_percentiles_as_far_as_they_are_carried(numbers: list[int]) -> None:
     histogram = Histogram()
     histogram.add(Sparse.of(np.asarray(numbers, np.int64)))
     nines, ms = curve(histogram)
@@ -75,8 +78,8 @@ def test_the_spectrum_is_the_percentiles_as_far_as_they_are_carried(numbers) -> 
 def test_spectrum_and_timeline_describe_every_pattern(passed: Run) -> None:
     series = read_series(passed)
     for chart in (
-        spectrum_chart(series, "response_time", 10.0, "response time"),
-        timeline_chart(series, "response_time", None, "response time", 4.0),
+        known(spectrum_chart(series, "response_time", 10.0, "response time")),
+        known(timeline_chart(series, "response_time", None, "response time", 4.0)),
     ):
         assert [panel.title for panel in chart.panels] == list(
             dict.fromkeys(one.pattern for one in series)
@@ -89,8 +92,8 @@ def test_spectrum_and_timeline_describe_every_pattern(passed: Run) -> None:
 def test_throughput_is_every_call_of_the_subject(passed: Run) -> None:
     series = read_series(passed)
     axes = Figure().add_subplot()
-    throughput_chart(series, 900.0, 4.0).panels[0].draw(axes)
-    rates = axes.lines[0].get_ydata()
+    known(throughput_chart(series, 900.0, 4.0)).panels[0].draw(axes)
+    rates = np.asarray(axes.lines[0].get_ydata())
     info = [s for s in passed.info.series if s.backend == "dynamodb"]
     # windows are of one second in so short a run, the four of the warm-up first
     assert sum(rates[4:]) == pytest.approx(sum(s.count for s in info))
@@ -101,15 +104,17 @@ def test_a_forest_says_what_an_open_interval_is() -> None:
         ForestRow("cart.get", 1.42, 1.3, 1.55),
         ForestRow("cart.add", 0.9, None, 1.1, "second", 1.2),
     )
-    chart = forest_chart(
-        [RatioGroup("p99", ratios), RatioGroup("p50", ())],
-        name="x",
-        title="X",
-        caption="c",
-        sides=("faster", "slower"),
+    chart = known(
+        forest_chart(
+            [RatioGroup("p99", ratios), RatioGroup("p50", ())],
+            name="x",
+            title="X",
+            caption="c",
+            sides=("faster", "slower"),
+        )
     )
     assert len(chart.panels) == 1
-    assert chart.table.rows == (
+    assert known(chart.table).rows == (
         ("cart.get", "p99", "1.42× (1.30–1.55)"),
         ("cart.add", "p99", "0.900× (≤ 1.10)"),
     )
@@ -128,7 +133,7 @@ def test_axis_ends_and_steps() -> None:
     assert [time_step(s) for s in (5, 80, 600, 36_000)] == [1, 20, 120, 7200]
 
 
-def mark(ax, *, text: str):
+def mark(ax: Axes, *, text: str) -> None:
     ax.plot([0, 1], [0, 1], "o-", color="#0072b2")
     ax.text(0, 0, text)
 

@@ -19,23 +19,24 @@ from loadtests.report.formats.terminal import terminal_table
 from loadtests.report.page import build_page
 from tests.browser import axe, emulate, reach
 from tests.judge.climbs import Server, climb_config, simulate, write_climb
+from tests.known import known
 from tests.report.formats.test_html import Document
 
 
 @pytest.fixture(scope="module")
-def climbed(tmp_path_factory: pytest.TempPathFactory):
+def climbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """DynamoDB gives out at 1,000/s; of PostgreSQL, measured in another run, the generator did."""
     folder = tmp_path_factory.mktemp("climbs")
     config = climb_config(250, 2_000)
     postgres = simulate(config, Server(starved_from=1_000), ("postgres",))
     other, _ = store_capacity_run(write_climb(folder / "other", postgres), Slo(), 0.95)
     run = write_climb(folder / "run", simulate(config, Server()))
-    shown = measured_in(other.info.capacity_run, "other")
+    shown = measured_in(known(other.info.capacity_run), "other")
     return store_capacity_run(run, Slo(), 0.95, [shown])[0]
 
 
 @pytest.fixture(scope="module")
-def text(climbed: Run):
+def text(climbed: Run) -> str:
     return Document(build_reports(climbed.path)[0].read_text()).text
 
 

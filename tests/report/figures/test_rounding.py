@@ -54,7 +54,9 @@ def test_digits_is_within_half_a_unit_of_the_third_digit(value: float) -> None:
 
 
 @given(st.floats(0.5, 50), st.floats(1e-7, 1e-2), st.booleans())
-def test_a_value_never_rounds_onto_or_across_its_limit(limit, near, above) -> None:
+def test_a_value_never_rounds_onto_or_across_its_limit(
+    limit: float, near: float, above: bool
+) -> None:
     value = limit * (1 + near if above else 1 - near)
     shown = float(beside(value, limit).replace(",", ""))
     assert (shown > limit) == (value > limit)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,15 +17,16 @@ from loadtests.report.figures.windows import (
     window_length_s,
     windows,
 )
+from tests.known import known
 
 SUBJECT = ReportSubject("dynamodb", "wire", "DynamoDB", "first")
 values = st.lists(st.integers(1, 10**10), min_size=1, max_size=60)
 
 
-def series(seconds, warm_up=()):
+def series(seconds: Sequence[Sequence[int]], warm_up: Sequence[Sequence[int]] = ()) -> ReportSeries:
     """One series whose i-th second holds `seconds[i]` (nanoseconds)."""
 
-    def intervals(parts, start):
+    def intervals(parts: Sequence[Sequence[int]], start: int) -> list[Interval]:
         return [
             Interval(float(start + i), 1.0, Sparse.of(np.asarray(part, np.int64)))
             for i, part in enumerate(parts)
@@ -47,7 +50,7 @@ def series(seconds, warm_up=()):
 
 
 @given(st.lists(st.integers(1_000, 10**9), min_size=1, max_size=500))
-def test_the_mean_is_within_half_a_thousandth(numbers) -> None:
+def test_the_mean_is_within_half_a_thousandth(numbers: list[int]) -> None:
     histogram = Histogram()
     histogram.add(Sparse.of(np.asarray(numbers, np.int64)))
     assert mean_ms(histogram) == pytest.approx(np.mean(numbers) / 1e6, rel=0.0005)
@@ -85,14 +88,14 @@ def test_windows_are_long_enough_to_carry_a_p99() -> None:
 
 def test_heat_is_each_columns_share() -> None:
     fast, slow = [1_500_000] * 98, [45_000_000] * 2
-    made = heat([series([fast + slow, fast])])
+    made = known(heat([series([fast + slow, fast])]))
     assert made.column_s == 1
     assert made.levels.shape[1] == 2
 
-    def row(ms):
+    def row(ms: float) -> int:
         return int(np.floor(HEAT_ROWS_A_DECADE * np.log10(ms / made.lowest_ms) + 1e-9))
 
-    def level(share):
+    def level(share: float) -> int:
         return sum(share >= least for least in HEAT_SHARES)
 
     assert made.levels[row(1.5), 0] == level(0.98)

@@ -28,45 +28,49 @@ from loadtests.report.charts.palette import DARK, HEAT, LIGHT
 from loadtests.report.figures.series import SUBJECT_ROLES
 from loadtests.report.page import build_page
 from tests.judge.climbs import Server, climb_config, simulate, write_climb
+from tests.known import known
 from tests.run_folders import MadeSeries, made_series, made_verdict, write_run
 
 
 class Document(HTMLParser):
     """Every tag with its attributes, and the text outside script and style."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.tags, self.words, self.raw, self.inside = [], [], {}, None
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.raw: dict[str, str] = {}
+        self.inside: str | None = None
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
         self.inside = tag if tag in {"script", "style"} else None
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         self.inside = None
 
-    def handle_data(self, data: object):
+    def handle_data(self, data: str) -> None:
         if self.inside:
             self.raw[self.inside] = self.raw.get(self.inside, "") + data
         else:
             self.words.append(data)
 
-    def all(self, tag):
+    def all(self, tag: str) -> list[dict[str, str]]:
         return [attributes for name, attributes in self.tags if name == tag]
 
     @property
-    def text(self):
+    def text(self) -> str:
         return " ".join(" ".join(self.words).split())
 
 
 @pytest.fixture(scope="module")
-def files(passed: Run):
+def files(passed: Run) -> dict[str, bytes]:
     return render(build_page(passed))
 
 
 @pytest.fixture(scope="module")
-def document(files: dict[str, bytes]):
+def document(files: dict[str, bytes]) -> Document:
     return Document(files["report.html"].decode())
 
 
@@ -163,12 +167,12 @@ def test_the_same_folder_gives_the_same_files(passed: Run, files: dict[str, byte
 
 
 def test_colours_have_contrast() -> None:
-    def luminance(colour):
+    def luminance(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    def contrast(one, other):
+    def contrast(one: str, other: str) -> float:
         light, dark = sorted((luminance(one), luminance(other)), reverse=True)
         return (light + 0.05) / (dark + 0.05)
 
@@ -183,7 +187,7 @@ def test_colours_have_contrast() -> None:
     assert LIGHT.keys() == DARK.keys()
 
 
-def parts_missing(run: Run, case: str):
+def parts_missing(run: Run, case: str) -> None:
     """The run folder with one optional part taken away."""
     info = run.info
     if case == "no warm-up log":
@@ -206,7 +210,7 @@ def parts_missing(run: Run, case: str):
             }
         )
     else:
-        changes = {
+        cases: dict[str, dict[str, object]] = {
             "no verdict": {"verdict": None},
             "no validity": {"validity": None},
             "interrupted": {"state": "interrupted", "duration_s": 0.0},
@@ -219,8 +223,8 @@ def parts_missing(run: Run, case: str):
             "no capacity": {
                 "series": [s.model_copy(update={"capacity": None}) for s in info.series]
             },
-        }[case]
-        info = info.model_copy(update=changes)
+        }
+        info = info.model_copy(update=cases[case])
     write_info(run.path, info)
 
 
@@ -284,5 +288,5 @@ def test_a_run_that_is_not_valid_says_why(tmp_path: Path) -> None:
     info = run.info.model_copy(update={"verdict": made_verdict("INVALID")})
     page = build_page(replace(run, info=info))
     document = Document(render(page)["report.html"].decode())
-    assert run.info.validity.reasons[0].found[1:].rstrip(".") in document.text
+    assert known(run.info.validity).reasons[0].found[1:].rstrip(".") in document.text
     assert ("header", {"class": "top INVALID"}) in document.tags
