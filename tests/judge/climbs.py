@@ -14,8 +14,8 @@ from loadtests.load.schedule.arrivals import arrivals
 from loadtests.load.schedule.steps import plan_of, profile_of
 from loadtests.measure import hlog
 from loadtests.measure.histogram import Sparse
+from loadtests.measure.hlog import Interval
 from loadtests.measure.results import (
-    Interval,
     Key,
     LoadSettings,
     Reason,
