@@ -18,7 +18,8 @@ from loadtests.cli.options import (
 from loadtests.cli.runs.children import children_of
 from loadtests.cli.runs.closing import Ended, finish, show_closing, show_run
 from loadtests.cli.runs.interim import judge_steps_so_far
-from loadtests.cli.runs.locust_run import LoadPlan, LocustRun
+from loadtests.cli.runs.locust_process import LoadPlan
+from loadtests.cli.runs.locust_run import LocustRun
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import SETTINGS, Config, load_config, value_of
 from loadtests.errors import ResultsError, UsageError

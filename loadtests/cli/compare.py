@@ -21,8 +21,7 @@ from loadtests.cli.runs.children import Children, children_of
 from loadtests.cli.runs.closing import printing
 from loadtests.cli.runs.interleave import OWN_DEFAULTS, interleave_config
 from loadtests.cli.runs.interleave import interleave as interleave_subjects
-from loadtests.cli.runs.locust_run import LoadPlan
-from loadtests.cli.screen.paths import shown_path
+from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.config import load_config
 from loadtests.errors import UsageError
 from loadtests.judge.baseline import baseline_names, read_baseline
@@ -31,6 +30,7 @@ from loadtests.judge.interleaved import compare_interleaved, subjects_of
 from loadtests.judge.storing import store_verdict
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.results import Run, read_run
+from loadtests.measure.run_folder import shown_path
 from loadtests.report.build import build_reports
 from loadtests.report.formats.terminal import comparison_table, print_outcome
 

@@ -19,7 +19,8 @@ from loadtests.cli.options import (
 from loadtests.cli.runs.children import Children, children_of
 from loadtests.cli.runs.closing import Ended, finish, show_closing
 from loadtests.cli.runs.interim import judge_so_far
-from loadtests.cli.runs.locust_run import POLL_S, LoadPlan, LocustRun
+from loadtests.cli.runs.locust_process import LoadPlan
+from loadtests.cli.runs.locust_run import POLL_S, LocustRun
 from loadtests.cli.runs.micro_process import refuse_without_benchmarks
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config

@@ -10,7 +10,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from loadtests.cli.options import backend_option
-from loadtests.cli.screen.steps import show_steps
+from loadtests.cli.screen.progress import show_steps
 from loadtests.config import load_config
 from loadtests.errors import EXIT_ERROR, EXIT_PASS, TargetError
 from loadtests.patterns import selected_backends

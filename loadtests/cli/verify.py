@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import click
 
 from loadtests.cli.options import TARGET_SETTINGS, backend_option, setting_options
-from loadtests.cli.screen.steps import show_steps
+from loadtests.cli.screen.progress import show_steps
 from loadtests.config import Config, load_config
 from loadtests.errors import EXIT_FAIL, EXIT_PASS
 from loadtests.patterns import selected_backends

@@ -89,3 +89,17 @@ def point_latest(path: Path, name: str = LATEST) -> None:
         fresh.replace(link)
     except OSError:
         fresh.unlink(missing_ok=True)
+
+
+def shown_path(path: Path) -> str:
+    """A file of a run folder as a terminal shows it: short where it can be.
+
+    It goes through `latest` where that leads to the file, and is relative where it is below the
+    working folder.
+    """
+    for link in (LATEST, LATEST_MICRO):
+        short = path.parent.parent / link / path.name
+        if short.exists() and short.resolve() == path.resolve():
+            path = short
+            break
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -11,7 +11,7 @@ import pytest
 
 from loadtests.cli.runs import closing
 from loadtests.cli.runs.children import Children
-from loadtests.cli.runs.locust_run import LoadPlan
+from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, ResultsError, UsageError
 from loadtests.judge.baseline import promote

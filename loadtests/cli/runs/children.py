@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 import click
 
-from loadtests.cli.runs.locust_run import LoadPlan, LocustProcess
+from loadtests.cli.runs.locust_process import LoadPlan, LocustProcess
 from loadtests.cli.runs.micro_process import MicroProcess
 from loadtests.config import Config
 from loadtests.targets.endpoints import Endpoints

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from loadtests.cli.runs.interim import judge
 from loadtests.cli.screen.gate import Screen
-from loadtests.cli.screen.paths import shown_path
 from loadtests.config import Config
 from loadtests.errors import format_error
 from loadtests.judge.capacity.answer import store_capacity_run
@@ -22,6 +21,7 @@ from loadtests.judge.judging import worst_status
 from loadtests.judge.stats.distributions import TailProbability
 from loadtests.judge.storing import store_verdict
 from loadtests.measure.results import EXIT_CODES, Run, Verdict, read_run
+from loadtests.measure.run_folder import shown_path
 from loadtests.microbench.folder import SCENARIO
 from loadtests.microbench.tables import summary
 from loadtests.report.build import build_reports

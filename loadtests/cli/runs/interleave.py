@@ -10,7 +10,8 @@ from typing import Final
 
 from loadtests.cli.runs.children import Children
 from loadtests.cli.runs.factories import settled
-from loadtests.cli.runs.locust_run import LoadPlan, LocustRun
+from loadtests.cli.runs.locust_process import LoadPlan
+from loadtests.cli.runs.locust_run import LocustRun
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, UsageError

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,14 +16,12 @@ from typing import Any, Final
 
 import click
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 
-from loadtests.cli.screen.paths import shown_path
-from loadtests.cli.screen.steps import show_steps
+from loadtests.cli.screen.progress import show_benchmark_progress
 from loadtests.config import load_config
-from loadtests.errors import LoadtestsError
+from loadtests.errors import LoadtestsError, format_error
 from loadtests.measure.results import ResultRow
+from loadtests.measure.run_folder import shown_path
 from loadtests.microbench.progress_pipe import open_progress_pipe
 from loadtests.microbench.rows import row_of_times
 from loadtests.microbench.session import BenchmarkSession, MeasuredCase, conclude
@@ -35,8 +32,6 @@ from loadtests.microbench.tables import summary
 from loadtests.targets.progress import OnProgress, Progress
 
 _PLAIN_WIDTH: Final = 120
-_EVERY_S: Final = 0.25
-_PLAIN_EVERY_S: Final = 10.0
 
 
 class BenchmarkScreen:
@@ -92,7 +87,7 @@ class BenchmarkScreen:
     def _shown_progress(self) -> Iterator[None]:
         with self._uncaptured():
             click.echo("", err=True)
-            with _progress(self._relay) as self._on_progress:
+            with show_benchmark_progress(self._relay) as self._on_progress:
                 yield
 
     def call_once(self, spec: Spec) -> None:
@@ -122,7 +117,7 @@ class BenchmarkScreen:
                 for shown in self._shown(details=details):
                     console.print(shown)
             except LoadtestsError as error:
-                click.echo(f"Error: {error.message}" + (f"\nHint: {error.hint}" * bool(error.hint)))
+                click.echo(format_error(error))
 
     def _shown(self, *, details: bool) -> Iterator[RenderableType]:
         if details:
@@ -149,63 +144,3 @@ class BenchmarkScreen:
     def _uncaptured(self) -> Iterator[None]:
         with self._capture.global_and_fixture_disabled() if self._capture else nullcontext():
             yield
-
-
-@contextmanager
-def _progress(relay: OnProgress | None) -> Iterator[OnProgress]:
-    """Set-up steps as anywhere; measuring as a bar, or as a line every ten seconds.
-
-    Where a gate has started this it gets all of it instead, and shows it.
-    """
-    if relay:
-        yield relay
-        return
-    with show_steps() as on_step, _bars() as bars:
-        measuring = _BarMeasuring(bars) if bars else _LineMeasuring()
-
-        def tell(step: Progress) -> None:
-            (measuring if step.step.startswith(("Measuring", "Warming")) else on_step)(step)
-
-        yield tell
-
-
-@contextmanager
-def _bars() -> Iterator[Bars | None]:
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with Bars(
-        TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(),
-        TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False,
-    ) as bars:  # fmt: skip
-        yield bars
-
-
-class _BarMeasuring:
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
-        self._drawn_s = 0.0
-
-    def __call__(self, step: Progress) -> None:
-        if step.step not in self._tasks:
-            self._tasks[step.step] = self._bars.add_task(step.step, total=step.total)
-        now = time.monotonic()
-        if now - self._drawn_s > _EVERY_S or step.done == step.total:
-            self._drawn_s = now
-            self._bars.update(self._tasks[step.step], completed=step.done, refresh=True)
-
-
-class _LineMeasuring:
-    def __init__(self) -> None:
-        self._begun_s = self._told_s = time.monotonic()
-
-    def __call__(self, step: Progress) -> None:
-        now = time.monotonic()
-        total = step.total or 1
-        if step.done == total:
-            took_s = now - self._begun_s
-            click.echo(f"{step.step}: {total:,} calls in {took_s:.0f} s", err=True)
-        elif now - self._told_s > _PLAIN_EVERY_S:
-            self._told_s = now
-            click.echo(f"{step.step}: {step.done / total:.0%}", err=True)
