@@ -7,6 +7,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# one worker waits for databases and real-time runs, the other computes
+WORKERS ?= 2
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadgroup
 UV ?= $(BIN)/uv
 
 .DEFAULT_GOAL := help
@@ -33,7 +36,16 @@ gate: $(READY)  ## The performance gate on embedded databases; the exit code is 
 	@$(BIN)/loadtests gate
 
 test: $(READY)  ## All tests, on real embedded databases
-	@$(BIN)/python -m pytest
+	@$(BIN)/python $(PYTEST)
+
+test-fast: $(READY)  ## Tests that need no database, no browser and no whole run: a minute
+	@$(BIN)/python $(PYTEST) -m "not embedded and not browser and not slow"
+
+coverage: $(READY)  ## All tests, and which branches of judge, measure and stores they reach
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run $(PYTEST)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 check: $(READY) typecheck  ## ruff, mypy, import rules
 	@$(BIN)/ruff check .
@@ -73,5 +85,5 @@ constraints: $(READY)  ## Pin the newest versions that fit pyproject.toml
 		--upgrade --quiet --no-header --no-annotate --output-file constraints.txt
 
 clean:  ## Remove what was made here, not the results
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build .coverage .coverage.*
 	find . -name __pycache__ -prune -exec rm -rf {} +

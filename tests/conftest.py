@@ -29,11 +29,12 @@ from loadtests.targets.supervisor.client import open_endpoints
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
 
-# what these fixtures start; `make test-fast` leaves such tests out
+# what these fixtures start; `make test-fast` runs none of such tests
 MARKERS_OF_FIXTURES = {
     "own_cache": pytest.mark.embedded,
     "endpoints": pytest.mark.embedded,
     "browser": pytest.mark.browser,
+    "children": pytest.mark.slow,  # of end_to_end: whole programs
 }
 # fixtures of the session that cost seconds: one worker of pytest-xdist runs all that share one
 SHARED = ("endpoints", "browser")

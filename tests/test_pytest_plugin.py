@@ -18,6 +18,8 @@ from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_to_json
 from loadtests.targets.supervisor.process import with_pdeathsig
 
+pytestmark = pytest.mark.slow  # each test is a run of pytest
+
 TEST = "def test_plain():\n    pass\n"
 BENCH = """
 from functools import partial

@@ -39,6 +39,7 @@ def test_slowing_the_tail_leaves_the_median(recording: RecordedRun) -> None:
     assert p50_ms == pytest.approx(1.2 * before[0.5], rel=0.002)
 
 
+@pytest.mark.slow
 def test_coverage_on_drifting_runs_is_near_what_is_claimed(tmp_path: Path) -> None:
     """Autocorrelation over a few seconds, which a run of a minute can show."""
     series = made_series(
@@ -66,6 +67,7 @@ def test_shared_work_counts_the_same(recording: RecordedRun) -> None:
     assert merge_counters(shared) == counted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interleaved", [True, False])
 def test_no_false_alarm_without_change_and_every_large_slowdown_is_detected(
     recording: RecordedRun, interleaved: bool

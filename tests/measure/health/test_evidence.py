@@ -139,6 +139,7 @@ class Fed:
             self._out.truncate()
 
 
+@pytest.mark.slow
 def test_an_hour_of_seconds_takes_no_more_memory_than_a_minute(tmp_path, monkeypatch):
     fed = Fed(tmp_path / "run", monkeypatch)
     fed.run_to(60)
