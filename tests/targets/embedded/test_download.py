@@ -120,7 +120,11 @@ def test_what_a_killed_run_left_is_cleared(registry: Registry) -> None:
     assert registry.left() == ["simulator-1.0.0"]
 
 
-@pytest.mark.parametrize("content", [b"", b"not a tarball", GOOD[:-40], GOOD + b"x"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a tarball", GOOD[:-40], GOOD + b"x"],
+    ids=["empty", "text", "cut off", "longer"],
+)
 def test_a_download_of_another_content_is_refused(registry: Registry, content: bytes) -> None:
     package = registry.offer(GOOD)
     registry.tarball.write_bytes(content)
@@ -130,7 +134,11 @@ def test_a_download_of_another_content_is_refused(registry: Registry, content: b
     assert registry.left() == []
 
 
-@pytest.mark.parametrize("content", [b"", b"not a tarball", GOOD[:-40], GOOD[:60]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a tarball", GOOD[:-40], GOOD[:60]],
+    ids=["empty", "text", "cut off", "beginning"],
+)
 def test_an_archive_that_is_cut_off_is_refused_even_with_its_checksum(
     registry: Registry, content: bytes
 ) -> None:
