@@ -1,4 +1,4 @@
-"""What a gate hands to the processes it starts for a run, by environment variable."""
+"""What a gate passes to the processes that it starts for a run, in environment variables."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def environment_for_child(endpoints: Endpoints, run_id: str) -> dict[str, str]:
 
 
 def inherited_endpoints(environ: Mapping[str, str]) -> Endpoints | None:
-    """The endpoints handed over; None where this process is to open its own."""
+    """The endpoints that were passed; None where this process is to open its own."""
     given = environ.get(ENDPOINTS_VARIABLE)
     return endpoints_from_json(json.loads(given)) if given else None
 
 
 def run_id_for(scenario: str, environ: Mapping[str, str]) -> str:
-    """The run folder's name as handed over, else a new one: UTC time, scenario, six letters."""
+    """The run folder's name that was passed, else a new one: UTC time, scenario, six letters."""
     return environ.get(RUN_ID_VARIABLE) or new_run_id(scenario)
 
 

@@ -1,10 +1,10 @@
-"""Samples how late the event loop attends to what is ready, busy users or not.
+"""Samples how late the event loop handles what is ready, whether users are busy or not.
 
-An answer that arrives at some moment waits until the loop comes round to it. Nothing about the
-answer decides that wait; only what the loop is doing at that moment does. So a timer set for random
-moments waits as an answer would have: its lateness has the distribution of the generator's own
-share in the reading of answers (arrivals at random moments see time averages: Wolff, "Poisson
-Arrivals See Time Averages", Operations Research 30(2), 1982).
+A response that arrives at some moment waits until the loop comes round to it. Nothing about the
+response decides that wait; only what the loop is doing at that moment does. So a timer set for
+random moments waits as a response would have, and its delay has the distribution of the event-loop
+delay of responses (arrivals at random moments see time averages: Wolff, "Poisson Arrivals See Time
+Averages", Operations Research 30(2), 1982).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CAN_SAMPLE: Final = sys.platform == "linux"
 
 
 class DelaySampler:
-    """One random moment in each 10 ms, whatever the load; a standstill misses none of them."""
+    """One random moment in each 10 ms, whatever the load; a stall misses none of them."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class DelaySampler:
         self._rng = np.random.default_rng(seed)
         self._moments: Iterator[int] = iter(())
         self._next_ns = 0
-        self._lags_ns = array("q")
+        self._delays_ns = array("q")
 
     def start(self, origin_ns: int) -> None:
         """Sample from `origin_ns` on."""
@@ -55,11 +55,11 @@ class DelaySampler:
         self._timer.close()
 
     def read(self) -> bytes:
-        """The lags since the last reading, int64 nanoseconds; moments that are overdue count."""
+        """The delays since the last reading, int64 nanoseconds; moments that are overdue count."""
         self._catch_up()
-        lags = self._lags_ns.tobytes()
-        del self._lags_ns[:]
-        return lags
+        delays = self._delays_ns.tobytes()
+        del self._delays_ns[:]
+        return delays
 
     def _fire(self) -> None:
         self._catch_up()
@@ -67,8 +67,8 @@ class DelaySampler:
 
     def _catch_up(self) -> None:
         now_ns = self._clock()
-        while 0 < self._next_ns <= now_ns:  # after a standstill, every moment it slept through
-            self._lags_ns.append(now_ns - self._next_ns)
+        while 0 < self._next_ns <= now_ns:  # after a stall, every moment in it
+            self._delays_ns.append(now_ns - self._next_ns)
             self._next_ns = next(self._moments)
 
     def _draw(self, origin_ns: int) -> Iterator[int]:

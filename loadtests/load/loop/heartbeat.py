@@ -1,4 +1,4 @@
-"""The heartbeat of a load process: measures the loop's lag, drains the recorder, closes seconds."""
+"""The heartbeat of a load process: measures its delay, drains the recorder, closes seconds."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Heartbeat:
 
     def _beat(self) -> None:
         now = self._clock()
-        lag_ns = now - self._due_ns
-        if lag_ns < 0:  # woken early: not yet
+        delay_ns = now - self._due_ns
+        if delay_ns < 0:  # woken early: not yet
             self._timer.arm(self._due_ns)
             return
-        self._on_beat(lag_ns)
+        self._on_beat(delay_ns)
         # after a stall the missed beats are one late beat, but every second is still closed
-        missed = 1 + lag_ns // BEAT_NS
+        missed = 1 + delay_ns // BEAT_NS
         before = self._count
         self._count += missed
         self._due_ns += missed * BEAT_NS

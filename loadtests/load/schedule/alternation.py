@@ -1,12 +1,12 @@
-"""Whose turn it is, where two subjects of a run are called in turns: pure, clockless, seeded.
+"""The alternation of two subjects of a run (ABBA design): pure, without a clock, seeded.
 
-Time is cut into blocks of whole seconds, the log's resolution. Blocks 2k and 2k + 1 are pair k:
-each subject has one of them. Who goes first is drawn by the seed for every other pair and turned
-round in the next (ABBA or BAAB), so over each four blocks an even drift touches both alike.
+Time is divided into blocks of whole seconds, the log's resolution. Blocks 2k and 2k + 1 are pair k:
+each subject has one of them. The seed decides who is first in every other pair, and the next pair
+has the reverse order (ABBA or BAAB), so a linear drift affects both alike over each four blocks.
 
 A block begins with a pause, in which the other subject's last calls end; then arrivals come at the
-asked-for rate until the block is over. A lane draws its arrivals in its own time, which stands
-still while it is not its turn.
+requested rate until the block ends. A dispatcher's schedule counts only the time of its own
+subject's blocks.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ class Alternation:
         """The number of the block that a subject has in a pair."""
         return 2 * pair + (subject != self.first(pair))
 
-    def offered(self, own: Iterator[Nanoseconds], subject: int) -> Iterator[Nanoseconds]:
-        """Arrivals of a subject's own time, moved to its blocks; ascending as they were."""
+    def offered(self, schedule: Iterator[Nanoseconds], subject: int) -> Iterator[Nanoseconds]:
+        """Arrivals that count only a subject's own blocks, moved to run time; still ascending."""
         block_ns = self.block_s * _S
         open_ns = block_ns - PAUSE_NS
-        for chunk in own:
+        for chunk in schedule:
             pairs, within = np.divmod(chunk, open_ns)
-            known, place = np.unique(pairs, return_inverse=True)
-            blocks = np.array([self.block(subject, pair) for pair in known.tolist()], np.int64)
-            yield blocks[place] * block_ns + PAUSE_NS + within
+            numbers, inverse = np.unique(pairs, return_inverse=True)
+            blocks = np.array([self.block(subject, pair) for pair in numbers.tolist()], np.int64)
+            yield blocks[inverse] * block_ns + PAUSE_NS + within
 
     def listed(self, names: Sequence[str], from_s: float, until_s: float) -> list[dict[str, Any]]:
-        """The blocks of every pair that lies whole between two times, for run.json."""
+        """The blocks of every pair that lies entirely between two times, for run.json."""
         span_s = 2 * self.block_s
         pairs = range(-int(-from_s // span_s), int(until_s // span_s))
         return [

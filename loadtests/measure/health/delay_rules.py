@@ -1,9 +1,9 @@
-"""Rules on the generator's own delays: handing arrivals over late, and reading answers late.
+"""Rules on the delays that the generator adds: late dispatches and late reading of responses.
 
-A limit is a time that matters beside a promise of 10 ms, or a share of the service time of the
-fastest series, where that is more: beside a database that takes a second, 10 ms of reading a
-thousand answers that came at once distort nothing. Service time is used, not response time, because
-the generator's own delays can pile up into queueing, and would then excuse themselves.
+A limit is a time that matters compared with a promise of 10 ms, or a share of the service time of
+the fastest series, whichever is larger: when a database takes a second, 10 ms to read a thousand
+simultaneous responses distort nothing. Service time is used, not response time, because the
+generator's delays can build up a queue, which would then raise their own limits.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _QUIET: Final = (
 
 
 class Allowance:
-    """How much delay of its own a generator may have beside these series."""
+    """The delay that a generator may add to calls of these series."""
 
     def __init__(self, series: Sequence[SeriesInfo]) -> None:
-        times = [one.service_time_ms for one in series if one.service_time_ms]
+        times = [each.service_time_ms for each in series if each.service_time_ms]
         self._fastest_ms = {
             name: min((getattr(each, name) for each in times), default=0.0) for name in _QUANTILES
         }
@@ -52,31 +52,33 @@ class Allowance:
         return max(LATE_NS, DELAY_SHARE * self._fastest_ms["p99"] * 1e6)
 
 
-def delay_signals(worker: str, watched: WorkerEvidence, allowance: Allowance) -> Iterator[Signal]:
-    """Every signal on delays, for one worker."""
-    if watched.dispatch_delay.total:
-        yield _late_arrivals(worker, watched, allowance)
-        yield _lateness(worker, watched)
-    if watched.dispatch_delay.total or watched.event_loop_delay.total:
-        yield from _own_times(worker, watched, allowance)
-    if not watched.event_loop_delay.total:
-        text = f"{worker}'s system has no timer precise enough to sample how late answers are read."
+def delay_signals(worker: str, evidence: WorkerEvidence, allowance: Allowance) -> Iterator[Signal]:
+    """All signals on delays, for one worker."""
+    if evidence.dispatch_delay.total:
+        yield _late_arrivals(worker, evidence, allowance)
+        yield _dispatch_delay(worker, evidence)
+    if evidence.dispatch_delay.total or evidence.event_loop_delay.total:
+        yield from _generator_delays(worker, evidence, allowance)
+    if not evidence.event_loop_delay.total:
+        text = f"{worker}'s system has no timer precise enough to sample the event-loop delay."
         yield Signal("event-loop delay", text, None, "ms", None, True, worker)
-    yield _stalled(worker, watched, allowance)
+    yield _stalled(worker, evidence, allowance)
 
 
-def generator_delay_ns(watched: WorkerEvidence, qs: list[float]) -> list[int]:
-    """Quantiles of the generator's own time in a call: late to begin it and late to read it.
+def generator_delay_ns(evidence: WorkerEvidence, qs: list[float]) -> list[int]:
+    """Quantiles of the generator delay per call: dispatch delay plus event-loop delay, ns.
 
-    The two are taken as independent, so the sum's distribution is their convolution. A kind that
-    was never sampled counts as none. Raises ValueError when neither was.
+    The two are assumed independent, so the distribution of their sum is the convolution. A kind
+    without samples counts as zero. Raises ValueError when neither has samples.
     """
-    late, lag = watched.dispatch_delay, watched.event_loop_delay
+    late, lag = evidence.dispatch_delay, evidence.event_loop_delay
     if not (late.total and lag.total):
         return (late if late.total else lag).quantiles_ns(qs)
-    calls = max(watched.offered, late.total)
+    calls = max(evidence.offered, late.total)
     began = _binned(late) * (late.total / calls)
-    began[0] += 1 - late.total / calls  # who waited for a busy user was not handed over late
+    began[0] += (
+        1 - late.total / calls
+    )  # an arrival that waited for a busy user has no dispatch delay
     cumulative = np.cumsum(np.convolve(began, _binned(lag))[:_BINS])
     places = np.searchsorted(cumulative, np.array(qs) - 1e-9).tolist()
     alone = zip(late.quantiles_ns(qs), lag.quantiles_ns(qs), strict=True)
@@ -87,23 +89,25 @@ def generator_delay_ns(watched: WorkerEvidence, qs: list[float]) -> list[int]:
 
 
 def _binned(delays: Histogram) -> npt.NDArray[np.float64]:
-    """Shares by 50 µs; the last bin holds all that is beyond."""
+    """Shares in bins of 50 µs; the last bin holds everything beyond."""
     counts = np.bincount(_BIN_OF, delays.counts, _BINS + 1)
     return counts / delays.total
 
 
-def _own_times(worker: str, watched: WorkerEvidence, allowance: Allowance) -> Iterator[Signal]:
+def _generator_delays(
+    worker: str, evidence: WorkerEvidence, allowance: Allowance
+) -> Iterator[Signal]:
     qs = list(_QUANTILES.values())
-    told = [
-        [f"{value / 1e6:.2f} ms late to {what}" for value in delays.quantiles_ns(qs)]
+    parts_of_each = [
+        [f"{value / 1e6:.2f} ms {what}" for value in delays.quantiles_ns(qs)]
         for delays, what in (
-            (watched.dispatch_delay, "hand it over"),
-            (watched.event_loop_delay, "read it"),
+            (evidence.dispatch_delay, "dispatch delay"),
+            (evidence.event_loop_delay, "event-loop delay"),
         )
         if delays.total
     ]
     for name, value_ns, *parts in zip(
-        _QUANTILES, generator_delay_ns(watched, qs), *told, strict=True
+        _QUANTILES, generator_delay_ns(evidence, qs), *parts_of_each, strict=True
     ):
         value, limit = value_ns / 1e6, allowance.limit_ms(name)
         text = f"{worker}'s delay per call was {value:.2f} ms at {name}: {', '.join(parts)}."
@@ -112,12 +116,12 @@ def _own_times(worker: str, watched: WorkerEvidence, allowance: Allowance) -> It
         )
 
 
-def _late_arrivals(worker: str, watched: WorkerEvidence, allowance: Allowance) -> Signal:
-    late = _beyond(watched.dispatch_delay, allowance.late_ns)
-    share = late / max(watched.offered, watched.dispatch_delay.total)
+def _late_arrivals(worker: str, evidence: WorkerEvidence, allowance: Allowance) -> Signal:
+    late = _beyond(evidence.dispatch_delay, allowance.late_ns)
+    share = late / max(evidence.offered, evidence.dispatch_delay.total)
     return Signal(
         "late dispatches",
-        f"{worker} handed over {share:.2%} of the arrivals more than"
+        f"{worker} dispatched {share:.2%} of the arrivals more than"
         f" {allowance.late_ns / 1e6:.0f} ms late, though users were free.",
         share * 100,
         "%",
@@ -128,24 +132,26 @@ def _late_arrivals(worker: str, watched: WorkerEvidence, allowance: Allowance) -
     )
 
 
-def _lateness(worker: str, watched: WorkerEvidence) -> Signal:
-    half, most = (ns / 1e6 for ns in watched.dispatch_delay.quantiles_ns([0.5, 0.99]))
-    text = f"{worker} handed arrivals to free users {half:.3f} ms late at p50, {most:.3f} at p99."
+def _dispatch_delay(worker: str, evidence: WorkerEvidence) -> Signal:
+    half, most = (ns / 1e6 for ns in evidence.dispatch_delay.quantiles_ns([0.5, 0.99]))
+    text = (
+        f"{worker} dispatched arrivals to free users {half:.3f} ms late at p50, {most:.3f} at p99."
+    )
     return Signal("dispatch delay p99", text, most, "ms", None, True, worker)
 
 
-def _stalled(worker: str, watched: WorkerEvidence, allowance: Allowance) -> Signal:
-    """By the sampled moments, which also see short stalls; else by the heartbeat's long ones."""
-    if watched.event_loop_delay.total:
+def _stalled(worker: str, evidence: WorkerEvidence, allowance: Allowance) -> Signal:
+    """From the sampled moments, which include short stalls, else from the heartbeat's long ones."""
+    if evidence.event_loop_delay.total:
         share = (
-            _beyond(watched.event_loop_delay, allowance.late_ns) / watched.event_loop_delay.total
+            _beyond(evidence.event_loop_delay, allowance.late_ns) / evidence.event_loop_delay.total
         )
         late_ms = allowance.late_ns / 1e6
-        how = f"an answer would have been read more than {late_ms:.0f} ms late {share:.2%}"
+        how = f"a response would have been read more than {late_ms:.0f} ms late {share:.2%}"
     else:
-        share = watched.event_loop_stall_ms / max(1.0, watched.seconds * 1e3)
+        share = evidence.event_loop_stall_ms / max(1.0, evidence.seconds * 1e3)
         how = f"beyond 5 ms at a stretch, {share:.2%}"
-    text = f"{worker}'s event loop stood still: {how} of the time."
+    text = f"{worker}'s event loop stalled: {how} of the time."
     ok = share <= TAIL_LIMIT
     return Signal("event-loop stalls", text, share * 100, "%", TAIL_LIMIT * 100, ok, worker, _QUIET)
 

@@ -1,9 +1,9 @@
-"""When a run does not count: rules on the generator's health, each with its reason and remedy.
+"""When a run is not valid: rules on the generator's health, each with its reason and remedy.
 
-The question each rule answers is what share of the reported time could be the generator's own. Up
-to a quarter of the calls beyond p99 may have been touched by it; more, and the p99 could be its.
-Slowness of the database breaks no rule: waiting for a busy user counts against the generator only
-when there were too few users for a database that keeps its promise. `docs/VALIDITY.md` explains
+Each rule limits the share of the reported time that the generator could have caused. It may have
+delayed up to a quarter of the calls beyond p99; with more, the p99 could be its own. A slow
+database breaks no rule: waiting for a busy user counts against the generator only when there were
+too few users for a database that keeps its promise. `docs/VALIDITY.md` explains
 the limits.
 """
 
@@ -41,9 +41,9 @@ STEAL_LIMIT: Final = 0.10
 def judge_validity(
     evidence: GeneratorEvidence, series: Sequence[SeriesInfo] = ()
 ) -> tuple[list[Signal], Validity]:
-    """Every signal, worst worker of each, and whether the run counts.
+    """Every signal, each of its worst worker, and whether the run is valid.
 
-    `series` is what was measured: a slow database is allowed a slower generator.
+    `series` is what was measured: slower series allow larger delays by the generator.
     """
     allowance = Allowance(series)
     every = [
@@ -60,9 +60,9 @@ def judge_validity(
         )
     ]
     names = dict.fromkeys(signal.name for signal in every)
-    found = [*_lost(evidence), *(_worst(s for s in every if s.name == name) for name in names)]
-    reasons = [Reason(rule=s.name, found=s.text, remedy=s.remedy) for s in found if not s.ok]
-    return found, Validity(valid=not reasons, reasons=reasons)
+    signals = [*_lost(evidence), *(_worst(s for s in every if s.name == name) for name in names)]
+    reasons = [Reason(rule=s.name, found=s.text, remedy=s.remedy) for s in signals if not s.ok]
+    return signals, Validity(valid=not reasons, reasons=reasons)
 
 
 def _worst(signals: Iterable[Signal]) -> Signal:

@@ -123,19 +123,19 @@ QUICK = [(6_000, 0.1)]
 DELAYS = {
     "late dispatches": (
         ([(5_980, 0.1), (20, 6.0)], QUICK),
-        "worker 2 handed over 0.33% of the arrivals more than 5 ms late",
+        "worker 2 dispatched 0.33% of the arrivals more than 5 ms late",
         "Give the generator a core of its own",
     ),
     "event-loop stalls": (
         (QUICK, [(5_980, 0.1), (20, 6.0)]),
-        "worker 2's event loop stood still: an answer would have been read more than 5 ms late"
+        "worker 2's event loop stalled: a response would have been read more than 5 ms late"
         " 0.33% of the time.",
         "Keep other work off the generator's machine",
     ),
     "generator delay p50": (
         ([(6_000, 0.3)], [(6_000, 0.3)]),
-        "worker 2's delay per call was 0.60 ms at p50: 0.30 ms late to hand it over,"
-        " 0.30 ms late to read it.",
+        "worker 2's delay per call was 0.60 ms at p50: 0.30 ms dispatch delay,"
+        " 0.30 ms event-loop delay.",
         "Give the generator a core of its own",
     ),
     "generator delay p90": (
@@ -395,7 +395,7 @@ def test_with_every_user_busy_the_read_lag_alone_tells_a_starved_generator():
     evidence.workers["generator"] = watched(busy, Histogram(), starved)
     found = {r.rule: r.found for r in judge_validity(evidence)[1].reasons}
     assert set(found) == {"generator delay p90", "generator delay p99"}
-    assert found["generator delay p90"].endswith("ms at p90: 3.00 ms late to read it.")
+    assert found["generator delay p90"].endswith("ms at p90: 3.00 ms event-loop delay.")
     # the same users, kept busy by a slow database, with a generator that reads at once
     evidence.workers["generator"] = watched(busy, Histogram(), delays(*QUICK))
     assert judge_validity(evidence, [took(90, 95, 99)])[1].valid
