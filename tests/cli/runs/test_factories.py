@@ -25,7 +25,7 @@ def after(endpoints):
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a module, as a user stands in it."""
     (tmp_path / "own_shop.py").write_text(SHOP)
     (tmp_path / "ending.py").write_text("import os\nos._exit(9)\n")
@@ -38,13 +38,13 @@ def asked(subjects: str) -> Config:
     return settled(Config(load=Load(subjects=subjects, rate=7.0)))
 
 
-def test_a_factory_is_asked_for_its_backend(shop):
-    found = asked("own_shop:before dynamodb/own_shop:after").load
-    assert found.subjects == "postgres/own_shop:before dynamodb/own_shop:after"
-    assert (found.backend, found.rate) == ("both", 7.0)
+def test_a_factory_is_asked_for_its_backend(shop: None) -> None:
+    load = asked("own_shop:before dynamodb/own_shop:after").load
+    assert load.subjects == "postgres/own_shop:before dynamodb/own_shop:after"
+    assert (load.backend, load.rate) == ("both", 7.0)
 
 
-def test_drivers_need_nobody_to_be_asked(monkeypatch):
+def test_drivers_need_nobody_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess.run", None)
     assert asked("wire psycopg").load.subjects == "dynamodb/wire postgres/psycopg"
 
@@ -59,7 +59,9 @@ def test_drivers_need_nobody_to_be_asked(monkeypatch):
         ("wire dynamodb/ending:after", r"ended the process \(code 9\)"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_started(shop, subjects, said):
+def test_what_is_wrong_is_told_before_anything_is_started(
+    shop: None, subjects: str, said: str
+) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         asked(subjects)
     assert caught.value.hint
