@@ -27,7 +27,7 @@ def _terms(page: Page) -> Iterator[tuple[str, str]]:
         "p50, p99",
         "From HdrHistograms (3 significant digits, nanoseconds), recorded each second and merged "
         "by addition; percentiles are never averaged. Failed and unfinished calls are in them. "
-        f"Shown only where the sample carries them: p99 from {min_calls(0.99):,} calls, p99.9 "
+        f"Shown only where there are enough calls: p99 from {min_calls(0.99):,} calls, p99.9 "
         f"from {min_calls(0.999):,}, below which no 95% upper bound exists.",
     )
     if page.judged.estimates or page.judged.limits:
@@ -78,10 +78,11 @@ def _of_climb() -> Iterator[tuple[str, str]]:
     )
     yield (
         "A step's verdict",
-        "PASS: surely no more than 1% of its calls took longer than promised, and the offered "
-        "load was carried. FAIL: surely more, or not carried, or surely too many errors. "
-        "INCONCLUSIVE: neither is sure. INVALID: the load generator was the bottleneck, by the "
-        "rules for a whole run, so the step says nothing of the database.",
+        "PASS: significantly no more than 1% of its calls took longer than the limit, and the "
+        "offered load was completed. FAIL: significantly more did, or the load was not completed, "
+        "or there were significantly too many errors. INCONCLUSIVE: neither is significant. "
+        "INVALID: the load generator was the bottleneck, by the rules for a whole run, so the step "
+        "says nothing about the database.",
     )
     yield (
         "Knee",

@@ -45,7 +45,9 @@ def notes_of(page: Page) -> list[str]:
     if page.judged.status == NOT_JUDGED:
         notes.append("No verdict is stored in run.json, so no interval or target is shown.")
     if info.validity is None:
-        notes.append("The generator's health was not judged, so the figures may be its own doing.")
+        notes.append(
+            "The generator's health was not judged, so the generator may have caused these figures."
+        )
     else:
         notes += _reasons(info.validity)
     quiet = [f"{s.pattern} on {s.subject.label}" for s in page.series if not s.calls]
@@ -101,7 +103,7 @@ def _kept(run: Run) -> list[Fact]:
 def _slowest(rows: Sequence[TableRow]) -> Fact:
     known = [r for r in rows if r.p99.value.known]
     if not known:
-        return Fact("Slowest p99", "–", "no series carries a p99")
+        return Fact("Slowest p99", "–", "no series has enough calls for a p99")
     worst = max(known, key=lambda r: r.p99.value.value or 0.0)
     aim = f"; target {plain(worst.p99.target.value or 0)} ms" if worst.p99.target.known else ""
     where = f"{worst.pattern} on {worst.subject.label}{aim}"

@@ -1,6 +1,6 @@
 """Every number of a report, chosen and rounded once: `build_page(run)` → `Page`.
 
-Templates, tables and exports print what stands here; charts draw the same values.
+Templates, tables and exports print these values; charts draw the same ones.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _cell(one: ReportSeries, name: str, judged: VerdictView, metric: str) -> Tab
     estimate = judged.estimate(one.subject, one.pattern, metric, name)
     value_ms = one.quantile_ms(metric, PERCENTILES[name])
     if value_ms is None:
-        return TableCell(_not_carried(one, name, metric))
+        return TableCell(_too_few_calls(one, name, metric))
     target_ms = absolute.limit if absolute else None
     return TableCell(
         value=milliseconds(value_ms, target_ms),
@@ -196,7 +196,7 @@ def _growth(ratio: float | None) -> float | None:
     return None if ratio is None else ratio - 1
 
 
-def _not_carried(one: ReportSeries, name: str, metric: str) -> Number:
+def _too_few_calls(one: ReportSeries, name: str, metric: str) -> Number:
     histogram = one.histograms.get(metric)
     had = histogram.total if histogram is not None else 0
     needed = min_calls(PERCENTILES[name])

@@ -38,7 +38,7 @@ class TitledTable:
 
 @dataclass(frozen=True, slots=True)
 class ReportSection:
-    """A heading and what stands under it, in this order."""
+    """A heading and its content, in this order."""
 
     anchor: str
     title: str
@@ -82,8 +82,8 @@ def _explained(page: Page) -> tuple[str, ...]:
     if page.judged.estimates:
         level = plain(100 * page.judged.confidence)
         said += (
-            f" Small figures are {level}% confidence intervals; ≥ means that this many calls "
-            "carry no upper bound."
+            f" Small figures are {level}% confidence intervals; ≥ means that there "
+            "are too few calls for an upper bound."
         )
     if page.judged.baseline:
         said += f" Change is against {page.judged.baseline}."

@@ -12,7 +12,7 @@ from loadtests.judge.comparison import compare_runs
 from loadtests.judge.fingerprint import differences
 from loadtests.measure.results import PercentileRatio, Run
 from loadtests.patterns import ALL_PATTERNS
-from loadtests.report.figures.ratios import SHOWN, carried
+from loadtests.report.figures.ratios import SHOWN, has_enough_calls
 from loadtests.report.figures.rounding import clean
 from loadtests.report.figures.series import ReportSeries
 from loadtests.report.page import Page, build_page
@@ -22,7 +22,7 @@ LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One run of the comparison: its letter, page, and how it stands against run A."""
+    """One run of the comparison: its letter, page, and how it compares with run A."""
 
     letter: str
     page: Page
@@ -83,5 +83,5 @@ def _rows(
     return {
         (row.subject.split("/")[0], clean(row.pattern), row.percentile): row
         for row in compared.rows
-        if row.percentile in SHOWN and row.pattern != ALL_PATTERNS and carried(row)
+        if row.percentile in SHOWN and row.pattern != ALL_PATTERNS and has_enough_calls(row)
     }, ""

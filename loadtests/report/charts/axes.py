@@ -13,7 +13,7 @@ from loadtests.report.charts.palette import LIGHT
 from loadtests.report.figures.rounding import plain
 
 DASH: Final = (0, (4, 2))
-# what stands behind a label that lines may cross
+# the background of a label that lines may cross
 PLATE: Final[dict[str, Any]] = {"facecolor": LIGHT["paper"], "linewidth": 0, "pad": 0.8}
 _STEPS: Final = (1, 2, 5)
 

@@ -84,7 +84,7 @@ def _row(pattern: str, group: BarGroup, subjects: Sequence[ReportSubject]) -> tu
 def _alt(group: BarGroup) -> str:
     known = [b for b in group.bars if b.value.value is not None]
     if not known:
-        return f"No series carries a {group.name}."
+        return f"No series has enough calls for a {group.name}."
     slowest = max(known, key=lambda b: b.value.value or 0)
     target = f"; the target is {group.limit_ms:g} ms" if group.limit_ms is not None else ""
     return (

@@ -48,11 +48,11 @@ def capacity_chart(
     return Chart(
         name="capacity",
         title="Throughput against p99",
-        caption="Each point is one step, at the rate it carried, with the 95% interval of its p99. "
-        "A filled point kept the promise, a hollow one broke it or stayed undecided, a cross was "
-        "the load generator's own doing and says nothing of the database; what is off the chart "
-        "stands at its top, a tip ends an interval that has no upper end. The dotted line is the "
-        "highest rate that keeps the promise.",
+        caption="Each point is one step, at the rate that it completed, with the 95% interval of "
+        "its p99. A filled point passed; a hollow one failed or stayed undecided; at a cross the "
+        "load generator was the bottleneck, so it says nothing about the database. Values beyond "
+        "the chart are drawn at its top, and an arrow ends an interval without an upper bound. The "
+        "dotted line is the highest rate within the limits.",
         panels=(panel,),
         legend=legend,
         table=steps_table(steps),

@@ -18,7 +18,7 @@ from loadtests.report.charts.palette import LIGHT
 from loadtests.report.figures.rounding import CONFIDENCE, milliseconds
 from loadtests.report.figures.series import ReportSeries, patterns_of, subjects_of
 
-# Where a percentile stands on the axis: -log10(1 - q), so that every further nine is one step.
+# The position of a percentile on the axis: -log10(1 - q), so that every further nine is one step.
 _TICKS: Final = {"0": 0.0, "50": 0.5, "90": 0.9, "99": 0.99, "99.9": 0.999, "99.99": 0.9999}
 _POINTS_A_NINE: Final = 40
 _SHOWN: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
@@ -60,7 +60,7 @@ def spectrum_chart(
         name="spectrum",
         title="Percentile spectrum",
         caption="Each step to the right is one more nine, so the tail has as much room as the "
-        "middle. A curve ends where the sample stops carrying a percentile: beyond it, a 95% "
+        "middle. A curve ends where there are too few calls for a percentile: beyond it, a 95% "
         "upper bound would be infinite.",
         panels=panels,
         legend=(*lines, *target_legend(limit_ms)),
@@ -70,7 +70,7 @@ def spectrum_chart(
 
 
 def curve(histogram: Histogram) -> tuple[list[float], list[float]]:
-    """Nines and milliseconds, as far as the sample carries, thinned to what a screen can show."""
+    """Nines and milliseconds, as far as there are enough calls, thinned for a screen."""
     parts = histogram.sparse()
     total = parts.total
     last = -math.log10(1 - (1 - CONFIDENCE) ** (1 / total))

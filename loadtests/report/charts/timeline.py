@@ -62,7 +62,7 @@ def timeline_chart(
         name="over_time",
         title="p50 and p99 over time",
         caption=f"Each point is the percentile of all calls in {seconds(length_s)}, the shortest "
-        "windows that carry a p99. A gap is a window with fewer than the 299 calls that takes.",
+        "windows with enough calls for a p99. A gap is a window with fewer than 299 calls.",
         panels=panels,
         legend=tuple(legend),
         columns=3,
@@ -78,7 +78,7 @@ def _extent(every: Sequence[Window], warm_up_s: float) -> tuple[float, float, fl
 def _said(subject: ReportSubject, found: Sequence[Window]) -> str:
     known = [w.p99_ms for w in found if w.p99_ms is not None and not w.warm_up]
     if not known:
-        return f"{subject.label}: no window carries a p99."
+        return f"{subject.label}: no window has enough calls for a p99."
     return (
         f"{subject.label}: p99 between {milliseconds(min(known)).text} and "
         f"{milliseconds(max(known)).text}."

@@ -62,7 +62,7 @@ def backends_view(run: Run) -> BackendsView:
     if head_to_head.problem:
         problem = clean(head_to_head.problem)
         return BackendsView(f"DynamoDB and PostgreSQL cannot be compared: {problem}")
-    shown = [ratio for ratio in head_to_head.ratios if carried(ratio)]
+    shown = [ratio for ratio in head_to_head.ratios if has_enough_calls(ratio)]
     if not shown:
         return BackendsView("")
     groups = tuple(
@@ -91,7 +91,7 @@ def _could_be_compared(run: Run) -> bool:
     )
 
 
-def carried(row: PercentileRatio) -> bool:
+def has_enough_calls(row: PercentileRatio) -> bool:
     """Whether both sides have the calls that the percentile takes."""
     needed = min_calls(float(row.percentile.removeprefix("p")) / 100)
     return min(row.subject_calls, row.reference_calls) >= needed

@@ -32,7 +32,7 @@ UNKNOWN: Final = Number(None, MISSING)
 
 
 def digits(value: float, significant: int = 3) -> str:
-    """`value` with so many significant digits, thousands grouped, never an exponent."""
+    """`value` with `significant` digits, thousands grouped, never an exponent."""
     if not math.isfinite(value):
         return MISSING
     if value == 0:
@@ -72,7 +72,7 @@ def milliseconds(value_ms: float | None, limit_ms: float | None = None) -> Numbe
 
 
 def span(low: float | None, high: float | None, unit: str = "ms") -> str:
-    """An interval, `1.20–1.31 ms`; an end the sample cannot carry is said to be open."""
+    """An interval, `1.20–1.31 ms`; an end without a bound is shown as open."""
     if low is None and high is None:
         return ""
     if high is None or not math.isfinite(high):

@@ -48,7 +48,7 @@ class ReportSeries:
         return sum(self.errors.values())
 
     def quantile_ms(self, metric: str, q: float) -> float | None:
-        """A percentile, or None where the sample cannot carry it."""
+        """A percentile, or None where there are too few calls for it."""
         histogram = self.histograms.get(metric)
         if histogram is None or histogram.total < min_calls(q):
             return None

@@ -1,4 +1,4 @@
-"""Figures over time: percentiles and rates in windows long enough to carry them.
+"""Figures over time: percentiles and rates in windows with enough calls for them.
 
 Histograms of neighbouring seconds are merged by addition, so a window's percentile is that of its
 own calls, never an average of percentiles.
@@ -27,7 +27,10 @@ HEAT_SHARES: Final = (0.0, 0.002, 0.01, 0.03, 0.1, 0.25)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of time, in seconds since the run's start; a percentile not carried is None."""
+    """A span of time, in seconds since the run's start.
+
+    A percentile is None where there are too few calls.
+    """
 
     start_s: float
     length_s: float
@@ -91,13 +94,13 @@ def rates(series: Sequence[ReportSeries]) -> list[Window]:
 
 
 def window_length_s(series: Iterable[ReportSeries]) -> int:
-    """The shortest whole number of seconds in which most windows of each series carry a p99."""
+    """The shortest window, in whole seconds, in which most windows have enough calls for a p99."""
     longest = 1
     for one in series:
         intervals = one.intervals.get("response_time", ())
         calls, length = sum(i.counts.total for i in intervals), sum(i.length_s for i in intervals)
         if calls and length:
-            # a sixth more than needed, so that a window a little below the mean still carries it
+            # a sixth more than needed, so that a window a little below the mean still has enough
             longest = max(longest, math.ceil(min_calls(0.99) * 7 / 6 / (calls / length)))
             longest = max(longest, math.ceil(length / MOST_WINDOWS))
     return longest
@@ -135,10 +138,10 @@ def _window(intervals: Sequence[Interval], *, warm: bool) -> Window:
     length = max(i.start_s + i.length_s for i in intervals) - start
     total = counts.total
 
-    def carried_ms(q: float) -> float | None:
+    def percentile_ms(q: float) -> float | None:
         return counts.quantile_ns(q) / 1e6 if total >= min_calls(q) else None
 
-    return Window(start, length, warm, total, carried_ms(0.5), carried_ms(0.99))
+    return Window(start, length, warm, total, percentile_ms(0.5), percentile_ms(0.99))
 
 
 def heat(series: Sequence[ReportSeries], metric: str = "response_time") -> Heat | None:

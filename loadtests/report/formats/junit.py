@@ -22,7 +22,7 @@ from loadtests.report.page import METRIC_WORDS, Page
 
 def render_junit(page: Page) -> bytes:
     """The whole file; all figures come from the stored verdict and health."""
-    xml: Any = JUnitXml("cloudshelf-loadtests")  # its methods carry no types
+    xml: Any = JUnitXml("cloudshelf-loadtests")  # its methods have no types
     for suite in _suites(page):
         suite.timestamp = page.run.info.started_at[:19]
         xml.add_testsuite(suite)

@@ -1,7 +1,7 @@
 """`metrics.prom`: the final figures as OpenMetrics text, for Prometheus and its relatives.
 
 Format: https://prometheus.io/docs/specs/om/open_metrics_spec/. Seconds, as that specification
-asks. Quantiles the sample cannot carry are left out.
+asks. Quantiles that need more calls are left out.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ COLUMNS: Final = (
 
 
 def render_csv(page: Page) -> str:
-    """Milliseconds to six significant digits; empty where the sample carries no figure."""
+    """Milliseconds to six significant digits; empty where there are too few calls."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
