@@ -10,7 +10,7 @@ from loadtests.measure.results import PercentileRatio
 from loadtests.patterns import ALL_PATTERNS
 from tests.run_folders import MadeSeries, made_series, write_run
 
-STEADY = {"drift": 0.02, "rate_per_s": 200.0, "tail_share": 0.0}
+STEADY = {"drift": 0.02, "rate_per_s": 130.0, "tail_share": 0.0}
 PATTERNS = ["cart.get", "cart.add", "session.get"]
 ALLOWED = Relative()
 

@@ -7,6 +7,8 @@ commands never judge a run.
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import NewType
 
 TailProbability = NewType("TailProbability", float)
@@ -23,37 +25,33 @@ def two_sided(confidence: float) -> TailProbability:
     return TailProbability((1.0 - confidence) / 2.0)
 
 
+@cache
+def _special() -> ModuleType:
+    return import_module("scipy.special")
+
+
+@cache
 def normal_quantile(p: float) -> float:
     """The standard normal quantile: P(Z ≤ z) = `p`."""
-    from scipy.special import ndtri
-
-    return float(ndtri(p))
+    return float(_special().ndtri(p))
 
 
 def normal_cdf(z: float) -> float:
     """P(Z ≤ z) for a standard normal Z."""
-    from scipy.special import ndtr
-
-    return float(ndtr(z))
+    return float(_special().ndtr(z))
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
     """P(X ≤ x) for X ~ Beta(a, b), the regularised incomplete beta function; `a`, `b` > 0."""
-    from scipy.special import betainc
-
-    return float(betainc(a, b, min(1.0, max(0.0, x))))
+    return float(_special().betainc(a, b, min(1.0, max(0.0, x))))
 
 
 def beta_quantile(p: float, a: float, b: float) -> float:
     """The `p`-quantile of Beta(a, b); `a`, `b` > 0."""
-    from scipy.special import betaincinv
-
-    return float(betaincinv(a, b, p))
+    return float(_special().betaincinv(a, b, p))
 
 
 @cache
 def t_quantile(p: float, degrees_of_freedom: float) -> float:
     """The `p`-quantile of Student's t; the degrees of freedom are > 0 and may be fractional."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees_of_freedom, p))
+    return float(_special().stdtrit(degrees_of_freedom, p))

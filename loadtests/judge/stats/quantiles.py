@@ -86,6 +86,7 @@ class Quantile:
     def low_ms(self, alpha: TailProbability) -> float:
         """Lower bound, too high with probability `alpha`; 0 if the sample is too small."""
         design_effect = 1.0 if self.independent else self.design_effect
+        degrees = self.degrees_of_freedom
 
         def enough_above(above: int) -> bool:
             """Whether more than 1 - q of all calls take at least as long as the `above` slowest."""
@@ -93,7 +94,7 @@ class Quantile:
                 above=above,
                 calls=self.calls,
                 design_effect=design_effect,
-                degrees_of_freedom=self.degrees_of_freedom,
+                degrees_of_freedom=degrees,
             )
             return exceedance.is_more_than(1.0 - self.q, alpha)
 

@@ -17,16 +17,16 @@ from loadtests.judge.capacity.tail import (
 )
 from loadtests.judge.stats.exceedance import ExceedanceRate
 from loadtests.judge.stats.samples import Samples
-from loadtests.measure.histogram import Sparse, highest_value_ns
+from loadtests.measure.histogram import highest_value_ns
+from tests.judge.stats.calls import samples_by_second
 
 LEVEL = 0.05
 
 
 def tail_of(seconds: list[list[int]], waiting: int = 0) -> StepTail:
-    parts = [(n, Sparse.of(np.array(one, np.int64))) for n, one in enumerate(seconds)]
-    return StepTail(
-        Samples.of([*parts, (len(seconds) - 1, unfinished_calls(waiting))], len(seconds))
-    )
+    units = len(seconds)
+    unfinished = Samples.of([(units - 1, unfinished_calls(waiting))], units)
+    return StepTail(Samples.sum([samples_by_second(seconds), unfinished]))
 
 
 def binomial_at_most(k: int, n: int, p: float) -> float:

@@ -10,26 +10,19 @@ from hypothesis import strategies as st
 from loadtests.judge.stats.autocorrelation import degrees_of_freedom, long_run_variance
 from loadtests.judge.stats.exceedance import effective_calls
 from loadtests.judge.stats.quantiles import estimate_quantile
-from loadtests.judge.stats.samples import Samples, samples_by_unit
+from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.hlog import Interval
-
-
-def seconds_of(values_by_second):
-    return Samples.of(
-        (second, Sparse.of(np.array(values, np.int64)))
-        for second, values in enumerate(values_by_second)
-    )
+from tests.judge.stats.calls import samples_by_second
 
 
 def independent(rng, calls=1_000, seconds=20):
     values = rng.integers(1, 1_000_000, calls)
-    return seconds_of(np.array_split(values, seconds))
+    return samples_by_second(np.array_split(values, seconds))
 
 
 def dealt(calls, seconds):
     """1 … calls (exact in the layout), dealt out evenly, so that no second is unlike another."""
-    return seconds_of([range(1 + second, calls + 1, seconds) for second in range(seconds)])
+    return samples_by_second([range(1 + second, calls + 1, seconds) for second in range(seconds)])
 
 
 def binomial(i, n, p):
@@ -87,7 +80,7 @@ def test_the_estimate_is_the_merged_histograms_quantile(values, q):
     merged = Histogram()
     for one in values:
         merged.add(Sparse.of(np.array(one, np.int64)))
-    assert estimate_quantile(seconds_of(values), q).estimate_ms * 1e6 == pytest.approx(
+    assert estimate_quantile(samples_by_second(values), q).estimate_ms * 1e6 == pytest.approx(
         merged.quantile_ns(q)
     )
 
@@ -115,7 +108,7 @@ def test_likeness_is_the_long_run_variance_over_that_of_independent_calls():
     share = sum(v > threshold for v in everything) / 800
     residuals = [sum(v > threshold for v in second) - share * 20 for second in values]
     expected = long_run_variance(np.array(residuals)) / (800 * share * (1 - share))
-    found = estimate_quantile(seconds_of(values), 0.9)
+    found = estimate_quantile(samples_by_second(values), 0.9)
     assert found.design_effect == pytest.approx(max(1.0, expected))
     assert found.design_effect > 1.2
 
@@ -159,7 +152,7 @@ def test_the_upper_bound_is_the_least_time_with_few_calls_above(q, stalls):
     values = [rng.integers(500, 1_500, 40).tolist() for _ in range(30)]
     for second in rng.choice(30, stalls, replace=False):
         values[second][:4] = rng.integers(1_600, 2_000, 4).tolist()
-    found = estimate_quantile(seconds_of(values), q)
+    found = estimate_quantile(samples_by_second(values), q)
     expected = least_time_with_few_above(values, q, 0.025)
     assert found.high_ms(0.025) * 1e6 == pytest.approx(expected)
 
@@ -168,10 +161,10 @@ def test_one_stall_far_above_the_limit_does_not_hide_that_all_else_is_far_below(
     rng = np.random.default_rng(3)
     values = [rng.integers(1_000_000, 4_000_000, 43).tolist() for _ in range(90)]
     values[50][:4] = [30_000_000] * 4
-    found = estimate_quantile(seconds_of(values), 0.99)
+    found = estimate_quantile(samples_by_second(values), 0.99)
     assert found.high_ms(0.025) < 10
     values[50][:43] = [30_000_000] * 43  # more than one call in a hundred, in one piece
-    assert estimate_quantile(seconds_of(values), 0.99).high_ms(0.025) == math.inf
+    assert estimate_quantile(samples_by_second(values), 0.99).high_ms(0.025) == math.inf
 
 
 def test_slow_stretches_widen_the_interval():
@@ -181,8 +174,8 @@ def test_slow_stretches_widen_the_interval():
     width = [
         f.high_ms(0.025) - f.low_ms(0.025)
         for f in (
-            estimate_quantile(seconds_of(alike), 0.5),
-            estimate_quantile(seconds_of(mixed), 0.5),
+            estimate_quantile(samples_by_second(alike), 0.5),
+            estimate_quantile(samples_by_second(mixed), 0.5),
         )
     ]
     assert width[0] > 3 * width[1]
@@ -197,28 +190,3 @@ def test_effective_calls_never_exceed_the_calls_and_fall_with_the_level(calls, l
 def test_an_empty_series_has_no_quantile():
     with pytest.raises(ValueError, match="no calls"):
         estimate_quantile(Samples.of([]), 0.5)
-
-
-def interval(start_s, *values):
-    return Interval(start_s, 1.0, Sparse.of(np.array(values, np.int64)))
-
-
-def test_silent_seconds_count_as_units():
-    seconds = {second: second - 3 for second in range(3, 10)}
-    samples = samples_by_unit(
-        [interval(3.002, 5), interval(3.998, 6), interval(9.0, 7, 8)], seconds
-    )
-    assert samples.units == 7
-    assert samples.calls_by_unit().tolist() == [1, 1, 0, 0, 0, 0, 2]
-
-
-def test_blocks_gather_seconds_and_leave_the_others_out():
-    samples = samples_by_unit([interval(0, 5), interval(1, 6), interval(2, 7)], {0: 0, 2: 1})
-    assert samples.calls_by_unit().tolist() == [1, 1]
-    assert samples.calls_above(5).tolist() == [0, 1]
-
-
-def test_scaling_moves_only_what_lies_above():
-    samples = seconds_of([[100, 200, 300]])
-    assert samples.scaled(2.0).index.tolist() == [200, 400, 600]
-    assert samples.scaled(2.0, above=200).index.tolist() == [100, 200, 600]

@@ -12,8 +12,7 @@ from loadtests.judge.stats.ratios import (
     UnpairedRatio,
     between_run_variance,
 )
-from loadtests.judge.stats.samples import Samples
-from loadtests.measure.histogram import Sparse
+from tests.judge.stats.calls import samples_of_calls
 
 MS = 1_000_000
 
@@ -24,7 +23,7 @@ def series(rng, *, factor=1.0, seconds=40, calls=100, drift=0.0, path=None):
     second = np.repeat(np.arange(seconds), rng.poisson(calls, seconds))
     times = factor * 2 * MS * np.exp(path[second] + 0.3 * rng.normal(size=second.size))
     times = times.astype(np.int64)
-    return Samples.of((s, Sparse.of(times[second == s])) for s in range(seconds))
+    return samples_of_calls(times, second, seconds)
 
 
 def median_of(rng, **settings):
