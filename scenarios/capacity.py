@@ -1,9 +1,9 @@
-"""How much can it carry? The storefront's mix in rising steps of rate, up to --rate.
+"""The capacity run: the storefront's mix in rising steps of rate, up to --rate.
 
-    loadtests capacity                                           climbs, stops in time, answers
-    locust -f scenarios/capacity.py --headless --rate 2000       one climb to the end, then judged
+    loadtests capacity                                       ends at the first failed step
+    locust -f scenarios/capacity.py --headless --rate 2000   makes all steps, then judges
 
-With both backends they climb one after the other.
+With both backends, one is measured after the other.
 """
 
 import storefront

@@ -1,4 +1,4 @@
-"""Who is called in a run: its backends' drivers, or two subjects to be held against each other.
+"""The subjects of a run: the drivers of its backends, or two subjects to compare.
 
 A subject is a driver (`boto3`), a backend (`postgres`), both (`dynamodb/wire`), or a store factory
 (`package.module:factory`, with `dynamodb/` or `postgres/` before it where the factory does not say
@@ -28,7 +28,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 @dataclass(frozen=True, slots=True)
 class LoadSubject:
-    """One whom the load calls: `client` is a driver's or a factory's name.
+    """A subject that the load calls: `client` is the name of a driver or a factory.
 
     `driver` is what its series are called by, `index` its number among the run's subjects.
     """
@@ -51,7 +51,7 @@ def run_subjects(config: Config) -> tuple[LoadSubject, ...]:
     named = load.subjects.split()
     if not named:
         backends = BACKENDS if load.backend == "both" else (load.backend,)
-        return tuple(_driven(one, load.driver, i) for i, one in enumerate(backends))
+        return tuple(_driven(backend, load.driver, i) for i, backend in enumerate(backends))
     if len(named) != 2:
         raise UsageError(
             f"Two subjects are compared, not {len(named)} ({load.subjects}).",
@@ -71,7 +71,7 @@ def run_subjects(config: Config) -> tuple[LoadSubject, ...]:
 
 
 def alternation_of(config: Config) -> Alternation | None:
-    """How the two subjects take turns; None where everyone is called side by side."""
+    """How the two subjects alternate; None where all are called concurrently."""
     if not config.load.subjects:
         return None
     first, second = run_subjects(config)
@@ -92,7 +92,7 @@ def arrivals_seed(config: Config, subject: LoadSubject, number: int) -> int:
     seed = config.load.seed
     if alternation_of(config):
         return dispatcher_seed(seed, number, subjects[0].backend)
-    shared = subject.index if len({one.backend for one in subjects}) < len(subjects) else 0
+    shared = subject.index if len({subject.backend for subject in subjects}) < len(subjects) else 0
     return dispatcher_seed(seed, number, subject.backend) + len(BACKENDS) * shared
 
 
@@ -104,9 +104,9 @@ def qualified(config: Config) -> Config:
     if not config.load.subjects:
         return config
     subjects = run_subjects(config)
-    backends = {one.backend for one in subjects}
+    backends = {subject.backend for subject in subjects}
     settled = {
-        "subjects": " ".join(f"{one.backend}/{one.client}" for one in subjects),
+        "subjects": " ".join(f"{subject.backend}/{subject.client}" for subject in subjects),
         "backend": "both" if len(backends) > 1 else backends.pop(),
     }
     return config.model_copy(update={"load": config.load.model_copy(update=settled)})
@@ -120,12 +120,12 @@ def recorded(config: Config, run_time_s: float | None) -> dict[str, Any]:
     load = config.load.model_dump(mode="json")
     if not config.load.subjects:  # as ever, so that older runs stay comparable
         return {"load": {k: v for k, v in load.items() if k not in ("subjects", "blocks")}}
-    turns = alternation_of(config)
-    load["blocks"] = turns.block_s if turns else 0
-    if turns is None:
+    alternation = alternation_of(config)
+    load["blocks"] = alternation.block_s if alternation else 0
+    if alternation is None:
         return {"load": load}
-    names = [str(one) for one in run_subjects(config)]
-    blocks = turns.listed(names, config.load.warm_up, run_time_s or _NO_END_S)
+    names = [str(subject) for subject in run_subjects(config)]
+    blocks = alternation.listed(names, config.load.warm_up, run_time_s or _NO_END_S)
     return {"load": load, "blocks": blocks}
 
 

@@ -93,7 +93,7 @@ def refusal(*arguments: str) -> LoadtestsError:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--from", "50", "--to", "5"], "The climb begins at 50/s, above its last rate of 5/s"),
+        (["--from", "50", "--to", "5"], "The ramp begins at 50/s, above its last rate of 5/s"),
         (["--growth", "1"], "--growth: input should be greater than or equal to 1.01"),
         (["--growth", "1.01", "--from", "1"], "steps"),
         (["--step-time", "3", "--settle", "2"], "2 seconds or more after settle"),

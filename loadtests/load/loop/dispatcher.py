@@ -122,13 +122,15 @@ class ArrivalDispatcher:
         waiting = np.zeros(0, np.int64)
         if self.next_ns <= until:
             rest = np.fromiter(self._chunk, np.int64) + self._origin_ns
-            held = [np.array([self.next_ns], np.int64), rest]
-            while not held[-1].size or held[-1][-1] <= until:  # by the chunk: there may be millions
+            chunks = [np.array([self.next_ns], np.int64), rest]
+            while (
+                not chunks[-1].size or chunks[-1][-1] <= until
+            ):  # by the chunk: there may be millions
                 chunk = next(self._schedule, None)
                 if chunk is None:
                     break
-                held.append(chunk + self._origin_ns)
-            waiting = np.concatenate(held)
+                chunks.append(chunk + self._origin_ns)
+            waiting = np.concatenate(chunks)
             waiting = waiting[waiting <= until]
         self.next_ns = NEVER
         if self._timer:

@@ -1,7 +1,7 @@
 """The steps of a capacity run: pure, from settings to rates, a profile and a plan.
 
-Backends climb one after the other, each with the machine to itself: the first is silent by the
-time the second begins.
+Backends are ramped one after the other, each with the machine to itself: the first is silent when
+the second begins.
 """
 
 from __future__ import annotations
@@ -22,25 +22,23 @@ CLOSING_S: Final = 1  # after the last step, so that its last second is closed
 def rates_of(config: Config) -> list[float]:
     """Each step's rate, 1/s: from `capacity.from` by factors of `growth` up to the load's rate.
 
-    Raises UsageError for a climb that goes down or has more than 200 steps.
+    Raises UsageError for a ramp that goes down or has more than 200 steps.
     """
-    climb, last = config.capacity, config.load.rate
-    if climb.from_ > last:
+    ramp, last = config.capacity, config.load.rate
+    if ramp.from_ > last:
         raise UsageError(
-            f"The climb begins at {climb.from_:g}/s, above its last rate of {last:g}/s.",
+            f"The ramp begins at {ramp.from_:g}/s, above its last rate of {last:g}/s.",
             hint="Lower --from, or raise --to (--rate in Locust itself).",
         )
     # a last step within a thousandth of the one before would be that one again
-    count = (
-        math.ceil(math.log(last / climb.from_ * 0.999, climb.growth)) if last > climb.from_ else 0
-    )
+    count = math.ceil(math.log(last / ramp.from_ * 0.999, ramp.growth)) if last > ramp.from_ else 0
     if count >= MOST_STEPS:
         raise UsageError(
-            f"From {climb.from_:g}/s to {last:g}/s by factors of {climb.growth:g} are {count + 1}"
+            f"From {ramp.from_:g}/s to {last:g}/s by factors of {ramp.growth:g} are {count + 1}"
             " steps.",
             hint=f"At most {MOST_STEPS}: raise --growth or --from.",
         )
-    return [*(climb.from_ * climb.growth**n for n in range(max(count, 0))), last]
+    return [*(ramp.from_ * ramp.growth**n for n in range(max(count, 0))), last]
 
 
 def lead_s(config: Config) -> int:
@@ -49,7 +47,7 @@ def lead_s(config: Config) -> int:
 
 
 def turn_s(config: Config) -> int:
-    """Seconds that one backend's climb takes, its warm-up included."""
+    """Seconds that one backend's ramp takes, its warm-up included."""
     return lead_s(config) + len(rates_of(config)) * config.capacity.step_time
 
 
@@ -59,7 +57,7 @@ def length_s(config: Config, backends: Sequence[str]) -> int:
 
 
 def profile_of(config: Config, backend: str, backends: Sequence[str]) -> tuple[Segment, ...]:
-    """A backend's arrivals: silence while others climb, a warm-up at the first rate, the steps."""
+    """A backend's arrivals: silence during other ramps, a warm-up at the first rate, the steps."""
     rates = rates_of(config)
     silent_s = backends.index(backend) * turn_s(config)
     return (
@@ -71,12 +69,12 @@ def profile_of(config: Config, backend: str, backends: Sequence[str]) -> tuple[S
 
 def plan_of(config: Config, backends: Sequence[str]) -> list[StepInfo]:
     """Every step of every backend, in the order of time."""
-    found = []
-    for place, backend in enumerate(backends):
-        begin_s = place * turn_s(config) + lead_s(config)
+    steps_in_order = []
+    for index, backend in enumerate(backends):
+        begin_s = index * turn_s(config) + lead_s(config)
         for number, rate in enumerate(rates_of(config)):
             at_s = begin_s + number * config.capacity.step_time
-            found.append(
+            steps_in_order.append(
                 StepInfo(
                     backend=backend,
                     rate_per_s=rate,
@@ -85,4 +83,4 @@ def plan_of(config: Config, backends: Sequence[str]) -> list[StepInfo]:
                     end_s=at_s + config.capacity.step_time,
                 )
             )
-    return found
+    return steps_in_order

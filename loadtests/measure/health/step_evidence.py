@@ -1,6 +1,6 @@
-"""The generator as a suspect, step by step of a capacity run.
+"""The generator's health in each step of a capacity run.
 
-Each step gets the rules that a whole run gets, on its own counted seconds. The climb goes on until
+Each step gets the rules that a whole run gets, on its own counted seconds. The ramp continues until
 something gives out, so that its last steps distort nothing but themselves: as a whole the run is
 INVALID only when no step counts, or a worker was lost.
 """
@@ -69,7 +69,7 @@ class StepEvidence:
         self._workers = max(1, len(sources))
         self._lost: list[str] = []
         self._steps = [
-            # users are there for all backends, though one climbs at a time
+            # users of all backends exist, though one backend at a time has load
             _Step(
                 step,
                 GeneratorEvidence(
