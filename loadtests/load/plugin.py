@@ -53,7 +53,7 @@ def exit_on_error(action: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-class Role(Protocol):
+class ClusterRole(Protocol):
     """What this process does at each stage of a test: `WorkerRole` or `OwnerRole`."""
 
     def on_start(self, **_: Any) -> None:
@@ -194,7 +194,7 @@ def _on_init(environment: Environment, runner: Runner, **_: Any) -> None:
             hint="Derive every user class from loadtests.load.plugin.OpenLoopUser.",
         )
     controller = RunController(open_session(environment), _scenario(environment))
-    role: Role
+    role: ClusterRole
     if isinstance(runner, WorkerRunner):
         role = WorkerRole(controller, runner)
     else:

@@ -53,7 +53,7 @@ from loadtests.measure.run_folder import RunFolderWriter
 from loadtests.measure.series import SecondColumns, SeriesPart
 
 
-class Role(Protocol):
+class ScribeRole(Protocol):
     """What a scribe does with its frames: `WorkerScribe` or `RunScribe`."""
 
     def take(self, frame: Frame, payload: bytes) -> None:
@@ -223,7 +223,7 @@ def print_line(out: TextIO, kind: LineKind, content: object) -> None:
 
 def serve(stream: BinaryIO, out: TextIO, host: HostProbe) -> None:
     """Act on every frame until the stream ends. Raises ValueError for a malformed frame."""
-    role: Role | None = None
+    role: ScribeRole | None = None
     for frame, payload in unpack(stream):
         match frame:
             case OpenRun():

@@ -66,7 +66,7 @@ def _with_script(response: Response) -> Response:
     return response
 
 
-class VerdictView(TypedDict):
+class LiveVerdict(TypedDict):
     """The verdict of the last run."""
 
     status: str
@@ -77,7 +77,7 @@ class LiveView(FiguresView):
     """Everything that the live view shows; `report` is the report's address, or empty."""
 
     state: str
-    verdict: VerdictView | None
+    verdict: LiveVerdict | None
     folder: str
     report: str
 
@@ -103,7 +103,7 @@ def _report(controller: RunController) -> Path | None:
     return path if path.exists() else None
 
 
-def _verdict(path: Path | None) -> VerdictView | None:
+def _verdict(path: Path | None) -> LiveVerdict | None:
     try:
         verdict = read_info(path).verdict if path else None
     except ResultsError:
