@@ -1,4 +1,4 @@
-"""`loadtests baseline`: promote, list and show the runs that later ones are held against."""
+"""`loadtests baseline`: promote, list and show the runs that later runs are compared with."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def promote_command(
         raise UsageError("--force needs a --reason.", hint='For example --reason "new hardware".')
     folder = Path(load_config({"results": results}).results)
     promoted_at = to_iso_seconds(datetime.now(UTC))
-    made = promote(
+    baseline = promote(
         runs, folder, name=name, promoted_at=promoted_at, force=force, reason=reason.strip()
     )
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-    click.echo(f"Baseline {made}: {count}.")
+    click.echo(f"Baseline {baseline}: {count}.")
     if len(runs) == 1:
         click.echo("One run shows no variation between runs: three or more make a better baseline.")
 
@@ -90,8 +90,8 @@ def _table(baseline: Baseline) -> Table:
         table.add_column(heading, justify="left" if heading[0] in "ab" else "right")
     runs = [figures_of(run.info) for run in baseline.runs]
     for key in sorted({key for run in runs for key in run}):
-        held = [run[key] for run in runs if key in run]
-        cells = [_cell(held, name) for name in ("p50", "p90", "p99", "p99.9")]
+        figures = [run[key] for run in runs if key in run]
+        cells = [_cell(figures, name) for name in ("p50", "p90", "p99", "p99.9")]
         table.add_row(key.pattern, f"{key.backend}/{key.driver}", *cells)
     return table
 

@@ -38,8 +38,12 @@ from loadtests.report.formats.terminal import comparison_table, print_outcome
 @click.command()
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="[B]", required=False)
-@click.option("--subjects", nargs=2, metavar="X Y",
-              help="Compare two subjects (backend/driver) within run A, Y over X.")  # fmt: skip
+@click.option(
+    "--subjects",
+    nargs=2,
+    metavar="X Y",
+    help="Compare two subjects (backend/driver) within run A, Y over X.",
+)
 @metric_option
 @click.option(
     "--allow-differences",
@@ -113,18 +117,24 @@ def command(
         if len(old) != 1:
             raise UsageError("Nothing to compare with.", hint="Give a second run, or one run only.")
         y, x = _two(old[0], subjects)
-        found = compare_interleaved(old[0], y, x, allowed, confidence, metric=metric)
+        comparison = compare_interleaved(old[0], y, x, allowed, confidence, metric=metric)
     else:
         if subjects:
             raise UsageError(
                 "--subjects compares two subjects inside one run.", hint="Give only one run folder."
             )
-        found = compare_runs(old, _runs(after, folder), allowed, confidence, metric=metric,
-                             allow_differences=allow_differences)  # fmt: skip
+        comparison = compare_runs(
+            old,
+            _runs(after, folder),
+            allowed,
+            confidence,
+            metric=metric,
+            allow_differences=allow_differences,
+        )
     with printing():
-        Console().print(comparison_table(found, confidence))
-        print_outcome(found)
-    return found.exit_code
+        Console().print(comparison_table(comparison, confidence))
+        print_outcome(comparison)
+    return comparison.exit_code
 
 
 def _compare_interleaved(
@@ -137,19 +147,20 @@ def _compare_interleaved(
     """Make the run, compare, keep the verdict in its folder, report."""
     blocks = flags.pop("blocks")
     config = interleave_config(*subjects, None if blocks is None else str(blocks), flags)
-    made = interleave_subjects(config, plan, children)
+    interleaved = interleave_subjects(config, plan, children)
     allowed, confidence = config.slo.relative, config.gate.confidence
-    found = compare_interleaved(made.run, made.second, made.first, allowed, confidence,
-                                metric=metric)  # fmt: skip
-    store_verdict(made.run, verdict_of(made.run, found, allowed, confidence))
-    report = build_reports(made.run.path)[0]
+    comparison = compare_interleaved(
+        interleaved.run, interleaved.second, interleaved.first, allowed, confidence, metric=metric
+    )
+    store_verdict(interleaved.run, verdict_of(interleaved.run, comparison, allowed, confidence))
+    report = build_reports(interleaved.run.path)[0]
     with printing():
-        Console().print(comparison_table(found, confidence))
-        print_outcome(found)
-        if made.advice:
-            click.echo(made.advice)
+        Console().print(comparison_table(comparison, confidence))
+        print_outcome(comparison)
+        if interleaved.advice:
+            click.echo(interleaved.advice)
         click.echo(f"Report: {shown_path(report)}")
-    return found.exit_code
+    return comparison.exit_code
 
 
 def _runs(text: str, results: Path) -> list[Run]:
@@ -171,7 +182,7 @@ def _two(run: Run, named: tuple[str, str] | None) -> tuple[ComparedSubject, Comp
             )
         # the report's headline is DynamoDB over Postgres
         return known[0], known[1]
-    by_name = {str(one): one for one in known}
+    by_name = {str(subject): subject for subject in known}
     for name in named:
         if name not in by_name:
             raise UsageError(f"The run holds no {name}.", hint=f"It holds {listed}.")

@@ -65,8 +65,9 @@ def command(
     config = load_config(flags)
     if runs:
         if flags["micro"]:
-            raise UsageError("--micro runs benchmarks; RUN… judges what has run.",
-                             hint="Leave one of them out.")  # fmt: skip
+            raise UsageError(
+                "--micro runs benchmarks; RUN… judges what has run.", hint="Leave one of them out."
+            )
         return show_closing([finish(path, config, None) for path in runs])
     if config.load.run_time <= config.load.warm_up:
         raise ConfigError(

@@ -44,15 +44,15 @@ def command(
     runs, unreadable = read_history(folder, scenario)
     for problem in unreadable:
         click.echo(f"Left out: {problem}", err=True)
-    counted = [one for one in runs if one.validity is not None and one.validity.valid]
-    held = counted if every else comparable_runs(counted)
-    click.echo(_summary(folder, len(runs), len(runs) - len(counted), len(counted) - len(held)))
-    if not held:
+    counted = [run for run in runs if run.validity is not None and run.validity.valid]
+    shown = counted if every else comparable_runs(counted)
+    click.echo(_summary(folder, len(runs), len(runs) - len(counted), len(counted) - len(shown)))
+    if not shown:
         return
     if pattern:
-        Console().print(_by_run(held, pattern, metric))
+        Console().print(_by_run(shown, pattern, metric))
         return
-    Console().print(_over_time(held, metric))
+    Console().print(_over_time(shown, metric))
     if not can_find_change_points():
         click.echo(f"Change points need Apache Otava: {CHANGE_POINTS_HINT}")
 
@@ -76,13 +76,13 @@ def _over_time(runs: Sequence[RunInfo], metric: str) -> Table:
     for heading in ("least", "newest", "most"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("changed for good")
-    figures = [figures_of(one, metric) for one in runs]
-    for key in _ordered({key for one in figures for key in one}):
+    figures = [figures_of(run, metric) for run in runs]
+    for key in _ordered({key for run_figures in figures for key in run_figures}):
         for name in ("p50", "p99"):
             dated = [
-                (info.started_at, one[key][name])
-                for info, one in zip(runs, figures, strict=True)
-                if key in one
+                (info.started_at, run_figures[key][name])
+                for info, run_figures in zip(runs, figures, strict=True)
+                if key in run_figures
             ]
             table.add_row(key.pattern, f"{key.backend}/{key.driver}", name, *_cells(dated))
     return table
@@ -91,7 +91,7 @@ def _over_time(runs: Sequence[RunInfo], metric: str) -> Table:
 def _cells(dated: Sequence[tuple[str, float]]) -> list[str]:
     values = [value for _, value in dated]
     changes = change_points(values) if can_find_change_points() else []
-    words = [f"{dated[one.index][0]}: {one.change:+.0%}" for one in changes]
+    words = [f"{dated[change.index][0]}: {change.change:+.0%}" for change in changes]
     spread = [three_digits(v) for v in (min(values), values[-1], max(values))]
     return [_sparkline(values[-_SHOWN:]), *spread, ", ".join(words)]
 

@@ -87,8 +87,14 @@ def printing() -> Iterator[None]:
 
 
 def _table(ended: Sequence[Ended]) -> Table:
-    table = Table(title="Verdicts", title_justify="left", header_style="bold", box=SIMPLE_HEAD,
-                  pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
+    table = Table(
+        title="Verdicts",
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("run", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("limits", overflow="fold")

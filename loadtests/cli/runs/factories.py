@@ -62,11 +62,11 @@ def main() -> int:
     answer: dict[str, object]
     try:
         with redirect_stdout(sys.stderr):  # what a module prints when imported is no answer
-            found = qualified(config)
-            for one in run_subjects(found):
-                if is_factory(one.client):
-                    confirm_factory(one.client, one.backend)
-        answer = {"config": found.model_dump(mode="json", by_alias=True)}
+            settled_config = qualified(config)
+            for subject in run_subjects(settled_config):
+                if is_factory(subject.client):
+                    confirm_factory(subject.client, subject.backend)
+        answer = {"config": settled_config.model_dump(mode="json", by_alias=True)}
     except LoadtestsError as error:
         answer = {"message": error.message, "hint": error.hint}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")

@@ -97,6 +97,12 @@ def micro_command(*, quick: bool) -> list[str]:
     """`pytest` over the access patterns alone, neither judged nor drawn: the gate does that."""
     rounds = "--benchmark-quick" if quick else f"--benchmark-min-rounds={ROUNDS}"
     return [
-        sys.executable, "-m", "pytest", "--benchmark", "--benchmark-no-report", "-q", rounds,
+        sys.executable,
+        "-m",
+        "pytest",
+        "--benchmark",
+        "--benchmark-no-report",
+        "-q",
+        rounds,
         str(BENCHMARKS),
-    ]  # fmt: skip
+    ]

@@ -35,16 +35,19 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console()
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-            TimeElapsedColumn(), console=self._console,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
         self._steps: dict[str, TaskID] = {}
         self._table: RenderableType = Text("")
         self._live: Live | None = None
         self._run_step: TaskID | None = None
         self._planned_s = self._warm_up_s = 0.0
-        self._told_s = -_PLAIN_EVERY_S
-        self._step_told_s = 0.0
+        self._shown_s = -_PLAIN_EVERY_S
+        self._step_shown_s = 0.0
         self._warned: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -76,19 +79,19 @@ class Screen:
             return
         if step.step not in self._steps:
             self._steps[step.step] = self._bars.add_task(step.step, total=step.total)
-            self._step_told_s = time.monotonic()
+            self._step_shown_s = time.monotonic()
             if not self._console.is_terminal:
                 self.notice(step.step)
-        self._tell_plainly(step)
+        self._show_plain_line(step)
         self._bars.update(self._steps[step.step], completed=step.done, total=step.total)
         self._draw()
 
-    def _tell_plainly(self, step: Step) -> None:
+    def _show_plain_line(self, step: Step) -> None:
         """Where nothing is redrawn, a long step says how far it is every ten seconds."""
         now = time.monotonic()
-        if self._console.is_terminal or not step.total or now - self._step_told_s < _PLAIN_EVERY_S:
+        if self._console.is_terminal or not step.total or now - self._step_shown_s < _PLAIN_EVERY_S:
             return
-        self._step_told_s = now
+        self._step_shown_s = now
         self.notice(f"{step.step} {step.done / step.total:.0%}")
 
     def plan(self, planned_s: float, warm_up_s: float) -> None:
@@ -112,8 +115,8 @@ class Screen:
         if self._console.is_terminal:
             self._table = _figures(info)
             self._draw()
-        elif info.duration_s - self._told_s >= _PLAIN_EVERY_S:
-            self._told_s = info.duration_s
+        elif info.duration_s - self._shown_s >= _PLAIN_EVERY_S:
+            self._shown_s = info.duration_s
             self.notice(f"{phase} {info.duration_s:.0f}/{self._planned_s:.0f} s  {_in_short(info)}")
 
     def _draw(self) -> None:
@@ -160,5 +163,5 @@ def _in_short(info: RunInfo) -> str:
 
 def _called(series: SeriesInfo, info: RunInfo) -> str:
     """The backend, with its driver where it is called through several."""
-    drivers = {one.driver for one in info.series if one.backend == series.backend}
+    drivers = {other.driver for other in info.series if other.backend == series.backend}
     return f"{series.backend}/{series.driver}" if len(drivers) > 1 else series.backend

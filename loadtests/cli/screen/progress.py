@@ -106,9 +106,13 @@ def _measuring_bars() -> Iterator[Bars | None]:
         yield None
         return
     with Bars(
-        TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn(),
-        TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False,
-    ) as bars:  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+    ) as bars:
         yield bars
 
 
