@@ -37,7 +37,7 @@ def store_verdict(run: Run, verdict: Verdict, capacity_run: CapacityRun | None =
 def head_to_head(run: Run, verdict: Verdict) -> HeadToHead | None:
     """DynamoDB against PostgreSQL in the metric that the run was judged by.
 
-    None where there is nothing to compare: one backend only; a run that does not count, so its
+    None where there is nothing to compare: one backend only; an invalid run, so its
     figures say nothing about the databases; a capacity run, whose backends were not under load at
     the same time.
     """

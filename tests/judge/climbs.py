@@ -91,10 +91,14 @@ def simulate(
 def run_of(config: Config, intervals: dict[Key, list[Interval]], steps: list[StepInfo]) -> Run:
     """A run in memory."""
     series = [
-        SeriesInfo(backend=k.backend, driver=k.driver, pattern=k.pattern,
-                   count=sum(i.counts.total for i in held))
+        SeriesInfo(
+            backend=k.backend,
+            driver=k.driver,
+            pattern=k.pattern,
+            count=sum(i.counts.total for i in held),
+        )
         for k, held in intervals.items()
-    ]  # fmt: skip
+    ]
     info = RunInfo(
         id="climb",
         scenario="capacity",

@@ -129,8 +129,9 @@ def test_nothing_in_common_is_refused(tmp_path):
 
 
 def test_several_runs_let_the_variation_between_runs_in(tmp_path):
-    olds = [steady(tmp_path / f"a{i}", seed=i, slower=0, by=by) for i, by in
-            enumerate((0.8, 1.0, 1.25))]  # fmt: skip
+    olds = [
+        steady(tmp_path / f"a{i}", seed=i, slower=0, by=by) for i, by in enumerate((0.8, 1.0, 1.25))
+    ]
     new = steady(tmp_path / "b", seed=9)
     one = compare_runs([olds[1]], [new], ALLOWED, 0.95).rows[0]
     three = compare_runs(olds, [new], ALLOWED, 0.95).rows[0]

@@ -35,16 +35,18 @@ def only_in_turns(run, blocks):
     }
     series = [
         one.model_copy(
-            update={"count": sum(
-                part.counts.total
-                for key, held in intervals.items()
-                if (key.driver, key.pattern, key.metric)
-                == (one.driver, one.pattern, "response_time")
-                for part in held
-            )}
+            update={
+                "count": sum(
+                    part.counts.total
+                    for key, held in intervals.items()
+                    if (key.driver, key.pattern, key.metric)
+                    == (one.driver, one.pattern, "response_time")
+                    for part in held
+                )
+            }
         )
         for one in run.info.series
-    ]  # fmt: skip
+    ]
     info = run.info.model_copy(update={"series": series})
     return replace(run, intervals=intervals, info=info)
 
@@ -87,11 +89,15 @@ def test_a_call_that_ends_in_the_others_turn_belongs_to_the_block_it_began_in(tm
     held = [Interval(one.start_s + 1.0, 1.0, late) for one in run.intervals[key]]
     spilt = replace(run, intervals=run.intervals | {key: run.intervals[key] + held})
     info = run.info.model_copy(
-        update={"series": [
-            one.model_copy(update={"count": one.count + 40 * len(held) * (one.driver == "wire")})
-            for one in run.info.series
-        ]}
-    )  # fmt: skip
+        update={
+            "series": [
+                one.model_copy(
+                    update={"count": one.count + 40 * len(held) * (one.driver == "wire")}
+                )
+                for one in run.info.series
+            ]
+        }
+    )
     before, row = first_row(run), first_row(replace(spilt, info=info))
     assert row.reference_calls == before.reference_calls + 40 * len(held)
     assert row.subject_calls == before.subject_calls
@@ -117,8 +123,10 @@ def test_a_run_without_a_whole_pair_is_refused(tmp_path):
 
 
 def test_a_subject_whose_calls_fail_is_not_comparable(tmp_path):
-    series = [MadeSeries(driver="wire", **STEADY),
-              MadeSeries(driver="boto3", median_ms=0.2, error_share=0.3, **STEADY)]  # fmt: skip
+    series = [
+        MadeSeries(driver="wire", **STEADY),
+        MadeSeries(driver="boto3", median_ms=0.2, error_share=0.3, **STEADY),
+    ]
     run = write_run(tmp_path / "run", series=series, seconds=40)
     boto3, wire = subjects_of(run)
     found = compare_interleaved(run, boto3, wire, ALLOWED, 0.95)
@@ -128,8 +136,10 @@ def test_a_subject_whose_calls_fail_is_not_comparable(tmp_path):
 
 
 def test_the_verdict_on_a_run_of_two_subjects(tmp_path):
-    series = [MadeSeries(driver="wire", **STEADY),
-              MadeSeries(driver="boto3", median_ms=2.6, **STEADY)]  # fmt: skip
+    series = [
+        MadeSeries(driver="wire", **STEADY),
+        MadeSeries(driver="boto3", median_ms=2.6, **STEADY),
+    ]
     run = write_run(tmp_path / "run", series=series, seconds=40)
     boto3, wire = subjects_of(run)
     for subject, reference, status in ((boto3, wire, "FAIL"), (wire, boto3, "PASS")):

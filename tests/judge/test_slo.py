@@ -91,9 +91,13 @@ def info(scenario, backend=None, listed=(), **config):
     if backend:
         config["load"] = {"backend": backend}
     return RunInfo(
-        id="x", scenario=scenario, state="complete", started_at="", config=config,
+        id="x",
+        scenario=scenario,
+        state="complete",
+        started_at="",
+        config=config,
         series=list(listed),
-    )  # fmt: skip
+    )
 
 
 def test_what_a_scenario_had_to_measure():

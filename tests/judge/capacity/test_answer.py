@@ -64,7 +64,7 @@ def climb(*verdicts: str) -> list[JudgedStep]:
             }
         )
         for n, verdict in enumerate(verdicts, 1)
-    ]  # fmt: skip
+    ]
 
 
 climbs = st.lists(st.sampled_from(VERDICTS), min_size=1, max_size=9).map(lambda v: climb(*v))
@@ -158,9 +158,14 @@ def test_a_knee_that_was_not_passed_is_not_in_sight():
 
 @pytest.mark.parametrize(
     ("verdicts", "code"),
-    [("PASS FAIL", 0), ("INVALID PASS", 0), ("FAIL FAIL", 1), ("INCONCLUSIVE FAIL", 3),
-     ("INVALID FAIL", 4)],
-)  # fmt: skip
+    [
+        ("PASS FAIL", 0),
+        ("INVALID PASS", 0),
+        ("FAIL FAIL", 1),
+        ("INCONCLUSIVE FAIL", 3),
+        ("INVALID FAIL", 4),
+    ],
+)
 def test_exit_codes(verdicts, code):
     run = simulate(climb_config(250, 250), Server())
     assert verdict_of(run, [answer_of(climb(*verdicts.split()))], 0.95).exit_code == code

@@ -172,9 +172,11 @@ def test_two_backends_are_judged_apart():
     run = simulate(climb_config(250, 500), Server(), ("dynamodb", "postgres"))
     steps = judge_steps(run, SLO, 0.95)
     assert [(s.backend, s.driver, s.rate_per_s) for s in steps] == [
-        ("dynamodb", "wire", 250), ("dynamodb", "wire", 500),
-        ("postgres", "psycopg", 250), ("postgres", "psycopg", 500),
-    ]  # fmt: skip
+        ("dynamodb", "wire", 250),
+        ("dynamodb", "wire", 500),
+        ("postgres", "psycopg", 250),
+        ("postgres", "psycopg", 500),
+    ]
     assert all(one.end_s <= other.begin_s for one, other in pairwise(run.info.steps))
 
 

@@ -118,7 +118,7 @@ def least_time_with_few_above(values_by_second, q, level):
     everything = sorted(v for second in values_by_second for v in second)
     n, units = len(everything), len(values_by_second)
 
-    def likeness(time):
+    def design_effect(time):
         above = [sum(v > time for v in second) for second in values_by_second]
         share = sum(above) / n
         if not 0 < share < 1:
@@ -130,8 +130,8 @@ def least_time_with_few_above(values_by_second, q, level):
     tenth = everything[n - 10] - 1
 
     def few_above(time):
-        like = max(likeness(time), likeness(tenth) if tenth < time else 1.0)
-        size = effective_calls(n, like, degrees_of_freedom(units), level)
+        effect = max(design_effect(time), design_effect(tenth) if tenth < time else 1.0)
+        size = effective_calls(n, effect, degrees_of_freedom(units), level)
         above = size * sum(v > time for v in everything) / n
         # Beta(above + 1, size - above), on a grid
         share = (np.arange(400_000) + 0.5) / 400_000
@@ -182,9 +182,11 @@ def test_slow_stretches_widen_the_interval():
 
 
 @given(st.integers(1, 100_000), st.floats(1, 50), st.integers(1, 40))
-def test_effective_calls_never_exceed_the_calls_and_fall_with_the_level(calls, likeness, count):
-    at_5, at_1 = (effective_calls(calls, likeness, count, level) for level in (0.05, 0.01))
-    assert at_1 <= at_5 <= calls / likeness * (1 + 1e-6)
+def test_effective_calls_never_exceed_the_calls_and_fall_with_the_level(
+    calls, design_effect, count
+):
+    at_5, at_1 = (effective_calls(calls, design_effect, count, level) for level in (0.05, 0.01))
+    assert at_1 <= at_5 <= calls / design_effect * (1 + 1e-6)
 
 
 def test_an_empty_series_has_no_quantile():
