@@ -5,8 +5,10 @@
     results/<UTC time>-<scenario>-<id>/
         run.json       `RunInfo`: settings, machine, summaries per series, health, validity, verdict
         latency.hlog   one line per second and series, Tag=backend/driver/pattern/metric, in ns
+        undisturbed.hlog  the part of latency.hlog that no stall of the machine can have touched
         warm-up.hlog   the same for the excluded warm-up
         health.csv     one row per second and worker
+        stalls.csv     one row per stall of the machine
     results/latest     symbolic link to the newest
 
 Writers fill these models and readers use them; nobody parses run.json in another way. The file has
@@ -55,6 +57,7 @@ from loadtests.measure.histogram import Histogram
 from loadtests.measure.hlog import Interval
 from loadtests.measure.json_files import read_record
 from loadtests.measure.schema_v1 import upgraded
+from loadtests.measure.stalls.hiccup_meter import MeterKind
 
 SCHEMA: Final = 2
 PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
@@ -70,6 +73,8 @@ Status = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID"]
 LimitKind = Literal["absolute", "relative", "error_rate"]
 Unit = Literal["ms", "ratio", "share"]
 Outcome = Literal["WITHIN", "SLOWER", "UNDECIDED", ""]
+Basis = Literal["all", "undisturbed"]
+RuledOut = Literal["every verdict", "FAIL"]
 Bottleneck = Literal["database", "generator", "undecided", "nothing"]
 
 EXIT_CODES: Final[dict[Status, int]] = {
@@ -157,6 +162,15 @@ class ConsumedCapacity(_Part):
     wcu_per_op: Units | None = None
 
 
+class UndisturbedCalls(_Part):
+    """The calls of a series that no stall of the machine can have touched."""
+
+    count: Count
+    response_time_ms: Times | None = None
+    service_time_ms: Times | None = None
+    wire_time_ms: Times | None = None
+
+
 class SeriesInfo(_Part):
     """One backend, driver and access pattern over the measured part of the run.
 
@@ -177,6 +191,7 @@ class SeriesInfo(_Part):
     capacity: ConsumedCapacity | None = None
     client_cpu_ms: Milliseconds | None = None
     sdk_share: NonNegative | None = None
+    undisturbed: UndisturbedCalls | None = None
 
     def key(self, metric: str) -> Key:
         """The key of one of its times."""
@@ -193,11 +208,15 @@ class SeriesInfo(_Part):
 
 
 class Reason(_Part):
-    """Why a run is invalid: the rule, the finding in words, and the remedy."""
+    """Why a run is invalid: the rule, the finding in words, and the remedy.
+
+    A generator that only adds delay rules out FAIL: a limit that is met in spite of it is met.
+    """
 
     rule: str
     found: str
     remedy: str
+    rules_out: RuledOut = "every verdict"
 
 
 class Validity(_Part):
@@ -211,6 +230,32 @@ class HealthInfo(_Part):
     """The load generator's health over the run."""
 
     signals: list[Signal] = Field(default_factory=list)
+
+
+class StallInfo(_Part):
+    """Stalls of the machine in the measured part of a run: time in which a CPU ran no process.
+
+    `meter` is the kind of hiccup meter (measure/stalls); `before_ms`, `after_ms` and `min_used_ms`
+    are the rules of the release: a call is left out when a stall of at least `min_used_ms` touches
+    the window from `before_ms` before to `after_ms` after its intended start. `dead_time` is the
+    share of the measured time that such windows cover, `left_out` the share of the calls.
+    `unclassified` of these calls were left out because the meters said too late whether there was a
+    stall. `throttled_ms` is how long the control group's CPU limit held the processes back; that
+    is never excused. None: not known.
+    """
+
+    meter: MeterKind
+    before_ms: Milliseconds
+    after_ms: Milliseconds
+    min_used_ms: Milliseconds
+    stalls: Count = 0
+    used: Count = 0
+    longest_ms: Milliseconds = 0.0
+    total_ms: Milliseconds = 0.0
+    dead_time: NonNegative = 0.0
+    left_out: NonNegative = 0.0
+    unclassified: Count = 0
+    throttled_ms: Milliseconds | None = None
 
 
 class StepInfo(_Part):
@@ -342,11 +387,24 @@ class TargetInfo(_Conditions):
 # --- what it means
 
 
+class Bounds(_Part):
+    """An estimate with the bounds that decide, in the unit of its limit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    estimate: float
+    low: float | None
+    high: float | None
+    calls: Count
+
+
 class LimitVerdict(_Derived):
     """One limit of one series, decided. `low`, `high`, `limit` and `estimate` are in `unit`.
 
-    `percentile` is None for an error rate. `decides` is false for a relative limit of a single
-    pattern where one over all patterns is judged: INCONCLUSIVE, it does not leave the run so.
+    They are those of the calls that `basis` names. `all_calls` and `undisturbed` have both sets,
+    where the run's stalls were measured. `percentile` is None for an error rate. `decides` is false
+    for a relative limit of a single pattern where one over all patterns is judged: INCONCLUSIVE, it
+    does not leave the run so.
     """
 
     derived = ("statistic", "unit")
@@ -366,6 +424,9 @@ class LimitVerdict(_Derived):
     status: Status
     sentence: str
     decides: bool = True
+    basis: Basis = "all"
+    all_calls: Bounds | None = None
+    undisturbed: Bounds | None = None
 
     @property
     def key(self) -> Key:
@@ -628,6 +689,7 @@ class RunInfo(_Part):
     series: list[SeriesInfo] = Field(default_factory=list)
     steps: list[StepInfo] = Field(default_factory=list)
     health: HealthInfo = Field(default_factory=HealthInfo)
+    stalls: StallInfo | None = None
     validity: Validity | None = None
     verdict: Verdict | None = None
     head_to_head: HeadToHead | None = None
@@ -652,12 +714,17 @@ def statistic_of(kind: LimitKind, percentile: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder, read whole."""
+    """A run folder, read whole.
+
+    `undisturbed` holds the calls of `intervals` that no stall can have touched; None where stalls
+    were not measured.
+    """
 
     path: Path
     info: RunInfo
     intervals: dict[Key, list[Interval]]
     warm_up: dict[Key, list[Interval]]
+    undisturbed: dict[Key, list[Interval]] | None = None
 
     def total(self, key: Key) -> Histogram:
         """The measured part of one series, merged."""
@@ -673,7 +740,8 @@ def read_run(path: Path) -> Run:
     intervals = _read_intervals(path / "latency.hlog")
     warm_up_log = path / "warm-up.hlog"
     warm_up = _read_intervals(warm_up_log) if warm_up_log.exists() else {}
-    return Run(path.resolve(), info, intervals, warm_up)
+    undisturbed = _read_intervals(path / "undisturbed.hlog") if info.stalls else None
+    return Run(path.resolve(), info, intervals, warm_up, undisturbed)
 
 
 def read_info(path: Path) -> RunInfo:
