@@ -8,34 +8,41 @@ worker's own start; workers' clocks are never compared.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.hlog import Interval
-from loadtests.measure.results import Key, SeriesInfo, summarise
+from loadtests.measure.results import Key, SeriesInfo, UndisturbedCalls, summarise
 from loadtests.measure.series import CapacityTotals, SeriesName, SeriesPart
 from loadtests.patterns import METRICS
 
 
 @dataclass(slots=True)
 class Merged:
-    """A closed interval: the series of the measured part and of the warm-up."""
+    """A closed interval: the series of the measured part and of the warm-up.
+
+    `undisturbed` is the part of `measured` that no stall can have touched.
+    """
 
     index: int
     start_s: float
     length_s: float
     measured: list[tuple[Key, Interval]]
     warm_up: list[tuple[Key, Interval]]
+    undisturbed: list[tuple[Key, Interval]]
+
+
+def _histograms() -> dict[str, Histogram]:
+    return {metric: Histogram() for metric in METRICS}
 
 
 @dataclass(slots=True)
 class Totals:
-    """One series over the whole measured run."""
+    """One series over the whole measured run; `undisturbed` is None until stalls are known."""
 
-    histograms: dict[str, Histogram] = field(
-        default_factory=lambda: {metric: Histogram() for metric in METRICS}
-    )
+    histograms: dict[str, Histogram] = field(default_factory=_histograms)
+    undisturbed: dict[str, Histogram] | None = None
     errors: Counter[str] = field(default_factory=Counter)
     unfinished: int = 0
 
@@ -67,6 +74,10 @@ class Merger:
             totals.unfinished += part.unfinished
             for metric, counts in part.counts.items():
                 totals.histograms[metric].add(counts)
+            if part.undisturbed is not None:
+                totals.undisturbed = totals.undisturbed or _histograms()
+                for metric, counts in part.undisturbed.items():
+                    totals.undisturbed[metric].add(counts)
 
     def close(self, index: int, source: str, start_s: float, length_s: float) -> Iterator[Merged]:
         """Source `source` has sent all of interval `index`; yields every interval now complete."""
@@ -99,6 +110,7 @@ class Merger:
                 service_time_ms=summarise(totals.histograms["service_time"]),
                 wire_time_ms=summarise(totals.histograms["wire_time"]),
                 capacity=self.capacity[name].mean(),
+                undisturbed=_undisturbed(totals.undisturbed),
             )
             for name, totals in sorted(self.totals.items())
         ]
@@ -114,14 +126,38 @@ class Merger:
         spans = opened.spans or [(float(index), 1.0)]
         start_s = min(start for start, _ in spans)
         length_s = max(start + length for start, length in spans) - start_s
-        merged = Merged(index, start_s, length_s, [], [])
-        grouped: defaultdict[tuple[bool, SeriesName, str], list[Sparse]] = defaultdict(list)
-        for part in opened.parts:
-            for metric, counts in part.counts.items():
-                grouped[part.warm_up, part.name, metric].append(counts)
-        for (warm_up, name, metric), pieces in sorted(grouped.items(), key=lambda item: item[0]):
-            counts = Sparse.sum(pieces)
-            if counts.index.size:
-                series = merged.warm_up if warm_up else merged.measured
-                series.append((name.key(metric), Interval(start_s, length_s, counts)))
+        merged = Merged(index, start_s, length_s, [], [], [])
+        measured = [part for part in opened.parts if not part.warm_up]
+        for series, counts in (
+            (merged.measured, [(part.name, part.counts) for part in measured]),
+            (merged.warm_up, [(part.name, part.counts) for part in opened.parts if part.warm_up]),
+            (merged.undisturbed, [(part.name, part.undisturbed or {}) for part in measured]),
+        ):
+            for key, total in _summed(counts):
+                series.append((key, Interval(start_s, length_s, total)))
         return merged
+
+
+def _summed(
+    parts: Iterable[tuple[SeriesName, Mapping[str, Sparse]]],
+) -> Iterator[tuple[Key, Sparse]]:
+    """The sum of each series' counts by metric, in order of name and metric; none without calls."""
+    grouped: defaultdict[tuple[SeriesName, str], list[Sparse]] = defaultdict(list)
+    for name, counts in parts:
+        for metric, piece in counts.items():
+            grouped[name, metric].append(piece)
+    for (name, metric), pieces in sorted(grouped.items(), key=lambda item: item[0]):
+        total = Sparse.sum(pieces)
+        if total.index.size:
+            yield name.key(metric), total
+
+
+def _undisturbed(histograms: dict[str, Histogram] | None) -> UndisturbedCalls | None:
+    if histograms is None:
+        return None
+    return UndisturbedCalls(
+        count=histograms["response_time"].total,
+        response_time_ms=summarise(histograms["response_time"]),
+        service_time_ms=summarise(histograms["service_time"]),
+        wire_time_ms=summarise(histograms["wire_time"]),
+    )

@@ -12,7 +12,7 @@ and is therefore validated there (`parse_worker_second`).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, BinaryIO, ClassVar, Final, Literal
 
@@ -21,10 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from typing_extensions import TypedDict
 
 from loadtests.measure import hlog
+from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow, ProcessFigures, SecondFigures
 from loadtests.measure.health.signals import Signal
+from loadtests.measure.histogram import Sparse
 from loadtests.measure.results import Count, Milliseconds, RunInfo, SeriesInfo
 from loadtests.measure.series import CapacityTotals, RawSeries, SeriesName, SeriesPart
+from loadtests.measure.stalls.seconds import ClassifiedSecond, StallSecond
 from loadtests.patterns import METRICS
 
 _LENGTHS: Final = struct.Struct("<II")
@@ -71,11 +74,13 @@ class RecordedCalls:
 class SecondEnded:
     """A second of this process is over.
 
-    `index` is its number since the run began. The payload holds `dispatch_delays` values of
-    dispatch delay, then event-loop delays, all int64 nanoseconds.
+    `index` is its number since the run began, `end_ns` its end by CLOCK_MONOTONIC. The payload
+    holds four columns of int64 nanoseconds: the intended starts of `dispatch_delays` arrivals and
+    their delays, then the moments at which the event loop was sampled and its delays.
     """
 
     index: Index
+    end_ns: int
     second: SecondFigures
     process: ProcessFigures
     dispatch_delays: Count
@@ -169,6 +174,7 @@ class EncodedPart:
     pattern: NamePart
     warm_up: bool
     counts: dict[Metric, str]
+    undisturbed: dict[Metric, str] | None = None
     errors: dict[str, Count] = field(default_factory=dict)
     unfinished: Count = 0
     capacity: CapacityTotals = field(default_factory=CapacityTotals)
@@ -181,7 +187,8 @@ class EncodedPart:
             driver=part.name.driver,
             pattern=part.name.pattern,
             warm_up=part.warm_up,
-            counts={metric: hlog.encode(part.counts[metric]) for metric in _METRICS},
+            counts=_encoded(part.counts),
+            undisturbed=None if part.undisturbed is None else _encoded(part.undisturbed),
             errors=dict(part.errors),
             unfinished=part.unfinished,
             capacity=part.capacity,
@@ -189,16 +196,25 @@ class EncodedPart:
 
     def decode(self) -> SeriesPart:
         """The part. Raises ValueError for a damaged or missing histogram."""
-        if set(self.counts) != set(METRICS):
-            raise ValueError(f"a part needs counts of {', '.join(METRICS)}")
         return SeriesPart(
-            SeriesName(self.backend, self.driver, self.pattern),
-            self.warm_up,
-            {metric: hlog.decode(text) for metric, text in self.counts.items()},
-            self.errors,
-            self.unfinished,
-            self.capacity,
+            name=SeriesName(self.backend, self.driver, self.pattern),
+            warm_up=self.warm_up,
+            counts=_decoded(self.counts),
+            errors=self.errors,
+            unfinished=self.unfinished,
+            capacity=self.capacity,
+            undisturbed=None if self.undisturbed is None else _decoded(self.undisturbed),
         )
+
+
+def _encoded(counts: Mapping[str, Sparse]) -> dict[Metric, str]:
+    return {metric: hlog.encode(counts[metric]) for metric in _METRICS}
+
+
+def _decoded(counts: Mapping[Metric, str]) -> dict[str, Sparse]:
+    if set(counts) != set(METRICS):
+        raise ValueError(f"a part needs counts of {', '.join(METRICS)}")
+    return {metric: hlog.decode(text) for metric, text in counts.items()}
 
 
 _METRICS: Final[tuple[Metric, ...]] = ("response_time", "service_time", "wire_time")
@@ -215,6 +231,47 @@ class WorkerSecond:
     parts: list[EncodedPart]
     dispatch_delay: str
     event_loop_delay: str
+    undisturbed_dispatch_delay: str | None = None
+    undisturbed_event_loop_delay: str | None = None
+    stalls: StallSecond | None = None
+
+    @classmethod
+    def of(cls, second: ClassifiedSecond) -> WorkerSecond:
+        """Encode a second of this process."""
+        delays = second.delays
+        return cls(
+            index=second.index,
+            row=second.row,
+            parts=[EncodedPart.of(part) for part in second.parts],
+            dispatch_delay=hlog.encode(delays.dispatch),
+            event_loop_delay=hlog.encode(delays.event_loop),
+            undisturbed_dispatch_delay=_encoded_or_none(delays.undisturbed_dispatch),
+            undisturbed_event_loop_delay=_encoded_or_none(delays.undisturbed_event_loop),
+            stalls=second.stalls,
+        )
+
+    def decode(self) -> ClassifiedSecond:
+        """The second. Raises ValueError for a damaged histogram."""
+        return ClassifiedSecond(
+            index=self.index,
+            row=self.row,
+            parts=[part.decode() for part in self.parts],
+            delays=GeneratorDelays(
+                hlog.decode(self.dispatch_delay),
+                hlog.decode(self.event_loop_delay),
+                _decoded_or_none(self.undisturbed_dispatch_delay),
+                _decoded_or_none(self.undisturbed_event_loop_delay),
+            ),
+            stalls=self.stalls,
+        )
+
+
+def _encoded_or_none(counts: Sparse | None) -> str | None:
+    return None if counts is None else hlog.encode(counts)
+
+
+def _decoded_or_none(text: str | None) -> Sparse | None:
+    return None if text is None else hlog.decode(text)
 
 
 _WORKER_SECOND: Final = TypeAdapter(WorkerSecond)

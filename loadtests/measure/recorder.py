@@ -1,4 +1,4 @@
-"""Records calls at little cost: three array appends per call, nothing rounded, nothing sorted.
+"""Records calls at little cost: four array appends per call, nothing rounded, nothing sorted.
 
 Ten times per second the columns go, as raw bytes, to the scribe, a separate process that buckets,
 encodes and writes (`scribe.py`). A call whose *intended* start lies in the warm-up is a warm-up
@@ -26,12 +26,16 @@ def new_column() -> array[int]:
 
 @dataclass(slots=True, eq=False)
 class SeriesRecorder:
-    """One backend, driver and access pattern, either warm-up or measured. SecondColumns in ns."""
+    """One backend, driver and access pattern, either warm-up or measured.
+
+    The columns are in nanoseconds and always of one length: a time that is not known is negative.
+    """
 
     backend: str
     driver: str
     pattern: str
     warm_up: bool
+    intended: array[int] = field(default_factory=new_column)
     response: array[int] = field(default_factory=new_column)
     service: array[int] = field(default_factory=new_column)
     wire: array[int] = field(default_factory=new_column)
@@ -41,18 +45,22 @@ class SeriesRecorder:
 
     def record(self, intended_ns: int, began_ns: int, done_ns: int, wire_ns: int) -> None:
         """One finished call, successful or not; `wire_ns` is negative where it is not measured."""
+        self.intended.append(intended_ns)
         self.response.append(done_ns - intended_ns)
         self.service.append(done_ns - began_ns)
-        if wire_ns >= 0:
-            self.wire.append(wire_ns)
+        self.wire.append(wire_ns)
 
-    def record_unfinished(self, ages_ns: npt.NDArray[np.int64]) -> None:
+    def record_unfinished(self, intended_ns: npt.NDArray[np.int64], now_ns: int) -> None:
         """Calls that had not ended when the run did: they took at least their age.
 
         Only the response time is known to that bound; the call itself may never have begun.
         """
-        self.response.frombytes(ages_ns.tobytes())
-        self.unfinished += len(ages_ns)
+        unknown = np.full(len(intended_ns), -1, np.int64).tobytes()
+        self.intended.frombytes(intended_ns.tobytes())
+        self.response.frombytes((now_ns - intended_ns).tobytes())
+        self.service.frombytes(unknown)
+        self.wire.frombytes(unknown)
+        self.unfinished += len(intended_ns)
 
     def record_capacity(self, rcu: float, wcu: float) -> None:
         """Capacity units one call consumed."""
@@ -72,13 +80,14 @@ class SeriesRecorder:
             "driver": self.driver,
             "pattern": self.pattern,
             "warm_up": self.warm_up,
-            "sizes": [len(self.response), len(self.service), len(self.wire)],
+            "calls": len(self.response),
             "errors": dict(self.errors) if self.errors else {},
             "unfinished": self.unfinished,
             "capacity": self.capacity,
         }
-        columns = (self.response, self.service, self.wire)
-        self.response, self.service, self.wire = array("q"), array("q"), array("q")
+        columns = (self.intended, self.response, self.service, self.wire)
+        self.intended, self.response = array("q"), array("q")
+        self.service, self.wire = array("q"), array("q")
         self.unfinished = 0
         if self.errors:
             self.errors.clear()

@@ -11,6 +11,7 @@ from loadtests.measure.health.probes import HealthLog, HealthRow
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.merger import Merged
 from loadtests.measure.results import HealthInfo, RunInfo, SeriesInfo, Validity, write_info
+from loadtests.measure.stalls.record import StallLog, StallRow
 
 LATEST: Final = "latest"  # the newest run folder; after a gate, its load run
 LATEST_MICRO: Final = "latest-micro"  # the newest with micro-benchmarks
@@ -26,13 +27,15 @@ class RunFolderWriter:
         write_info(path, info)
         self._logs = {
             name: (path / name).open("w", encoding="ascii")
-            for name in ("latency.hlog", "warm-up.hlog")
+            for name in ("latency.hlog", "warm-up.hlog", "undisturbed.hlog")
         }
         for log in self._logs.values():
             log.write(hlog.header(started_at_s))
             log.flush()
         self._health_file = (path / "health.csv").open("w", encoding="utf-8", newline="")
         self._health = HealthLog(self._health_file)
+        self._stalls_file = (path / "stalls.csv").open("w", encoding="utf-8", newline="")
+        self._stalls = StallLog(self._stalls_file)
         point_latest(path)
 
     def add(
@@ -43,7 +46,11 @@ class RunFolderWriter:
         validity: Validity | None,
     ) -> None:
         """Append a closed interval and bring run.json up to date, so far as is known."""
-        for name, logged in (("latency.hlog", merged.measured), ("warm-up.hlog", merged.warm_up)):
+        for name, logged in (
+            ("latency.hlog", merged.measured),
+            ("warm-up.hlog", merged.warm_up),
+            ("undisturbed.hlog", merged.undisturbed),
+        ):
             if logged:
                 lines = [hlog.format_line(key.tag, interval) for key, interval in logged]
                 self._logs[name].write("".join(lines))
@@ -57,6 +64,11 @@ class RunFolderWriter:
     def add_health(self, row: HealthRow) -> None:
         """Append a row of health.csv."""
         self._health.write(row)
+
+    def add_stalls(self, rows: list[StallRow]) -> None:
+        """Append rows of stalls.csv."""
+        if rows:
+            self._stalls.write(rows)
 
     def update(self, facts: dict[str, Any]) -> None:
         """Replace fields of run.json."""
@@ -76,7 +88,7 @@ class RunFolderWriter:
                 "validity": validity,
             }
         )
-        for file in (*self._logs.values(), self._health_file):
+        for file in (*self._logs.values(), self._health_file, self._stalls_file):
             file.close()
 
 

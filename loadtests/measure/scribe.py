@@ -15,21 +15,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO
 
-from loadtests.measure import hlog
 from loadtests.measure.health.evidence import GeneratorEvidence
-from loadtests.measure.health.generator_delay import (
-    GeneratorDelays,
-    bucket_delays,
-    delay_figures,
-)
-from loadtests.measure.health.probes import HealthRow, HostProbe
+from loadtests.measure.health.probes import HostProbe
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.health.step_evidence import StepEvidence
 from loadtests.measure.health.validity import judge_validity
 from loadtests.measure.live import last_second, locust_entries, process_second
 from loadtests.measure.merger import Merged, Merger
 from loadtests.measure.messages import (
-    EncodedPart,
     Frame,
     LineKind,
     LiveFigures,
@@ -50,7 +43,11 @@ from loadtests.measure.messages import (
 )
 from loadtests.measure.results import MonotonicClock, SeriesInfo, Validity
 from loadtests.measure.run_folder import RunFolderWriter
-from loadtests.measure.series import SecondColumns, SeriesPart
+from loadtests.measure.series import SeriesPart
+from loadtests.measure.stalls.classifier import SecondClassifier
+from loadtests.measure.stalls.monitor import StallMonitor
+from loadtests.measure.stalls.record import StallRecord, ThrottleWatch
+from loadtests.measure.stalls.seconds import ClassifiedSecond, StallTotals
 
 
 class ScribeRole(Protocol):
@@ -66,50 +63,45 @@ class ScribeRole(Protocol):
 class WorkerScribe:
     """The scribe of a cluster's worker: prints each second for the master."""
 
-    def __init__(self, out: TextIO, host: HostProbe) -> None:
+    def __init__(self, out: TextIO, own: SecondClassifier) -> None:
         self._out = out
-        self._host = host
-        self._columns = SecondColumns()
+        self._own = own
 
     def take(self, frame: Frame, payload: bytes) -> None:
         """Act on a frame."""
         match frame:
             case RecordedCalls():
-                self._columns.take(frame.series, payload)
+                self._own.take_calls(frame, payload)
             case SecondEnded():
-                self._print(frame, payload)
+                self._own.end_second(frame, payload)
+        for second in self._own.classified():
+            self._print(second)
 
     def finish(self, state: RunEnd) -> None:
-        """The master's scribe closes the run folder."""
+        """Print the rest; the master's scribe closes the run folder."""
+        del state
+        for second in self._own.rest()[0]:
+            self._print(second)
 
-    def _print(self, frame: SecondEnded, payload: bytes) -> None:
-        delays = bucket_delays(frame.dispatch_delays, payload)
-        parts = self._columns.parts()
-        second = WorkerSecond(
-            index=frame.index,
-            row=HealthRow.of(frame.second, frame.process, self._host.read(), delay_figures(delays)),
-            parts=[EncodedPart.of(part) for part in parts],
-            dispatch_delay=hlog.encode(delays.dispatch),
-            event_loop_delay=hlog.encode(delays.event_loop),
-        )
-        print_line(self._out, "interval", second)
-        print_line(self._out, "locust", locust_entries(parts))
+    def _print(self, second: ClassifiedSecond) -> None:
+        print_line(self._out, "interval", WorkerSecond.of(second))
+        print_line(self._out, "locust", locust_entries(second.parts))
 
 
 class RunScribe:
     """The scribe of a single load process, or of a cluster's master: writes the run folder."""
 
-    def __init__(self, frame: OpenRun, out: TextIO, host: HostProbe) -> None:
+    def __init__(self, frame: OpenRun, out: TextIO, own: SecondClassifier) -> None:
         self._out = out
-        self._host = host
+        self._own = own
         sources = list(frame.rate_per_s)
         self._merger = Merger(sources)
         steps = frame.info.steps
         self._steps = StepEvidence(steps, sources) if steps else None
         self._evidence = GeneratorEvidence(rate_per_s=frame.rate_per_s)
+        self._stalls = StallTotals()
         self._folder = RunFolderWriter(Path(frame.path), frame.info, frame.started_at_s)
         self._index = 0
-        self._columns = SecondColumns()  # of the second that is not over yet
         self._unreported: list[SeriesPart] = []  # not yet in Locust's own tables
         self._processes: dict[str, ProcessSecond] = {}
 
@@ -117,9 +109,9 @@ class RunScribe:
         """Act on a frame."""
         match frame:
             case RecordedCalls():
-                self._columns.take(frame.series, payload)
+                self._own.take_calls(frame, payload)
             case SecondEnded():
-                self._take_own_second(frame, payload)
+                self._own.end_second(frame, payload)
             case WorkerInterval():
                 self._take_workers_second(frame.worker, payload)
             case WorkerLost():
@@ -127,35 +119,36 @@ class RunScribe:
             case RunClock():
                 clock = MonotonicClock(origin=frame.origin, end=frame.end)
                 self._folder.update({"monotonic_ns": clock})
+        for second in self._own.classified():
+            self._take_own_second(second)
 
     def finish(self, state: RunEnd) -> None:
         """Write the rest and the final run.json."""
-        self._add_parts(self._index)
+        seconds, parts = self._own.rest()
+        for second in seconds:
+            self._take_own_second(second)
+        self._add_parts(self._index, parts)
         self._write(self._merger.finish())
         summaries = self._merger.summaries()
         signals, validity = self._judge(summaries)
+        self._folder.info.stalls = self._stalls.summary(summaries)
         self._folder.finish(state, summaries, signals, validity)
 
-    def _take_own_second(self, frame: SecondEnded, payload: bytes) -> None:
-        delays = bucket_delays(frame.dispatch_delays, payload)
-        row = HealthRow.of(frame.second, frame.process, self._host.read(), delay_figures(delays))
-        parts = self._add_parts(frame.index)
-        self._close(frame.index, row, delays, parts)
+    def _take_own_second(self, second: ClassifiedSecond) -> None:
+        self._add_parts(second.index, second.parts)
+        self._unreported += second.parts
+        self._index = second.index + 1
+        self._close(second)
 
     def _take_workers_second(self, worker: str, text: bytes) -> None:
         """A second from another process, perhaps on another host; a malformed one loses it."""
         try:
-            second = parse_worker_second(text, worker)
-            parts = [part.decode() for part in second.parts]
-            delays = GeneratorDelays(
-                hlog.decode(second.dispatch_delay), hlog.decode(second.event_loop_delay)
-            )
+            second = parse_worker_second(text, worker).decode()
         except ValueError:
             self._lose(worker)
             return
-        for part in parts:
-            self._merger.add(second.index, part)
-        self._close(second.index, second.row, delays, parts)
+        self._add_parts(second.index, second.parts)
+        self._close(second)
 
     def _lose(self, worker: str) -> None:
         """A worker is gone; its calls stay, and the run becomes INVALID."""
@@ -172,25 +165,22 @@ class RunScribe:
         self._folder.info.steps = self._steps.infos()
         return self._steps.judge()
 
-    def _add_parts(self, index: int) -> list[SeriesPart]:
-        # only the end of a second says its number: a process that stalled skips some
-        parts = self._columns.parts()
+    def _add_parts(self, index: int, parts: list[SeriesPart]) -> None:
         for part in parts:
             self._merger.add(index, part)
-        self._unreported += parts
-        self._index = index + 1
-        return parts
 
-    def _close(
-        self, index: int, row: HealthRow, delays: GeneratorDelays, parts: list[SeriesPart]
-    ) -> None:
+    def _close(self, second: ClassifiedSecond) -> None:
+        row = second.row
         self._folder.add_health(row)
+        if second.stalls:
+            self._folder.add_stalls(second.stalls.rows)
         self._processes[row.worker] = process_second(row)
         if not row.warm_up:
-            self._evidence.add(row, delays)
+            self._evidence.add(row, second.delays)
+            self._stalls.add(second)
             if self._steps:
-                self._steps.add(row, delays, parts)
-        self._write(self._merger.close(index, row.worker, row.time_s, row.length_s))
+                self._steps.add(row, second.delays, second.parts)
+        self._write(self._merger.close(second.index, row.worker, row.time_s, row.length_s))
 
     def _write(self, intervals: Iterable[Merged]) -> None:
         for merged in intervals:
@@ -199,6 +189,7 @@ class RunScribe:
             warming_up = not (self._steps.begun if self._steps else self._evidence.workers)
             if warming_up:
                 signals = []
+            self._folder.info.stalls = self._stalls.summary(summaries)
             self._folder.add(merged, summaries, signals, None if warming_up else validity)
             live = LiveFigures(
                 index=merged.index,
@@ -221,15 +212,15 @@ def print_line(out: TextIO, kind: LineKind, content: object) -> None:
         out.flush()
 
 
-def serve(stream: BinaryIO, out: TextIO, host: HostProbe) -> None:
+def serve(stream: BinaryIO, out: TextIO, own: SecondClassifier) -> None:
     """Act on every frame until the stream ends. Raises ValueError for a malformed frame."""
     role: ScribeRole | None = None
     for frame, payload in unpack(stream):
         match frame:
             case OpenRun():
-                role = RunScribe(frame, out, host)
+                role = RunScribe(frame, out, own)
             case OpenWorker():
-                role = WorkerScribe(out, host)
+                role = WorkerScribe(out, own)
             case RunEnded():
                 if role:
                     role.finish(frame.state)
@@ -248,7 +239,10 @@ def main() -> None:
     # Ctrl-C reaches every process of the terminal; the scribe goes on until its input ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    serve(sys.stdin.buffer, sys.stdout, HostProbe())
+    host = HostProbe()
+    with StallMonitor() as meters:
+        stalls = StallRecord(meters, throttled=ThrottleWatch(host.throttled_us))
+        serve(sys.stdin.buffer, sys.stdout, SecondClassifier(host, stalls))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class DelaySampler:
         self._rng = np.random.default_rng(seed)
         self._moments: Iterator[int] = iter(())
         self._next_ns = 0
+        self._sampled_ns = array("q")
         self._delays_ns = array("q")
 
     def start(self, origin_ns: int) -> None:
@@ -55,11 +56,14 @@ class DelaySampler:
         self._timer.close()
 
     def read(self) -> bytes:
-        """The delays since the last reading, int64 nanoseconds; moments that are overdue count."""
+        """The moments sampled since the last reading, then their delays, all int64 nanoseconds.
+
+        Moments that are overdue count.
+        """
         self._catch_up()
-        delays = self._delays_ns.tobytes()
-        del self._delays_ns[:]
-        return delays
+        columns = self._sampled_ns.tobytes() + self._delays_ns.tobytes()
+        del self._sampled_ns[:], self._delays_ns[:]
+        return columns
 
     def _fire(self) -> None:
         self._catch_up()
@@ -68,6 +72,7 @@ class DelaySampler:
     def _catch_up(self) -> None:
         now_ns = self._clock()
         while 0 < self._next_ns <= now_ns:  # after a stall, every moment in it
+            self._sampled_ns.append(self._next_ns)
             self._delays_ns.append(now_ns - self._next_ns)
             self._next_ns = next(self._moments)
 

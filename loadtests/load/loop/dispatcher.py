@@ -32,9 +32,11 @@ class SecondCounters:
     """What a dispatcher counted since it was last read. Times in nanoseconds.
 
     `dispatch_delays_ns` holds, for each arrival that found a user free, the time from its intended
-    start to its dispatch; the generator causes this delay. `queued` arrivals found every user busy.
+    start (`dispatched_ns`) to its dispatch; the generator causes this delay. `queued` arrivals
+    found every user busy.
     """
 
+    dispatched_ns: list[int] = field(default_factory=list)
     dispatch_delays_ns: list[int] = field(default_factory=list)
     offered: int = 0
     queued: int = 0
@@ -85,6 +87,7 @@ class ArrivalDispatcher:
             counters = self.counters
             counters.offered += 1
             if self._parked or late_ns < 0:  # a user was free when it was due
+                counters.dispatched_ns.append(self.next_ns)
                 counters.dispatch_delays_ns.append(max(0, late_ns))
             else:
                 counters.queued += 1
@@ -155,6 +158,7 @@ class ArrivalDispatcher:
             intended = self.next_ns
             counters = self.counters
             counters.offered += 1
+            counters.dispatched_ns.append(intended)
             counters.dispatch_delays_ns.append(max(0, late_ns))
             counters.least_free = min(counters.least_free, len(parked))
             self._advance()

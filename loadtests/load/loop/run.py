@@ -154,7 +154,7 @@ class LoadRun:
         """Record calls that have not ended, and arrivals that no user took, at their age."""
         for user in group.users:
             if user.intended_ns and not user.recorded:
-                user.series.record_unfinished(np.array([now_ns - user.intended_ns], np.int64))
+                user.series.record_unfinished(np.array([user.intended_ns], np.int64), now_ns)
         waiting = group.dispatcher.abandon()
         # no pattern was drawn for these arrivals, so they are shared out evenly
         for index, pair in enumerate(group.pairs):
@@ -162,7 +162,7 @@ class LoadRun:
             measured = starts_ns >= self.measure_from_ns
             for series, part in zip(pair, (starts_ns[~measured], starts_ns[measured]), strict=True):
                 if part.size:
-                    series.record_unfinished(now_ns - part)
+                    series.record_unfinished(part, now_ns)
 
     def _drain(self) -> None:
         frame = self.recorder.drain()
@@ -173,10 +173,12 @@ class LoadRun:
 
     def _close_second(self) -> None:
         now_ns = self._clock()
-        event_loop_delays = self._sampler.read() if self._sampler else b""
+        event_loop = self._sampler.read() if self._sampler else b""
         counters = [group.dispatcher.read_counters() for group in self.groups]
+        dispatched: array[int] = array("q")
         dispatch_delays: array[int] = array("q")
         for each in counters:
+            dispatched.extend(each.dispatched_ns)
             dispatch_delays.extend(each.dispatch_delays_ns)
         # a stall skips seconds; none is closed twice
         self._index = max(self._index + 1, self._second_of(now_ns) - 1)
@@ -197,11 +199,12 @@ class LoadRun:
         )
         frame = SecondEnded(
             index=self._index,
+            end_ns=now_ns,
             second=second,
             process=self._probe.read(),
             dispatch_delays=len(dispatch_delays),
         )
-        self._scribe.send(frame, dispatch_delays.tobytes() + event_loop_delays)
+        self._scribe.send(frame, dispatched.tobytes() + dispatch_delays.tobytes() + event_loop)
         self.invalid_responses = 0
         self._closed_ns = now_ns
         if not self._frozen and now_ns > self.measure_from_ns - FREEZE_BEFORE_NS - _SECOND_NS:

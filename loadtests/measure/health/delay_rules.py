@@ -74,7 +74,7 @@ def generator_delay_ns(evidence: WorkerEvidence, qs: list[float]) -> list[int]:
     late, lag = evidence.dispatch_delay, evidence.event_loop_delay
     if not (late.total and lag.total):
         return (late if late.total else lag).quantiles_ns(qs)
-    calls = max(evidence.offered, late.total)
+    calls = max(evidence.offered_undisturbed, late.total)
     began = _binned(late) * (late.total / calls)
     began[0] += (
         1 - late.total / calls
@@ -118,7 +118,7 @@ def _generator_delays(
 
 def _late_arrivals(worker: str, evidence: WorkerEvidence, allowance: Allowance) -> Signal:
     late = _beyond(evidence.dispatch_delay, allowance.late_ns)
-    share = late / max(evidence.offered, evidence.dispatch_delay.total)
+    share = late / max(evidence.offered_undisturbed, evidence.dispatch_delay.total)
     return Signal(
         "late dispatches",
         f"{worker} dispatched {share:.2%} of the arrivals more than"

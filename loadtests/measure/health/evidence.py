@@ -33,11 +33,16 @@ class TimeWeightedMean:
 
 @dataclass(slots=True)
 class WorkerEvidence:
-    """One load process's measured seconds, summed up. Units as in `HealthRow`."""
+    """One load process's measured seconds, summed up. Units as in `HealthRow`.
+
+    Where stalls of the machine are measured, the histograms hold only the delays that no stall can
+    have touched, and `offered_undisturbed` the arrivals: the rest is the machine's doing.
+    """
 
     seconds: float = 0.0
     saw_a_call: bool = False
     offered: int = 0
+    offered_undisturbed: float = 0.0
     queued: int = 0
     users_min: int | None = None
     behind_max_ms: float = 0.0
@@ -67,8 +72,13 @@ class WorkerEvidence:
         self.cpu_wait.add(row.cpu_wait, row.length_s)
         self.host_steal.add(row.host_steal, row.length_s)
         self.pressure_cpu.add(row.pressure_cpu, row.length_s)
-        self.dispatch_delay.add(delays.dispatch)
-        self.event_loop_delay.add(delays.event_loop)
+        dispatch, event_loop = delays.undisturbed_dispatch, delays.undisturbed_event_loop
+        undisturbed = 1.0
+        if dispatch is not None and delays.dispatch.total:
+            undisturbed = dispatch.total / delays.dispatch.total
+        self.offered_undisturbed += row.offered * undisturbed
+        self.dispatch_delay.add(delays.dispatch if dispatch is None else dispatch)
+        self.event_loop_delay.add(delays.event_loop if event_loop is None else event_loop)
 
 
 @dataclass(slots=True)

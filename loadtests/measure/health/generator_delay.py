@@ -12,6 +12,7 @@ import numpy as np
 from loadtests.measure.health.probes import DelayFigures
 from loadtests.measure.histogram import Histogram, Sparse
 from loadtests.measure.results import Times, summarise
+from loadtests.measure.series import Touches
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +20,29 @@ class GeneratorDelays:
     """One second's samples, bucketed.
 
     `dispatch` has a value for each arrival that found a user free, `event_loop` one for each random
-    moment (`load/loop/delay_sampler.py`).
+    moment (`load/loop/delay_sampler.py`). The other two hold those that no stall of the machine can
+    have touched; None where stalls are not measured.
     """
 
     dispatch: Sparse
     event_loop: Sparse
+    undisturbed_dispatch: Sparse | None = None
+    undisturbed_event_loop: Sparse | None = None
 
 
-def bucket_delays(dispatch_count: int, payload: bytes) -> GeneratorDelays:
-    """Bucket `dispatch_count` dispatch delays and the event-loop delays after them, int64 ns."""
+def bucket_delays(
+    dispatch_count: int, payload: bytes, touches: Touches | None = None
+) -> GeneratorDelays:
+    """Bucket the columns of a `SecondEnded` frame; `touches` says which moments are disturbed."""
     values = np.frombuffer(payload, np.int64)
-    return GeneratorDelays(Sparse.of(values[:dispatch_count]), Sparse.of(values[dispatch_count:]))
+    dispatched, dispatch = values[: 2 * dispatch_count].reshape(2, dispatch_count)
+    sampled, event_loop = values[2 * dispatch_count :].reshape(2, -1)
+    return GeneratorDelays(
+        Sparse.of(dispatch),
+        Sparse.of(event_loop),
+        Sparse.of(dispatch[~touches(dispatched)]) if touches else None,
+        Sparse.of(event_loop[~touches(sampled)]) if touches else None,
+    )
 
 
 def delay_figures(delays: GeneratorDelays) -> DelayFigures:

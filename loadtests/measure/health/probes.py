@@ -65,6 +65,7 @@ class HostFigures:
     pressure_cpu: float | None = None
     pressure_memory: float | None = None
     pressure_io: float | None = None
+    cpu_throttled_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,7 @@ class HealthRow:
     event_loop_delay_p99_ms: float | None = None
     event_loop_delay_max_ms: float | None = None
     cpu_wait: float | None = None  # share of time runnable and not running
+    cpu_throttled_ms: float | None = None  # held back by the control group's own CPU limit
 
     @classmethod
     def of(
@@ -229,12 +231,19 @@ class ProcessProbe:
 
 
 class HostProbe:
-    """CPU, steal and pressure of the whole machine between two readings (Linux)."""
+    """CPU, steal and pressure of the whole machine between two readings (Linux).
+
+    And how long this process's control group was throttled (version 2 of control groups).
+    """
 
     def __init__(
-        self, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic
+        self,
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+        cgroups: Path = Path("/sys/fs/cgroup"),
     ) -> None:
         self._proc = proc
+        self._cpu_stat = _cpu_stat(proc, cgroups)
         self._clock = clock
         self._before = self._sample()
 
@@ -258,7 +267,16 @@ class HostProbe:
             pressure_cpu=share("cpu", span_us),
             pressure_memory=share("memory", span_us),
             pressure_io=share("io", span_us),
+            cpu_throttled_ms=share("throttled_us", 1e3),
         )
+
+    def throttled_us(self) -> float | None:
+        """How long the control group has been throttled so far, microseconds."""
+        try:
+            fields = self._cpu_stat.read_text(encoding="ascii").split() if self._cpu_stat else []
+            return float(fields[fields.index("throttled_usec") + 1])
+        except (OSError, ValueError, IndexError):
+            return None
 
     def _sample(self) -> dict[str, float]:
         sample = {"time": self._clock()}
@@ -270,6 +288,9 @@ class HostProbe:
             sample["busy"] = sum(ticks) - ticks[3] - ticks[4]
         except (OSError, ValueError, IndexError):
             pass
+        throttled_us = self.throttled_us()
+        if throttled_us is not None:
+            sample["throttled_us"] = throttled_us
         for resource in _PRESSURES:
             try:
                 some = self._text(f"pressure/{resource}").split("\n", 1)[0]
@@ -280,6 +301,18 @@ class HostProbe:
 
     def _text(self, name: str) -> str:
         return (self._proc / name).read_text(encoding="ascii")
+
+
+def _cpu_stat(proc: Path, cgroups: Path) -> Path | None:
+    """The `cpu.stat` of this process's control group; None where there is no version 2."""
+    try:
+        lines = (proc / "self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("0::"):
+            return cgroups / line.removeprefix("0::").lstrip("/") / "cpu.stat"
+    return None
 
 
 class HealthLog:

@@ -77,7 +77,7 @@ class _Meter:
 
 
 class StallMonitor:
-    """The meters of every CPU that this process may use; a context manager.
+    """The meters of every CPU that this process may use; a context manager that ends them.
 
     `wanted` is the kind of meter; `ordinary` ones run where the system does not allow `realtime`.
     Once a meter has ended by itself, `alive` is false: later stalls would be missed.
@@ -91,11 +91,14 @@ class StallMonitor:
         self._meters: list[_Meter] = []
 
     def __enter__(self) -> Self:
-        """Start the meters; none where the system is not Linux."""
-        if sys.platform == "linux":
+        """End the meters on leaving, if they were started."""
+        return self
+
+    def start(self) -> None:
+        """Start the meters, once; none where the system is not Linux."""
+        if sys.platform == "linux" and not self._meters:
             cpus = sorted(os.sched_getaffinity(0) if self._cpus is None else self._cpus)
             self._meters = [_Meter(cpu, self._wanted) for cpu in cpus]
-        return self
 
     def __exit__(self, *_: object) -> None:
         """End the meters."""

@@ -40,6 +40,7 @@ def wait_until_known(monitor: StallMonitor, time_ns: int) -> None:
 @pytest.mark.parametrize("wanted", ["realtime", "ordinary"])
 def test_real_meters_say_which_kind_they_are_and_how_far_they_know(wanted: str) -> None:
     with StallMonitor(wanted="ordinary" if wanted == "ordinary" else "realtime") as monitor:
+        monitor.start()
         wait_until_known(monitor, time.monotonic_ns())
         assert monitor.kind in ({"ordinary"} if wanted == "ordinary" else {"realtime", "ordinary"})
     assert not monitor.alive
@@ -48,6 +49,7 @@ def test_real_meters_say_which_kind_they_are_and_how_far_they_know(wanted: str) 
 @linux
 def test_a_cpu_that_is_stopped_is_a_stall() -> None:
     with StallMonitor(wanted="ordinary") as monitor:
+        monitor.start()
         wait_until_known(monitor, time.monotonic_ns())
         since_ns = time.monotonic_ns()
         # a stopped meter is not in the run queue: to it, that is a machine that does not run
@@ -71,7 +73,8 @@ def test_meters_end_when_their_reader_is_killed() -> None:
     script = (
         "import sys, time\n"
         "from loadtests.measure.stalls.monitor import StallMonitor\n"
-        "monitor = StallMonitor().__enter__()\n"
+        "monitor = StallMonitor()\n"
+        "monitor.start()\n"
         "print(*[m.process.pid for m in monitor._meters], flush=True)\n"
         "time.sleep(60)\n"
     )
