@@ -27,9 +27,13 @@ from loadtests.measure.messages import (
 )
 from loadtests.measure.results import RunInfo, StepInfo
 from loadtests.measure.scribe import serve
+from loadtests.measure.stalls.classifier import SecondClassifier
+from loadtests.measure.stalls.record import Meters, StallRecord
+from loadtests.measure.stalls.windows import Stall
 
 NO_HOST = Path("/nonexistent")
 STARTED_AT_S = 1_772_443_800.0
+ORIGIN_NS = 5_000_000_000_000  # time 0 of the run by CLOCK_MONOTONIC
 
 
 def row(worker: str = "generator", **changes: Any) -> dict[str, Any]:
@@ -87,11 +91,15 @@ def closing(
     process = {each.name: figures.pop(each.name) for each in fields(ProcessFigures)}
     frame = SecondEnded(
         index=index,
+        end_ns=ORIGIN_NS + round((start_s + length_s) * 1e9),
         second=SecondFigures(**figures),
         process=ProcessFigures(**process),
         dispatch_delays=len(dispatch),
     )
-    return pack(frame, np.array(dispatch + event_loop, np.int64).tobytes())
+    # each delay with the moment that it belongs to
+    moments = [ORIGIN_NS]
+    columns = [*moments * len(dispatch), *dispatch, *moments * len(event_loop), *event_loop]
+    return pack(frame, np.array(columns, np.int64).tobytes())
 
 
 def end(state: RunEnd = "complete") -> bytes:
@@ -99,10 +107,35 @@ def end(state: RunEnd = "complete") -> bytes:
     return pack(RunEnded(state))
 
 
-def scribe(stream: bytes) -> list[tuple[str, bytes]]:
+class NoMeters:
+    """A machine whose stalls are not measured."""
+
+    kind = None
+    alive = False
+    known_until_ns = 0
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def read(self) -> list[Stall]:
+        """No stalls."""
+        return []
+
+
+def classifier(meters: Meters | None = None) -> SecondClassifier:
+    """A scribe's own seconds, without a host to look at and without a wait at the end."""
+    return SecondClassifier(
+        HostProbe(NO_HOST, clock=lambda: 0.0),
+        StallRecord(meters or NoMeters()),
+        clock=lambda: 0,
+        pause=lambda seconds: None,
+    )
+
+
+def scribe(stream: bytes, meters: Meters | None = None) -> list[tuple[str, bytes]]:
     """Run a scribe over a whole stream; the kind and content of each line that it printed."""
     out = io.StringIO()
-    serve(io.BytesIO(stream), out, HostProbe(NO_HOST, clock=lambda: 0.0))
+    serve(io.BytesIO(stream), out, classifier(meters))
     return [parse_line(line.encode()) for line in out.getvalue().splitlines()]
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.measure.health.probes import HostProbe
 from loadtests.measure.histogram import Sparse, highest_value_ns
 from loadtests.measure.messages import WorkerLost, pack
 from loadtests.measure.recorder import Recorder
@@ -20,7 +19,7 @@ from loadtests.measure.results import Key, Run, read_run
 from loadtests.measure.scribe import serve
 from tests.measure.latencies import equivalent_range, latencies
 from tests.measure.streams import (
-    NO_HOST,
+    classifier,
     closing,
     end,
     live_lines,
@@ -78,7 +77,7 @@ calls_strategy = st.lists(
 def record(recorder: Recorder, call: Call) -> None:
     series = recorder.series(*call.name, warm_up=call.warm_up)
     if call.unfinished:
-        series.record_unfinished(np.array([call.waited_ns], np.int64))
+        series.record_unfinished(np.array([0], np.int64), now_ns=call.waited_ns)
         return
     done = call.waited_ns + call.service_ns
     series.record(0, call.waited_ns, done, call.wire_ns)
@@ -294,7 +293,7 @@ def test_the_folder_grows_with_the_run(tmp_path):
 
     frames = [stream([one_call(second=s)], "generator", [s]) for s in range(3)]
     sent = io.BytesIO(opening(tmp_path / "run") + b"".join(frames) + end())
-    serve(sent, LooksAtTheFolder(), HostProbe(NO_HOST, lambda: 0.0))
+    serve(sent, LooksAtTheFolder(), classifier())
     # each second has a line of live figures and one for Locust's tables
     assert seen == [(1, 1), (1, 1), (2, 2), (2, 2), (3, 3), (3, 3), (3, 3)]
 

@@ -41,7 +41,7 @@ series = st.builds(
     driver=texts,
     pattern=texts,
     warm_up=st.booleans(),
-    sizes=st.lists(counts, min_size=3, max_size=3),
+    calls=counts,
     errors=st.dictionaries(texts, counts, max_size=3),
     unfinished=counts,
     capacity=st.none() | st.builds(CapacityTotals, calls=counts, rcu=st.floats(0, 1e9)),

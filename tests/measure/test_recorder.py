@@ -17,11 +17,11 @@ def drained(recorder: Recorder) -> tuple[list[RawSeries], bytes]:
 
 
 def columns(series: list[RawSeries], payload: bytes) -> dict[tuple[str, bool], list[list[int]]]:
-    """Each series' three columns, by pattern and phase."""
+    """Each series' four columns, by pattern and phase."""
     values = np.frombuffer(payload, np.int64).tolist()
     by_name = {
         (each["pattern"], each["warm_up"]): [
-            [values.pop(0) for _ in range(size)] for size in each["sizes"]
+            [values.pop(0) for _ in range(each["calls"])] for _ in range(4)
         ]
         for each in series
     }
@@ -29,14 +29,14 @@ def columns(series: list[RawSeries], payload: bytes) -> dict[tuple[str, bool], l
     return by_name
 
 
-def test_a_call_is_three_times_in_nanoseconds() -> None:
+def test_a_call_is_its_intended_start_and_three_times_in_nanoseconds() -> None:
     recorder = Recorder()
     series = recorder.series("dynamodb", "wire", "cart.get", warm_up=False)
     series.record(intended_ns=1_000, began_ns=1_500, done_ns=9_001, wire_ns=7_000)
     series.record(intended_ns=2_000, began_ns=2_000, done_ns=2_000, wire_ns=0)
     series_sent, payload = drained(recorder)
     assert columns(series_sent, payload) == {
-        ("cart.get", False): [[8_001, 0], [7_501, 0], [7_000, 0]]
+        ("cart.get", False): [[1_000, 2_000], [8_001, 0], [7_501, 0], [7_000, 0]]
     }
     [described] = series_sent
     assert (described["backend"], described["driver"]) == ("dynamodb", "wire")
@@ -52,8 +52,8 @@ def test_a_series_is_made_once_and_kept_apart_by_phase() -> None:
     measured.record(0, 0, 7, 3)
     series_sent, payload = drained(recorder)
     assert columns(series_sent, payload) == {
-        ("cart.get", True): [[5], [5], [3]],
-        ("cart.get", False): [[7], [7], [3]],
+        ("cart.get", True): [[0], [5], [5], [3]],
+        ("cart.get", False): [[0], [7], [7], [3]],
     }
 
 
@@ -64,13 +64,13 @@ def test_draining_forgets_everything_it_handed_over() -> None:
     assert recorder.drain() == b""
     series.record(0, 0, 5, 3)
     series.errors["CallTimeout"] += 1
-    series.record_unfinished(np.array([9], np.int64))
+    series.record_unfinished(np.array([1], np.int64), now_ns=10)
     series.record_capacity(0.5, 0.0)
     assert recorder.drain()
     assert recorder.drain() == b""
     series.record(0, 0, 6, 4)
     series_sent, payload = drained(recorder)
-    assert columns(series_sent, payload) == {("cart.get", False): [[6], [6], [4]]}
+    assert columns(series_sent, payload) == {("cart.get", False): [[0], [6], [6], [4]]}
     assert series_sent[0]["errors"] == {}
     assert series_sent[0]["unfinished"] == 0
     assert series_sent[0]["capacity"] is None
@@ -80,9 +80,11 @@ def test_unfinished_calls_have_a_response_time_alone() -> None:
     recorder = Recorder()
     series = recorder.series("dynamodb", "wire", "cart.get", warm_up=False)
     series.record(0, 10, 50, 20)
-    series.record_unfinished(np.array([1_000, 2_000], np.int64))
+    series.record_unfinished(np.array([9_000, 8_000], np.int64), now_ns=10_000)
     series_sent, payload = drained(recorder)
-    assert columns(series_sent, payload) == {("cart.get", False): [[50, 1_000, 2_000], [40], [20]]}
+    assert columns(series_sent, payload) == {
+        ("cart.get", False): [[0, 9_000, 8_000], [50, 1_000, 2_000], [40, -1, -1], [20, -1, -1]]
+    }
     assert series_sent[0]["unfinished"] == 2
 
 

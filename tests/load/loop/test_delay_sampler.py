@@ -27,7 +27,9 @@ class Sampled:
         self.world.stall_to(ORIGIN + int(at_ms * MS))
 
     def lags(self) -> list[int]:
-        return np.frombuffer(self.sampler.read(), np.int64).tolist()
+        sampled, delays = np.frombuffer(self.sampler.read(), np.int64).reshape(2, -1)
+        assert ((sampled >= ORIGIN) & (sampled + delays <= self.world.clock())).all()
+        return delays.tolist()
 
 
 def test_one_moment_in_each_slot_at_a_random_place_in_it():

@@ -179,7 +179,9 @@ class Staged:
         delays = []
         for frame, payload in self.scribe.seconds():
             values = np.frombuffer(payload, np.int64).tolist()
-            delays.append((values[: frame.dispatch_delays], values[frame.dispatch_delays :]))
+            dispatched, sampled = frame.dispatch_delays, 2 * frame.dispatch_delays
+            event_loop = values[sampled:]
+            delays.append((values[dispatched:sampled], event_loop[len(event_loop) // 2 :]))
         return delays
 
     def unfinished(self) -> dict[tuple[str, bool], list[float]]:
@@ -188,11 +190,11 @@ class Staged:
         values = np.frombuffer(payload, np.int64)
         found, at = {}, 0
         for series in frame.series:
-            count = series["sizes"][0]
+            count = series["calls"]
             if series["unfinished"]:
-                ages = values[at : at + count][-series["unfinished"] :]
+                ages = values[at + count : at + 2 * count][-series["unfinished"] :]
                 found[series["pattern"], series["warm_up"]] = (ages / MS).tolist()
-            at += sum(series["sizes"])
+            at += 4 * count
         return found
 
 
@@ -261,7 +263,7 @@ def test_a_call_whose_intended_start_was_warm_up_is_warm_up_however_late_it_ends
     here.finish()
     for frame, _ in here.scribe.calls():
         for series in frame.series:
-            sizes[series["warm_up"]] += series["sizes"][0]
+            sizes[series["warm_up"]] += series["calls"]
     assert sizes == {True: 2, False: 2}
 
 

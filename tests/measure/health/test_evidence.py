@@ -17,13 +17,13 @@ from loadtests.measure import run_folder as folder_module
 from loadtests.measure import scribe as scribe_module
 from loadtests.measure.health.evidence import GeneratorEvidence
 from loadtests.measure.health.generator_delay import GeneratorDelays
-from loadtests.measure.health.probes import HealthRow, HostProbe
+from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.histogram import Sparse, bucket_index
 from loadtests.measure.messages import unpack
 from loadtests.measure.recorder import Recorder
 from loadtests.measure.results import Validity
 from loadtests.measure.scribe import RunScribe
-from tests.measure.streams import NO_HOST, closing, opening, row
+from tests.measure.streams import classifier, closing, opening, row
 
 UNKNOWN = {
     f"{kind}_{q}_ms": None
@@ -118,7 +118,7 @@ class Fed:
         monkeypatch.setattr(scribe_module, "judge_validity", lambda evidence, series: counts)
         [(frame, _)] = unpack(io.BytesIO(opening(path)))
         self._out = io.StringIO()
-        self.writer = RunScribe(frame, self._out, HostProbe(NO_HOST, clock=lambda: 0.0))
+        self.writer = RunScribe(frame, self._out, classifier())
         self._rng = np.random.default_rng(1)
         self._recorder = Recorder()
         self._second = 0

@@ -68,8 +68,8 @@ some = st.lists(st.integers(0, 10**10), max_size=20)
 
 @given(some, some)
 def test_the_columns_are_told_apart_by_their_sizes(late, lag):
-    payload = np.array(late + lag, np.int64).tobytes()
-    delays = bucket_delays(len(late), payload)
+    columns = [*range(len(late)), *late, *range(len(lag)), *lag]
+    delays = bucket_delays(len(late), np.array(columns, np.int64).tobytes())
     assert delays.dispatch == Sparse.of(np.array(late, np.int64))
     assert delays.event_loop == Sparse.of(np.array(lag, np.int64))
     figures = asdict(delay_figures(delays))
