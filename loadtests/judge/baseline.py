@@ -28,6 +28,7 @@ from loadtests.measure.results import Run, RunInfo, read_info, read_run
 
 FOLDER: Final = "baseline"
 PARTS: Final = ("run.json", "latency.hlog")
+OPTIONAL_PARTS: Final = ("undisturbed.hlog",)  # where stalls were measured
 PROMOTABLE: Final = ("PASS", "INCONCLUSIVE")
 _SCHEMA: Final = 1
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -179,6 +180,9 @@ def _replace(folder: Path, runs: Sequence[Run], record: Promotion) -> None:
             target.mkdir()
             for part in PARTS:
                 shutil.copyfile(run.path / part, target / part)
+            for part in OPTIONAL_PARTS:
+                if (run.path / part).exists():
+                    shutil.copyfile(run.path / part, target / part)
         text = record.model_dump_json(indent=2) + "\n"
         (new / "baseline.json").write_text(text, encoding="utf-8")
         new.chmod(0o755)

@@ -740,7 +740,9 @@ def read_run(path: Path) -> Run:
     intervals = _read_intervals(path / "latency.hlog")
     warm_up_log = path / "warm-up.hlog"
     warm_up = _read_intervals(warm_up_log) if warm_up_log.exists() else {}
-    undisturbed = _read_intervals(path / "undisturbed.hlog") if info.stalls else None
+    undisturbed_log = path / "undisturbed.hlog"
+    measured = info.stalls and undisturbed_log.exists()
+    undisturbed = _read_intervals(undisturbed_log) if measured else None
     return Run(path.resolve(), info, intervals, warm_up, undisturbed)
 
 

@@ -75,6 +75,24 @@ def test_host_figures_are_shares_since_the_last_reading(proc):
     assert (again.host_cpu, again.host_steal, again.pressure_cpu) == (1.0, 0.0, 1.0)
 
 
+def test_throttling_of_the_own_control_group_is_in_milliseconds(proc, tmp_path):
+    (proc.path / "self").mkdir()
+    (proc.path / "self/cgroup").write_text("1:name=systemd:/other\n0::/ci/job\n")
+    stat = tmp_path / "cgroup/ci/job/cpu.stat"
+    stat.parent.mkdir(parents=True)
+    stat.write_text("usage_usec 900\nnr_throttled 2\nthrottled_usec 4000\n")
+    probe = HostProbe(proc.path, clock=lambda: proc.now_s, cgroups=tmp_path / "cgroup")
+    stat.write_text("usage_usec 950\nnr_throttled 3\nthrottled_usec 11500\n")
+    assert probe.read().cpu_throttled_ms == pytest.approx(7.5)
+    assert probe.read().cpu_throttled_ms == 0
+    stat.unlink()
+    assert probe.read().cpu_throttled_ms is None
+
+
+def test_without_control_groups_throttling_is_unknown(proc):
+    assert proc.probe().read().cpu_throttled_ms is None
+
+
 def test_what_the_platform_does_not_offer_is_none(proc):
     probe = proc.probe()
     proc.now_s += 1
