@@ -80,12 +80,11 @@ def command(
     processes: int | None,
     **flags: object,
 ) -> int:
-    """Say whether B is slower than A, with an interval for every percentile.
+    """Test whether B is slower than A, with an interval for every percentile.
 
     A and B are run folders, several joined by commas, or names of baselines. With --interleave
-    they are two subjects, called in one run that is made for it and feels the same noise. Ends
-    with 0 when nothing is slower by more than [slo.relative] allows, 1 when something is, 3 when it
-    cannot be told, 4 when a run does not count.
+    they are two subjects that one new run calls under the same noise. Exit codes: 0 nothing is
+    slower by more than [slo.relative] allows, 1 something is, 3 undecided, 4 a run is invalid.
     """
     if interleave:
         if subjects or allow_differences:

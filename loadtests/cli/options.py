@@ -73,7 +73,7 @@ def with_default(text: str, default: object) -> str:
 
 
 def backend_option(command: Decorated) -> Decorated:
-    """`--backend` of the verbs that look at both databases unless told otherwise."""
+    """`--backend` of the verbs that use both databases by default."""
     setting = SETTINGS["backend"]
     return click.option(
         setting.flag,

@@ -24,7 +24,7 @@ from loadtests.targets.supervisor.client import open_endpoints, seed_again
 
 
 class LoadChild(Protocol):
-    """A Locust that makes load until it is told to finish."""
+    """A Locust process that makes load until `finish`."""
 
     def __enter__(self) -> Self:
         """Itself."""

@@ -1,7 +1,8 @@
-"""Settles which backends two subjects call, in a process that may import somebody else's code.
+"""Determines which backends two subjects call, in a process that may import foreign code.
 
-A factory is looked at before any database is started, so that a mistake in its name is told within
-a second, and away from this process, whose state its module could change.
+A factory is checked before any database starts, so that a mistake in its name is reported within a
+second. The check runs in another process, because the factory's module could change the state of
+this one.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class MicroProcess(ChildProcess):
             os.close(writing)
 
     def progress(self) -> Iterator[Progress]:
-        """The steps it has told since it was last asked."""
+        """The steps reported since the last call."""
         with suppress(BlockingIOError):
             self._begun += os.read(self._reading, 65_536)
         *lines, self._begun = self._begun.split(b"\n")

@@ -1,9 +1,10 @@
-"""Lets the load process run before the databases it shares a machine with, where that is allowed.
+"""Raises the load process above the databases that share its machine, where that is allowed.
 
-A real client has a machine of its own. On a shared one, a generator that must wait for a busy
-database's time slice would report that wait as the database's latency. Niceness does not help
-across sessions (the kernel groups them), so the real-time class is asked for, at its lowest level;
-the kernel still keeps a share of every core for everyone else (sched(7), sched_rt_runtime_us).
+A real client does not share a machine with the database. On a shared machine, a generator that
+waits for a time slice of a busy database would report that wait as the database's latency. Nice
+values have no effect across sessions (the kernel groups them), so the process requests the lowest
+real-time priority. The kernel still reserves a share of every core for other processes (sched(7),
+sched_rt_runtime_us).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from contextlib import suppress
 
 
 def raise_priority() -> str:
-    """Ask for real-time scheduling, for this process but not its children.
+    """Request real-time scheduling for this process, but not for its children.
 
-    Gives what it runs under now: `real-time`, or `ordinary` where the system does not allow it.
+    Returns the scheduling class in effect: `real-time`, or `ordinary` where the system does not
+    allow real-time scheduling.
     """
     with suppress(OSError, AttributeError):
         policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK

@@ -7,7 +7,7 @@ exact, not approximated second by second (Lewis and Shedler's time-scale transfo
 
 A worker of a cluster draws the same process as its peers and keeps its share: each Poisson arrival
 goes to a worker chosen by a seeded draw (so every share is itself Poisson), the k-th constant
-arrival to worker k mod n. The union over the workers is the asked-for process, arrival by arrival.
+arrival to worker k mod n. The union over the workers is the requested process, arrival by arrival.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Segment:
         if not self.seconds > 0 or (math.isinf(self.seconds) and self.start != self.end):
             raise UsageError(
                 f"A stretch at rates {rates} must last more than 0 s, not {self.seconds:g} s.",
-                hint="Only a constant rate may last for ever.",
+                hint="Only a constant-rate segment may have no end.",
             )
 
     @property
@@ -64,7 +64,7 @@ def constant_rate(rate_per_s: float, seconds: float = math.inf) -> tuple[Segment
 
 
 def ramp(from_per_s: float, to_per_s: float, seconds: float) -> tuple[Segment, ...]:
-    """An even climb or fall, then the final rate for ever."""
+    """A linear ramp up or down, then the final rate without end."""
     return (Segment(seconds, from_per_s, to_per_s), *constant_rate(to_per_s))
 
 
