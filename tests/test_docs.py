@@ -17,7 +17,7 @@ PAGES = sorted(
 )
 FOLDERS_OF_FILES = ("loadtests", "scenarios", "bench", "tests", "docs", "experiments")
 LONGEST_LINE = 100
-PROMISED_PAGES = {"docs/STALLS.md"}  # written with the rules that it explains
+PROMISED_PAGES: set[str] = set()  # named in the code before they are written
 
 FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]+`")

@@ -26,7 +26,7 @@ from loadtests.calibrate.cells import (
 )
 from loadtests.calibrate.figures import CalibrationCell, percentiles_ms
 from loadtests.calibrate.ground_truth import round_trip_ns
-from loadtests.calibrate.hiccup_meter import HiccupMeter
+from loadtests.calibrate.machine_stalls import stalls_of
 from loadtests.calibrate.server.memory import OTHER
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.errors import LoadtestsError
@@ -58,16 +58,17 @@ def make_run(trial: Trial, seed: int, measured_s: float) -> TrialRun:
     """Make one run of a trial."""
     with tempfile.TemporaryDirectory(prefix="loadtests-validity-") as folder:
         cpu = SERVER_CPU if trial.rival else None
-        server, meter = ScriptedServer(trial.script, seed, cpu=cpu), HiccupMeter()
-        with server, _rival(trial), meter:
+        server = ScriptedServer(trial.script, seed, cpu=cpu)
+        with server, _rival(trial):
             round_trips = _drive(trial, seed, measured_s, server, Path(folder))
         run = read_run(Path(folder) / "run")
-        percentiles = reported_ms(run, trial.metric) if trial.metric else {}
+        percentiles = reported_ms(run.intervals, trial.metric) if trial.metric else {}
+        stalls = stalls_of(run)
     clock = run.info.monotonic_ns
     if clock is None:
         raise LoadtestsError(f"The run of {trial.script.name} never came to its first call.")
     since_ns = clock.origin + int(run.info.warm_up_s * 1e9)
-    stalled_share = meter.stalled_share(since_ns, clock.end)
+    stalled_share = stalls.stalled_share(since_ns, clock.end)
     if not (trial.metric and run.info.series):
         return TrialRun(run.info, None, stalled_share)
     truth = server.truth.between(since_ns, clock.end)

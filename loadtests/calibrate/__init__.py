@@ -13,7 +13,7 @@
         start.py         starts, pins and ends that process
 
     ground_truth.py   what the server recorded, and what arriving users should have seen
-    hiccup_meter.py   whether the machine itself stalled meanwhile
+    machine_stalls.py whether the machine itself stalled meanwhile
     stall_injector.py stalls on purpose, of a known share, to test what sees them
     round_trip.py     the baseline round trip: the least that a call takes on this machine
     conventional.py   the load test that most teams write, for comparison

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ from loadtests.calibrate.figures import (
     percentiles_ms,
 )
 from loadtests.calibrate.ground_truth import GroundTruth, open_loop_response_ns, round_trip_ns
-from loadtests.calibrate.hiccup_meter import HiccupMeter
+from loadtests.calibrate.machine_stalls import MachineStalls, stalls_of
 from loadtests.calibrate.server.memory import OTHER
 from loadtests.calibrate.server.scripts import Script
 from loadtests.calibrate.server.start import ScriptedServer
@@ -31,6 +31,7 @@ from loadtests.errors import LoadtestsError
 from loadtests.load.child_environment import RUN_ID_VARIABLE
 from loadtests.load.schedule.arrivals import arrivals, constant_rate, dispatcher_seed
 from loadtests.measure.histogram import Histogram
+from loadtests.measure.hlog import Interval
 from loadtests.measure.results import Key, MonotonicClock, Run, read_run
 
 SCENARIO: Final = "scenarios/cart.py"
@@ -62,7 +63,7 @@ def measure_cell(script: Script, rate_per_s: float, plan: CellPlan) -> Calibrati
     """One script at one rate. Raises LoadtestsError when one of its processes cannot run.
 
     While the machine stalls, the cell is measured again, and the quietest try counts. The hiccup
-    meter alone decides which one that is, whatever the figures are.
+    meters alone decide which one that is, whatever the figures are.
     """
     tries = [_try_cell(script, rate_per_s, plan)]
     while tries[-1].machine_stalled and len(tries) < plan.tries:
@@ -76,12 +77,13 @@ def measure_cell(script: Script, rate_per_s: float, plan: CellPlan) -> Calibrati
     return replace(quietest, conventional_ms=conventional_ms, tries=len(tries))
 
 
-def reported_ms(run: Run, metric: str) -> Percentiles:
-    """The run's percentiles of one metric over all of its series, in milliseconds."""
+def reported_ms(intervals: Mapping[Key, Sequence[Interval]], metric: str) -> Percentiles:
+    """The percentiles of one metric over all series of a run, in milliseconds."""
     histogram = Histogram()
-    for series in run.info.series:
-        key = Key(series.backend, series.driver, series.pattern, metric)
-        histogram.add(run.total(key).sparse())
+    for key, parts in intervals.items():
+        if key.metric == metric:
+            for part in parts:
+                histogram.add(part.counts)
     if not histogram.total:
         return dict.fromkeys(QUANTILES, float("nan"))
     values_ns = histogram.quantiles_ns(list(QUANTILES.values()))
@@ -107,37 +109,79 @@ def _frozen_s(script: Script) -> float:
     return FROZEN_PERIODS * script.period_ns / 1e9 if script.freeze_ns else 0.0
 
 
-def _try_cell(script: Script, rate_per_s: float, plan: CellPlan) -> CalibrationCell:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredScript:
+    """A finished run on a scripted server, and what the server recorded of it.
+
+    `truth` is the server's whole record; the measured part is [since, end) of `clock`.
+    """
+
+    run: Run
+    clock: MonotonicClock
+    since_ns: int
+    truth: GroundTruth
+    round_trips: Sequence[Sequence[int]]
+    stalls: MachineStalls
+
+    @property
+    def generator_cpu(self) -> float:
+        """Cores that the load process used."""
+        return (self.signal("generator CPU") or 0.0) / 100
+
+    def signal(self, name: str) -> float | None:
+        """A signal of the generator's health; None where it is missing or unknown."""
+        signals = {signal.name: signal.value for signal in self.run.info.health.signals}
+        return signals.get(name)
+
+    @property
+    def measured_truth(self) -> GroundTruth:
+        """The server's record of the measured part."""
+        return self.truth.between(self.since_ns, self.clock.end)
+
+
+def run_script(script: Script, rate_per_s: float, plan: CellPlan) -> MeasuredScript:
+    """Run the scenario on a script once. Raises LoadtestsError."""
     with (
         tempfile.TemporaryDirectory(prefix="loadtests-calibrate-") as folder,
         ScriptedServer(script) as server,
-        HiccupMeter() as meter,
     ):
         run, round_trips = _run_harness(script, server.url, rate_per_s, plan, Path(folder))
+        stalls = stalls_of(run)
     clock = run.info.monotonic_ns
     if not clock:
         raise LoadtestsError(f"{script.name} at {rate_per_s:,.0f}/s never came to its first call.")
-    since_ns = clock.origin + int(run.info.warm_up_s * 1e9)
-    truth = server.truth.between(since_ns, clock.end)
+    return MeasuredScript(
+        run=run,
+        clock=clock,
+        since_ns=clock.origin + int(run.info.warm_up_s * 1e9),
+        truth=server.truth,
+        round_trips=round_trips,
+        stalls=stalls,
+    )
+
+
+def _try_cell(script: Script, rate_per_s: float, plan: CellPlan) -> CalibrationCell:
+    measured = run_script(script, rate_per_s, plan)
+    run, truth = measured.run, measured.measured_truth
     if script.freeze_ns:
-        true_ns = _true_of_frozen(script, rate_per_s, clock, since_ns, truth)
+        starts_ns = intended_starts_ns(measured, rate_per_s)
+        true_ns = frozen_response_ns(script, starts_ns, truth)
     else:
         true_ns = truth.service_ns[truth.code != OTHER]
-    signals = {signal.name: signal.value for signal in run.info.health.signals}
     validity = run.info.validity
     return CalibrationCell(
         script=script.name,
         rate_per_s=rate_per_s,
         calls=sum(series.count for series in run.info.series),
-        generator_cpu=(signals["generator CPU"] or 0.0) / 100,
+        generator_cpu=measured.generator_cpu,
         true_ms=percentiles_ms(true_ns),
-        reported_ms=reported_ms(run, "response_time"),
-        round_trip_ms=percentiles_ms(round_trip_ns(server.truth, round_trips)),
+        reported_ms=reported_ms(run.intervals, "response_time"),
+        round_trip_ms=percentiles_ms(round_trip_ns(measured.truth, measured.round_trips)),
         conventional_ms={},
         valid=bool(validity and validity.valid),
         reason="; ".join(r.found for r in validity.reasons) if validity else "no validity",
-        dispatch_delay_p99_ms=signals.get("dispatch delay p99"),
-        stalled_share=meter.stalled_share(since_ns, clock.end),
+        dispatch_delay_p99_ms=measured.signal("dispatch delay p99"),
+        stalled_share=measured.stalls.stalled_share(measured.since_ns, measured.clock.end),
     )
 
 
@@ -184,15 +228,17 @@ def _measure_round_trips(url: str, seconds: float) -> Sequence[Sequence[int]]:
     return round_trips
 
 
-def _true_of_frozen(
-    script: Script, rate_per_s: float, clock: MonotonicClock, since_ns: int, truth: GroundTruth
-) -> Nanoseconds:
-    """What arriving users should have seen of a server that freezes."""
-    intended_ns = _intended_until(
-        clock.end - clock.origin, rate_per_s, dispatcher_seed(SEED, 0, "dynamodb")
-    )
-    starts_ns = clock.origin + intended_ns
-    starts_ns = starts_ns[starts_ns >= since_ns]
+def intended_starts_ns(measured: MeasuredScript, rate_per_s: float) -> Nanoseconds:
+    """The intended starts of the measured part, by the schedule."""
+    clock = measured.clock
+    seed = dispatcher_seed(SEED, 0, "dynamodb")
+    starts_ns = clock.origin + _intended_until(clock.end - clock.origin, rate_per_s, seed)
+    measured_ns: Nanoseconds = starts_ns[starts_ns >= measured.since_ns]
+    return measured_ns
+
+
+def frozen_response_ns(script: Script, starts_ns: Nanoseconds, truth: GroundTruth) -> Nanoseconds:
+    """What users arriving at `starts_ns` should have seen of a server that freezes."""
     response_ns = open_loop_response_ns(starts_ns, script.delay_ns, truth.windows)
     lag_ns = truth.lag_ns(script.delay_ns)[: len(response_ns)]
     response_ns[: len(lag_ns)] += lag_ns
