@@ -57,8 +57,8 @@ def command(
         click.echo(f"Change points need Apache Otava: {CHANGE_POINTS_HINT}")
 
 
-def _summary(folder: Path, found: int, invalid: int, unlike: int) -> str:
-    text = f"{found} runs in {folder}"
+def _summary(folder: Path, count: int, invalid: int, unlike: int) -> str:
+    text = f"{count} runs in {folder}"
     if invalid:
         text += f"; {invalid} do not count"
     if unlike:

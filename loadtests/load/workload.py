@@ -82,15 +82,15 @@ class Cart:
         if kind is not None:
             self.known = False
 
-    def check(self, found: list[CartItem], writes_before: int) -> None:
+    def check(self, items: list[CartItem], writes_before: int) -> None:
         """Compare a read of the whole cart that began when `writes` stood at `writes_before`.
 
         Raises ResponseInvalid when the cart was quiet throughout and is not as written.
         """
         if self.busy or self.writes != writes_before:
             return
-        lines = {item.book_id: item.quantity for item in found}
-        if self.known and lines == self.lines and len(found) == len(lines):
+        lines = {item.book_id: item.quantity for item in items}
+        if self.known and lines == self.lines and len(items) == len(lines):
             return
         was_known = self.known
         # what is there now is believed from here on, so that one lost write is one error
@@ -98,11 +98,11 @@ class Cart:
         if was_known:
             raise ResponseInvalid(f"cart of {self.user_id} is not as it was written")
 
-    def check_line(self, found: CartItem | None, book_id: str, writes_before: int) -> None:
+    def check_line(self, line: CartItem | None, book_id: str, writes_before: int) -> None:
         """Compare a read of one line likewise. Raises ResponseInvalid."""
         if self.busy or self.writes != writes_before or not self.known:
             return
-        if found is None or found.quantity != self.lines.get(book_id):
+        if line is None or line.quantity != self.lines.get(book_id):
             self.known = False
             raise ResponseInvalid(f"line {book_id} of {self.user_id} is not as it was written")
 
@@ -225,14 +225,14 @@ class Sessions:
         seeds = (seed, share.index, 3)
         rng = Random(repr(seeds))
         book_ids = tuple(book.book_id for book in dataset.books)
-        made = [
+        sessions = [
             make_session(rng, dataset.users[i], now, book_ids=book_ids, cart=dataset.carts[i])
             for i in owned[:256]
         ]
         return cls(
             [dataset.sessions[i].session_id for i in owned],
-            made,
-            [session.cart_summary for session in made],
+            sessions,
+            [session.cart_summary for session in sessions],
             Zipf(len(owned), seeds),
             rng,
         )

@@ -98,9 +98,9 @@ def _figures(sides: Sequence[Side], name: str) -> ChartTable:
 
 
 def _figure_row(sides: Sequence[Side], pattern: str, backend: str, name: str) -> tuple[str, ...]:
-    found = [_found(side, pattern, backend) for side in sides]
-    label = next((row.subject.label for row in found if row), backend)
-    cells = [(row.p50 if name == "p50" else row.p99) if row else None for row in found]
+    rows = [_find_row(side, pattern, backend) for side in sides]
+    label = next((row.subject.label for row in rows if row), backend)
+    cells = [(row.p50 if name == "p50" else row.p99) if row else None for row in rows]
     return (
         pattern,
         label,
@@ -116,7 +116,7 @@ def _growth(row: PercentileRatio | None) -> str:
     return f"{change(row.ratio - 1).text} ({change_span(low, high)})"
 
 
-def _found(side: Side, pattern: str, backend: str) -> TableRow | None:
+def _find_row(side: Side, pattern: str, backend: str) -> TableRow | None:
     rows = (r for r in side.page.rows if (r.pattern, r.subject.backend) == (pattern, backend))
     return next(rows, None)
 
@@ -126,13 +126,13 @@ def _forest(sides: Sequence[Side]) -> Chart | None:
     for name in SHOWN:
         for backend, label in _backends(sides):
             ratios = [
-                _ratio(one, side, number, name)
-                for one in sides[0].page.series
-                if one.subject.backend == backend
+                _ratio(series, side, number, name)
+                for series in sides[0].page.series
+                if series.subject.backend == backend
                 for number, side in enumerate(sides[1:], 1)
             ]
-            kept = tuple(ratio for ratio in ratios if ratio is not None)
-            groups.append(RatioGroup(f"{name} on {label}", kept))
+            known = tuple(ratio for ratio in ratios if ratio is not None)
+            groups.append(RatioGroup(f"{name} on {label}", known))
     return forest_chart(
         groups,
         name="ratios",
@@ -144,11 +144,11 @@ def _forest(sides: Sequence[Side]) -> Chart | None:
     )
 
 
-def _ratio(one: ReportSeries, side: Side, number: int, name: str) -> ForestRow | None:
-    row = side.row(one, name)
+def _ratio(series: ReportSeries, side: Side, number: int, name: str) -> ForestRow | None:
+    row = side.row(series, name)
     if row is None:
         return None
-    return ForestRow(f"{one.pattern} {side.letter}", row.ratio, row.low, row.high, _role(number))
+    return ForestRow(f"{series.pattern} {side.letter}", row.ratio, row.low, row.high, _role(number))
 
 
 def _role(number: int) -> str:

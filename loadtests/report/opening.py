@@ -58,11 +58,14 @@ def notes_of(page: Page) -> list[str]:
 
 def _reasons(validity: Validity) -> list[str]:
     """Why the run does not count; reasons with one remedy share a line."""
-    found: dict[str, list[str]] = {}
+    texts_by_remedy: dict[str, list[str]] = {}
     for reason in validity.reasons:
         remedy = clean(reason.remedy, longest=400)
-        found.setdefault(remedy, []).append(_sentence(clean(reason.found, longest=400)))
-    return [f"{' '.join(texts)} Remedy: {_sentence(remedy)}" for remedy, texts in found.items()]
+        texts_by_remedy.setdefault(remedy, []).append(_sentence(clean(reason.found, longest=400)))
+    return [
+        f"{' '.join(texts)} Remedy: {_sentence(remedy)}"
+        for remedy, texts in texts_by_remedy.items()
+    ]
 
 
 def _sentence(text: str) -> str:

@@ -102,8 +102,8 @@ class Page:
 
     def row(self, pattern: str, subject: ReportSubject) -> TableRow | None:
         """The row of a pattern on a subject, if it was measured."""
-        found = (r for r in self.rows if r.pattern == pattern and r.subject == subject)
-        return next(found, None)
+        rows = (r for r in self.rows if r.pattern == pattern and r.subject == subject)
+        return next(rows, None)
 
     @property
     def line_ms(self) -> float | None:
@@ -125,7 +125,7 @@ def build_page(run: Run) -> Page:
     judged = view_verdict(run)
     setting = read_setting(run)
     metric = _metric(judged)
-    rows = tuple(_row(one, judged, metric) for one in series)
+    rows = tuple(_row(each, judged, metric) for each in series)
     versus = backends_view(run)
     return Page(
         run=run,
@@ -149,37 +149,39 @@ def _metric(judged: VerdictView) -> str:
     return named if named in METRIC_WORDS else "response_time"
 
 
-def _row(one: ReportSeries, judged: VerdictView, metric: str) -> TableRow:
-    limits = judged.limits_of(one.subject, one.pattern)
-    failed = one.failed
-    named = [f"{name} {n:,}" for name, n in sorted(one.errors.items())]
-    if one.unfinished:
-        named.append(f"unfinished {one.unfinished:,}")
-    share = f" ({percent(failed / one.calls).text})" if one.calls and failed else ""
+def _row(series: ReportSeries, judged: VerdictView, metric: str) -> TableRow:
+    limits = judged.limits_of(series.subject, series.pattern)
+    failed = series.failed
+    named = [f"{name} {n:,}" for name, n in sorted(series.errors.items())]
+    if series.unfinished:
+        named.append(f"unfinished {series.unfinished:,}")
+    share = f" ({percent(failed / series.calls).text})" if series.calls and failed else ""
     return TableRow(
-        pattern=one.pattern,
-        subject=one.subject,
-        p50=_cell(one, "p50", judged, metric),
-        p99=_cell(one, "p99", judged, metric),
+        pattern=series.pattern,
+        subject=series.subject,
+        p50=_cell(series, "p50", judged, metric),
+        p99=_cell(series, "p99", judged, metric),
         targets=tuple(
             f"{x.percentile} ≤ {plain(x.limit)} ms" for x in limits if x.kind == "absolute"
         ),
-        calls=count(one.calls),
+        calls=count(series.calls),
         errors=Number(float(failed), f"{failed:,}{share}"),
         errors_said=", ".join(named),
-        status=judged.status_of(one.subject, one.pattern),
+        status=judged.status_of(series.subject, series.pattern),
         limits=limits,
     )
 
 
-def _cell(one: ReportSeries, name: str, judged: VerdictView, metric: str) -> TableCell:
+def _cell(series: ReportSeries, name: str, judged: VerdictView, metric: str) -> TableCell:
     """A percentile with what the judge says of it."""
-    limits = {x.kind: x for x in judged.limits_of(one.subject, one.pattern) if x.percentile == name}
+    limits = {
+        x.kind: x for x in judged.limits_of(series.subject, series.pattern) if x.percentile == name
+    }
     absolute, growth = limits.get("absolute"), limits.get("relative")
-    estimate = judged.estimate(one.subject, one.pattern, metric, name)
-    value_ms = one.quantile_ms(metric, PERCENTILES[name])
+    estimate = judged.estimate(series.subject, series.pattern, metric, name)
+    value_ms = series.quantile_ms(metric, PERCENTILES[name])
     if value_ms is None:
-        return TableCell(_too_few_calls(one, name, metric))
+        return TableCell(_too_few_calls(series, name, metric))
     target_ms = absolute.limit if absolute else None
     return TableCell(
         value=milliseconds(value_ms, target_ms),
@@ -196,8 +198,8 @@ def _growth(ratio: float | None) -> float | None:
     return None if ratio is None else ratio - 1
 
 
-def _too_few_calls(one: ReportSeries, name: str, metric: str) -> Number:
-    histogram = one.histograms.get(metric)
+def _too_few_calls(series: ReportSeries, name: str, metric: str) -> Number:
+    histogram = series.histograms.get(metric)
     had = histogram.total if histogram is not None else 0
     needed = min_calls(PERCENTILES[name])
     return Number(None, f"needs {needed:,} calls, had {had:,}" if had else "no calls")

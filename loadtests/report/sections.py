@@ -78,16 +78,16 @@ def _verdicts(page: Page) -> Iterator[ReportSection]:
 
 
 def _explained(page: Page) -> tuple[str, ...]:
-    said = f"p50 and p99 of {page.metric_words}."
+    sentence = f"p50 and p99 of {page.metric_words}."
     if page.judged.estimates:
         level = plain(100 * page.judged.confidence)
-        said += (
+        sentence += (
             f" Small figures are {level}% confidence intervals; ≥ means that there "
             "are too few calls for an upper bound."
         )
     if page.judged.baseline:
-        said += f" Change is against {page.judged.baseline}."
-    return (said,)
+        sentence += f" Change is against {page.judged.baseline}."
+    return (sentence,)
 
 
 def _ratios(page: Page) -> Iterator[ReportSection]:
@@ -198,14 +198,16 @@ def _of_climb(page: Page) -> list[ReportSection]:
 def _capacity_run(page: Page) -> Iterator[ReportSection]:
     steps, answers = steps_of(page.run), answers_of(page.run)
     elsewhere = sorted({(s.backend, s.run) for s in steps if s.run})
-    said = [answer.sentence for answer in answers if answer.sentence]
-    said += [f"The steps of {backend} were measured in run {run}." for backend, run in elsewhere]
+    sentences = [answer.sentence for answer in answers if answer.sentence]
+    sentences += [
+        f"The steps of {backend} were measured in run {run}." for backend, run in elsewhere
+    ]
     if not steps:
         judged = page.judged.status != NOT_JUDGED
-        said = ["No step came to its end." if judged else "Its steps have not been judged."]
+        sentences = ["No step came to its end." if judged else "Its steps have not been judged."]
     chart = capacity_chart(steps, limit_of(steps, page.line_ms), answers)
     parts = () if chart or not steps else (TitledTable("", steps_table(steps)),)
-    yield ReportSection("capacity", "Throughput against p99", tuple(said), _some(chart), parts)
+    yield ReportSection("capacity", "Throughput against p99", tuple(sentences), _some(chart), parts)
 
 
 def _history(page: Page) -> Iterator[ReportSection]:
@@ -220,22 +222,22 @@ def _history(page: Page) -> Iterator[ReportSection]:
 def _health(page: Page) -> ReportSection:
     validity, signals = page.run.info.validity, signal_rows(page.run)
     if validity is None:
-        said = "This run's health was not judged."
+        sentence = "This run's health was not judged."
     elif validity.valid and is_capacity_run(page.run):
-        said = (
+        sentence = (
             "Each step was judged by itself; these signals are of the highest step at which none "
             "was beyond its limit."
         )
     elif validity.valid:
-        said = "No signal was beyond its limit: the generator did not distort the figures."
+        sentence = "No signal was beyond its limit: the generator did not distort the figures."
     else:
-        said = "The generator distorted this run: its figures say nothing of the databases."
+        sentence = "The generator distorted this run: its figures say nothing of the databases."
     rows = tuple((s.name, s.state, s.value, s.limit or "–", s.text) for s in signals)
     table = TitledTable("", ChartTable(("Signal", "State", "Found", "Limit", "In words"), rows))
     return ReportSection(
         "validity",
         "Can the generator be trusted?",
-        paragraphs=(said,) if signals else (said, "run.json holds no health signal."),
+        paragraphs=(sentence,) if signals else (sentence, "run.json holds no health signal."),
         parts=(table,) if signals else (),
     )
 

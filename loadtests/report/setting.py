@@ -139,8 +139,10 @@ def _load(run: Run) -> str:
     rate = _rate(run)
     if rate or run.info.steps:
         law = {"poisson": "Poisson ", "constant": "evenly spaced "}.get(arrivals)
-        said = f"{rate:,g} {law or ''}arrivals/s on each backend" if rate else _climb(run, law)
-        parts.append(said)
+        arrivals_text = (
+            f"{rate:,g} {law or ''}arrivals/s on each backend" if rate else _climb(run, law)
+        )
+        parts.append(arrivals_text)
     measured_s = measured_of(run)
     if measured_s:
         after = f" after {seconds(run.info.warm_up_s)} of warm-up" if run.info.warm_up_s else ""
@@ -155,10 +157,10 @@ def _climb(run: Run, law: str | None) -> str:
 
 def measured_of(run: Run) -> float:
     """Length of the measured part in seconds, from its log; 0 when nothing was measured."""
-    found = [i for intervals in run.intervals.values() for i in intervals]
-    if not found:
+    intervals = [i for series in run.intervals.values() for i in series]
+    if not intervals:
         return 0.0
-    return max(i.start_s + i.length_s for i in found) - min(i.start_s for i in found)
+    return max(i.start_s + i.length_s for i in intervals) - min(i.start_s for i in intervals)
 
 
 def _rate(run: Run) -> float | None:

@@ -30,30 +30,30 @@ class Side:
     differs: tuple[str, ...]
     problem: str = ""
 
-    def row(self, one: ReportSeries, percentile: str) -> PercentileRatio | None:
+    def row(self, series: ReportSeries, percentile: str) -> PercentileRatio | None:
         """The ratio of one series' percentile to run A's."""
-        return self.rows.get((one.subject.backend, one.pattern, percentile))
+        return self.rows.get((series.subject.backend, series.pattern, percentile))
 
     def counts(self, percentile: str) -> tuple[int, int, int]:
         """How many ratios are above 1 for certain, below 1 for certain, and undecided."""
-        found = [row for (_, _, name), row in self.rows.items() if name == percentile]
-        above = sum(row.low is not None and row.low > 1 for row in found)
-        below = sum(row.high is not None and row.high < 1 for row in found)
-        return above, below, len(found) - above - below
+        rows = [row for (_, _, name), row in self.rows.items() if name == percentile]
+        above = sum(row.low is not None and row.low > 1 for row in rows)
+        below = sum(row.high is not None and row.high < 1 for row in rows)
+        return above, below, len(rows) - above - below
 
     @property
     def sentence(self) -> str:
         """`B against A: p50 slower for 2, faster for none, undecided for 16; p99 …`."""
         if self.problem:
             return f"{self.letter} cannot be compared with A: {self.problem}"
-        said = []
+        parts = []
         for name in SHOWN:
             above, below, open_ = self.counts(name)
-            said.append(
+            parts.append(
                 f"{name} slower for {above or 'none'}, faster for {below or 'none'}, "
                 f"undecided for {open_ or 'none'} of {above + below + open_}"
             )
-        return f"{self.letter} against A: {'; '.join(said)}."
+        return f"{self.letter} against A: {'; '.join(parts)}."
 
 
 def compare_pages(runs: Sequence[Run]) -> list[Side]:

@@ -126,9 +126,9 @@ def arrivals(
         position, drawn = float(points[-1]), drawn + CHUNK
         seconds = _inverse_cumulative(profile, points)
         inside = np.isfinite(seconds)
-        kept = seconds[inside & ours]
-        if kept.size:
-            yield (kept * 1e9).astype(np.int64)
+        own_seconds = seconds[inside & ours]
+        if own_seconds.size:
+            yield (own_seconds * 1e9).astype(np.int64)
         if not inside.all():
             return
 

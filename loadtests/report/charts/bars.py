@@ -77,8 +77,8 @@ def bars_chart(groups: Sequence[BarGroup], patterns: Sequence[str], metric: str)
 
 
 def _row(pattern: str, group: BarGroup, subjects: Sequence[ReportSubject]) -> tuple[str, ...]:
-    found = {b.subject: b.value.text for b in group.bars if b.pattern == pattern}
-    return (pattern, group.name, *(found.get(s, "–") for s in subjects))
+    texts = {b.subject: b.value.text for b in group.bars if b.pattern == pattern}
+    return (pattern, group.name, *(texts.get(s, "–") for s in subjects))
 
 
 def _alt(group: BarGroup) -> str:

@@ -52,27 +52,27 @@ def breakdown_chart(parts: Sequence[TimeParts]) -> Chart | None:
 
 
 def _alt(label: str, parts: Sequence[TimeParts]) -> str:
-    said = "; ".join(
+    means = "; ".join(
         f"{p.pattern} {p.response.text}, of which wire {p.wire.text}, client library "
         f"{p.sdk.text}, queueing {p.queueing.text}"
         for p in parts
     )
-    return f"Mean response time on {label}: {said}."
+    return f"Mean response time on {label}: {means}."
 
 
 def _draw(ax: Axes, *, parts: Sequence[TimeParts], top: float) -> None:
-    for y, one in enumerate(parts):
-        if one.wire.value is None:
-            pieces = [("muted", one.service.value or 0.0)]
+    for y, part in enumerate(parts):
+        if part.wire.value is None:
+            pieces = [("muted", part.service.value or 0.0)]
         else:
-            pieces = [("wire", one.wire.value), ("sdk", one.sdk.value or 0.0)]
-        pieces.append(("queueing", one.queueing.value or 0.0))
+            pieces = [("wire", part.wire.value), ("sdk", part.sdk.value or 0.0)]
+        pieces.append(("queueing", part.queueing.value or 0.0))
         left = 0.0
         for role, width in pieces:
             ax.barh(y, width, left=left, height=0.68, color=LIGHT[role], linewidth=0)
             left += width
         ax.annotate(
-            one.response.text.removesuffix(" ms"),
+            part.response.text.removesuffix(" ms"),
             (left, y),
             xytext=(3, 0),
             textcoords="offset points",

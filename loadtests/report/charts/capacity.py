@@ -36,11 +36,11 @@ def capacity_chart(
     backends = list(dict.fromkeys(s.backend for s in known))
     roles = {b: SUBJECT_ROLES[min(i, len(SUBJECT_ROLES) - 1)] for i, b in enumerate(backends)}
     legend = percentile_legend(roles.items(), limit_ms)
-    said = "; ".join(f"{s.achieved.text}: p99 {s.p99.text}, {s.verdict_words}" for s in known)
+    points = "; ".join(f"{s.achieved.text}: p99 {s.p99.text}, {s.verdict_words}" for s in known)
     keeps = {a.backend: a.max_sustained_per_s for a in answers if a.max_sustained_per_s}
     panel = Panel(
         title="p50 and p99 against throughput",
-        alt=f"Throughput against p99. {said}.",
+        alt=f"Throughput against p99. {points}.",
         draw=partial(_draw, steps=known, roles=roles, reach=reach, limit_ms=limit_ms, keeps=keeps),
         width_in=6.6,
         height_in=3.6,
@@ -91,13 +91,13 @@ def _draw(
     keeps: Mapping[str, float],
 ) -> None:
     for backend, role in roles.items():
-        found = [s for s in steps if s.backend == backend]
+        own_steps = [s for s in steps if s.backend == backend]
         colour = LIGHT[role]
-        sound = [s for s in found if s.verdict != "INVALID" and s.p99.known]
+        sound = [s for s in own_steps if s.verdict != "INVALID" and s.p99.known]
         xs = [_x(s) for s in sound]
         ax.plot(xs, [s.p99.value or math.nan for s in sound], color=colour, linewidth=2)
         ax.plot(xs, [s.p50.value or math.nan for s in sound], color=colour, linewidth=1)
-        for step in found:
+        for step in own_steps:
             _point(ax, step, colour, reach[1])
         if backend in keeps:
             ax.axvline(keeps[backend], color=colour, linewidth=1.2, linestyle=_DOTS, zorder=1)

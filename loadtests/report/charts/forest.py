@@ -89,16 +89,16 @@ def _draw(
     left, right = reach
     ax.set_xscale("log")
     ax.set_xlim(left, right)
-    for y, one in enumerate(ratios):
-        colour = LIGHT[one.role]
-        low, high = max(one.low or left, left), min(one.high or right, right)
+    for y, ratio in enumerate(ratios):
+        colour = LIGHT[ratio.role]
+        low, high = max(ratio.low or left, left), min(ratio.high or right, right)
         ax.plot([low, high], [y, y], color=colour, linewidth=1.6)
-        for end, edge, mark in ((one.low, left, "<"), (one.high, right, ">")):
+        for end, edge, mark in ((ratio.low, left, "<"), (ratio.high, right, ">")):
             if end is None or not left <= end <= right:
                 ax.plot([edge], [y], mark, color=colour, markersize=5, clip_on=False)
-        ax.plot([min(max(one.ratio, left), right)], [y], "s", color=colour, markersize=5)
+        ax.plot([min(max(ratio.ratio, left), right)], [y], "s", color=colour, markersize=5)
         ax.annotate(
-            f"{digits(one.ratio)}×",
+            f"{digits(ratio.ratio)}×",
             (1, y),
             xycoords=("axes fraction", "data"),
             xytext=(8, 0),
@@ -106,8 +106,8 @@ def _draw(
             va="center",
             fontsize=8.5,
         )
-        if one.limit is not None:
-            ax.plot([one.limit] * 2, [y - 0.35, y + 0.35], color=LIGHT["limit"], linewidth=1.4)
+        if ratio.limit is not None:
+            ax.plot([ratio.limit] * 2, [y - 0.35, y + 0.35], color=LIGHT["limit"], linewidth=1.4)
     ax.axvline(1, color=LIGHT["muted"], linewidth=1, linestyle=DASH, zorder=1)
     steps = _STEPS if right / left < 6 else _FEW
     inside = [s for s in steps if left <= s <= right]
@@ -125,8 +125,8 @@ def _draw(
 def _spread(ticks: Sequence[float], width: float) -> list[float]:
     """Ticks at least a seventh of the axis apart, 1 always among them."""
     gap = math.log(width) / 7
-    kept = [1.0]
+    spread = [1.0]
     for tick in sorted(ticks, key=lambda t: abs(math.log(t))):
-        if all(abs(math.log(tick / other)) >= gap * 0.98 for other in kept):
-            kept.append(tick)
-    return sorted(kept)
+        if all(abs(math.log(tick / other)) >= gap * 0.98 for other in spread):
+            spread.append(tick)
+    return sorted(spread)

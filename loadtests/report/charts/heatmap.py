@@ -22,27 +22,29 @@ def heat_chart(
     series: Sequence[ReportSeries], metric: str, limit_ms: float | None, warm_up_s: float
 ) -> Chart | None:
     """None when nothing was recorded."""
-    found = [
-        (subject, made)
+    heats = [
+        (subject, heatmap)
         for subject in subjects_of(series)
-        if (made := heat([s for s in series if s.subject == subject], metric)) is not None
+        if (heatmap := heat([s for s in series if s.subject == subject], metric)) is not None
     ]
-    if not found:
+    if not heats:
         return None
-    low = min(h.lowest_ms for _, h in found)
-    high = max(h.lowest_ms * 10 ** (len(h.levels) / HEAT_ROWS_A_DECADE) for _, h in found)
+    low = min(h.lowest_ms for _, h in heats)
+    high = max(h.lowest_ms * 10 ** (len(h.levels) / HEAT_ROWS_A_DECADE) for _, h in heats)
     panels = tuple(
         Panel(
             title=f"{subject.label}, all access patterns",
             alt=f"Heatmap of {subject.label}: time along the run across, latency upwards. "
-            f"Calls lie between {milliseconds(made.lowest_ms).text} and {_top(made)}.",
-            draw=partial(_draw, made=made, reach=(low, high), limit_ms=limit_ms, warm=warm_up_s),
+            f"Calls lie between {milliseconds(heatmap.lowest_ms).text} and {_top(heatmap)}.",
+            draw=partial(
+                _draw, heatmap=heatmap, reach=(low, high), limit_ms=limit_ms, warm=warm_up_s
+            ),
             width_in=4.6,
             height_in=2.9,
         )
-        for subject, made in found
+        for subject, heatmap in heats
     )
-    column_s = max(made.column_s for _, made in found)
+    column_s = max(heatmap.column_s for _, heatmap in heats)
     return Chart(
         name="heatmap",
         title="Latency heatmap over time",
@@ -57,22 +59,22 @@ def heat_chart(
     )
 
 
-def _top(made: Heat) -> str:
-    return milliseconds(made.lowest_ms * 10 ** (len(made.levels) / HEAT_ROWS_A_DECADE)).text
+def _top(heatmap: Heat) -> str:
+    return milliseconds(heatmap.lowest_ms * 10 ** (len(heatmap.levels) / HEAT_ROWS_A_DECADE)).text
 
 
 def _draw(
-    ax: Axes, *, made: Heat, reach: tuple[float, float], limit_ms: float | None, warm: float
+    ax: Axes, *, heatmap: Heat, reach: tuple[float, float], limit_ms: float | None, warm: float
 ) -> None:
     log_ms(ax, *reach)
-    edges = made.lowest_ms * 10 ** (np.arange(len(made.levels) + 1) / HEAT_ROWS_A_DECADE)
+    edges = heatmap.lowest_ms * 10 ** (np.arange(len(heatmap.levels) + 1) / HEAT_ROWS_A_DECADE)
     for level, role in enumerate(HEAT, 1):
-        path = _cells(made, level, [float(e) for e in edges])
+        path = _cells(heatmap, level, [float(e) for e in edges])
         if path is not None:
             ax.add_patch(PathPatch(path, facecolor=LIGHT[role], linewidth=0, antialiased=False))
-    columns = made.levels.shape[1]
-    seconds_axis(ax, made.start_s, made.start_s + columns * made.column_s, 0)
-    if warm > made.start_s:
+    columns = heatmap.levels.shape[1]
+    seconds_axis(ax, heatmap.start_s, heatmap.start_s + columns * heatmap.column_s, 0)
+    if warm > heatmap.start_s:
         ax.axvline(warm, color=LIGHT["muted"], linewidth=1, linestyle=DASH)
         ax.annotate(
             "warm-up ends",
@@ -88,19 +90,19 @@ def _draw(
     limit_line(ax, limit_ms)
 
 
-def _cells(made: Heat, level: int, edges: Sequence[float]) -> Path | None:
+def _cells(heatmap: Heat, level: int, edges: Sequence[float]) -> Path | None:
     """All cells of one level as one path, runs of equal neighbours joined."""
     corners: list[tuple[float, float]] = []
-    for row in range(len(made.levels)):
-        same = np.flatnonzero(made.levels[row] == level)
+    for row in range(len(heatmap.levels)):
+        same = np.flatnonzero(heatmap.levels[row] == level)
         if not same.size:
             continue
         for run in np.split(same, np.flatnonzero(np.diff(same) > 1) + 1):
-            left = made.start_s + float(run[0]) * made.column_s
-            right = made.start_s + (float(run[-1]) + 1) * made.column_s
+            left = heatmap.start_s + float(run[0]) * heatmap.column_s
+            right = heatmap.start_s + (float(run[-1]) + 1) * heatmap.column_s
             low, high = edges[row], edges[row + 1]
             corners += [(left, low), (right, low), (right, high), (left, high), (left, low)]
     if not corners:
         return None
-    one = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
-    return Path(corners, one * (len(corners) // 5))
+    rectangle = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(corners, rectangle * (len(corners) // 5))

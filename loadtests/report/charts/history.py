@@ -30,7 +30,7 @@ def history_chart(
         Panel(
             title=pattern,
             alt=f"p50 and p99 of {pattern} over {len(past.started)} runs. "
-            + " ".join(_said(past, one, metric) for one in series if one.pattern == pattern),
+            + " ".join(_summary(past, each, metric) for each in series if each.pattern == pattern),
             draw=partial(
                 _draw,
                 past=past,
@@ -54,17 +54,17 @@ def history_chart(
     )
 
 
-def _key(one: ReportSeries, metric: str) -> Key:
-    return Key(one.subject.backend, one.subject.driver, one.pattern, metric)
+def _key(series: ReportSeries, metric: str) -> Key:
+    return Key(series.subject.backend, series.subject.driver, series.pattern, metric)
 
 
-def _said(past: Past, one: ReportSeries, metric: str) -> str:
-    values = past.values.get((_key(one, metric), "p99"), ())
+def _summary(past: Past, series: ReportSeries, metric: str) -> str:
+    values = past.values.get((_key(series, metric), "p99"), ())
     known = [v for v in values if v is not None]
     if not known:
-        return f"{one.subject.label}: no figures."
+        return f"{series.subject.label}: no figures."
     return (
-        f"{one.subject.label}: p99 from {milliseconds(known[0]).text} to "
+        f"{series.subject.label}: p99 from {milliseconds(known[0]).text} to "
         f"{milliseconds(known[-1]).text}."
     )
 

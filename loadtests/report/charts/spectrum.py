@@ -29,9 +29,9 @@ def spectrum_chart(
 ) -> Chart | None:
     """None when nothing was recorded."""
     curves = {
-        (one.pattern, one.subject): curve(one.histograms[metric])
-        for one in series
-        if metric in one.histograms and one.histograms[metric].total > 1
+        (each.pattern, each.subject): curve(each.histograms[metric])
+        for each in series
+        if metric in each.histograms and each.histograms[metric].total > 1
     }
     reach = reach_ms([y for _, ys in curves.values() for y in ys], limit_ms)
     if reach is None:
@@ -42,7 +42,7 @@ def spectrum_chart(
     panels = tuple(
         Panel(
             title=pattern,
-            alt=f"{words} of {pattern} at every percentile. " + _said(series, pattern, metric),
+            alt=f"{words} of {pattern} at every percentile. " + _summary(series, pattern, metric),
             draw=partial(
                 _draw,
                 curves=[(s.role, *curves[pattern, s]) for s in subjects if (pattern, s) in curves],
@@ -79,27 +79,27 @@ def curve(histogram: Histogram) -> tuple[list[float], list[float]]:
     return [float(step) for step in steps], [value_ns / 1e6 for value_ns in values_ns]
 
 
-def _said(series: Sequence[ReportSeries], pattern: str, metric: str) -> str:
-    said = []
-    for one in series:
-        if one.pattern == pattern:
+def _summary(series: Sequence[ReportSeries], pattern: str, metric: str) -> str:
+    sentences = []
+    for each in series:
+        if each.pattern == pattern:
             figures = [
                 f"{name} {milliseconds(value).text}"
                 for name, q in _SHOWN.items()
-                if (value := one.quantile_ms(metric, q)) is not None
+                if (value := each.quantile_ms(metric, q)) is not None
             ]
-            said.append(f"{one.subject.label}: {', '.join(figures) or 'too few calls'}.")
-    return " ".join(said)
+            sentences.append(f"{each.subject.label}: {', '.join(figures) or 'too few calls'}.")
+    return " ".join(sentences)
 
 
 def _table(series: Sequence[ReportSeries], metric: str) -> ChartTable:
     rows = tuple(
         (
-            one.pattern,
-            one.subject.label,
-            *(milliseconds(one.quantile_ms(metric, q)).text for q in _SHOWN.values()),
+            each.pattern,
+            each.subject.label,
+            *(milliseconds(each.quantile_ms(metric, q)).text for q in _SHOWN.values()),
         )
-        for one in series
+        for each in series
     )
     return ChartTable(("Access pattern", "Backend", *_SHOWN), rows, figures_from=2)
 

@@ -34,7 +34,7 @@ def timeline_chart(
     """None when nothing was recorded."""
     length_s = window_length_s(series)
     cut = {(s.pattern, s.subject): windows(s, metric, length_s) for s in series}
-    every = [w for found in cut.values() for w in found]
+    every = [w for cuts in cut.values() for w in cuts]
     reach = reach_ms([v for w in every for v in (w.p50_ms, w.p99_ms)], limit_ms)
     if reach is None:
         return None
@@ -44,7 +44,7 @@ def timeline_chart(
         Panel(
             title=pattern,
             alt=f"p50 and p99 {words} of {pattern} along the run. "
-            + " ".join(_said(s, cut[pattern, s]) for s in subjects if (pattern, s) in cut),
+            + " ".join(_summary(s, cut[pattern, s]) for s in subjects if (pattern, s) in cut),
             draw=partial(
                 _draw,
                 lines=[(s.role, cut[pattern, s]) for s in subjects if (pattern, s) in cut],
@@ -75,8 +75,8 @@ def _extent(every: Sequence[Window], warm_up_s: float) -> tuple[float, float, fl
     return min(w.start_s for w in every), end, warm_up_s
 
 
-def _said(subject: ReportSubject, found: Sequence[Window]) -> str:
-    known = [w.p99_ms for w in found if w.p99_ms is not None and not w.warm_up]
+def _summary(subject: ReportSubject, points: Sequence[Window]) -> str:
+    known = [w.p99_ms for w in points if w.p99_ms is not None and not w.warm_up]
     if not known:
         return f"{subject.label}: no window has enough calls for a p99."
     return (
@@ -93,12 +93,12 @@ def _draw(
     reach: tuple[float, float],
     limit_ms: float | None,
 ) -> None:
-    for role, found in lines:
-        xs = [w.middle_s for w in found]
-        few = {"marker": "o", "markersize": 2.5} if len(found) < 30 else {}
+    for role, points in lines:
+        xs = [w.middle_s for w in points]
+        few = {"marker": "o", "markersize": 2.5} if len(points) < 30 else {}
         colour = LIGHT[role]
-        ax.plot(xs, gaps([w.p99_ms for w in found]), color=colour, linewidth=2, **few)  # type: ignore[arg-type]
-        ax.plot(xs, gaps([w.p50_ms for w in found]), color=colour, linewidth=1)
+        ax.plot(xs, gaps([w.p99_ms for w in points]), color=colour, linewidth=2, **few)  # type: ignore[arg-type]
+        ax.plot(xs, gaps([w.p50_ms for w in points]), color=colour, linewidth=1)
     log_ms(ax, *reach)
     ax.set_ylabel("ms")
     seconds_axis(ax, *extent)
@@ -110,8 +110,8 @@ def throughput_chart(
 ) -> Chart | None:
     """Calls begun each second on each subject, beside the rate the schedule asked for."""
     subjects = subjects_of(series)
-    found_rates = {s: rates([one for one in series if one.subject == s]) for s in subjects}
-    every = [w for found in found_rates.values() for w in found]
+    rates_by_subject = {s: rates([each for each in series if each.subject == s]) for s in subjects}
+    every = [w for points in rates_by_subject.values() for w in points]
     if not every:
         return None
     top = nice_limit([w.calls / w.length_s for w in every if w.length_s], offered_per_s or 0)
@@ -121,11 +121,11 @@ def throughput_chart(
     panels = tuple(
         Panel(
             title=subject.label,
-            alt=f"Calls per second on {subject.label} along the run: {_spread(found)}.",
+            alt=f"Calls per second on {subject.label} along the run: {_spread(points)}.",
             draw=partial(
                 _draw_rate,
                 role=subject.role,
-                found=found,
+                points=points,
                 extent=_extent(every, warm_up_s),
                 top=top,
                 offered=offered_per_s,
@@ -133,8 +133,8 @@ def throughput_chart(
             height_in=1.9,
             width_in=4.6,
         )
-        for subject, found in found_rates.items()
-        if found
+        for subject, points in rates_by_subject.items()
+        if points
     )
     return Chart(
         name="throughput",
@@ -146,8 +146,8 @@ def throughput_chart(
     )
 
 
-def _spread(found: Sequence[Window]) -> str:
-    rates = [w.calls / w.length_s for w in found if not w.warm_up and w.length_s]
+def _spread(points: Sequence[Window]) -> str:
+    rates = [w.calls / w.length_s for w in points if not w.warm_up and w.length_s]
     if not rates:
         return "nothing after the warm-up"
     return f"between {digits(min(rates))} and {digits(max(rates))} per second"
@@ -157,13 +157,13 @@ def _draw_rate(
     ax: Axes,
     *,
     role: str,
-    found: Sequence[Window],
+    points: Sequence[Window],
     extent: tuple[float, float, float],
     top: float,
     offered: float | None,
 ) -> None:
-    xs = [w.middle_s for w in found]
-    ax.plot(xs, [w.calls / w.length_s for w in found], color=LIGHT[role], linewidth=1.6)
+    xs = [w.middle_s for w in points]
+    ax.plot(xs, [w.calls / w.length_s for w in points], color=LIGHT[role], linewidth=1.6)
     ax.set_ylim(0, top)
     ax.set_ylabel("calls/s")
     seconds_axis(ax, *extent)

@@ -29,24 +29,24 @@ class TimeParts:
 
 def parts_of(series: Sequence[ReportSeries]) -> list[TimeParts]:
     """The breakdown of every series that has a response and a service time."""
-    found = [_parts(one) for one in series]
-    return [parts for parts in found if parts is not None]
+    parts_by_series = [_parts(each) for each in series]
+    return [parts for parts in parts_by_series if parts is not None]
 
 
-def _parts(one: ReportSeries) -> TimeParts | None:
-    response, service = one.mean_ms("response_time"), one.mean_ms("service_time")
+def _parts(series: ReportSeries) -> TimeParts | None:
+    response, service = series.mean_ms("response_time"), series.mean_ms("service_time")
     if response is None or service is None:
         return None
-    wire = one.mean_ms("wire_time")
-    totals = {m: h.total for m, h in one.histograms.items() if h.total}
+    wire = series.mean_ms("wire_time")
+    totals = {m: h.total for m, h in series.histograms.items() if h.total}
     note = ""
     if len(set(totals.values())) > 1:
         # means over different calls do not subtract either; say so rather than hide it
         counts = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in totals.items())
         note = f"counted over different calls ({counts}), so the parts are approximate"
     return TimeParts(
-        pattern=one.pattern,
-        subject=one.subject,
+        pattern=series.pattern,
+        subject=series.subject,
         wire=milliseconds(wire),
         sdk=milliseconds(max(service - wire, 0.0) if wire is not None else None),
         queueing=milliseconds(max(response - service, 0.0)),

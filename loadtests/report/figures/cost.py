@@ -40,8 +40,8 @@ class Cost:
 
 def costs_of(series: Sequence[ReportSeries], duration_s: float) -> list[Cost]:
     """The series whose capacity is known."""
-    found = [_cost(one, duration_s) for one in series]
-    return [cost for cost in found if cost is not None]
+    costs = [_cost(each, duration_s) for each in series]
+    return [cost for cost in costs if cost is not None]
 
 
 def total_of(costs: Sequence[Cost]) -> Cost | None:
@@ -66,15 +66,15 @@ def total_of(costs: Sequence[Cost]) -> Cost | None:
     )
 
 
-def _cost(one: ReportSeries, duration_s: float) -> Cost | None:
-    capacity = one.capacity
+def _cost(series: ReportSeries, duration_s: float) -> Cost | None:
+    capacity = series.capacity
     if capacity is None or (capacity.rcu_per_op is None and capacity.wcu_per_op is None):
         return None
     reads, writes = capacity.rcu_per_op or 0.0, capacity.wcu_per_op or 0.0
     million = reads * DOLLARS_PER_MILLION_READ_UNITS + writes * DOLLARS_PER_MILLION_WRITE_UNITS
-    rate = one.calls / duration_s if duration_s > 0 else None
+    rate = series.calls / duration_s if duration_s > 0 else None
     return Cost(
-        pattern=one.pattern,
+        pattern=series.pattern,
         read_units=Number(reads, digits(reads)),
         write_units=Number(writes, digits(writes)),
         per_million=dollars(million),

@@ -34,18 +34,22 @@ class Past:
 def read_past(run: Run, metric: str) -> Past | None:
     """At most 40 valid runs up to this one; None when there is no other. Never raises."""
     earlier = [info for info in _siblings(run) if info.validity and info.validity.valid]
-    held = comparable_runs([*earlier, run.info])
-    if len(held) < 2:
+    comparable = comparable_runs([*earlier, run.info])
+    if len(comparable) < 2:
         return None
-    held = held[-MOST_RUNS:]
-    figures = [figures_of(info, metric) for info in held]
-    keys = {key for one in figures for key in one}
+    comparable = comparable[-MOST_RUNS:]
+    figures = [figures_of(info, metric) for info in comparable]
+    keys = {key for percentiles in figures for key in percentiles}
     values = {
-        (key, name): tuple(one[key][name] if key in one else None for one in figures)
+        (key, name): tuple(
+            percentiles[key][name] if key in percentiles else None for percentiles in figures
+        )
         for key in keys
         for name in ("p50", "p99")
     }
-    return Past(tuple(info.started_at for info in held), values, *_changes(values, len(held)))
+    return Past(
+        tuple(info.started_at for info in comparable), values, *_changes(values, len(comparable))
+    )
 
 
 def _siblings(run: Run) -> list[RunInfo]:
@@ -53,7 +57,7 @@ def _siblings(run: Run) -> list[RunInfo]:
     folder = run.path.parent
     # names begin with the time, so the last ones are the newest: no need to read a thousand
     names = sorted(f.parent.name for f in folder.glob("*/run.json") if not f.parent.is_symlink())
-    found = []
+    infos = []
     for name in names[-4 * MOST_RUNS :]:
         if name == run.path.name:
             continue
@@ -62,8 +66,8 @@ def _siblings(run: Run) -> list[RunInfo]:
         except LoadtestsError:
             continue
         if info.state != "running" and info.started_at <= run.info.started_at:
-            found.append(info)
-    return sorted(found, key=lambda info: (info.started_at, info.id))
+            infos.append(info)
+    return sorted(infos, key=lambda info: (info.started_at, info.id))
 
 
 def _changes(
@@ -73,15 +77,15 @@ def _changes(
         return {}, f"Change points take at least {MIN_RUNS} runs."
     if not can_find_change_points():
         return {}, f"Change points need Apache Otava: {CHANGE_POINTS_HINT}."
-    found = {}
-    for place, series in values.items():
+    changes = {}
+    for key, series in values.items():
         known = [v for v in series if v is not None]
         if len(known) == len(series):
             try:
-                found[place] = tuple(change_points(known))
+                changes[key] = tuple(change_points(known))
             except (ArithmeticError, ValueError, LoadtestsError):
                 return {}, "Change points could not be computed."
     return (
-        found,
+        changes,
         "A vertical mark is a change point: from that run on, the figure changed for good.",
     )

@@ -79,20 +79,20 @@ def read_series(run: Run) -> list[ReportSeries]:
             place, SeriesInfo(backend=place[0], driver=place[1], pattern=place[2], count=0)
         )
     subjects = _subjects([(backend, driver) for backend, driver, _ in infos])
-    found = [_series(run, info, subjects) for info in infos.values()]
+    all_series = [_series(run, info, subjects) for info in infos.values()]
     order = list(subjects.values())
-    return sorted(found, key=lambda s: (_rank(PATTERNS, s.pattern), order.index(s.subject)))
+    return sorted(all_series, key=lambda s: (_rank(PATTERNS, s.pattern), order.index(s.subject)))
 
 
 def patterns_of(series: Sequence[ReportSeries]) -> list[str]:
     """The access patterns present, in order."""
-    return list(dict.fromkeys(one.pattern for one in series))
+    return list(dict.fromkeys(each.pattern for each in series))
 
 
 def subjects_of(series: Sequence[ReportSeries]) -> list[ReportSubject]:
     """The subjects present, in order."""
-    found = {one.subject for one in series}
-    return sorted(found, key=lambda s: (SUBJECT_ROLES.index(s.role), s.backend, s.driver))
+    subjects = {each.subject for each in series}
+    return sorted(subjects, key=lambda s: (SUBJECT_ROLES.index(s.role), s.backend, s.driver))
 
 
 def _series(

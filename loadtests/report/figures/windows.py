@@ -64,9 +64,9 @@ def rates(series: Sequence[ReportSeries]) -> list[Window]:
     """Calls of several series together in equal bins of whole seconds, warm-up calls too."""
     every = [
         (i, warm)
-        for one in series
-        for warm, found in ((True, one.warm_up), (False, one.intervals))
-        for i in found.get("response_time", ())
+        for each in series
+        for warm, intervals in ((True, each.warm_up), (False, each.intervals))
+        for i in intervals.get("response_time", ())
     ]
     if not every:
         return []
@@ -96,8 +96,8 @@ def rates(series: Sequence[ReportSeries]) -> list[Window]:
 def window_length_s(series: Iterable[ReportSeries]) -> int:
     """The shortest window, in whole seconds, in which most windows have enough calls for a p99."""
     longest = 1
-    for one in series:
-        intervals = one.intervals.get("response_time", ())
+    for each in series:
+        intervals = each.intervals.get("response_time", ())
         calls, length = sum(i.counts.total for i in intervals), sum(i.length_s for i in intervals)
         if calls and length:
             # a sixth more than needed, so that a window a little below the mean still has enough
@@ -106,14 +106,14 @@ def window_length_s(series: Iterable[ReportSeries]) -> int:
     return longest
 
 
-def windows(one: ReportSeries, metric: str, length_s: int) -> list[Window]:
+def windows(series: ReportSeries, metric: str, length_s: int) -> list[Window]:
     """The series cut into windows of `length_s`, aligned on the end of the warm-up."""
-    measured, warm_up = one.intervals.get(metric, ()), one.warm_up.get(metric, ())
+    measured, warm_up = series.intervals.get(metric, ()), series.warm_up.get(metric, ())
     origin = _origin(measured, warm_up)
-    found = _cut(warm_up, origin, length_s, warm=True) + _cut(
+    all_windows = _cut(warm_up, origin, length_s, warm=True) + _cut(
         measured, origin, length_s, warm=False
     )
-    return sorted(found, key=lambda window: window.middle_s)
+    return sorted(all_windows, key=lambda window: window.middle_s)
 
 
 def _origin(measured: Sequence[Interval], warm_up: Sequence[Interval]) -> float:

@@ -44,13 +44,13 @@ def _times(page: Page) -> Iterator[str]:
     for metric in METRICS:
         name = f"{PREFIX}_{metric}_seconds"
         yield from _head(name, "summary", f"{metric.replace('_', ' ')} of calls.", "seconds")
-        for one in page.series:
-            histogram, mean = one.histograms.get(metric), one.mean_ms(metric)
+        for series in page.series:
+            histogram, mean = series.histograms.get(metric), series.mean_ms(metric)
             if histogram is None or mean is None:
                 continue
-            labels = _labels(one)
+            labels = _labels(series)
             for q in QUANTILES.values():
-                value = one.quantile_ms(metric, q)
+                value = series.quantile_ms(metric, q)
                 if value is not None:
                     yield _sample(name, labels | {"quantile": f"{q:g}"}, value / 1e3)
             yield _sample(f"{name}_count", labels, histogram.total)
@@ -60,13 +60,13 @@ def _times(page: Page) -> Iterator[str]:
 def _counts(page: Page) -> Iterator[str]:
     name = f"{PREFIX}_calls"
     yield from _head(name, "gauge", "Calls made, failed and unfinished ones included.")
-    for one in page.series:
-        yield _sample(name, _labels(one), one.calls)
+    for series in page.series:
+        yield _sample(name, _labels(series), series.calls)
     name = f"{PREFIX}_errors"
     yield from _head(name, "gauge", "Failed calls by the error's name.")
-    for one in page.series:
-        for error, number in sorted(one.errors.items()):
-            yield _sample(name, _labels(one) | {"error": error}, number)
+    for series in page.series:
+        for error, number in sorted(series.errors.items()):
+            yield _sample(name, _labels(series) | {"error": error}, number)
 
 
 def _limits(page: Page) -> Iterator[str]:
@@ -84,11 +84,11 @@ def _limits(page: Page) -> Iterator[str]:
             yield _sample(name, labels | {name: status}, int(status == limit.status))
 
 
-def _labels(one: ReportSeries) -> dict[str, str]:
+def _labels(series: ReportSeries) -> dict[str, str]:
     return {
-        "backend": one.subject.backend,
-        "driver": one.subject.driver,
-        "pattern": one.pattern,
+        "backend": series.subject.backend,
+        "driver": series.subject.driver,
+        "pattern": series.pattern,
     }
 
 

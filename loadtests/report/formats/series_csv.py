@@ -36,30 +36,30 @@ def render_csv(page: Page) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for one in page.series:
+    for series in page.series:
         for metric in METRICS:
-            histogram = one.histograms.get(metric)
+            histogram = series.histograms.get(metric)
             if histogram is not None and histogram.total:
-                writer.writerow([*_names(one, metric), *_figures(page, one, metric)])
+                writer.writerow([*_names(series, metric), *_figures(page, series, metric)])
     return out.getvalue()
 
 
-def _names(one: ReportSeries, metric: str) -> Iterator[str]:
-    for text in (one.subject.backend, one.subject.driver, one.pattern, metric):
+def _names(series: ReportSeries, metric: str) -> Iterator[str]:
+    for text in (series.subject.backend, series.subject.driver, series.pattern, metric):
         # a spreadsheet must not take a name for a formula
         yield "'" + text if text.startswith(("=", "+", "-", "@")) else text
 
 
-def _figures(page: Page, one: ReportSeries, metric: str) -> Iterator[str | int]:
-    yield from (one.calls, one.failed, one.unfinished)
-    yield _ms(one.mean_ms(metric))
-    yield from (_ms(one.quantile_ms(metric, q)) for q in QUANTILES.values())
-    yield _ms(one.histograms[metric].max_ns() / 1e6)
+def _figures(page: Page, series: ReportSeries, metric: str) -> Iterator[str | int]:
+    yield from (series.calls, series.failed, series.unfinished)
+    yield _ms(series.mean_ms(metric))
+    yield from (_ms(series.quantile_ms(metric, q)) for q in QUANTILES.values())
+    yield _ms(series.histograms[metric].max_ns() / 1e6)
     for name in ("p50", "p99"):
-        found = page.judged.estimate(one.subject, one.pattern, metric, name)
-        yield _ms(found.low_ms if found else None)
-        yield _ms(found.high_ms if found else None)
-    yield page.judged.status_of(one.subject, one.pattern) if metric == page.metric else ""
+        estimate = page.judged.estimate(series.subject, series.pattern, metric, name)
+        yield _ms(estimate.low_ms if estimate else None)
+        yield _ms(estimate.high_ms if estimate else None)
+    yield page.judged.status_of(series.subject, series.pattern) if metric == page.metric else ""
 
 
 def _ms(value: float | None) -> str:

@@ -104,11 +104,11 @@ def _step_cells(step: StepFigures) -> list[Text]:
     ]
 
 
-def comparison_table(found: Comparison, confidence: float) -> Table:
+def comparison_table(comparison: Comparison, confidence: float) -> Table:
     """A row for every percentile; the two sides stand above where they are the same throughout."""
-    sides = {_subjects(row) for row in found.rows}
+    sides = {_subjects(row) for row in comparison.rows}
     of = f"{sides.copy().pop()}, " if len(sides) == 1 else ""
-    metric = found.rows[0].metric.replace("_", " ")
+    metric = comparison.rows[0].metric.replace("_", " ")
     table = Table(title=Text(f"{of}{metric}, {confidence:.0%} intervals"), title_justify="left",
                   box=SIMPLE_HEAD, header_style="bold", pad_edge=False,
                   padding=(0, 1, 0, 0))  # fmt: skip
@@ -119,7 +119,7 @@ def comparison_table(found: Comparison, confidence: float) -> Table:
     for heading in ("A ms", "B ms", "change", "interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for row in found.rows:
+    for row in comparison.rows:
         table.add_row(
             row.pattern,
             *([_subjects(row)] if len(sides) > 1 else []),
@@ -133,17 +133,17 @@ def comparison_table(found: Comparison, confidence: float) -> Table:
     return table
 
 
-def print_outcome(found: Comparison) -> None:
+def print_outcome(comparison: Comparison) -> None:
     """Print the outcome, why it does not count, or what is slower."""
-    click.echo(_OUTCOMES[found.status])
-    if found.status == "PASS" and found.undecided_rows:
+    click.echo(_OUTCOMES[comparison.status])
+    if comparison.status == "PASS" and comparison.undecided_rows:
         click.echo(
-            f"  Over all patterns together; {len(found.undecided_rows)} figures of single patterns "
-            "have too few calls to tell."
+            f"  Over all patterns together; {len(comparison.undecided_rows)} figures of single "
+            "patterns have too few calls to tell."
         )
-    for reason in found.reasons:
+    for reason in comparison.reasons:
         click.echo(f"  {reason}")
-    for row in found.rows:
+    for row in comparison.rows:
         if row.outcome == "SLOWER":
             click.echo(
                 f"  {row.subject} {row.pattern} {row.percentile}: "
