@@ -16,6 +16,7 @@ from locust import User
 
 from loadtests.config import Config
 from loadtests.errors import CallError, ResponseInvalid, UsageError
+from loadtests.load.locust.rehearsal import plan_rehearsal
 from loadtests.load.locust.session import session_of
 from loadtests.load.locust.users import OpenLoopUser, PatternCall
 from loadtests.load.loop.dispatcher import ArrivalDispatcher
@@ -49,11 +50,15 @@ class UserGroup:
     callers: CallerGroup
     calls: list[PatternCall]
     cumulative: Floats
-    rng: np.random.Generator
+    seed: tuple[int, ...]
     carts: Carts
     sessions: Sessions
     logged_errors: set[str] = field(default_factory=set)
     drawn: list[PatternCall] = field(default_factory=list)
+    rng: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.restart_draws()
 
     @property
     def take(self) -> Callable[[], int]:
@@ -66,6 +71,11 @@ class UserGroup:
             indices = np.searchsorted(self.cumulative, self.rng.random(_CHUNK), side="right")
             self.drawn = [self.calls[index] for index in indices.tolist()]
         return self.drawn.pop()
+
+    def restart_draws(self) -> None:
+        """Draw from the beginning: the same seed gives the same calls, rehearsed or not."""
+        self.rng = np.random.default_rng(list(self.seed))
+        self.drawn.clear()
 
     def end_warm_up(self, user: OpenLoopUser) -> None:
         """The user's next call is its first measured one: stop asking for capacity figures."""
@@ -119,6 +129,20 @@ class UserAssignment:
             self._groups[cls.__name__] = [
                 self._group(cls, subject, class_index, _weight(cls) / total) for subject in subjects
             ]
+
+    def rehearse(self) -> None:
+        """Call fresh embedded databases at full speed, before the run begins."""
+        groups = [group for groups in self._groups.values() for group in groups]
+        rehearsal = plan_rehearsal(
+            self._config, self._endpoints, [group.subject for group in groups], self._share
+        )
+        if rehearsal is None:
+            return
+        began_s = time.monotonic()
+        calls = self._run.rehearse(rehearsal)
+        for group in groups:
+            group.restart_draws()
+        _log.info("Rehearsal: %d calls in %.1f s.", calls, time.monotonic() - began_s)
 
     def join(self, user: User) -> None:
         """Assign a user to the group of its class that has the fewest users.
@@ -176,7 +200,7 @@ class UserAssignment:
             callers=self._run.add_dispatcher(dispatcher, [pair for _, pair in calls]),
             calls=calls,
             cumulative=np.cumsum(shares / shares.sum())[:-1],
-            rng=np.random.default_rng([self._config.load.seed, class_index, self._share.index]),
+            seed=(self._config.load.seed, class_index, self._share.index),
             carts=carts,
             sessions=sessions,
         )

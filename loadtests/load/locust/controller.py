@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import gevent
 from gevent.lock import Semaphore
 from locust.env import Environment
 
@@ -83,6 +84,9 @@ class RunController:
         self._scribe: ScribeClient | None = None
         self._run: LoadRun | None = None
         self._ending = Semaphore(1)
+        self._users: UserAssignment | None = None
+        self._called: Endpoints | None = None
+        self._rehearsed: Endpoints | None = None  # databases that this process has rehearsed on
 
     # --- targets
 
@@ -171,14 +175,24 @@ class RunController:
             raise RuntimeError("No scribe has been started for this run.")
         self._run = LoadRun(scribe=self._scribe, worker=worker, warm_up_s=config.load.warm_up)
         dataset = make_dataset(config.data, config.load.seed, datetime.now(UTC))
-        self.session.users = UserAssignment(
+        self._users = self.session.users = UserAssignment(
             config, endpoints, dataset, self._run, self.user_classes, share
         )
+        self._called = endpoints
 
     def begin(self) -> None:
-        """Every user has joined: start the arrivals."""
+        """Every user has joined: rehearse on databases that are fresh, then start the arrivals."""
         if self._run and self._run.state == "new":
-            self._run.begin()
+            # not here: Locust handles no message of the master before this returns
+            gevent.spawn(self._begin, self._run)
+
+    def _begin(self, run: LoadRun) -> None:
+        # whatever a new process finds running may be warm; its own code and connections are not
+        if self._users and self._called != self._rehearsed:
+            self._rehearsed = self._called
+            self._users.rehearse()
+        if run is self._run and run.state == "new":  # it may have been ended meanwhile
+            run.begin()
 
     def finish(self) -> None:
         """End the run and wait for its folder; a second caller waits for the first."""

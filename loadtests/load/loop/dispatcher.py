@@ -5,6 +5,9 @@ the oldest one, with its intended start unchanged. Otherwise the user parks, and
 timer wakes it at the next intended start. Nothing is dropped: while every user is busy, due
 arrivals wait in the schedule.
 
+Before the schedule starts there may be a rehearsal: users make a number of calls one after the
+other, as fast as they can. It takes nothing from the schedule and counts as no arrival.
+
 An arrival may be dispatched a little before its intended start, so that its user has chosen keys by
 then; `OpenLoopUser.call` begins no call early.
 """
@@ -67,8 +70,27 @@ class ArrivalDispatcher:
         self._chunk: Iterator[int] = iter(())
         self._origin_ns = 0
         self._end_ns = NEVER
+        self._rehearsal_calls = 0
         self._parked: deque[Any] = deque()
         self._switch = gevent.get_hub().switch
+
+    def rehearse(self, calls: int) -> None:
+        """Let the users make `calls` calls at once, each user as fast as it can.
+
+        For the time before `start`; their intended starts are the moments at which users ask.
+        """
+        self._rehearsal_calls = calls
+        # from the hub, because a user that is woken switches to the hub when it waits
+        gevent.get_hub().loop.run_callback(self._wake_for_rehearsal)
+
+    def end_rehearsal(self) -> None:
+        """Let users begin no further call of the rehearsal."""
+        self._rehearsal_calls = 0
+
+    @property
+    def rehearsal_calls(self) -> int:
+        """Calls of the rehearsal that no user has begun yet."""
+        return self._rehearsal_calls
 
     def start(self, origin_ns: int) -> None:
         """Begin: intended starts count from `origin_ns` on the clock."""
@@ -95,6 +117,9 @@ class ArrivalDispatcher:
             intended = self.next_ns
             self._advance()
             return intended
+        if self._rehearsal_calls > 0:
+            self._rehearsal_calls -= 1
+            return self._clock()
         me = getcurrent()
         self._parked.append(me)
         if len(self._parked) == 1:
@@ -147,6 +172,12 @@ class ArrivalDispatcher:
         counters, self.counters = self.counters, SecondCounters(least_free=free)
         counters.least_free = min(counters.least_free, free)
         return counters
+
+    def _wake_for_rehearsal(self) -> None:
+        for _ in range(min(len(self._parked), self._rehearsal_calls)):
+            if self._parked and self._rehearsal_calls > 0:  # both may change meanwhile
+                self._rehearsal_calls -= 1
+                self._parked.popleft().switch(self._clock())
 
     def _wake(self) -> None:
         parked, clock = self._parked, self._clock

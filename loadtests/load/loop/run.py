@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -26,10 +26,12 @@ from loadtests.measure.recorder import Recorder, SeriesPair, SeriesRecorder
 
 DRAIN_S: Final = 2.0  # how long started and waiting calls may still end after the last arrival
 LEAD_NS: Final = 100_000_000
+REHEARSAL_DRAIN_NS: Final = 500_000_000  # how long calls of the rehearsal may still end
+_REHEARSAL_POLL_S: Final = 0.02
 FREEZE_BEFORE_NS: Final = 1_500_000_000
 _SECOND_NS: Final = 1_000_000_000
 
-RunState = Literal["new", "running", "finishing", "finished"]
+RunState = Literal["new", "rehearsing", "running", "finishing", "finished", "cancelled"]
 
 
 class Caller(Protocol):
@@ -60,6 +62,20 @@ class CallerGroup:
     dispatcher: ArrivalDispatcher
     pairs: list[SeriesPair]
     users: list[Caller] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Calls made at full speed before time 0, so that a fresh database's code is compiled by then.
+
+    `calls` are this process's calls per dispatcher, in the order of the dispatchers; `longest_s`
+    ends the rehearsal before they are all made. With `fixed_length` it always lasts so long, so
+    that all workers of a cluster begin together.
+    """
+
+    calls: Sequence[int]
+    longest_s: float
+    fixed_length: bool = False
 
 
 class LoadRun:
@@ -104,6 +120,35 @@ class LoadRun:
         self.groups.append(group)
         return group
 
+    def rehearse(self, rehearsal: Rehearsal) -> int:
+        """Let the users make calls at full speed; returns how many they made.
+
+        They are forgotten: calls of a closed loop say nothing about arrivals. Afterwards the run is
+        new again, unless it was ended meanwhile.
+        """
+        self.state = "rehearsing"
+        stop_ns = self._clock() + int(rehearsal.longest_s * 1e9)
+        end_ns = stop_ns + REHEARSAL_DRAIN_NS
+        planned = list(zip(self.groups, rehearsal.calls, strict=True))
+        for group, calls in planned:
+            group.dispatcher.rehearse(calls)
+        while self.state == "rehearsing" and self._clock() < stop_ns:
+            if not any(group.dispatcher.rehearsal_calls for group, _ in planned):
+                break
+            gevent.sleep(_REHEARSAL_POLL_S)
+        made = sum(calls - group.dispatcher.rehearsal_calls for group, calls in planned)
+        for group, _ in planned:
+            group.dispatcher.end_rehearsal()
+        while self.state == "rehearsing" and self._clock() < end_ns:
+            if not rehearsal.fixed_length and not any(self._unfinished()):
+                break
+            gevent.sleep(_REHEARSAL_POLL_S)
+        self.recorder.drain()
+        self.invalid_responses = 0
+        if self.state == "rehearsing":
+            self.state = "new"
+        return made
+
     def begin(self) -> None:
         """Start the arrivals in 0.1 seconds."""
         self.state = "running"
@@ -122,8 +167,10 @@ class LoadRun:
         if self._sampler:
             # what the end costs (Locust inspects its stack for 30 ms) delays no measured call
             self._sampler.stop()
-        if self.state == "new":
+        if self.state in ("new", "rehearsing"):
             self._heartbeat.stop()
+        if self.state == "rehearsing":
+            self.state = "cancelled"
         if self.state != "running":
             return
         self.state = "finishing"

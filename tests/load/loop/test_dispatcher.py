@@ -338,3 +338,47 @@ def test_ahead_of_their_time_arrivals_are_handed_over_by_so_much_at_most(starts,
     assert late_ones <= counters.queued <= sum(t >= i for i, t in users.taken)
     assert counters.queued + len(counters.dispatch_delays_ns) == len(starts)
     users.close()
+
+
+# --- the rehearsal
+
+
+def test_a_rehearsal_takes_nothing_from_the_schedule_and_counts_as_no_arrival(world):
+    dispatcher = ArrivalDispatcher(schedule([10, 20]), clock=world.clock, timer=world.timer)
+    users = Users(world, dispatcher, 3, [2.0])
+    assert users.taken == []
+    dispatcher.rehearse(7)
+    world.settle()
+    assert users.by == [0, 1, 2]  # every user takes part
+    world.run_to(world.now_ns + 20 * MS)
+    assert (users.done, dispatcher.rehearsal_calls, dispatcher.free_users) == (7, 0, 3)
+    assert all(intended == actual for intended, actual in users.taken)
+    counters = dispatcher.read_counters()
+    assert (counters.offered, counters.queued, counters.dispatched_ns) == (0, 0, [])
+    dispatcher.start(ORIGIN_MS * MS)
+    world.run_to((ORIGIN_MS + 30) * MS)
+    assert users.intended()[7:] == [10, 20]
+    assert dispatcher.read_counters().offered == 2
+    users.close()
+
+
+def test_after_the_end_of_a_rehearsal_no_further_call_begins(world):
+    dispatcher = ArrivalDispatcher(schedule([10]), clock=world.clock, timer=world.timer)
+    users = Users(world, dispatcher, 2, [5.0])
+    dispatcher.rehearse(100)
+    world.settle()
+    world.run_to(world.now_ns + 12 * MS)
+    dispatcher.end_rehearsal()
+    world.run_to(world.now_ns + 100 * MS)
+    assert (users.done, dispatcher.free_users) == (6, 2)
+    users.close()
+
+
+def test_a_rehearsal_of_fewer_calls_than_users_wakes_only_so_many(world):
+    dispatcher = ArrivalDispatcher(schedule([10]), clock=world.clock, timer=world.timer)
+    users = Users(world, dispatcher, 5, [5.0])
+    dispatcher.rehearse(2)
+    world.settle()
+    world.run_to(world.now_ns + 50 * MS)
+    assert (users.by, dispatcher.free_users) == ([0, 1], 5)
+    users.close()

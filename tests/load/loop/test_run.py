@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 from loadtests.load.loop import run as run_module
 from loadtests.load.loop.dispatcher import ArrivalDispatcher
-from loadtests.load.loop.run import DRAIN_S, LEAD_NS, CallerGroup, LoadRun
+from loadtests.load.loop.run import (
+    DRAIN_S,
+    LEAD_NS,
+    REHEARSAL_DRAIN_NS,
+    CallerGroup,
+    LoadRun,
+    Rehearsal,
+)
 from loadtests.measure.histogram import highest_value_ns
 from loadtests.measure.messages import Frame, RecordedCalls, SecondEnded, pack, unpack
 from loadtests.measure.recorder import SeriesRecorder
@@ -76,6 +83,7 @@ class FakeGevent:
         self._deadline_ns: int | None = None
 
     def sleep(self, seconds: float) -> None:
+        self._world.settle()
         wake_ns = self._world.now_ns + int(seconds * S)
         if self._deadline_ns is not None and wake_ns >= self._deadline_ns:
             self._world.run_to(self._deadline_ns)
@@ -105,6 +113,7 @@ class Staged:
         warm_up_s: float = 0.0,
         patterns: Iterable[str] = PATTERNS,
         sample_delays: bool = True,
+        begin: bool = True,
     ) -> None:
         """Each dispatcher: arrivals in ms from the origin, users, ms that its k-th call takes."""
         self.world = Clockwork(BEGIN)
@@ -139,7 +148,8 @@ class Staged:
                 group.users.append(user)
                 self.greenlets.append(gevent.spawn(self._live, user, group, service_ms))
         self.world.settle()
-        self.run.begin()
+        if begin:
+            self.run.begin()
 
     def _live(self, user: User, group: CallerGroup, service_ms: list[float]) -> None:
         while True:
@@ -165,6 +175,11 @@ class Staged:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(run_module, "gevent", FakeGevent(self.world))
             self.run.finish()
+
+    def rehearse(self, rehearsal: Rehearsal) -> int:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_module, "gevent", FakeGevent(self.world))
+            return self.run.rehearse(rehearsal)
 
     def close(self) -> None:
         gevent.killall(self.greenlets)
@@ -474,3 +489,61 @@ def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage):
     here.run_to(1_000)
     assert here.delays() == [([0], [])]
     assert len(here.world.timers) == 2  # the heartbeat's and the dispatcher's
+
+
+# --- the rehearsal
+
+
+def test_a_rehearsal_makes_its_calls_at_full_speed_and_leaves_no_trace(staged: Stage):
+    due_ms = [10.0, 20.0, 1_500.0]
+    here = staged([(due_ms, 2, [5])], warm_up_s=1.0, patterns=["cart.get"], begin=False)
+    assert here.rehearse(Rehearsal(calls=[40], longest_s=5.0)) == 40
+    assert len(here.finished) == 40
+    took_ns = here.world.now_ns - BEGIN
+    assert 100 * MS <= took_ns <= 150 * MS  # 40 calls of 5 ms by two users
+    assert here.run.state == "new"
+    here.run.begin()
+    origin_ns = here.world.now_ns + LEAD_NS
+    here.world.run_to(origin_ns + 2 * S)
+    assert here.taken[40:] == [origin_ns + int(at * MS) for at in due_ms]
+    rows = here.rows()
+    assert [(row["offered"], row["queued"], row["behind_ms"]) for row in rows] == [
+        (2, 0, 0),
+        (1, 0, 0),
+    ]
+    assert [late for late, _ in here.delays()] == [[0, 0], [0]]
+    here.finish()
+    recorded = sum(s["calls"] for frame, _ in here.scribe.calls() for s in frame.series)
+    assert recorded == len(due_ms)
+
+
+def test_a_rehearsal_ends_at_its_longest_time_whatever_is_left(staged: Stage):
+    here = staged([([10], 1, [400]), ([10], 1, [1])], begin=False)
+    made = here.rehearse(Rehearsal(calls=[1_000, 0], longest_s=1.0))
+    assert made == 3  # a call begins at 0, 400 and 800 ms, and the last one may end
+    assert len(here.finished) == 3
+    assert BEGIN + 1_200 * MS <= here.world.now_ns <= BEGIN + 1_250 * MS
+
+
+def test_a_call_that_hangs_does_not_hold_the_run_up(staged: Stage):
+    here = staged([([10], 1, [60_000])], begin=False)
+    here.rehearse(Rehearsal(calls=[1_000], longest_s=1.0))
+    assert here.world.now_ns <= BEGIN + S + REHEARSAL_DRAIN_NS + 50 * MS
+    assert here.run.state == "new"
+
+
+def test_workers_of_a_cluster_rehearse_for_the_same_time(staged: Stage):
+    quick, slow = (staged([([10], 1, [service_ms])], begin=False) for service_ms in (1, 90))
+    for here in (quick, slow):
+        here.rehearse(Rehearsal(calls=[100], longest_s=1.0, fixed_length=True))
+    assert quick.world.now_ns == slow.world.now_ns == BEGIN + S + REHEARSAL_DRAIN_NS
+
+
+def test_a_run_that_ends_during_its_rehearsal_does_not_begin(staged: Stage):
+    here = staged([([10], 1, [5])], begin=False)
+    timer = here.world.timer(here.run.finish)
+    timer.arm(BEGIN + 200 * MS)
+    here.rehearse(Rehearsal(calls=[1_000], longest_s=5.0))
+    assert here.run.state == "cancelled"
+    assert here.world.now_ns < BEGIN + 300 * MS
+    assert here.scribe.sent == b""
