@@ -175,7 +175,9 @@ class RunScribe:
         if second.stalls:
             self._folder.add_stalls(second.stalls.rows)
         self._processes[row.worker] = process_second(row)
-        if not row.warm_up:
+        if row.warm_up:
+            self._evidence.add_warm_up(row)
+        else:
             self._evidence.add(row, second.delays)
             self._stalls.add(second)
             if self._steps:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from loadtests.measure.health.backlog import WarmUpBacklog
 from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
 from loadtests.measure.histogram import Histogram
@@ -88,7 +89,14 @@ class GeneratorEvidence:
     rate_per_s: dict[str, float] = field(default_factory=dict)
     workers: dict[str, WorkerEvidence] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    backlogs: dict[str, WarmUpBacklog] = field(default_factory=dict)
+
+    def add_warm_up(self, row: HealthRow) -> None:
+        """Add a second of a worker's warm-up."""
+        self.backlogs.setdefault(row.worker, WarmUpBacklog()).add_warm_up(row)
 
     def add(self, row: HealthRow, delays: GeneratorDelays) -> None:
         """Add a measured second of the row's worker."""
+        if row.worker in self.backlogs:
+            self.backlogs[row.worker].add_measured(row)
         self.workers.setdefault(row.worker, WorkerEvidence()).add(row, delays)

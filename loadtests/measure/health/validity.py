@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from loadtests.measure.health.backlog import backlog_signals
 from loadtests.measure.health.delay_rules import (
     DELAY_LIMITS_MS,
     LATE_NS,
@@ -54,6 +55,7 @@ def judge_validity(
             *delay_signals(worker, watched, allowance),
             _cpu_wait(worker, watched),
             _users(worker, watched, evidence),
+            *backlog_signals(worker, evidence.backlogs.get(worker)),
             *_machine(worker, watched),
             _gc(worker, watched),
             _invalid_responses(worker, watched),
