@@ -13,7 +13,7 @@ PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadgroup
 UV ?= $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gate test test-fast coverage check format typecheck hooks bench bench-drivers bench-validity bench-slowdown calibrate calibrate-gate constraints clean
+.PHONY: help setup gate test test-fast coverage check format typecheck hooks bench bench-drivers bench-validity bench-slowdown bench-noise calibrate calibrate-gate constraints clean
 
 help:  ## Show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -76,6 +76,10 @@ bench-validity: $(READY)  ## Starved runs are INVALID, healthy ones never: RUNS=
 
 bench-slowdown: $(READY)  ## An endpoint 30% slower than its baseline is a FAIL, as it was a PASS
 	@$(BIN)/python -m experiments.slowdown
+
+bench-noise: $(READY)  ## The gate's decisions with CPUs taken away, and the safety of its meters: GATES=1
+	@$(BIN)/python -m experiments.noise --gates $(or $(GATES),1)
+	@$(BIN)/python -m experiments.noise.safety
 
 calibrate-gate: $(READY)  ## The gate's own false alarms and power, on recorded runs: RUNS="results/…"
 	@$(BIN)/loadtests calibrate gate $(RUNS)

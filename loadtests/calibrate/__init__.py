@@ -19,6 +19,7 @@
     conventional.py   the load test that most teams write, for comparison
     cells.py          runs one cell: the real scenario on one script at one rate
     figures.py        reported against true, with tolerances
+    noise.py          one cell under injected stalls: truth, all calls, undisturbed calls
     tables.py         all cells as a table
     chart.py          all cells as a chart
 """

@@ -31,6 +31,14 @@ def percentiles_ms(values_ns: Nanoseconds) -> Percentiles:
     return {name: float(ordered[rank(q, ordered.size) - 1]) / 1e6 for name, q in QUANTILES.items()}
 
 
+def tolerance_ms(true_ms: float, round_trip_ms: float) -> float:
+    """How far a reported percentile may be from the truth, in milliseconds.
+
+    A `round_trip_ms` of NaN or below 0 adds nothing.
+    """
+    return max(max(0.0, round_trip_ms) + SLACK_MS, SLACK_SHARE * true_ms)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationCell:
     """One script at one rate; `…_ms` are milliseconds by percentile.
@@ -58,8 +66,7 @@ class CalibrationCell:
 
     def tolerance_ms(self, name: str) -> float:
         """How far the report may be from the truth."""
-        round_trip_ms = max(0.0, self.round_trip_ms.get(name, 0.0))
-        return max(round_trip_ms + SLACK_MS, SLACK_SHARE * self.true_ms[name])
+        return tolerance_ms(self.true_ms[name], self.round_trip_ms.get(name, 0.0))
 
     def error_ms(self, name: str) -> float:
         """Reported minus true."""

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtests.calibrate.figures import JUDGED, CalibrationCell
+from loadtests.calibrate.noise import NoisyCell
 
 _NAMES: Final = (
     "server",
@@ -24,6 +25,7 @@ _NAMES: Final = (
     "conventional",
     "",
 )
+_NOISE_NAMES: Final = ("server", "rate/s", "left out", "", "true", "all calls", "undisturbed", "")
 _RIGHT: Final = "✓"
 _WRONG: Final = "✗"
 _STYLES: Final = {_RIGHT: "green", _WRONG: "bold red"}
@@ -49,6 +51,40 @@ def markdown_table(cells: Sequence[CalibrationCell]) -> str:
         *(f"| {' | '.join(row)} |" for cell in cells for row in _rows(cell)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def noise_table(cells: Sequence[NoisyCell]) -> Table:
+    """Cells under injected stalls: ground truth, all calls and undisturbed calls."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title="milliseconds", title_justify="left")
+    for name in _NOISE_NAMES:
+        table.add_column(name, justify="left" if name == "server" else "right")
+    for cell in cells:
+        for *texts, mark in _noise_rows(cell):
+            table.add_row(*texts, Text(mark, _STYLES.get(mark, "dim")))
+        table.add_section()
+    return table
+
+
+def noise_markdown(cells: Sequence[NoisyCell]) -> str:
+    """The same in Markdown."""
+    lines = [
+        "| server | rate/s | left out | | true | all calls | undisturbed | |",
+        "|---|---:|---:|---|---:|---:|---:|---|",
+        *(f"| {' | '.join(row)} |" for cell in cells for row in _noise_rows(cell)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _noise_rows(cell: NoisyCell) -> Iterator[tuple[str, ...]]:
+    head = (cell.script, f"{cell.rate_per_s:,.0f}", f"{cell.left_out:.0%}")
+    for name in cell.undisturbed_ms:
+        mark = ""
+        if name in JUDGED:
+            right = cell.within(name, cell.undisturbed_ms)
+            mark = "not judged" if cell.excuse else _RIGHT if right else _WRONG
+        columns = (cell.true_ms, cell.all_ms, cell.undisturbed_ms)
+        yield (*head, name, *(_ms(percentiles[name]) for percentiles in columns), mark)
+        head = ("", "", "")
 
 
 def dispatch_delay_lines(cells: Sequence[CalibrationCell]) -> list[str]:
