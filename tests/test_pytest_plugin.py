@@ -108,10 +108,12 @@ class Project:
     def start(self, *arguments, pass_fds=(), on_parent_death=signal.SIGKILL, **environ):
         given = {ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(Endpoints()))} | environ
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        # pytest-benchmark measures nothing in a worker of xdist, as these tests may be
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST_")}
         return subprocess.Popen(
             with_pdeathsig(command, owner=None, on_parent_death=on_parent_death),
             cwd=self.path,
-            env={**os.environ, "NO_COLOR": "1", **given},
+            env={**inherited, "NO_COLOR": "1", **given},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
