@@ -1,4 +1,4 @@
-"""What tests of every room share: one pair of embedded databases for the whole test session."""
+"""What tests of every room share: embedded databases and a browser, once per test process."""
 
 from __future__ import annotations
 
@@ -36,22 +36,24 @@ MARKERS_OF_FIXTURES = {
     "browser": pytest.mark.browser,
     "children": pytest.mark.slow,  # of end_to_end: whole programs
 }
-# fixtures of the session that cost seconds: one worker of pytest-xdist runs all that share one
-SHARED = ("endpoints", "browser")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` deselects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start databases or a browser; put tests into groups for workers.
+    """Mark the tests that start databases or a browser; files with marked tests come first.
 
-    A group runs in one worker: the tests of a fixture in SHARED, or else those of a file.
+    A worker of pytest-xdist takes a file at a time: no worker waits for a long file at the end.
     """
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         for name in fixtures & MARKERS_OF_FIXTURES.keys():
             item.add_marker(MARKERS_OF_FIXTURES[name])
-        group = next((name for name in SHARED if name in fixtures), item.path.stem)
-        item.add_marker(pytest.mark.xdist_group(group))
+    long_files = {
+        item.path
+        for item in items
+        if any(item.get_closest_marker(name) for name in ("embedded", "browser", "slow"))
+    }
+    items.sort(key=lambda item: item.path not in long_files)
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,8 @@ class Project:
 
     def start(self, *arguments, pass_fds=(), on_parent_death=signal.SIGKILL, **environ):
         given = {ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(Endpoints()))} | environ
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+        command += ["-p", "no:hypothesispytest", *arguments]  # users have none; it loads for 1 s
         # pytest-benchmark measures nothing in a worker of xdist, as these tests may be
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST_")}
         return subprocess.Popen(

@@ -12,7 +12,6 @@ import click
 from rich.console import Console
 
 from loadtests.calibrate.cells import CellPlan, measure_cell
-from loadtests.calibrate.chart import draw_chart
 from loadtests.calibrate.figures import CalibrationCell
 from loadtests.calibrate.noise import NoisyCell, measure_noisy_cell
 from loadtests.calibrate.server.scripts import SCRIPTS
@@ -129,6 +128,8 @@ def command(
     lateness = dispatch_delay_lines(cells)
     text = "\n".join([markdown_table(cells), *lateness]) + "\n"
     (results / "calibration.md").write_text(text, encoding="utf-8")
+    from loadtests.calibrate.chart import draw_chart  # with matplotlib: not while measuring
+
     draw_chart(cells, results / "calibration.png")
     console.print(terminal_table(cells))
     for cell in cells:

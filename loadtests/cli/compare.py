@@ -31,7 +31,6 @@ from loadtests.judge.storing import store_verdict
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.results import Run, read_run
 from loadtests.measure.run_folder import shown_path
-from loadtests.report.build import build_reports
 from loadtests.report.formats.terminal import comparison_table, print_outcome
 
 
@@ -152,6 +151,9 @@ def _compare_interleaved(
         interleaved.run, interleaved.second, interleaved.first, allowed, confidence, metric=metric
     )
     store_verdict(interleaved.run, verdict_of(interleaved.run, comparison, allowed, confidence))
+
+    from loadtests.report.build import build_reports  # with matplotlib: not before a run
+
     report = build_reports(interleaved.run.path)[0]
     with printing():
         Console().print(comparison_table(comparison, confidence))

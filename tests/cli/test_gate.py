@@ -9,7 +9,6 @@ from typing import Self
 
 import pytest
 
-from loadtests.cli.runs import closing
 from loadtests.cli.runs.children import Children
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.config import Config
@@ -18,6 +17,7 @@ from loadtests.judge.baseline import promote
 from loadtests.judge.judging import worst_status
 from loadtests.measure.results import Status, read_run
 from loadtests.measure.run_folder import point_latest
+from loadtests.report import build
 from loadtests.report.build import build_reports
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress
@@ -41,8 +41,8 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         (path / "report.html").touch()
         return [path / "report.html"]
 
-    monkeypatch.setattr(closing, "build_reports", write_empty)
-    return lambda: monkeypatch.setattr(closing, "build_reports", build_reports)
+    monkeypatch.setattr(build, "build_reports", write_empty)
+    return lambda: monkeypatch.setattr(build, "build_reports", build_reports)
 
 
 class Actor:

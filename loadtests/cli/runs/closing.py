@@ -24,7 +24,6 @@ from loadtests.measure.results import EXIT_CODES, Run, Verdict, read_run
 from loadtests.measure.run_folder import shown_path
 from loadtests.microbench.folder import SCENARIO
 from loadtests.microbench.tables import summary
-from loadtests.report.build import build_reports
 from loadtests.report.formats.terminal import terminal_table
 from loadtests.report.verdict_style import status_text
 
@@ -51,6 +50,8 @@ def finish(path: Path, config: Config, alpha: TailProbability | None) -> Ended:
 
 def show_run(run: Run, verdict: Verdict) -> Ended:
     """Write a judged run's reports and print its table."""
+    from loadtests.report.build import build_reports  # with matplotlib: not before a run
+
     report = build_reports(run.path)[0]
     with printing(), Screen() as screen:
         for shown in summary(run) if run.info.scenario == SCENARIO else [terminal_table(run)]:
