@@ -87,7 +87,7 @@ def test_a_crash_in_any_layer_ends_with_2(
 
 
 @pytest.mark.parametrize("error", CRASHES[:5], ids=repr)
-@pytest.mark.parametrize("layer", ["terminal_table", "shown_path", "Screen.print", "click.echo"])
+@pytest.mark.parametrize("layer", ["terminal_summary", "shown_path", "Screen.print", "click.echo"])
 def test_a_verdict_that_cannot_be_printed_keeps_its_code(
     failed: Path, monkeypatch: pytest.MonkeyPatch, layer: str, error: BaseException
 ) -> None:

@@ -25,7 +25,7 @@ from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow, ProcessFigures, SecondFigures
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.histogram import Sparse
-from loadtests.measure.results import Count, Milliseconds, RunInfo, SeriesInfo
+from loadtests.measure.results import Count, Milliseconds, RunInfo, SeriesInfo, StallInfo
 from loadtests.measure.series import CapacityTotals, RawSeries, SeriesName, SeriesPart
 from loadtests.measure.stalls.seconds import ClassifiedSecond, StallSecond
 from loadtests.patterns import METRICS
@@ -333,7 +333,7 @@ class ProcessSecond:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveFigures:
-    """The run so far; `series`, `signals` are over its measured part."""
+    """The run so far; `series`, `signals` and `stalls` are over its measured part."""
 
     index: int
     time_s: float
@@ -341,6 +341,7 @@ class LiveFigures:
     series: list[SeriesInfo]
     processes: dict[str, ProcessSecond]
     signals: list[Signal]
+    stalls: StallInfo | None = None
 
 
 _LIVE_FIGURES: Final = TypeAdapter(LiveFigures)

@@ -200,6 +200,7 @@ class RunScribe:
                 series=summaries,
                 processes=self._processes,
                 signals=signals,
+                stalls=self._folder.info.stalls,
             )
             print_line(self._out, "live", live)
             print_line(self._out, "locust", locust_entries(self._unreported))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from loadtests.measure.results import Bottleneck, Run, Validity
 from loadtests.report.figures.capacity import answers_of, is_capacity_run
 from loadtests.report.figures.rounding import clean, per_second, percent, plain, seconds
+from loadtests.report.figures.stalls import basis_words
 from loadtests.report.figures.verdict_view import NOT_JUDGED
 from loadtests.report.page import Page, TableRow
 
@@ -18,6 +20,7 @@ _BEYOND: Final[dict[Bottleneck, str]] = {
     "undecided": "beyond, the steps were too short to decide",
     "nothing": "its end lies beyond the highest rate tried",
 }
+_LEFT_OUT: Final = "figures called “undisturbed” rest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,48 @@ def notes_of(page: Page) -> list[str]:
             "The generator's health was not judged, so the generator may have caused these figures."
         )
     else:
-        notes += _reasons(info.validity)
+        notes += _reasons(info.validity, page.judged.status)
+    if page.left_out is not None:
+        notes.append(f"{_LEFT_OUT[:1].upper()}{_LEFT_OUT[1:]} {basis_words(page.left_out)}.")
     quiet = [f"{s.pattern} on {s.subject.label}" for s in page.series if not s.calls]
     if quiet:
         notes.append(f"No call was made for {', '.join(quiet)}.")
     return notes
 
 
-def _reasons(validity: Validity) -> list[str]:
+def what_to_do(page: Page) -> str:
+    """What decides an undecided run; empty for another."""
+    verdict = page.run.info.verdict
+    if verdict is None or verdict.status != "INCONCLUSIVE":
+        return ""
+    if verdict.needed_s is None or "longer run" in verdict.sentence:
+        return "What to do: look at the limit or at the slowest part; more calls will not decide."
+    run_time = math.ceil(verdict.needed_s + page.run.info.warm_up_s)
+    return f"What to do: measure longer (--run-time {run_time}s), or on a machine with less else."
+
+
+def added_delay(validity: Validity | None) -> bool:
+    """Whether the generator only added delay, so that limits that hold still hold."""
+    if validity is None or validity.valid or not validity.reasons:
+        return False
+    return all(reason.rules_out == "FAIL" for reason in validity.reasons)
+
+
+def reasons_of(page: Page) -> list[str]:
+    """Why an invalid run does not count, each with its remedy."""
+    validity, verdict = page.run.info.validity, page.run.info.verdict
+    reasons = _reasons(validity, page.judged.status) if validity else []
+    return reasons or [_sentence(reason) for reason in (verdict.reasons if verdict else ())]
+
+
+def _reasons(validity: Validity, status: str) -> list[str]:
     """Why the run does not count; reasons with one remedy share a line."""
+    if status != "INVALID" and added_delay(validity):
+        rules = ", ".join(clean(reason.rule) for reason in validity.reasons)
+        return [
+            f"Delay was added on this machine ({rules}). It can only make response times longer: "
+            "a limit that is met in spite of it is met."
+        ]
     texts_by_remedy: dict[str, list[str]] = {}
     for reason in validity.reasons:
         remedy = clean(reason.remedy, longest=400)
@@ -92,10 +128,11 @@ def _kept(run: Run) -> list[Fact]:
     """How far each backend of a capacity run came."""
     return [
         Fact(
-            f"{answer.backend} keeps the promise up to",
+            f"{answer.backend} keeps the promise "
+            + ("up to" if answer.max_sustained_per_s else "at"),
             per_second(rate_per_s).text
             if (rate_per_s := answer.max_sustained_per_s)
-            else "no rate tried",
+            else "none of the rates tried",
             _BEYOND[answer.bottleneck],
             "" if rate_per_s else "fail",
         )
@@ -122,4 +159,6 @@ def _generator(run: Run) -> Fact:
             return Fact("Load generator", "judged by step", "see the verdict of each")
         return Fact("Load generator", "healthy", "it did not distort the figures")
     rules = ", ".join(clean(r.rule) for r in validity.reasons)
+    if run.info.verdict and run.info.verdict.status != "INVALID" and added_delay(validity):
+        return Fact("Load generator", "added delay", f"limits that hold still hold; {rules}")
     return Fact("Load generator", "distorted the run", rules or "no reason given", "fail")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.measure.results import LimitVerdict, Run
+from loadtests.measure.stalls.record import StallRow, read_stalls
 from loadtests.order_statistics import min_calls
 from loadtests.report.figures.ratios import BackendsView, backends_view
 from loadtests.report.figures.rounding import (
@@ -29,6 +30,7 @@ from loadtests.report.figures.series import (
     read_series,
     subjects_of,
 )
+from loadtests.report.figures.stalls import left_out_of
 from loadtests.report.figures.verdict_view import NOT_JUDGED, ShownStatus, VerdictView, view_verdict
 from loadtests.report.setting import Setting, measured_of, read_setting
 
@@ -42,7 +44,11 @@ METRIC_WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """A percentile with its interval, its target and its growth against the baseline."""
+    """A percentile with its interval, its target and its growth against the baseline.
+
+    `undisturbed` is the same percentile over the calls that no stall of the machine can have
+    touched, where some were left out.
+    """
 
     value: Number
     low_ms: float | None = None
@@ -51,6 +57,7 @@ class TableCell:
     target: Number = UNKNOWN
     change: Number = UNKNOWN
     change_span: str = ""
+    undisturbed: Number = UNKNOWN
 
     @property
     def over(self) -> bool:
@@ -73,6 +80,7 @@ class TableRow:
     errors_said: str
     status: ShownStatus
     limits: tuple[LimitVerdict, ...]
+    left_out: Number = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,12 @@ class Page:
     subjects: tuple[ReportSubject, ...]
     patterns: tuple[str, ...]
     versus: BackendsView
+    stalls: tuple[StallRow, ...] = ()
+
+    @property
+    def left_out(self) -> float | None:
+        """The share of the calls left out as disturbed by the machine; None where none was."""
+        return left_out_of(self.run.info)
 
     @property
     def has_changes(self) -> bool:
@@ -125,7 +139,8 @@ def build_page(run: Run) -> Page:
     judged = view_verdict(run)
     setting = read_setting(run)
     metric = _metric(judged)
-    rows = tuple(_row(each, judged, metric) for each in series)
+    disturbed = left_out_of(run.info) is not None
+    rows = tuple(_row(each, judged, metric, disturbed=disturbed) for each in series)
     versus = backends_view(run)
     return Page(
         run=run,
@@ -138,6 +153,7 @@ def build_page(run: Run) -> Page:
         subjects=tuple(subjects_of(series)),
         patterns=tuple(patterns_of(series)),
         versus=versus,
+        stalls=tuple(read_stalls(run.path / "stalls.csv")) if run.info.stalls else (),
     )
 
 
@@ -149,7 +165,7 @@ def _metric(judged: VerdictView) -> str:
     return named if named in METRIC_WORDS else "response_time"
 
 
-def _row(series: ReportSeries, judged: VerdictView, metric: str) -> TableRow:
+def _row(series: ReportSeries, judged: VerdictView, metric: str, *, disturbed: bool) -> TableRow:
     limits = judged.limits_of(series.subject, series.pattern)
     failed = series.failed
     named = [f"{name} {n:,}" for name, n in sorted(series.errors.items())]
@@ -159,8 +175,8 @@ def _row(series: ReportSeries, judged: VerdictView, metric: str) -> TableRow:
     return TableRow(
         pattern=series.pattern,
         subject=series.subject,
-        p50=_cell(series, "p50", judged, metric),
-        p99=_cell(series, "p99", judged, metric),
+        p50=_cell(series, "p50", judged, metric, disturbed=disturbed),
+        p99=_cell(series, "p99", judged, metric, disturbed=disturbed),
         targets=tuple(
             f"{x.percentile} ≤ {plain(x.limit)} ms" for x in limits if x.kind == "absolute"
         ),
@@ -169,10 +185,13 @@ def _row(series: ReportSeries, judged: VerdictView, metric: str) -> TableRow:
         errors_said=", ".join(named),
         status=judged.status_of(series.subject, series.pattern),
         limits=limits,
+        left_out=percent(series.left_out) if disturbed and series.left_out is not None else UNKNOWN,
     )
 
 
-def _cell(series: ReportSeries, name: str, judged: VerdictView, metric: str) -> TableCell:
+def _cell(
+    series: ReportSeries, name: str, judged: VerdictView, metric: str, *, disturbed: bool
+) -> TableCell:
     """A percentile with what the judge says of it."""
     limits = {
         x.kind: x for x in judged.limits_of(series.subject, series.pattern) if x.percentile == name
@@ -191,6 +210,11 @@ def _cell(series: ReportSeries, name: str, judged: VerdictView, metric: str) -> 
         target=milliseconds(target_ms),
         change=change(_growth(growth.estimate)) if growth else UNKNOWN,
         change_span=change_span(_growth(growth.low), _growth(growth.high)) if growth else "",
+        undisturbed=(
+            milliseconds(series.undisturbed_ms(metric, PERCENTILES[name]), target_ms)
+            if disturbed
+            else UNKNOWN
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadtests.measure.results import LimitVerdict
+from loadtests.measure.results import Bounds, LimitVerdict
 from loadtests.report.charts.bars import Bar, BarGroup, bars_chart
 from loadtests.report.charts.breakdown import breakdown_chart
 from loadtests.report.charts.capacity import capacity_chart, steps_table
@@ -21,9 +21,11 @@ from loadtests.report.figures.cost import PRICES_SAID, costs_of, total_of
 from loadtests.report.figures.history import read_past
 from loadtests.report.figures.ratios import against_baseline
 from loadtests.report.figures.rounding import MISSING, digits, plain
+from loadtests.report.figures.stalls import stalls_sentence
 from loadtests.report.figures.validity import signal_rows
 from loadtests.report.figures.verdict_view import NOT_JUDGED
 from loadtests.report.method import method_of
+from loadtests.report.opening import added_delay
 from loadtests.report.page import Page
 
 
@@ -129,8 +131,8 @@ def _times(page: Page) -> Iterator[ReportSection]:
         "over-time",
         "Over time",
         charts=_some(
-            timeline_chart(series, metric, limit, words, warm_up_s),
-            throughput_chart(series, page.setting.offered_per_s, warm_up_s),
+            timeline_chart(series, metric, limit, words, warm_up_s, page.stalls),
+            throughput_chart(series, page.setting.offered_per_s, warm_up_s, page.stalls),
         ),
     )
     heat = heat_chart(series, metric, limit, warm_up_s)
@@ -228,6 +230,12 @@ def _health(page: Page) -> ReportSection:
             "Each step was judged by itself; these signals are of the highest step at which none "
             "was beyond its limit."
         )
+    elif added_delay(validity) and page.judged.status != "INVALID":
+        sentence = (
+            "The generator or its machine added delay. That can only make response times longer: a "
+            "limit that is met in spite of it is met, but nothing can be found broken because of "
+            "it."
+        )
     elif validity.valid:
         sentence = "No signal was beyond its limit: the generator did not distort the figures."
     else:
@@ -237,7 +245,11 @@ def _health(page: Page) -> ReportSection:
     return ReportSection(
         "validity",
         "Can the generator be trusted?",
-        paragraphs=(sentence,) if signals else (sentence, "run.json holds no health signal."),
+        paragraphs=(
+            sentence,
+            *(() if signals else ("run.json holds no health signal.",)),
+            *((stalls_sentence(page.run.info.stalls),) if page.run.info.stalls else ()),
+        ),
         parts=(table,) if signals else (),
     )
 
@@ -272,6 +284,7 @@ def limits_table(page: Page) -> ChartTable | None:
     if not page.judged.limits:
         return None
     labels = {(s.backend, s.driver): s.label for s in page.subjects}
+    disturbed = page.left_out is not None
     rows = tuple(
         (
             x.pattern,
@@ -280,12 +293,36 @@ def limits_table(page: Page) -> ChartTable | None:
             in_unit(x, x.limit, exact=True),
             in_unit(x, x.estimate),
             f"{in_unit(x, x.low)} to {in_unit(x, x.high)}",
+            *(
+                (_estimate(x, x.all_calls), _estimate(x, x.undisturbed), x.basis)
+                if disturbed
+                else ()
+            ),
             x.status,
         )
         for x in page.judged.limits
     )
-    head = ("Access pattern", "Backend", "What", "Limit", "Found", "Bounds", "Verdict")
+    head = (
+        *("Access pattern", "Backend", "What", "Limit", "Found", "Bounds"),
+        *(("All calls", "Undisturbed", "Decided on") if disturbed else ()),
+        "Verdict",
+    )
     return ChartTable(head, rows)
+
+
+def _estimate(limit: LimitVerdict, bounds: Bounds | None) -> str:
+    return in_unit(limit, bounds.estimate) if bounds else MISSING
+
+
+def both_sets(limit: LimitVerdict) -> str:
+    """The estimate over all calls and over the undisturbed ones; empty where they are not known."""
+    if limit.all_calls is None or limit.undisturbed is None:
+        return ""
+    return (
+        f"All {limit.all_calls.calls:,} calls: {_estimate(limit, limit.all_calls)}; "
+        f"{limit.undisturbed.calls:,} undisturbed: {_estimate(limit, limit.undisturbed)}; "
+        f"decided on {limit.basis} calls."
+    )
 
 
 def statistic_words(limit: LimitVerdict) -> str:

@@ -24,7 +24,7 @@ from loadtests.measure.results import EXIT_CODES, Run, Verdict, read_run
 from loadtests.measure.run_folder import shown_path
 from loadtests.microbench.folder import SCENARIO
 from loadtests.microbench.tables import summary
-from loadtests.report.formats.terminal import terminal_table
+from loadtests.report.formats.terminal import terminal_summary
 from loadtests.report.verdict_style import status_text
 
 
@@ -54,7 +54,7 @@ def show_run(run: Run, verdict: Verdict) -> Ended:
 
     report = build_reports(run.path)[0]
     with printing(), Screen() as screen:
-        for shown in summary(run) if run.info.scenario == SCENARIO else [terminal_table(run)]:
+        for shown in summary(run) if run.info.scenario == SCENARIO else [terminal_summary(run)]:
             screen.print(shown)
         click.echo(f"Report: {shown_path(report)}")
     return Ended(run, verdict, report)

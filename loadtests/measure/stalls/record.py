@@ -9,11 +9,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final, Protocol, TextIO
+from pathlib import Path
+from typing import Annotated, Final, Protocol, TextIO
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, TypeAdapter, ValidationError
 
+from loadtests.errors import ResultsError
 from loadtests.measure.stalls.hiccup_meter import MeterKind
 from loadtests.measure.stalls.windows import AFTER_NS, BEFORE_NS, DisturbedTime, Stall
 
@@ -52,8 +55,8 @@ class StallRow:
 
     worker: str
     cpu: int
-    start_s: float
-    length_ms: float
+    start_s: Annotated[float, Field(allow_inf_nan=False)]
+    length_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     meter: MeterKind
     used: bool
 
@@ -75,6 +78,37 @@ class StallLog:
                  int(row.used)]
             )  # fmt: skip
         self._out.flush()
+
+
+_ROW: Final = TypeAdapter(StallRow)
+
+
+def read_stalls(path: Path) -> list[StallRow]:
+    """The rows of a stalls.csv, in its order; none where there is no such file.
+
+    A last row without its line end belongs to a run that was killed, and is left out. Raises
+    ResultsError for any other row that is not a stall.
+    """
+    if not path.exists():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path} cannot be read: {error}.") from None
+    complete = text[: text.rfind("\n") + 1]
+    rows = []
+    for number, values in enumerate(csv.reader(complete.splitlines()), 1):
+        if number == 1:
+            names = values
+            continue
+        try:
+            rows.append(_ROW.validate_python(dict(zip(names, values, strict=True))))
+        except (ValidationError, ValueError):
+            raise ResultsError(
+                f"{path}, line {number} is not a stall of the machine.",
+                hint="The file was changed or damaged; restore it, or remove it to go without.",
+            ) from None
+    return rows
 
 
 class ThrottleWatch:

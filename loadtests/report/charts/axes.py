@@ -95,6 +95,22 @@ def seconds_axis(ax: Axes, start_s: float, end_s: float, warm_up_end_s: float) -
     ax.grid(axis="x", visible=False)
 
 
+def stall_ticks(ax: Axes, starts_s: Sequence[float]) -> None:
+    """A tick along the bottom of a time axis for each stall of the machine."""
+    if starts_s:
+        ax.plot(
+            starts_s,
+            [0.025] * len(starts_s),
+            linestyle="none",
+            marker="|",
+            markersize=6,
+            markeredgewidth=0.9,
+            color=LIGHT["muted"],
+            transform=ax.get_xaxis_transform(),
+            zorder=2,
+        )
+
+
 def time_step(length_s: float) -> float:
     """A round tick distance that gives about six ticks."""
     for step in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600):

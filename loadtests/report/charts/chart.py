@@ -75,7 +75,7 @@ class ChartTable:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the legend: a mark (`bar`, `line`, `thin`, `dash`) in a role's colour."""
+    """A line of the legend: a mark (`bar`, `line`, `thin`, `dash`, `tick`) in a role's colour."""
 
     label: str
     role: str

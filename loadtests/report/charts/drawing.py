@@ -148,6 +148,10 @@ def _handle(entry: Entry) -> Artist:
     colour = LIGHT[entry.role]
     if entry.mark == "bar":
         return Patch(color=colour, label=entry.label)
+    if entry.mark == "tick":
+        return Line2D(
+            [], [], color=colour, label=entry.label, marker="|", markersize=7, linestyle="none"
+        )
     width = {"line": 2.2, "thin": 1.1, "dash": 1.2}[entry.mark]
     style: Any = (0, (4, 2)) if entry.mark == "dash" else "-"
     return Line2D([], [], color=colour, label=entry.label, linewidth=width, linestyle=style)

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from matplotlib.axes import Axes
 
-from loadtests.report.charts.axes import DASH, gaps, limit_line, log_ms, reach_ms, seconds_axis
+from loadtests.measure.stalls.record import StallRow
+from loadtests.report.charts.axes import (
+    DASH,
+    gaps,
+    limit_line,
+    log_ms,
+    reach_ms,
+    seconds_axis,
+    stall_ticks,
+)
 from loadtests.report.charts.chart import (
     Chart,
     Entry,
@@ -21,6 +31,7 @@ from loadtests.report.figures.rounding import digits, milliseconds, seconds
 from loadtests.report.figures.series import ReportSeries, ReportSubject, patterns_of, subjects_of
 from loadtests.report.figures.windows import Window, rates, window_length_s, windows
 
+MOST_TICKS: Final = 400
 _Lines = Sequence[tuple[str, Sequence[Window]]]
 
 
@@ -30,8 +41,9 @@ def timeline_chart(
     limit_ms: float | None,
     words: str,
     warm_up_s: float,
+    stalls: Sequence[StallRow] = (),
 ) -> Chart | None:
-    """None when nothing was recorded."""
+    """`stalls` become ticks under the lines. None when nothing was recorded."""
     length_s = window_length_s(series)
     cut = {(s.pattern, s.subject): windows(s, metric, length_s) for s in series}
     every = [w for cuts in cut.values() for w in cuts]
@@ -39,7 +51,11 @@ def timeline_chart(
     if reach is None:
         return None
     subjects = subjects_of(series)
-    legend = percentile_legend([(s.label, s.role) for s in subjects], limit_ms)
+    ticks_s = tick_times_s(stalls)
+    legend = [
+        *percentile_legend([(s.label, s.role) for s in subjects], limit_ms),
+        *_stall_entry(ticks_s),
+    ]
     panels = tuple(
         Panel(
             title=pattern,
@@ -51,6 +67,7 @@ def timeline_chart(
                 extent=_extent(every, warm_up_s),
                 reach=reach,
                 limit_ms=limit_ms,
+                ticks_s=ticks_s,
             ),
             width_in=3.35,
             height_in=2.15,
@@ -62,11 +79,31 @@ def timeline_chart(
         name="over_time",
         title="p50 and p99 over time",
         caption=f"Each point is the percentile of all calls in {seconds(length_s)}, the shortest "
-        "windows with enough calls for a p99. A gap is a window with fewer than 299 calls.",
+        "windows with enough calls for a p99. A gap is a window with fewer than 299 calls."
+        + _ticks_said(stalls, ticks_s),
         panels=panels,
         legend=tuple(legend),
         columns=3,
     )
+
+
+def tick_times_s(stalls: Sequence[StallRow]) -> tuple[float, ...]:
+    """When the stalls began that calls are left out for: the longest where there are too many."""
+    used = sorted((s for s in stalls if s.used), key=lambda stall: -stall.length_ms)
+    return tuple(sorted(stall.start_s for stall in used[:MOST_TICKS]))
+
+
+def _stall_entry(ticks_s: Sequence[float]) -> list[Entry]:
+    return [Entry("stall of the machine", "muted", "tick")] if ticks_s else []
+
+
+def _ticks_said(stalls: Sequence[StallRow], ticks_s: Sequence[float]) -> str:
+    if not ticks_s:
+        return ""
+    used = sum(stall.used for stall in stalls)
+    if used > len(ticks_s):
+        return f" Ticks at the bottom are the {len(ticks_s)} longest of {used:,} stalls."
+    return " Ticks at the bottom are stalls of the machine."
 
 
 def _extent(every: Sequence[Window], warm_up_s: float) -> tuple[float, float, float]:
@@ -92,6 +129,7 @@ def _draw(
     extent: tuple[float, float, float],
     reach: tuple[float, float],
     limit_ms: float | None,
+    ticks_s: Sequence[float],
 ) -> None:
     for role, points in lines:
         xs = [w.middle_s for w in points]
@@ -102,11 +140,15 @@ def _draw(
     log_ms(ax, *reach)
     ax.set_ylabel("ms")
     seconds_axis(ax, *extent)
+    stall_ticks(ax, ticks_s)
     limit_line(ax, limit_ms)
 
 
 def throughput_chart(
-    series: Sequence[ReportSeries], offered_per_s: float | None, warm_up_s: float
+    series: Sequence[ReportSeries],
+    offered_per_s: float | None,
+    warm_up_s: float,
+    stalls: Sequence[StallRow] = (),
 ) -> Chart | None:
     """Calls begun each second on each subject, beside the rate the schedule asked for."""
     subjects = subjects_of(series)
@@ -118,6 +160,8 @@ def throughput_chart(
     legend = [Entry(s.label, s.role, "line") for s in subjects]
     if offered_per_s:
         legend.append(Entry("asked for", "muted", "dash"))
+    ticks_s = tick_times_s(stalls)
+    legend += _stall_entry(ticks_s)
     panels = tuple(
         Panel(
             title=subject.label,
@@ -129,6 +173,7 @@ def throughput_chart(
                 extent=_extent(every, warm_up_s),
                 top=top,
                 offered=offered_per_s,
+                ticks_s=ticks_s,
             ),
             height_in=1.9,
             width_in=4.6,
@@ -140,7 +185,7 @@ def throughput_chart(
         name="throughput",
         title="Throughput over time",
         caption="Calls recorded per second. An open-loop schedule asks for the same rate "
-        "whatever the server does.",
+        "whatever the server does." + _ticks_said(stalls, ticks_s),
         panels=panels,
         legend=tuple(legend),
     )
@@ -161,11 +206,13 @@ def _draw_rate(
     extent: tuple[float, float, float],
     top: float,
     offered: float | None,
+    ticks_s: Sequence[float],
 ) -> None:
     xs = [w.middle_s for w in points]
     ax.plot(xs, [w.calls / w.length_s for w in points], color=LIGHT[role], linewidth=1.6)
     ax.set_ylim(0, top)
     ax.set_ylabel("calls/s")
     seconds_axis(ax, *extent)
+    stall_ticks(ax, ticks_s)
     if offered:
         ax.axhline(offered, color=LIGHT["muted"], linewidth=1.2, linestyle=DASH)

@@ -41,6 +41,16 @@ class ReportSeries:
     intervals: Mapping[str, Sequence[Interval]]
     warm_up: Mapping[str, Sequence[Interval]]
     capacity: ConsumedCapacity | None
+    undisturbed: Mapping[str, Histogram] | None = None
+
+    @property
+    def left_out(self) -> float | None:
+        """The share of the calls that stalls of the machine may have touched; None: not known."""
+        histogram = self.histograms.get("response_time")
+        if self.undisturbed is None or histogram is None or not histogram.total:
+            return None
+        undisturbed = self.undisturbed.get("response_time")
+        return max(0.0, 1 - (undisturbed.total if undisturbed else 0) / histogram.total)
 
     @property
     def failed(self) -> int:
@@ -49,15 +59,22 @@ class ReportSeries:
 
     def quantile_ms(self, metric: str, q: float) -> float | None:
         """A percentile, or None where there are too few calls for it."""
-        histogram = self.histograms.get(metric)
-        if histogram is None or histogram.total < min_calls(q):
-            return None
-        return histogram.quantile_ns(q) / 1e6
+        return _quantile_ms(self.histograms.get(metric), q)
+
+    def undisturbed_ms(self, metric: str, q: float) -> float | None:
+        """The same over the calls that no stall can have touched."""
+        return _quantile_ms((self.undisturbed or {}).get(metric), q)
 
     def mean_ms(self, metric: str) -> float | None:
         """The mean, from the middle of each histogram place (within 0.05%), or None."""
         histogram = self.histograms.get(metric)
         return mean_ms(histogram) if histogram is not None and histogram.total else None
+
+
+def _quantile_ms(histogram: Histogram | None, q: float) -> float | None:
+    if histogram is None or histogram.total < min_calls(q):
+        return None
+    return histogram.quantile_ns(q) / 1e6
 
 
 def mean_ms(histogram: Histogram) -> float:
@@ -111,7 +128,19 @@ def _series(
         intervals={m: run.intervals.get(key, ()) for m, key in keys.items()},
         warm_up={m: run.warm_up.get(key, ()) for m, key in keys.items()},
         capacity=info.capacity,
+        undisturbed=_undisturbed(run, keys),
     )
+
+
+def _undisturbed(run: Run, keys: Mapping[str, Key]) -> dict[str, Histogram] | None:
+    if run.undisturbed is None:
+        return None
+    merged: dict[str, Histogram] = {}
+    for metric, key in keys.items():
+        merged[metric] = Histogram()
+        for interval in run.undisturbed.get(key, ()):
+            merged[metric].add(interval.counts)
+    return merged
 
 
 def _subjects(pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], ReportSubject]:

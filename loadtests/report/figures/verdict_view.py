@@ -82,6 +82,8 @@ def view_verdict(run: Run) -> VerdictView:
             status=NOT_JUDGED, sentence="This run has not been judged.", slo=run.info.config.slo
         )
     sentence, details = _split(clean(verdict.sentence, longest=1500), verdict.status)
+    if verdict.status == "INVALID":
+        sentence, details = _invalid(run, sentence), ""
     return VerdictView(
         status=verdict.status,
         sentence=sentence,
@@ -97,6 +99,15 @@ def view_verdict(run: Run) -> VerdictView:
         slo=verdict.slo or run.info.config.slo,
         metric=verdict.metric,
     )
+
+
+def _invalid(run: Run, sentence: str) -> str:
+    """The rules that the run broke; what was found and the remedies are notes of their own."""
+    validity = run.info.validity
+    if validity is None or not validity.reasons or run.info.steps:
+        return sentence
+    rules = ", ".join(clean(reason.rule) for reason in validity.reasons)
+    return f"This run does not count: {rules}."
 
 
 def _split(text: str, status: str) -> tuple[str, str]:

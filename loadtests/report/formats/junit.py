@@ -15,9 +15,11 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from loadtests.measure.results import LimitVerdict
 from loadtests.patterns import ALL_PATTERNS
 from loadtests.report.figures.rounding import plain
+from loadtests.report.figures.stalls import basis_words, stalls_sentence
 from loadtests.report.figures.validity import signal_rows
 from loadtests.report.figures.verdict_view import NOT_JUDGED
 from loadtests.report.page import METRIC_WORDS, Page
+from loadtests.report.sections import both_sets
 
 
 def render_junit(page: Page) -> bytes:
@@ -34,6 +36,8 @@ def render_junit(page: Page) -> bytes:
 def _suites(page: Page) -> Iterator[TestSuite]:
     scenario = page.setting.scenario
     run = TestSuite(f"{scenario}.run")
+    for name, text in _properties(page):
+        run.add_property(name, text)
     run.add_testcase(_verdict(page))
     for signal in signal_rows(page.run):
         if signal.ok is None:
@@ -52,6 +56,16 @@ def _suites(page: Page) -> Iterator[TestSuite]:
         suite.add_testcases([_case(limit, f"{suite.name}") for limit in together])
         if len(suite):
             yield suite
+
+
+def _properties(page: Page) -> Iterator[tuple[str, str]]:
+    """What the run ran on, and what its machine did meanwhile."""
+    for target in page.setting.targets:
+        yield f"target.{target.backend}", target.name
+    if page.run.info.stalls is not None:
+        yield "stalls", stalls_sentence(page.run.info.stalls)
+    if page.left_out is not None:
+        yield "basis", basis_words(page.left_out)
 
 
 def _verdict(page: Page) -> TestCase:
@@ -75,7 +89,7 @@ def _case(limit: LimitVerdict, suite: str) -> TestCase:
     elif limit.status != "PASS":
         case.result = [Skipped(limit.sentence or limit.status)]
     else:
-        case.system_out = limit.sentence
+        case.system_out = " ".join(filter(None, [limit.sentence, both_sets(limit)]))
     return case
 
 

@@ -10,13 +10,14 @@ from loadtests.report.charts.capacity import steps_table
 from loadtests.report.charts.chart import ChartTable
 from loadtests.report.figures.capacity import is_capacity_run, steps_of
 from loadtests.report.figures.rounding import plain
-from loadtests.report.opening import facts_of, notes_of
+from loadtests.report.opening import facts_of, notes_of, what_to_do
 from loadtests.report.page import Page, TableCell, TableRow
 from loadtests.report.sides import Side
 from loadtests.report.verdict_style import EMOJI
 
 LONGEST: Final = 60_000  # GitHub refuses comments above 65,536 characters
 _MOST_SENTENCES: Final = 10
+_MOST_UNDECIDED: Final = 3
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|~#])")
 
 
@@ -26,7 +27,7 @@ def render_summary(page: Page) -> str:
     parts = [
         f"### {EMOJI[judged.status]} {judged.status}: {words(judged.sentence)}",
         _opening(page),
-        _steps(page) if is_capacity_run(page.run) else _table(page),
+        _figures(page),
         _missed(page),
         _facts(page),
     ]
@@ -80,6 +81,13 @@ def _opening(page: Page) -> str:
     return "\n\n".join(lines)
 
 
+def _figures(page: Page) -> str:
+    """The steps or the table; an invalid run's figures say nothing, and stay in the report."""
+    if is_capacity_run(page.run):
+        return _steps(page)
+    return "" if page.judged.status == "INVALID" else _table(page)
+
+
 def _steps(page: Page) -> str:
     """A capacity run's steps; the figures of its access patterns would mix its rates."""
     steps = steps_of(page.run)
@@ -111,7 +119,9 @@ def _cells(row: TableRow | None) -> list[str]:
 
 def _cell(cell: TableCell) -> str:
     value = f"**{cell.value.text}**" if cell.over else cell.value.text
-    small = ", ".join(filter(None, [cell.span, cell.change.text if cell.change.known else ""]))
+    undisturbed = f"undisturbed {cell.undisturbed.text}" if cell.undisturbed.known else ""
+    growth = cell.change.text if cell.change.known else ""
+    small = ", ".join(filter(None, [cell.span, undisturbed, growth]))
     return f"{value}<br><sub>{small}</sub>" if small else value
 
 
@@ -120,12 +130,17 @@ def _line(cells: list[str]) -> str:
 
 
 def _missed(page: Page) -> str:
+    if page.judged.status == "INVALID":
+        return ""  # the reasons are said above; every limit would only repeat the word
     missed = [x for x in page.judged.limits if x.status != "PASS" and x.sentence]
     # what is certain first, and a broken promise before a slower release
     missed.sort(key=lambda x: (x.status != "FAIL", x.unit == "ratio"))
-    lines = [f"- {x.status}: {words(x.sentence)}" for x in missed[:_MOST_SENTENCES]]
-    if len(missed) > _MOST_SENTENCES:
-        lines.append(f"- and {len(missed) - _MOST_SENTENCES} more in the report")
+    most = _MOST_UNDECIDED if page.judged.status == "INCONCLUSIVE" else _MOST_SENTENCES
+    lines = [f"- {x.status}: {words(x.sentence)}" for x in missed[:most]]
+    if len(missed) > most:
+        lines.append(f"- and {len(missed) - most} more in the report")
+    if todo := what_to_do(page):
+        lines.append(f"\n{words(todo)}")
     return "\n".join(lines)
 
 

@@ -20,7 +20,9 @@ PREFIX: Final = "cloudshelf_loadtest"
 
 def render_openmetrics(page: Page) -> str:
     """The whole exposition, ending in `# EOF`."""
-    return "\n".join([*_run(page), *_times(page), *_counts(page), *_limits(page), "# EOF", ""])
+    return "\n".join(
+        [*_run(page), *_times(page), *_counts(page), *_stalls(page), *_limits(page), "# EOF", ""]
+    )
 
 
 def _run(page: Page) -> Iterator[str]:
@@ -31,6 +33,10 @@ def _run(page: Page) -> Iterator[str]:
         {"run": info.id, "scenario": info.scenario, "started_at": info.started_at},
         1,
     )
+    name = f"{PREFIX}_target"
+    yield from _head(name, "info", "What each backend ran on.")
+    for target in page.setting.targets:
+        yield _sample(f"{name}_info", {"backend": target.backend, "label": target.name}, 1)
     name = f"{PREFIX}_verdict"
     yield from _head(name, "stateset", "The run's verdict.")
     for status in (*VERDICTS, NOT_JUDGED):
@@ -67,6 +73,32 @@ def _counts(page: Page) -> Iterator[str]:
     for series in page.series:
         for error, number in sorted(series.errors.items()):
             yield _sample(name, _labels(series) | {"error": error}, number)
+
+
+def _stalls(page: Page) -> Iterator[str]:
+    """Stalls of the machine, and the calls that none can have touched."""
+    stalls = page.run.info.stalls
+    if stalls is None or page.left_out is None:
+        return
+    for name, meaning, value in (
+        ("stalls", "Stalls of the machine in the measured part.", stalls.stalls),
+        ("dead_time_ratio", "Share of the measured time near a stall.", stalls.dead_time),
+        ("left_out_ratio", "Share of the calls left out as disturbed.", stalls.left_out),
+    ):
+        yield from _head(f"{PREFIX}_{name}", "gauge", meaning)
+        yield _sample(f"{PREFIX}_{name}", {}, value)
+    for metric in METRICS:
+        name = f"{PREFIX}_undisturbed_{metric}_seconds"
+        meaning = f"{metric.replace('_', ' ')} of calls that no stall can have touched."
+        yield from _head(name, "summary", meaning, "seconds")
+        for one in page.series:
+            for q in QUANTILES.values():
+                value_ms = one.undisturbed_ms(metric, q)
+                if value_ms is not None:
+                    yield _sample(name, _labels(one) | {"quantile": f"{q:g}"}, value_ms / 1e3)
+            if one.undisturbed is not None:
+                calls = one.undisturbed[metric].total if metric in one.undisturbed else 0
+                yield _sample(f"{name}_count", _labels(one), calls)
 
 
 def _limits(page: Page) -> Iterator[str]:

@@ -28,6 +28,11 @@ COLUMNS: Final = (
     "p99_low_ms",
     "p99_high_ms",
     "verdict",
+    "undisturbed_calls",
+    "left_out",
+    "undisturbed_p50_ms",
+    "undisturbed_p99_ms",
+    "target",
 )
 
 
@@ -60,6 +65,18 @@ def _figures(page: Page, series: ReportSeries, metric: str) -> Iterator[str | in
         yield _ms(estimate.low_ms if estimate else None)
         yield _ms(estimate.high_ms if estimate else None)
     yield page.judged.status_of(series.subject, series.pattern) if metric == page.metric else ""
+    yield from _undisturbed(page, series, metric)
+    yield next((t.name for t in page.setting.targets if t.backend == series.subject.backend), "")
+
+
+def _undisturbed(page: Page, series: ReportSeries, metric: str) -> Iterator[str | int]:
+    """Calls that no stall of the machine can have touched; empty where none were left out."""
+    if page.left_out is None or series.undisturbed is None or series.left_out is None:
+        yield from [""] * 4
+        return
+    yield series.undisturbed[metric].total if metric in series.undisturbed else 0
+    yield f"{series.left_out:.6g}"
+    yield from (_ms(series.undisturbed_ms(metric, QUANTILES[name])) for name in ("p50", "p99"))
 
 
 def _ms(value: float | None) -> str:

@@ -13,6 +13,9 @@ from loadtests.judge.comparison import Comparison
 from loadtests.judge.sentences import three_digits
 from loadtests.measure.results import PercentileRatio, Run
 from loadtests.report.figures.capacity import StepFigures, is_capacity_run, limit_of, steps_of
+from loadtests.report.figures.rounding import percent
+from loadtests.report.figures.stalls import basis_words
+from loadtests.report.opening import reasons_of, what_to_do
 from loadtests.report.page import Page, TableCell, build_page
 from loadtests.report.verdict_style import status_text
 
@@ -22,6 +25,17 @@ _OUTCOMES: Final = {
     "INCONCLUSIVE": "INCONCLUSIVE: the intervals are too wide to tell.",
     "INVALID": "INVALID: it does not count:",
 }
+_MOST_REASONS: Final = 3
+
+
+def terminal_summary(run: Run | Page) -> Table | Text:
+    """What a gate shows of a run: its table, or of an invalid run the reasons and remedies."""
+    page = run if isinstance(run, Page) else build_page(run)
+    if page.judged.status == "INVALID" and not is_capacity_run(page.run):
+        lines = [f"{page.judged.status}: {page.judged.sentence}"]
+        lines += [f"  - {reason}" for reason in reasons_of(page)]
+        return Text("\n".join(lines))
+    return terminal_table(page)
 
 
 def terminal_table(run: Run | Page) -> Table:
@@ -29,26 +43,48 @@ def terminal_table(run: Run | Page) -> Table:
     page = run if isinstance(run, Page) else build_page(run)
     if is_capacity_run(page.run):
         return _steps_screen(page)
+    disturbed = page.left_out is not None
     aim = page.target_ms("p99")
     target = f", target p99 {aim:g} ms" if aim is not None else ""
-    caption = f"{page.judged.status}: {page.judged.sentence}"
-    table = _captioned(f"{page.metric_words} in ms{target}", caption)
+    table = _captioned(f"{page.metric_words} in ms{target}", "\n".join(_caption(page)))
     table.add_column("access pattern", no_wrap=True)
     for subject in page.subjects:
         table.add_column(f"{subject.label}\np50", justify="right", no_wrap=True)
         table.add_column("\np99", justify="right", no_wrap=True)
+        if disturbed:
+            table.add_column("\np99*", justify="right", no_wrap=True)
         table.add_column("\nverdict", no_wrap=True)
     for pattern in page.patterns:
         cells: list[Text] = [Text(pattern)]
         for subject in page.subjects:
             row = page.row(pattern, subject)
             if row is None:
-                cells += [Text("–", style="dim")] * 3
+                cells += [Text("–", style="dim")] * (4 if disturbed else 3)
                 continue
             cells += [_time(row.p50), _time(row.p99)]
+            if disturbed:
+                cells.append(Text(row.p99.undisturbed.text.removesuffix(" ms")))
             cells.append(status_text(row.status))
         table.add_row(*cells)
     return table
+
+
+def _caption(page: Page) -> list[str]:
+    """The verdict, and what the table rests on."""
+    judged = page.judged
+    lines = [f"{judged.status}: {judged.sentence}"]
+    if judged.status == "INCONCLUSIVE":
+        undecided = [x for x in judged.limits if x.decides and x.status == judged.status]
+        lines += [f"  - {limit.sentence}" for limit in undecided[:_MOST_REASONS]]
+        if len(undecided) > _MOST_REASONS:
+            lines.append(f"  - and {len(undecided) - _MOST_REASONS} more in the report")
+        lines.append(what_to_do(page))
+    if page.left_out is not None:
+        lines.append(f"* {basis_words(page.left_out)}; {percent(page.left_out).text} left out")
+    in_memory = [t.backend for t in page.setting.targets if "data in memory" in t.name]
+    if in_memory:
+        lines.append(f"Data in memory: {', '.join(in_memory)}.")
+    return [line for line in lines if line]
 
 
 def _time(cell: TableCell) -> Text:

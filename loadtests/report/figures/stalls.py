@@ -1,0 +1,53 @@
+"""Stalls of the machine in words: how many, how long, and which calls were left out."""
+
+from __future__ import annotations
+
+from loadtests.measure.results import RunInfo, StallInfo
+from loadtests.report.figures.rounding import digits, percent
+
+_METERS = {
+    "realtime": "a real-time hiccup meter on each CPU",
+    "ordinary": "an ordinary hiccup meter on each CPU",
+}
+
+
+def left_out_of(info: RunInfo) -> float | None:
+    """The share of a run's calls that was left out; None where none was, or where it is unknown."""
+    return info.stalls.left_out if info.stalls and info.stalls.left_out > 0 else None
+
+
+def basis_words(left_out: float) -> str:
+    """`on 93% of calls, undisturbed by the machine`."""
+    return f"on {_share(1 - left_out)} of calls, undisturbed by the machine"
+
+
+def _share(share: float) -> str:
+    """A share near 1 without a false 100%."""
+    return f"{100 * share:.0f}%" if share <= 0.99 else f"{digits(100 * share, 4)}%"
+
+
+def stalls_sentence(stalls: StallInfo | None) -> str:
+    """Meter, stalls, dead time, share left out and throttled time."""
+    if stalls is None:
+        return "Stalls of the machine were not measured in this run."
+    meter = _METERS.get(stalls.meter, stalls.meter)
+    if not stalls.stalls:
+        text = f"No stall of the machine was seen by {meter}"
+    else:
+        longest = f", the longest {digits(stalls.longest_ms)} ms"
+        text = (
+            f"Stalls of the machine, seen by {meter}: {stalls.stalls:,}{longest}; {stalls.used:,} "
+            f"of at least {digits(stalls.min_used_ms, 2)} ms are used"
+        )
+    text += (
+        f". Dead time around them: {percent(stalls.dead_time).text} of the measured time; calls "
+        f"left out: {percent(stalls.left_out).text}"
+    )
+    if stalls.unclassified:
+        text += f" ({stalls.unclassified:,} because the meters reported too late)"
+    if stalls.throttled_ms is None:
+        return f"{text}. Throttling by a CPU limit is not known here."
+    return (
+        f"{text}. The CPU limit of the control group held the processes back for "
+        f"{digits(stalls.throttled_ms)} ms, which is never excused."
+    )
