@@ -32,6 +32,8 @@ from loadtests.measure.results import (
 )
 from loadtests.measure.run_folder import RunFolderWriter
 from loadtests.measure.series import CapacityTotals, SeriesName, SeriesPart
+from loadtests.measure.stalls.record import StallRow
+from loadtests.measure.stalls.seconds import ClassifiedSecond, StallSecond, StallTotals
 from loadtests.patterns import PATTERNS
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 
@@ -106,11 +108,13 @@ def write_run(
     environment: Mapping[str, Any] | None = None,
     verdict: Verdict | None = None,
     started_at: str = STARTED_AT,
+    stalls: Sequence[StallRow] | None = None,
 ) -> Run:
     """Write a run folder at `path` and read it back.
 
     `config` and `environment` replace fields of what a run records. The generator was too slow
     where `valid` is false; `valid=None` is a run that ended before its health was judged.
+    Each stall in `stalls` leaves out half of the calls of its second; None: not measured.
     """
     series = made_series() if series is None else list(series)
     info = RunInfo(
@@ -130,6 +134,14 @@ def write_run(
     evidence = GeneratorEvidence()
     rng = np.random.default_rng(seed)
     parts = _parts(series, seconds, warm_up_s, rng)
+    totals = StallTotals()
+    if stalls is not None:
+        disturbed = {int(stall.start_s) for stall in stalls if stall.used}
+        parts = [
+            [_classified(part, disturbed=second in disturbed) for part in parts_of_second]
+            for second, parts_of_second in enumerate(parts)
+        ]
+        writer.add_stalls(list(stalls))
     for second in range(warm_up_s + seconds):
         for part in parts[second]:
             merger.add(second, part)
@@ -137,14 +149,47 @@ def write_run(
         writer.add_health(row)
         if not row.warm_up:
             evidence.add(row, _delays(late=valid is False))
+            if stalls is not None:
+                totals.add(_stall_second(second, row, parts[second], stalls))
         for merged in merger.close(second, WORKER, float(second), 1.0):
             writer.add(merged, [], [], None)
+    writer.info.stalls = totals.summary(merger.summaries())
     writer.finish(state, merger.summaries(), *judge_validity(evidence, merger.summaries()))
     info = writer.info.model_copy(update={"verdict": verdict})
     if valid is None:
         info = info.model_copy(update={"validity": None})
     write_info(path, info)
     return read_run(path)
+
+
+def made_stalls(starts_s: Sequence[float], length_ms: float = 4.0) -> list[StallRow]:
+    """Stalls that are used."""
+    return [
+        StallRow(WORKER, cpu=0, start_s=s, length_ms=length_ms, meter="realtime", used=True)
+        for s in starts_s
+    ]
+
+
+def _classified(part: SeriesPart, *, disturbed: bool) -> SeriesPart:
+    undisturbed = {
+        metric: Sparse(counts.index[::2], counts.counts[::2]) if disturbed else counts
+        for metric, counts in part.counts.items()
+    }
+    return replace(part, undisturbed=undisturbed)
+
+
+def _stall_second(
+    second: int, row: HealthRow, parts: list[SeriesPart], stalls: Sequence[StallRow]
+) -> ClassifiedSecond:
+    rows = [stall for stall in stalls if int(stall.start_s) == second]
+    dead_s = sum(0.015 + stall.length_ms / 1e3 for stall in rows)
+    return ClassifiedSecond(
+        index=second,
+        row=row,
+        parts=parts,
+        delays=_delays(late=False),
+        stalls=StallSecond(meter="realtime", rows=rows, dead_s=dead_s, unclassified=0),
+    )
 
 
 def made_verdict(status: Status, **changes: Any) -> Verdict:

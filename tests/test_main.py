@@ -32,7 +32,7 @@ LAYERS: Final = [
     "loadtests.cli.runs.closing.read_run",
     "loadtests.cli.runs.interim.judge_run",
     "loadtests.cli.runs.closing.store_verdict",
-    "loadtests.cli.runs.closing.build_reports",
+    "loadtests.report.build.build_reports",
 ]
 PASS_CODE: Final = 0
 FAIL_CODE: Final = 1
@@ -91,7 +91,7 @@ def test_a_crash_in_any_layer_ends_with_2(
 def test_a_verdict_that_cannot_be_printed_keeps_its_code(
     failed: Path, monkeypatch: pytest.MonkeyPatch, layer: str, error: BaseException
 ) -> None:
-    monkeypatch.setattr("loadtests.cli.runs.closing.build_reports", lambda path: [path])
+    monkeypatch.setattr("loadtests.report.build.build_reports", lambda path: [path])
     monkeypatch.setattr(f"loadtests.cli.runs.closing.{layer}", raising(error))
     assert loadtests(monkeypatch, "gate", failed) == FAIL_CODE
     stored = json.loads((failed / "run.json").read_text(encoding="utf-8"))

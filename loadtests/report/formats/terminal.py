@@ -43,30 +43,52 @@ def terminal_table(run: Run | Page) -> Table:
     page = run if isinstance(run, Page) else build_page(run)
     if is_capacity_run(page.run):
         return _steps_screen(page)
-    disturbed = page.left_out is not None
     aim = page.target_ms("p99")
     target = f", target p99 {aim:g} ms" if aim is not None else ""
     table = _captioned(f"{page.metric_words} in ms{target}", "\n".join(_caption(page)))
     table.add_column("access pattern", no_wrap=True)
+    if page.left_out is not None:
+        _add_lines(table, page)
+        return table
     for subject in page.subjects:
         table.add_column(f"{subject.label}\np50", justify="right", no_wrap=True)
         table.add_column("\np99", justify="right", no_wrap=True)
-        if disturbed:
-            table.add_column("\np99*", justify="right", no_wrap=True)
         table.add_column("\nverdict", no_wrap=True)
     for pattern in page.patterns:
         cells: list[Text] = [Text(pattern)]
         for subject in page.subjects:
             row = page.row(pattern, subject)
             if row is None:
-                cells += [Text("–", style="dim")] * (4 if disturbed else 3)
+                cells += [Text("–", style="dim")] * 3
                 continue
-            cells += [_time(row.p50), _time(row.p99)]
-            if disturbed:
-                cells.append(Text(row.p99.undisturbed.text.removesuffix(" ms")))
-            cells.append(status_text(row.status))
+            cells += [_time(row.p50), _time(row.p99), status_text(row.status)]
         table.add_row(*cells)
     return table
+
+
+def _add_lines(table: Table, page: Page) -> None:
+    """A line for each backend, so that the undisturbed p99 fits beside the others."""
+    table.add_column("backend", no_wrap=True)
+    for head in ("p50", "p99", "p99*"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    before = ""
+    for row in page.rows:
+        table.add_row(
+            Text(row.pattern if row.pattern != before else ""),
+            Text(row.subject.label),
+            _time(row.p50),
+            _time(row.p99),
+            _undisturbed(row.p99),
+            status_text(row.status),
+        )
+        before = row.pattern
+
+
+def _undisturbed(cell: TableCell) -> Text:
+    if not cell.undisturbed.known:
+        return Text("too few", style="dim")
+    return Text(cell.undisturbed.text.removesuffix(" ms"))
 
 
 def _caption(page: Page) -> list[str]:

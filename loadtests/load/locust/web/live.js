@@ -109,6 +109,12 @@
     if (data.health.summary) {
       parts.push(element("h2", {}, "Load generator"), ...health(data.health));
     }
+    if (data.stalls) {
+      parts.push(element("p", { class: "stalls" }, data.stalls.text));
+      if (data.stalls.throttled) {
+        parts.push(element("p", { class: "over" }, data.stalls.throttled));
+      }
+    }
     if (data.processes.length) parts.push(processes(data.processes));
     if (data.folder) {
       parts.push(element("p", { class: "note" }, "Run folder: ",
