@@ -19,7 +19,13 @@ from typing import Final
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
 from loadtests.judge.fingerprint import refuse_differences
-from loadtests.judge.run_samples import RunSamples
+from loadtests.judge.run_samples import (
+    MAX_LEFT_OUT,
+    RunSamples,
+    comparable_samples,
+    left_out,
+)
+from loadtests.judge.sentences import stalled_too_often
 from loadtests.judge.slo import allowed_growth
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
 from loadtests.judge.stats.holm import holm, overall_first_weights
@@ -29,6 +35,7 @@ from loadtests.judge.stats.ratios import UnpairedRatio, between_run_variance
 from loadtests.measure.results import (
     EXIT_CODES,
     PERCENTILES,
+    Basis,
     Key,
     Outcome,
     PercentileRatio,
@@ -56,10 +63,29 @@ class ComparedSubject:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All ratios of a comparison; `reasons` say why it is invalid."""
+    """All ratios of a comparison; `reasons` say why it is invalid.
+
+    `basis` says which calls were compared, the same of every run. `left_out` is the largest share
+    of a run's calls that a stall of the machine may have touched, None where no run measured it.
+    """
 
     rows: tuple[PercentileRatio, ...]
     reasons: tuple[str, ...] = ()
+    basis: Basis = "all"
+    left_out: float | None = None
+
+    @property
+    def calls_compared(self) -> str:
+        """Which calls were compared, as a sentence; empty where no calls were left out."""
+        if self.basis == "undisturbed":
+            kept = 1.0 - (self.left_out or 0.0)
+            return f"On {kept:.0%} of calls, undisturbed by the machine."
+        if not self.left_out:
+            return ""
+        why = "the undisturbed ones are not known of every run."
+        if self.left_out > MAX_LEFT_OUT:
+            why = stalled_too_often(self.left_out)
+        return f"On all calls, disturbed ones included: {why}"
 
     @property
     def status(self) -> Status:
@@ -102,7 +128,9 @@ def compare_runs(
     if not allow_differences:
         for run in [*reference[1:], *subject]:
             refuse_differences(run.info, reference[0].info, f"run {reference[0].info.id}")
-    old, new = [RunSamples(run) for run in reference], [RunSamples(run) for run in subject]
+    runs = [*reference, *subject]
+    samples = comparable_samples(runs)
+    old, new = samples[: len(reference)], samples[len(reference) :]
     comparisons = list(_comparisons(old, new, metric))
     if not comparisons:
         raise ResultsError(
@@ -112,10 +140,17 @@ def compare_runs(
         )
     reasons = tuple(
         f"{run.info.id}: the run is invalid."
-        for run in [*reference, *subject]
+        for run in runs
         if run.info.validity is None or not run.info.validity.valid
     )
-    return Comparison(decide(comparisons, allowed, confidence), reasons)
+    return Comparison(
+        decide(comparisons, allowed, confidence), reasons, samples[0].basis, most_left_out(runs)
+    )
+
+
+def most_left_out(runs: Iterable[Run]) -> float | None:
+    """The largest share of a run's calls left out; None where no run measured it."""
+    return max((share for run in runs if (share := left_out(run)) is not None), default=None)
 
 
 def decide(

@@ -18,8 +18,8 @@ from typing import Final
 
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
-from loadtests.judge.comparison import ComparedSubject, Comparison, decide
-from loadtests.judge.run_samples import RunSamples
+from loadtests.judge.comparison import ComparedSubject, Comparison, decide, most_left_out
+from loadtests.judge.run_samples import RunSamples, comparable_samples
 from loadtests.judge.stats.overall import ComparedSeries
 from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.ratios import PairedRatio
@@ -84,7 +84,12 @@ def compare_interleaved(
     validity = run.info.validity
     reasons = [] if validity and validity.valid else [f"{run.info.id}: the run is invalid."]
     reasons += [reason for side in (reference, subject) for reason in _failures(run, side)]
-    return Comparison(decide(comparisons, allowed, confidence), tuple(reasons))
+    return Comparison(
+        decide(comparisons, allowed, confidence),
+        tuple(reasons),
+        comparable_samples([run])[0].basis,
+        most_left_out([run]),
+    )
 
 
 def subjects_of(run: Run) -> list[ComparedSubject]:
@@ -116,7 +121,7 @@ def compare_series(
 ) -> list[ComparedSeries]:
     """The ratio of these percentiles for every access pattern that both subjects measured."""
     units = _units_by_subject(run)
-    run_samples = RunSamples(run)
+    (run_samples,) = comparable_samples([run])
     comparisons = []
     for pattern in PATTERNS:
         new, old = (
@@ -152,7 +157,7 @@ def _samples(
     key = Key(subject.backend, subject.driver, pattern, metric)
     if units is None:
         return run_samples.samples(key)
-    return samples_by_unit(run_samples.run.intervals.get(key, []), units.get(str(subject), {}))
+    return samples_by_unit(run_samples.intervals.get(key, []), units.get(str(subject), {}))
 
 
 def _units_by_subject(run: Run) -> UnitsBySubject | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from loadtests.config import Gate, Slo
@@ -15,14 +16,20 @@ from loadtests.judge.limit_estimate import (
     estimate_limit,
     with_overall,
 )
-from loadtests.judge.run_samples import RunSamples
-from loadtests.judge.sentences import limit_sentence, not_compared, run_sentence
+from loadtests.judge.run_samples import MAX_LEFT_OUT, RunSamples, left_out
+from loadtests.judge.sentences import (
+    limit_sentence,
+    not_compared,
+    run_sentence,
+    stalled_too_often,
+)
 from loadtests.judge.slo import limits_of
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
 from loadtests.judge.stats.holm import Decision, holm, overall_first_weights
 from loadtests.measure.results import (
     PERCENTILES,
     BaselineReference,
+    Bounds,
     Key,
     LimitVerdict,
     PercentileEstimate,
@@ -32,6 +39,9 @@ from loadtests.measure.results import (
 )
 from loadtests.patterns import ALL_PATTERNS
 
+# A run breaks a limit grossly where its calls exceed it more than this many times as often as the
+# limit allows, beyond the chance of arrivals: 10% of the calls for a p99.
+GROSS_FACTOR: Final = 10.0
 # A broken limit stays broken whatever another run shows; an invalid run shows nothing.
 _WORST_FIRST: Final[tuple[Status, ...]] = ("FAIL", "INVALID", "INCONCLUSIVE", "PASS")
 
@@ -39,6 +49,41 @@ _WORST_FIRST: Final[tuple[Status, ...]] = ("FAIL", "INVALID", "INCONCLUSIVE", "P
 def worst_status(statuses: Iterable[Status]) -> Status:
     """The status of several runs judged at once. Raises ValueError for none."""
     return min(statuses, key=_WORST_FIRST.index)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What a run's limits are decided under.
+
+    `invalid`: something rules out every verdict. `delayed`: something rules out FAIL.
+    `run_alpha` is the error probability of the statement on this run alone, for each limit.
+    `left_out` is None where stalls were not measured.
+    """
+
+    alpha: TailProbability
+    run_alpha: TailProbability
+    invalid: bool
+    delayed: bool
+    random_arrivals: bool
+    left_out: float | None
+
+    @property
+    def too_many_left_out(self) -> bool:
+        """Whether the undisturbed calls are too few to decide on."""
+        return self.left_out is not None and self.left_out > MAX_LEFT_OUT
+
+    def deciding(self, estimate: LimitEstimate) -> LimitEstimate | None:
+        """The estimate that may show a limit to be broken; None for none.
+
+        An absolute limit of a run with measured stalls: that of the undisturbed calls.
+        """
+        if self.left_out is None or estimate.limit.kind != "absolute":
+            return estimate
+        if self.too_many_left_out:
+            return None
+        if estimate.undisturbed and estimate.undisturbed.calls == estimate.calls:
+            return estimate  # nothing was left out
+        return estimate.undisturbed
 
 
 def judge_run(
@@ -58,33 +103,39 @@ def judge_run(
     """
     alpha = one_sided(gate.confidence) if alpha is None else alpha
     samples = RunSamples(run)
+    undisturbed = RunSamples(run, "undisturbed") if left_out(run) is not None else None
     quantiles = BaselineQuantiles(baseline, run) if baseline and baseline.runs else None
     limits = limits_of(samples.series(), slo, relative=quantiles is not None)
     if not limits:
         raise ConfigError("loadtests.toml", ["slo: no limit is set, so nothing can be judged"])
-    by_limit = [(limit, estimate_limit(limit, samples, quantiles)) for limit in limits]
+    by_limit = [(limit, estimate_limit(limit, samples, quantiles, undisturbed)) for limit in limits]
     missing = {
         f"no {limit.metric} recorded for {limit.backend} {limit.pattern}."
         for limit, estimate in by_limit
         if estimate is None
     }
     estimates = with_overall([estimate for _, estimate in by_limit if estimate is not None])
-    reasons = [*_reasons(samples), *sorted(missing)]
-    decisions = holm(
-        [estimate.low for estimate in estimates],
-        [estimate.limit.limit for estimate in estimates],
-        alpha,
-        overall_first_weights([estimate.limit.pattern == ALL_PATTERNS for estimate in estimates]),
+    invalidating, delaying = _reasons(samples)
+    invalidating += sorted(missing)
+    circumstances = Circumstances(
+        alpha=alpha,
+        run_alpha=TailProbability(alpha / max(1, len(estimates))),
+        invalid=bool(invalidating),
+        delayed=bool(delaying),
+        random_arrivals=run.info.config.load.arrivals == "poisson",
+        left_out=left_out(run),
     )
-    verdicts = [
-        _decide(estimate, decision, alpha, invalid=bool(reasons))
-        for estimate, decision in zip(estimates, decisions, strict=True)
-    ]
-    status = _status(verdicts, reasons)
+    verdicts = _decide_all(estimates, circumstances)
+    status = _status(verdicts, invalidating)
     needed_s = _needed_s(verdicts, samples) if status == "INCONCLUSIVE" else None
+    reasons = [*invalidating, *delaying] if status in ("INVALID", "INCONCLUSIVE") else []
+    if status == "INCONCLUSIVE" and circumstances.too_many_left_out:
+        reasons.insert(0, stalled_too_often(circumstances.left_out or 0.0))
     return Verdict(
         status=status,
-        sentence=run_sentence(status, verdicts, reasons, gate.confidence, needed_s)
+        sentence=run_sentence(
+            status, verdicts, reasons, gate.confidence, needed_s, circumstances.left_out
+        )
         + (not_compared(baseline.name, baseline.refused) if baseline else ""),
         confidence=gate.confidence,
         level=alpha,
@@ -97,36 +148,70 @@ def judge_run(
     )
 
 
-def _reasons(samples: RunSamples) -> list[str]:
-    """Why the run is invalid; empty when it is valid."""
+def _reasons(samples: RunSamples) -> tuple[list[str], list[str]]:
+    """What rules out every verdict, and what rules out FAIL alone."""
     validity = samples.run.info.validity
-    missing = [f"{series} was not measured." for series in samples.missing()]
+    invalidating = [f"{series} was not measured." for series in samples.missing()]
     if validity is None:
-        return ["the run ended before its load generator was judged.", *missing]
-    reasons = [
-        f"{reason.rule}: {reason.found} {reason.remedy}".strip() for reason in validity.reasons
+        return ["the run ended before its load generator was judged.", *invalidating], []
+    texts = {"every verdict": list[str](), "FAIL": list[str]()}
+    for reason in validity.reasons:
+        text = f"{reason.rule}: {reason.found} {reason.remedy}".strip()
+        texts[reason.rules_out].append(text)
+    if not validity.valid and not validity.reasons:
+        texts["every verdict"].append("the load generator distorted the run.")
+    return texts["every verdict"] + invalidating, texts["FAIL"]
+
+
+def _decide_all(
+    estimates: Sequence[LimitEstimate], circumstances: Circumstances
+) -> list[LimitVerdict]:
+    deciding = [circumstances.deciding(estimate) for estimate in estimates]
+    decisions = holm(
+        [estimate.low if estimate else _no_bound for estimate in deciding],
+        [estimate.limit.limit for estimate in estimates],
+        circumstances.alpha,
+        overall_first_weights([estimate.limit.pattern == ALL_PATTERNS for estimate in estimates]),
+    )
+    return [
+        _decide(estimate, decision, circumstances)
+        for estimate, decision in zip(estimates, decisions, strict=True)
     ]
-    if not validity.valid and not reasons:
-        reasons = ["the load generator distorted the run."]
-    return reasons + missing
+
+
+def _no_bound(alpha: TailProbability) -> float:
+    del alpha
+    return 0.0
 
 
 def _decide(
-    estimate: LimitEstimate, decision: Decision, alpha: TailProbability, *, invalid: bool
+    estimate: LimitEstimate, decision: Decision, circumstances: Circumstances
 ) -> LimitVerdict:
-    limit, low, high = estimate.limit, estimate.low(decision.alpha), estimate.high(alpha)
+    limit, alpha = estimate.limit, circumstances.alpha
+    deciding = circumstances.deciding(estimate)
+    basis = deciding or estimate
+    in_this_run = broken_in_this_run(deciding, circumstances) if deciding else None
     status: Status = "INCONCLUSIVE"
-    if invalid:
-        status = "INVALID"
-    elif decision.exceeded:
-        status = "FAIL"
-    elif high <= limit.limit:
+    if circumstances.invalid or (circumstances.delayed and limit.kind == "relative"):
+        status, basis = "INVALID", estimate
+    elif estimate.high(alpha) <= limit.limit:
+        status, basis = "PASS", estimate  # whatever delayed these calls
+    elif basis.high(alpha) <= limit.limit:
         status = "PASS"
+    elif decision.exceeded or in_this_run:
+        status = "INVALID" if circumstances.delayed else "FAIL"
+    elif circumstances.delayed and circumstances.left_out is None:
+        status = "INVALID"
+    if status != "FAIL" or decision.exceeded:
+        in_this_run = None
+    low, high = basis.low(decision.alpha), basis.high(alpha)
     resolvable = math.isfinite(high)
-    needed = estimate.calls_needed(alpha)
+    needed = basis.calls_needed(alpha)
     if status == "INCONCLUSIVE" and resolvable:
-        needed = max(_calls_to_decide(estimate, low, high), needed or 0) or None
-    bounds = (low, estimate.estimate, high)
+        needed = max(_calls_to_decide(basis, low, high), needed or 0) or None
+    if in_this_run or (status == "INCONCLUSIVE" and not deciding):
+        needed = None  # more calls of this kind would decide nothing
+    measured = circumstances.left_out is not None and limit.kind == "absolute"
     return LimitVerdict(
         backend=limit.backend,
         driver=limit.driver,
@@ -135,14 +220,74 @@ def _decide(
         kind=limit.kind,
         percentile=limit.percentile,
         limit=limit.limit,
-        estimate=estimate.estimate,
+        estimate=basis.estimate,
         low=low,
         high=high if resolvable else None,
-        calls=estimate.calls,
+        calls=basis.calls,
         needed_calls=needed,
         status=status,
-        sentence=limit_sentence(limit, status, bounds, estimate.calls, needed),
+        sentence=limit_sentence(
+            limit,
+            status,
+            (low, basis.estimate, high),
+            basis.calls,
+            needed,
+            calls_judged=_calls_judged(estimate, basis, status, circumstances.left_out),
+            left_out=circumstances.left_out if deciding is None else None,
+            delayed=decision.exceeded and circumstances.delayed,
+            in_this_run=in_this_run,
+        ),
         decides=estimate.decides,
+        basis=basis.basis,
+        all_calls=_bounds(estimate, decision.alpha, alpha) if measured else None,
+        undisturbed=_bounds(estimate.undisturbed, decision.alpha, alpha) if measured else None,
+        in_this_run=in_this_run,
+    )
+
+
+def broken_in_this_run(estimate: LimitEstimate, circumstances: Circumstances) -> Bounds | None:
+    """The share of the calls beyond the limit, where this run alone breaks it grossly; else None.
+
+    Arrivals at random sample the time of this run (Wolff, Operations Research 1982). Given how fast
+    the database was at each moment, calls exceed the limit independently, and their share has an
+    exact binomial interval, however alike neighbouring calls are.
+    """
+    limit, beyond = estimate.limit, estimate.beyond
+    if beyond is None or limit.percentile is None or not circumstances.random_arrivals:
+        return None
+    low = beyond.low(circumstances.run_alpha)
+    if low <= GROSS_FACTOR * (1.0 - PERCENTILES[limit.percentile]):
+        return None
+    high = beyond.high(circumstances.run_alpha)
+    return Bounds(estimate=beyond.estimate, low=low, high=high, calls=beyond.calls)
+
+
+def _calls_judged(
+    estimate: LimitEstimate, basis: LimitEstimate, status: Status, left_out: float | None
+) -> str:
+    """Which of the calls a limit's sentence is about; empty where none were left out."""
+    if not left_out:
+        return ""
+    if estimate.limit.kind == "relative":
+        undisturbed = basis.basis == "undisturbed"
+        return "on undisturbed calls" if undisturbed else "on all calls, disturbed ones included"
+    if basis.basis == "undisturbed":
+        return f"on {basis.calls / estimate.calls:.0%} of calls, undisturbed by the machine"
+    some_left_out = estimate.undisturbed and estimate.undisturbed.calls < estimate.calls
+    return "on all calls, disturbed ones included" if status == "PASS" and some_left_out else ""
+
+
+def _bounds(
+    estimate: LimitEstimate | None, low_alpha: TailProbability, alpha: TailProbability
+) -> Bounds | None:
+    if estimate is None:
+        return None
+    high = estimate.high(alpha)
+    return Bounds(
+        estimate=estimate.estimate,
+        low=estimate.low(low_alpha),
+        high=high if math.isfinite(high) else None,
+        calls=estimate.calls,
     )
 
 
@@ -152,6 +297,8 @@ def _calls_to_decide(estimate: LimitEstimate, low: float, high: float) -> int:
     The width of an interval falls as 1/√n.
     """
     distance = estimate.limit.limit - estimate.estimate
+    if distance < 0 and not low:  # no lower bound: its width says nothing
+        return 0
     width = high - estimate.estimate if distance > 0 else estimate.estimate - low
     if not distance or not math.isfinite(width) or not estimate.estimate:
         return 0

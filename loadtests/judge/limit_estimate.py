@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from loadtests.errors import ResultsError
 from loadtests.judge.baseline import Baseline
 from loadtests.judge.fingerprint import refuse_differences
-from loadtests.judge.run_samples import RunSamples
+from loadtests.judge.run_samples import RunSamples, comparable_samples
 from loadtests.judge.slo import Limit
 from loadtests.judge.stats.distributions import TailProbability
 from loadtests.judge.stats.overall import OverallRatio
@@ -21,7 +23,8 @@ from loadtests.judge.stats.ratios import (
     UnpairedRatio,
     between_run_variance,
 )
-from loadtests.measure.results import PERCENTILES, Key, Run
+from loadtests.measure.histogram import bucket_index
+from loadtests.measure.results import PERCENTILES, Basis, Key, Run
 from loadtests.order_statistics import min_calls
 from loadtests.patterns import ALL_PATTERNS
 
@@ -34,7 +37,9 @@ class LimitEstimate:
 
     `low` and `high` take a one-sided error probability; `calls_needed` too, and returns how many
     calls give a finite upper bound, None if there are enough. `ratio` belongs to a relative limit.
-    `decides`: while it is undecided, so is the run.
+    `decides`: while it is undecided, so is the run. `basis` says which calls it is of; an absolute
+    limit on a percentile has the same estimate of the `undisturbed` calls where the run has any.
+    `beyond` is the rate of calls that took longer than such a limit.
     """
 
     limit: Limit
@@ -45,11 +50,15 @@ class LimitEstimate:
     calls_needed: Callable[[TailProbability], int | None]
     ratio: Ratio | None = None
     decides: bool = True
+    basis: Basis = "all"
+    undisturbed: LimitEstimate | None = None
+    beyond: FailureRate | None = None
 
 
 class BaselineQuantiles:
     """The quantiles of a baseline and their variance between its runs.
 
+    `samples` are those of the run that is compared with it, on the same basis.
     Raises ResultsError when its runs were measured under other conditions than `run`.
     """
 
@@ -58,7 +67,7 @@ class BaselineQuantiles:
         for baseline_run in baseline.runs:
             name = f"baseline {baseline.name} ({baseline_run.info.id})"
             refuse_differences(run.info, baseline_run.info, name)
-        self._runs = [RunSamples(baseline_run) for baseline_run in baseline.runs]
+        self.samples, *self._runs = comparable_samples([run, *baseline.runs])
         self._quantiles: dict[tuple[Key, float], tuple[Quantile, ...]] = {}
         self._variances: dict[tuple[str, str, str, float], BetweenRunVariance | None] = {}
 
@@ -91,27 +100,28 @@ class BaselineQuantiles:
 
 
 def estimate_limit(
-    limit: Limit, samples: RunSamples, baseline: BaselineQuantiles | None
+    limit: Limit,
+    samples: RunSamples,
+    baseline: BaselineQuantiles | None = None,
+    undisturbed: RunSamples | None = None,
 ) -> LimitEstimate | None:
-    """The estimate that a limit applies to; None when the run has no data for it."""
+    """The estimate that a limit applies to; None when the run has no data for it.
+
+    `undisturbed` are the samples of the undisturbed calls, where stalls were measured.
+    """
     if limit.percentile is None:
         return _error_rate(limit, samples)
-    key = Key(limit.backend, limit.driver, limit.pattern, limit.metric)
-    if not samples.samples(key).calls:
-        return None
-    q = PERCENTILES[limit.percentile]
-    quantile = samples.quantile(key, q)
     if limit.kind == "absolute":
-        return LimitEstimate(
-            limit=limit,
-            estimate=quantile.estimate_ms,
-            low=quantile.low_ms,
-            high=quantile.high_ms,
-            calls=quantile.calls,
-            calls_needed=quantile.calls_needed,
-        )
+        of_all = _absolute(limit, samples)
+        if of_all is None or undisturbed is None:
+            return of_all
+        return replace(of_all, undisturbed=_absolute(limit, undisturbed))
     if baseline is None:
         raise ValueError("a relative limit without a baseline")
+    key, q = _key(limit), PERCENTILES[limit.percentile]
+    if not baseline.samples.samples(key).calls:
+        return None
+    quantile = baseline.samples.quantile(key, q)
     ratio = UnpairedRatio((quantile,), baseline.quantiles(key, q), baseline.between_runs(key, q))
     return LimitEstimate(
         limit=limit,
@@ -121,7 +131,31 @@ def estimate_limit(
         calls=quantile.calls,
         calls_needed=quantile.calls_needed,
         ratio=ratio,
+        basis=baseline.samples.basis,
     )
+
+
+def _absolute(limit: Limit, samples: RunSamples) -> LimitEstimate | None:
+    """The estimate of an absolute limit on a percentile; None without calls."""
+    if limit.percentile is None or not samples.samples(_key(limit)).calls:
+        return None
+    quantile = samples.quantile(_key(limit), PERCENTILES[limit.percentile])
+    limit_bucket = int(bucket_index(np.array([round(limit.limit * 1e6)]))[0])
+    above = int(quantile.samples.calls_above(limit_bucket).sum())
+    return LimitEstimate(
+        limit=limit,
+        estimate=quantile.estimate_ms,
+        low=quantile.low_ms,
+        high=quantile.high_ms,
+        calls=quantile.calls,
+        calls_needed=quantile.calls_needed,
+        basis=samples.basis,
+        beyond=FailureRate(above, quantile.calls),
+    )
+
+
+def _key(limit: Limit) -> Key:
+    return Key(limit.backend, limit.driver, limit.pattern, limit.metric)
 
 
 def with_overall(estimates: Sequence[LimitEstimate]) -> list[LimitEstimate]:
@@ -153,6 +187,7 @@ def _overall(group: Sequence[LimitEstimate]) -> LimitEstimate:
         low=ratio.low,
         high=ratio.high,
         calls=sum(estimate.calls for estimate in group),
+        basis=group[0].basis,
         calls_needed=lambda _: None,  # no single number of calls applies to several patterns
     )
 

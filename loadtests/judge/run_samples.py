@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from loadtests.errors import ResultsError
 from loadtests.judge.slo import expected_series
 from loadtests.judge.stats.pooled import PooledSeries
 from loadtests.judge.stats.quantiles import Quantile, estimate_quantile
 from loadtests.judge.stats.samples import Samples, samples_by_unit
-from loadtests.measure.results import Key, Run, SeriesInfo
+from loadtests.measure.results import Basis, Key, Run, SeriesInfo
 from loadtests.patterns import PATTERNS
+
+# The largest share of the calls that may be left out because the machine stalled. Beyond it, the
+# rest is too little and too selected a part of the run to decide on: a constant of the release.
+MAX_LEFT_OUT: Final = 0.5
 
 
 class RunSamples:
     """The series of one run as `Samples`, each gathered once.
 
-    Raises ResultsError for a run without calls, for a capacity run, and for a log that holds other
-    counts than run.json.
+    `basis` selects all calls, or those that no stall of the machine can have touched; the seconds
+    of the run are the same. Raises ResultsError for a run without calls, for a capacity run, and
+    for a log that holds other counts than run.json.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, basis: Basis = "all") -> None:
         if run.info.steps:
             raise ResultsError(
                 f"{run.path} is a capacity run: figures over the whole run would mix its rates.",
                 hint="`loadtests capacity RUN` judges each step.",
             )
         self.run = run
+        self.basis = basis
+        self.intervals = run.intervals if basis == "all" else run.undisturbed or {}
         self._samples: dict[Key, Samples] = {}
         self._pooled: dict[tuple[str, str, str], PooledSeries] = {}
         starts = [
@@ -46,7 +56,7 @@ class RunSamples:
     def samples(self, key: Key) -> Samples:
         """One time of a series, by second of the run; empty where nothing was recorded."""
         if key not in self._samples:
-            intervals = self.run.intervals.get(key, [])
+            intervals = self.intervals.get(key, [])
             self._samples[key] = samples_by_unit(intervals, self._unit_of_second)
         return self._samples[key]
 
@@ -83,10 +93,45 @@ class RunSamples:
     def _check_count(self, series: SeriesInfo) -> None:
         key = series.key("response_time")
         logged = self.samples(key).calls
-        if logged != series.count:
+        log, field, counted = "latency.hlog", "series.count", series.count
+        if self.basis == "undisturbed":
+            log, field = "undisturbed.hlog", "series.undisturbed.count"
+            counted = series.undisturbed.count if series.undisturbed else 0
+        if logged != counted:
             raise ResultsError(
-                f"{self.run.path / 'latency.hlog'} holds {logged:,} calls of {key.tag}; run.json "
-                f"field series.count says {series.count:,}.",
+                f"{self.run.path / log} holds {logged:,} calls of {key.tag}; run.json "
+                f"field {field} says {counted:,}.",
                 hint="The log is incomplete or from another run: copy the folder again from its "
                 "source, or repeat the run.",
             )
+
+
+def left_out(run: Run) -> float | None:
+    """The share of a run's calls that a stall may have touched; None where none were measured."""
+    if run.undisturbed is None or run.info.stalls is None:
+        return None
+    return run.info.stalls.left_out
+
+
+def comparable_samples(runs: Sequence[Run]) -> list[RunSamples]:
+    """The runs of a comparison, all on the same basis.
+
+    The undisturbed calls where every run has them for each of its series, within the budget;
+    otherwise all calls of every run. Delays by the machine do not cancel out of a ratio, and
+    leaving them out on one side only would bias it.
+    """
+    basis: Basis = "undisturbed" if all(map(_has_undisturbed, runs)) else "all"
+    return [RunSamples(run, basis) for run in runs]
+
+
+def _has_undisturbed(run: Run) -> bool:
+    share = left_out(run)
+    return (
+        share is not None
+        and share <= MAX_LEFT_OUT
+        and all(
+            series.undisturbed and series.undisturbed.count
+            for series in run.info.series
+            if series.count
+        )
+    )

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from loadtests.judge.run_samples import MAX_LEFT_OUT
 from loadtests.judge.slo import Limit
-from loadtests.measure.results import LimitVerdict, Status
+from loadtests.measure.results import PERCENTILES, Bounds, LimitVerdict, Status
 from loadtests.patterns import ALL_PATTERNS
 
 MAX_SHOWN: Final = 3  # limits named in the run's sentence
@@ -21,25 +22,64 @@ def limit_sentence(
     bounds: tuple[float, float, float],
     calls: int,
     needed_calls: int | None,
+    *,
+    calls_judged: str = "",
+    left_out: float | None = None,
+    delayed: bool = False,
+    in_this_run: Bounds | None = None,
 ) -> str:
-    """The sentence of one limit; `bounds` are low, estimate and high in the limit's unit."""
+    """The sentence of one limit; `bounds` are low, estimate and high in the limit's unit.
+
+    `calls_judged` says which calls they are of, where some were left out. `left_out` is their share
+    where it exceeds the budget. `delayed`: beyond the limit, though perhaps by the generator.
+    `in_this_run` is the share of calls beyond the limit, where that decides.
+    """
     low, estimate, high = bounds
     upper = _format(limit, high, with_unit=False) if math.isfinite(high) else "unbounded"
     lower = _format(limit, low, with_unit=False)
     interval = f"{_format(limit, estimate)} [{lower}, {upper}]"
+    where = f" {calls_judged}" * bool(calls_judged)
     subject = f"{limit.backend} {limit.pattern} {_statistic(limit)}"
     allowed = _format(limit, limit.limit)
-    if status == "PASS":
-        return f"{subject} is {interval}, within {allowed}."
-    if status == "FAIL":
-        return f"{subject} is {interval}, above {allowed}."
-    if status == "INVALID":
-        return f"{subject} is {interval}, limit {allowed}; the run is invalid."
-    advised = needed_calls is not None and 0 < needed_calls < MAX_ADVISED_GROWTH * calls
-    needed = f"; about {needed_calls:,} are needed" if advised else ""
-    if not math.isfinite(high):
-        return f"{subject} has no upper bound with {calls:,} calls{needed}."
-    return f"{subject} is {interval}, undecided against {allowed} with {calls:,} calls{needed}."
+    if in_this_run is not None:
+        return _broken_in_this_run(limit, in_this_run, interval, where)
+    if status == "INCONCLUSIVE" and left_out is None:
+        advised = needed_calls is not None and 0 < needed_calls < MAX_ADVISED_GROWTH * calls
+        needed = f"; about {needed_calls:,} are needed" if advised else ""
+        if not math.isfinite(high):
+            return f"{subject}{where} has no upper bound with {calls:,} calls{needed}."
+        ending = f"undecided against {allowed} with {calls:,} calls{needed}."
+        return f"{subject} is {interval}{where}, {ending}"
+    endings = {
+        "PASS": f"within {allowed}.",
+        "FAIL": f"above {allowed}.",
+        "INVALID": f"limit {allowed}; the run is invalid.",
+        "INCONCLUSIVE": f"undecided against {allowed}: {stalled_too_often(left_out or 0.0)}",
+    }
+    if status == "INVALID" and delayed:
+        ending = f"above {allowed}, but the generator's own delay may be the cause."
+        return f"{subject} is {interval}{where}, {ending}"
+    return f"{subject} is {interval}{where}, {endings[status]}"
+
+
+def _broken_in_this_run(limit: Limit, beyond: Bounds, interval: str, where: str) -> str:
+    """That the run broke its limit grossly, which says nothing about other runs."""
+    low, high = (100 * (bound or 0.0) for bound in (beyond.low, beyond.high))
+    allowed = 1.0 - PERCENTILES[limit.percentile or "p99"]
+    return (
+        f"{limit.backend} {limit.pattern} took longer than {_format(limit, limit.limit)} in"
+        f" {beyond.estimate:.1%} [{low:.1f}%, {high:.1f}%] of this run's calls{where}; its"
+        f" {limit.percentile} allows {100 * allowed:.3g}%. For other runs its {limit.percentile},"
+        f" {interval}, is undecided."
+    )
+
+
+def stalled_too_often(left_out: float) -> str:
+    """Why undisturbed calls decide nothing."""
+    return (
+        f"the machine stalled too often: {left_out:.0%} of the calls are left out, at most"
+        f" {MAX_LEFT_OUT:.0%} may be."
+    )
 
 
 def run_sentence(
@@ -48,11 +88,12 @@ def run_sentence(
     reasons: Sequence[str],
     confidence: float,
     needed_s: float | None,
+    left_out: float | None = None,
 ) -> str:
-    """The sentence of the run, naming at most three limits."""
-    if status == "INVALID":
-        return invalid_sentence(reasons)
+    """The sentence of the run; `left_out` is the share of calls that stalls may have touched."""
     deciding = [limit for limit in limits if limit.decides or limit.status == "FAIL"]
+    if status == "INVALID":
+        return _invalid_run(limits, reasons)
     if status == "PASS":
         undecided = sum(limit.status != "PASS" for limit in limits if not limit.decides)
         text = f"PASS: all {len(deciding)} limits hold at {confidence:.0%} confidence."
@@ -61,18 +102,45 @@ def run_sentence(
                 f" {undecided} baseline limits of single access patterns are undecided; over all"
                 " patterns they hold."
             )
-        return text
+        return text + _calls_judged(deciding, left_out or 0.0)
     named = [limit for limit in deciding if limit.status == status]
     named.sort(key=lambda limit: limit.pattern != ALL_PATTERNS)  # overall limits first
+    count = f"{len(named)} of {len(deciding)} limits"
+    if status == "INCONCLUSIVE":
+        return f"INCONCLUSIVE: {count} undecided: {_why_undecided(named, needed_s, left_out)}"
     sentences = " ".join(limit.sentence for limit in named[:MAX_SHOWN])
     more = f" And {len(named) - MAX_SHOWN} more." if len(named) > MAX_SHOWN else ""
-    adjective = "broken" if status == "FAIL" else "undecided"
-    text = f"{status}: {len(named)} of {len(deciding)} limits {adjective}: {sentences}{more}"
-    return text + (_advice(needed_s) if status == "INCONCLUSIVE" and needed_s else "")
+    return f"{status}: {count} broken: {sentences}{more}"
+
+
+def _invalid_run(limits: Sequence[LimitVerdict], reasons: Sequence[str]) -> str:
+    """How many limits cannot be judged, the first reason and its remedy."""
+    count = sum(limit.status == "INVALID" for limit in limits)
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    judged = f"{count} of {len(limits)} limits cannot be judged: " if limits else ""
+    return f"INVALID: {judged}{reasons[0]}{more}"
+
+
+def _calls_judged(deciding: Sequence[LimitVerdict], left_out: float) -> str:
+    """On which calls the limits hold, where some were left out."""
+    undisturbed = sum(limit.basis == "undisturbed" for limit in deciding)
+    if undisturbed:
+        return f" {undisturbed} of them on {1 - left_out:.0%} of calls, undisturbed by the machine."
+    return " They hold for all calls, disturbed ones included." if left_out else ""
+
+
+def _why_undecided(
+    named: Sequence[LimitVerdict], needed_s: float | None, left_out: float | None
+) -> str:
+    """The main reason, and what to do."""
+    if left_out is not None and left_out > MAX_LEFT_OUT:
+        return f"{stalled_too_often(left_out)} Repeat the run on a quieter machine."
+    worst = max(named, key=lambda limit: (limit.needed_calls or 0) / limit.calls)
+    return worst.sentence + (_advice(needed_s) if needed_s else "")
 
 
 def invalid_sentence(reasons: Sequence[str]) -> str:
-    """The sentence of an invalid run or comparison: the first reason, and how many more."""
+    """The sentence of an invalid comparison: the first reason, and how many more."""
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return f"INVALID: {reasons[0]}{more}"
 

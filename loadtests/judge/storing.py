@@ -7,6 +7,7 @@ from typing import Final
 
 from loadtests.errors import ResultsError
 from loadtests.judge.interleaved import compare_backends
+from loadtests.judge.run_samples import comparable_samples
 from loadtests.measure.results import (
     CapacityRun,
     HeadToHead,
@@ -37,11 +38,12 @@ def store_verdict(run: Run, verdict: Verdict, capacity_run: CapacityRun | None =
 def head_to_head(run: Run, verdict: Verdict) -> HeadToHead | None:
     """DynamoDB against PostgreSQL in the metric that the run was judged by.
 
-    None where there is nothing to compare: one backend only; an invalid run, so its
-    figures say nothing about the databases; a capacity run, whose backends were not under load at
-    the same time.
+    None where there is nothing to compare: one backend only; an invalid run, or one whose generator
+    added delay to both sides, so its figures say nothing about the databases; a capacity run, whose
+    backends were not under load at the same time.
     """
-    if verdict.status == "INVALID" or run.info.steps:
+    valid = run.info.validity is None or run.info.validity.valid
+    if verdict.status == "INVALID" or not valid or run.info.steps:
         return None
     metric, confidence = verdict.metric, verdict.confidence
     try:
@@ -51,5 +53,12 @@ def head_to_head(run: Run, verdict: Verdict) -> HeadToHead | None:
     except ResultsError as error:
         return HeadToHead(metric=metric, confidence=confidence, problem=error.message)
     return (
-        HeadToHead(metric=metric, confidence=confidence, ratios=tuple(ratios)) if ratios else None
+        HeadToHead(
+            metric=metric,
+            confidence=confidence,
+            basis=comparable_samples([run])[0].basis,
+            ratios=tuple(ratios),
+        )
+        if ratios
+        else None
     )

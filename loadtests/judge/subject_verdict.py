@@ -18,6 +18,7 @@ from loadtests.judge.slo import allowed_growth
 from loadtests.judge.stats.distributions import one_sided
 from loadtests.measure.results import (
     BaselineReference,
+    Basis,
     LimitVerdict,
     Outcome,
     PercentileRatio,
@@ -43,7 +44,7 @@ def verdict_of(run: Run, comparison: Comparison, allowed: Relative, confidence: 
     """The comparison as the verdict of the run in which it was made."""
     first = comparison.rows[0]
     limits = [
-        _limit_verdict(row, allowed, invalid=bool(comparison.reasons))
+        _limit_verdict(row, allowed, comparison.basis, invalid=bool(comparison.reasons))
         for row in comparison.rows
         if row.outcome
     ]
@@ -55,7 +56,7 @@ def verdict_of(run: Run, comparison: Comparison, allowed: Relative, confidence: 
     ]
     return Verdict(
         status=comparison.status,
-        sentence=_sentence(comparison, limits),
+        sentence=" ".join(filter(None, [_sentence(comparison, limits), comparison.calls_compared])),
         confidence=confidence,
         level=one_sided(confidence),
         needed_s=None,
@@ -66,7 +67,9 @@ def verdict_of(run: Run, comparison: Comparison, allowed: Relative, confidence: 
     )
 
 
-def _limit_verdict(row: PercentileRatio, allowed: Relative, *, invalid: bool) -> LimitVerdict:
+def _limit_verdict(
+    row: PercentileRatio, allowed: Relative, basis: Basis, *, invalid: bool
+) -> LimitVerdict:
     backend, _, driver = row.subject.partition("/")
     growth = allowed_growth(allowed)[row.percentile] or 0.0
     status: Status = "INVALID" if invalid else _STATUS[row.outcome]
@@ -86,6 +89,7 @@ def _limit_verdict(row: PercentileRatio, allowed: Relative, *, invalid: bool) ->
         needed_calls=None,
         status=status,
         sentence=f"{change}, {_FINDINGS[status]} {growth:+.0%}.",
+        basis=basis,
     )
 
 

@@ -404,7 +404,8 @@ class LimitVerdict(_Derived):
     They are those of the calls that `basis` names. `all_calls` and `undisturbed` have both sets,
     where the run's stalls were measured. `percentile` is None for an error rate. `decides` is false
     for a relative limit of a single pattern where one over all patterns is judged: INCONCLUSIVE, it
-    does not leave the run so.
+    does not leave the run so. `in_this_run` is the share of the calls beyond the limit with its
+    exact bounds, where that decides a FAIL.
     """
 
     derived = ("statistic", "unit")
@@ -427,6 +428,7 @@ class LimitVerdict(_Derived):
     basis: Basis = "all"
     all_calls: Bounds | None = None
     undisturbed: Bounds | None = None
+    in_this_run: Bounds | None = None
 
     @property
     def key(self) -> Key:
@@ -545,13 +547,15 @@ class PercentileRatio(_Part):
 class HeadToHead(_Part):
     """DynamoDB against PostgreSQL within one run, at `confidence`.
 
-    `problem` says why they could not be compared.
+    `basis` says which calls were compared, on both sides. `problem` says why they could not be
+    compared.
     """
 
     model_config = ConfigDict(frozen=True)
 
     metric: str
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    basis: Basis = "all"
     ratios: tuple[PercentileRatio, ...] = ()
     problem: str = ""
 

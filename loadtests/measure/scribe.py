@@ -161,7 +161,8 @@ class RunScribe:
 
     def _judge(self, summaries: list[SeriesInfo]) -> tuple[list[Signal], Validity]:
         if not self._steps:
-            return judge_validity(self._evidence, summaries)
+            stalls = self._stalls.summary(summaries)
+            return judge_validity(self._evidence, summaries, stalls)
         self._folder.info.steps = self._steps.infos()
         return self._steps.judge()
 

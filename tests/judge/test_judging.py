@@ -1,16 +1,29 @@
 import json
 import platform
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.stats
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from loadtests.config import Gate, Relative, Slo
 from loadtests.errors import ConfigError, ResultsError
 from loadtests.judge.baseline import Baseline
-from loadtests.judge.judging import judge_run
+from loadtests.judge.judging import Circumstances, broken_in_this_run, judge_run
+from loadtests.judge.limit_estimate import LimitEstimate
+from loadtests.judge.run_samples import MAX_LEFT_OUT
+from loadtests.judge.slo import Limit
+from loadtests.judge.stats.distributions import TailProbability
+from loadtests.judge.stats.proportions import FailureRate
 from loadtests.judge.storing import store_verdict
+from loadtests.measure.histogram import Sparse
 from loadtests.measure.results import BaselineReference, read_run, write_info
 from loadtests.patterns import ALL_PATTERNS
+from tests.judge.random_runs import TRUE_P99_MS, random_run
+from tests.judge.stalled import LATE, STARVED, stalled, with_left_out, with_reasons
 from tests.run_folders import MadeSeries, made_series, write_run
 
 CART_GET = MadeSeries(rate_per_s=150.0, median_ms=3.0)
@@ -75,10 +88,19 @@ def test_a_limit_within_the_interval_is_inconclusive(tmp_path):
 def test_a_distorted_run_is_invalid_whatever_was_measured(tmp_path):
     for name, median_ms in (("fast", 1.0), ("slow", 50.0)):
         series = replace(CART_GET, median_ms=median_ms)
-        verdict = judge_run(one_series(tmp_path / name, series=series, valid=False), Slo(), Gate())
+        run = with_reasons(one_series(tmp_path / name, series=series), STARVED)
+        verdict = judge_run(run, Slo(), Gate())
         assert (verdict.status, verdict.exit_code) == ("INVALID", 4)
-        assert "late dispatches" in verdict.sentence
+        assert "generator CPU" in verdict.sentence
         assert {one.status for one in verdict.limits} == {"INVALID"}
+
+
+def test_a_late_generator_rules_out_a_failure_only(tmp_path):
+    for name, median_ms, status in (("fast", 1.0, "PASS"), ("slow", 50.0, "INVALID")):
+        series = replace(CART_GET, median_ms=median_ms)
+        verdict = judge_run(one_series(tmp_path / name, series=series, valid=False), Slo(), Gate())
+        assert verdict.limits[0].status == status
+        assert verdict.status == status
 
 
 def test_a_run_that_never_judged_its_generator_is_invalid(tmp_path):
@@ -284,3 +306,302 @@ def test_a_figure_that_is_not_a_number_is_refused(tmp_path):
     file.write_text(file.read_text().replace('"duration_s": 13.0', '"duration_s": NaN'))
     with pytest.raises(ResultsError, match="duration_s"):
         judge_run(read_run(run.path), Slo(), Gate())
+
+
+# --- stalls of the machine, and delay by the generator
+
+
+SLOW_MS = 100.0  # beyond every limit
+
+
+def quiet_run(path, **settings):
+    """A run of one series that keeps its limits."""
+    return one_series(path, seconds=40, **settings)
+
+
+P99 = Slo(error_rate=None)
+
+
+def only(verdict):
+    """The verdict's one limit."""
+    (limit,) = verdict.limits
+    return limit
+
+
+def test_a_limit_that_all_calls_keep_passes_whatever_the_machine_did(tmp_path):
+    run = stalled(quiet_run(tmp_path / "run"), share=0.7, delay_ms=0.1)
+    verdict = judge_run(with_reasons(run, LATE), P99, Gate())
+    limit = only(verdict)
+    assert (verdict.status, limit.status, limit.basis) == ("PASS", "PASS", "all")
+    assert "on all calls, disturbed ones included, within 10.0 ms" in limit.sentence
+    assert verdict.sentence.endswith("They hold for all calls, disturbed ones included.")
+    assert verdict.reasons == ()
+
+
+def test_calls_that_the_machine_delayed_do_not_break_a_limit(tmp_path):
+    run = stalled(quiet_run(tmp_path / "run"), share=0.07, delay_ms=SLOW_MS)
+    verdict = judge_run(run, P99, Gate())
+    limit = only(verdict)
+    assert (verdict.status, limit.basis) == ("PASS", "undisturbed")
+    assert limit.all_calls.low > 10  # by all calls it would have failed
+    assert (limit.low, limit.high, limit.calls) == (
+        limit.undisturbed.low,
+        limit.undisturbed.high,
+        limit.undisturbed.calls,
+    )
+    assert limit.calls < limit.all_calls.calls
+    assert "on 93% of calls, undisturbed by the machine" in limit.sentence
+    assert "1 of them on 93% of calls, undisturbed by the machine" in verdict.sentence
+
+
+def test_a_slow_database_fails_on_undisturbed_calls(tmp_path):
+    slow = replace(CART_GET, median_ms=20.0)
+    run = stalled(quiet_run(tmp_path / "run", series=slow), share=0.2, delay_ms=1.0)
+    limit = only(judge_run(run, P99, Gate()))
+    assert (limit.status, limit.basis) == ("FAIL", "undisturbed")
+    assert "of calls, undisturbed by the machine" in limit.sentence
+
+
+def test_a_failure_that_the_generator_may_have_caused_is_invalid(tmp_path):
+    slow = replace(CART_GET, median_ms=20.0)
+    run = stalled(quiet_run(tmp_path / "run", series=slow), share=0.2, delay_ms=1.0)
+    verdict = judge_run(with_reasons(run, LATE), P99, Gate())
+    assert verdict.status == "INVALID"
+    assert "the generator's own delay may be the cause" in only(verdict).sentence
+    assert verdict.sentence == (
+        "INVALID: 1 of 1 limits cannot be judged: late dispatches: generator dispatched 3.00% of"
+        " the arrivals late. Lower --rate."
+    )
+
+
+def test_what_rules_out_every_verdict_rules_out_pass_too(tmp_path):
+    run = stalled(quiet_run(tmp_path / "run"), share=0.1, delay_ms=0.0)
+    verdict = judge_run(with_reasons(run, LATE, STARVED), P99, Gate())
+    assert (verdict.status, only(verdict).status) == ("INVALID", "INVALID")
+    assert "generator CPU" in verdict.sentence
+    assert len(verdict.reasons) == 2
+
+
+def test_above_the_budget_nothing_but_a_pass_of_all_calls_is_decided(tmp_path):
+    slow = replace(CART_GET, median_ms=20.0)
+    for name, series in (("slow", slow), ("fast", CART_GET)):
+        run = stalled(quiet_run(tmp_path / name, series=series), share=0.61, delay_ms=SLOW_MS)
+        verdict = judge_run(run, P99, Gate())
+        limit = only(verdict)
+        assert (verdict.status, limit.status, limit.basis) == (
+            "INCONCLUSIVE",
+            "INCONCLUSIVE",
+            "all",
+        )
+        assert limit.needed_calls is None
+        assert (
+            "the machine stalled too often: 61% of the calls are left out, at most 50% may be."
+        ) in verdict.sentence
+        assert verdict.sentence.count("stalled too often") == 1
+
+
+@pytest.mark.parametrize(("share", "status"), [(MAX_LEFT_OUT, "PASS"), (0.501, "INCONCLUSIVE")])
+def test_the_budget_is_the_share_of_the_run(tmp_path, share, status):
+    run = stalled(quiet_run(tmp_path / "run"), share=0.4, delay_ms=SLOW_MS)
+    run = replace(run, info=with_left_out(run.info, share))
+    assert judge_run(run, P99, Gate()).status == status
+
+
+def test_an_undecided_limit_of_a_delayed_generator_can_still_be_decided(tmp_path):
+    run = quiet_run(tmp_path / "run")
+    near = Slo(p99_ms=judge_run(run, P99, Gate()).limits[0].estimate * 1.01, error_rate=None)
+    measured = with_reasons(stalled(run, share=0.1, delay_ms=0.0), LATE)
+    assert judge_run(measured, near, Gate()).status == "INCONCLUSIVE"
+    # without meters nothing tells the delays of the machine from those of the generator
+    assert judge_run(with_reasons(run, LATE), near, Gate()).status == "INVALID"
+
+
+def test_calls_needed_are_of_the_basis_and_the_seconds_follow(tmp_path):
+    run = stalled(one_series(tmp_path / "run", seconds=15), share=0.3, delay_ms=SLOW_MS)
+    slo = Slo.model_validate({"p99_ms": None, "p99.9_ms": 80.0, "error_rate": None})
+    verdict = judge_run(run, slo, Gate())
+    limit = only(verdict)
+    assert (limit.status, limit.basis) == ("INCONCLUSIVE", "undisturbed")
+    assert verdict.needed_s == pytest.approx(15 * limit.needed_calls / limit.calls)
+    assert limit.calls == limit.undisturbed.calls
+
+
+def test_errors_are_judged_on_all_calls(tmp_path):
+    failing = replace(CART_GET, error_share=0.01)
+    run = stalled(quiet_run(tmp_path / "run", series=failing), share=0.3, delay_ms=0.0)
+    limit = judge_run(run, Slo(), Gate()).limits[1]
+    assert (limit.status, limit.basis, limit.undisturbed) == ("FAIL", "all", None)
+    assert limit.calls == run.info.series[0].count
+
+
+def test_where_nothing_was_left_out_the_bounds_are_those_of_all_calls(tmp_path):
+    run = quiet_run(tmp_path / "run")
+    plain = only(judge_run(run, P99, Gate()))
+    measured = only(judge_run(stalled(run, share=0.0), P99, Gate()))
+    assert (measured.low, measured.high, measured.sentence) == (
+        plain.low,
+        plain.high,
+        plain.sentence,
+    )
+    assert measured.all_calls == measured.undisturbed
+    assert plain.all_calls is None
+
+
+def test_an_undisturbed_log_with_other_counts_is_refused(tmp_path):
+    run = stalled(quiet_run(tmp_path / "run"), share=0.1)
+    cut = {key: intervals[:-3] for key, intervals in run.undisturbed.items()}
+    with pytest.raises(
+        ResultsError, match=r"undisturbed\.hlog holds .* field series\.undisturbed\.count"
+    ):
+        judge_run(replace(run, undisturbed=cut), P99, Gate())
+
+
+def test_a_baseline_is_compared_on_undisturbed_calls_only_if_both_have_them(tmp_path):
+    calm = one_series(tmp_path / "base", seed=2)
+    run = one_series(tmp_path / "run")
+    slo = Slo(p99_ms=None, error_rate=None)
+
+    def verdict(new, old):
+        verdict = judge_run(new, slo, Gate(), Baseline("main", (old,)))
+        return {limit.basis for limit in verdict.limits}, verdict.status
+
+    slow = stalled(run, share=0.2, delay_ms=SLOW_MS)
+    assert verdict(slow, calm) == ({"all"}, "FAIL")
+    bases, status = verdict(slow, stalled(calm, share=0.05, delay_ms=SLOW_MS))
+    assert bases == {"undisturbed"}
+    assert status != "FAIL"
+    crowded = stalled(calm, share=0.6, delay_ms=SLOW_MS)
+    assert verdict(slow, crowded)[0] == {"all"}
+    assert verdict(with_reasons(stalled(run), LATE), stalled(calm)) == (
+        {"undisturbed"},
+        "INVALID",
+    )
+
+
+def test_pass_on_either_set_is_wrong_about_as_often_as_one_set_alone():
+    """A limit at the true p99: 5% of PASSes are wrong by level; far below twice that here."""
+    runs = 150
+    rng = np.random.default_rng(11)
+    slo = Slo(p99_ms=TRUE_P99_MS, error_rate=None)
+    wrong = sum(
+        judge_run(random_run(rng, seconds=30, share=0.3, delay_ms=0.3), slo, Gate()).status
+        == "PASS"
+        for _ in range(runs)
+    )
+    # 5% of 150 is 7.5, with a standard deviation of 2.7; twice the level would be 15
+    assert wrong <= 12
+
+
+# --- a limit that this run breaks grossly
+
+
+GROSS = Path(__file__).parents[1] / "data" / "gross_breach"
+
+
+def test_a_plainly_broken_promise_fails_although_its_interval_is_wide():
+    verdict = judge_run(read_run(GROSS), Slo(), Gate())
+    assert verdict.status == "FAIL"
+    (limit,) = [
+        limit
+        for limit in verdict.limits
+        if (limit.backend, limit.pattern, limit.statistic) == ("dynamodb", "cart.add", "p99")
+    ]
+    assert (limit.status, limit.low) == ("FAIL", 0.0)
+    share = limit.in_this_run
+    assert share.low > 0.1
+    assert share.estimate == pytest.approx(603 / 845)
+    assert limit.needed_calls is None
+    assert "71.4% [66.8%, 75.6%] of this run's calls" in limit.sentence
+    assert "For other runs its p99, 11274 ms [0, 11660], is undecided." in limit.sentence
+    assert "needed" not in limit.sentence
+
+
+def frozen(path, *, share, **settings):
+    """A run that is healthy, but for one freeze of this share of its seconds."""
+    seconds = 100
+    run = one_series(path, seconds=seconds, **settings)
+    until = round(share * seconds)
+    slow = {
+        key: [
+            replace(each, counts=Sparse.of(np.full(each.counts.total, 10**9)))
+            if number < until
+            else each
+            for number, each in enumerate(intervals)
+        ]
+        for key, intervals in run.intervals.items()
+    }
+    return replace(run, intervals=slow)
+
+
+def test_one_long_freeze_fails_the_run_that_it_was_in(tmp_path):
+    limit = only(judge_run(frozen(tmp_path / "run", share=0.6), P99, Gate()))
+    assert (limit.status, limit.low) == ("FAIL", 0.0)
+    assert limit.in_this_run
+
+
+@given(
+    calls=st.integers(20, 5_000),
+    share=st.floats(0.0, 0.4),
+    limits=st.integers(1, 72),
+    percentile=st.sampled_from(["p90", "p99", "p99.9"]),
+)
+def test_a_gross_breach_is_one_that_chance_in_arrivals_cannot_explain(
+    calls, share, limits, percentile
+):
+    """Oracle: the binomial test of ten times the allowed share."""
+    above = round(share * calls)
+    limit = Limit(
+        backend="dynamodb",
+        driver="wire",
+        pattern="cart.get",
+        metric="response_time",
+        kind="absolute",
+        percentile=percentile,
+        limit=10.0,
+    )
+    estimate = LimitEstimate(
+        limit=limit,
+        estimate=11.0,
+        low=lambda _: 0.0,
+        high=lambda _: 99.0,
+        calls=calls,
+        calls_needed=lambda _: None,
+        beyond=FailureRate(above, calls),
+    )
+    circumstances = Circumstances(
+        alpha=TailProbability(0.05),
+        run_alpha=TailProbability(0.05 / limits),
+        invalid=False,
+        delayed=False,
+        random_arrivals=True,
+        left_out=None,
+    )
+    most = 10 * (1 - {"p90": 0.9, "p99": 0.99, "p99.9": 0.999}[percentile])
+    p_value = scipy.stats.binom.sf(above - 1, calls, min(1.0, most))
+    assume(abs(p_value / (0.05 / limits) - 1) > 1e-6)
+    assert bool(broken_in_this_run(estimate, circumstances)) == (p_value < 0.05 / limits)
+
+
+def test_without_random_arrivals_or_with_a_late_generator_there_is_no_such_statement(tmp_path):
+    run = frozen(tmp_path / "run", share=0.6)
+    load = run.info.config.load.model_copy(update={"arrivals": "constant"})
+    config = run.info.config.model_copy(update={"load": load})
+    constant = replace(run, info=run.info.model_copy(update={"config": config}))
+    assert judge_run(constant, P99, Gate()).status == "INCONCLUSIVE"
+    assert judge_run(with_reasons(run, LATE), P99, Gate()).status == "INVALID"
+
+
+def test_a_freeze_of_the_machine_is_not_a_gross_breach(tmp_path):
+    run = stalled(quiet_run(tmp_path / "run"), share=0.3, delay_ms=SLOW_MS)
+    assert judge_run(run, P99, Gate()).status == "PASS"
+
+
+def test_a_limit_without_a_lower_bound_advises_no_number_of_calls():
+    run = read_run(GROSS)
+    load = run.info.config.load.model_copy(update={"arrivals": "constant"})
+    config = run.info.config.model_copy(update={"load": load})
+    run = replace(run, info=run.info.model_copy(update={"config": config}))
+    limit = judge_run(run, P99, Gate()).limits[0]
+    assert (limit.status, limit.low, limit.needed_calls) == ("INCONCLUSIVE", 0.0, None)
+    assert limit.high > limit.estimate > 10
+    assert "are needed" not in limit.sentence

@@ -4,6 +4,8 @@ A limit is a time that matters compared with a promise of 10 ms, or a share of t
 the fastest series, whichever is larger: when a database takes a second, 10 ms to read a thousand
 simultaneous responses distort nothing. Service time is used, not response time, because the
 generator's delays can build up a queue, which would then raise their own limits.
+
+Where stalls of the machine are measured, only delays outside of them count.
 """
 
 from __future__ import annotations
@@ -110,7 +112,10 @@ def _generator_delays(
         _QUANTILES, generator_delay_ns(evidence, qs), *parts_of_each, strict=True
     ):
         value, limit = value_ns / 1e6, allowance.limit_ms(name)
-        text = f"{worker}'s delay per call was {value:.2f} ms at {name}: {', '.join(parts)}."
+        outside = _outside(evidence)
+        text = (
+            f"{worker}'s delay per call{outside} was {value:.2f} ms at {name}: {', '.join(parts)}."
+        )
         yield Signal(
             f"generator delay {name}", text, value, "ms", limit, value <= limit, worker, _REMEDY
         )
@@ -121,7 +126,7 @@ def _late_arrivals(worker: str, evidence: WorkerEvidence, allowance: Allowance) 
     share = late / max(evidence.offered_undisturbed, evidence.dispatch_delay.total)
     return Signal(
         "late dispatches",
-        f"{worker} dispatched {share:.2%} of the arrivals more than"
+        f"{worker} dispatched {share:.2%} of the arrivals{_outside(evidence)} more than"
         f" {allowance.late_ns / 1e6:.0f} ms late, though users were free.",
         share * 100,
         "%",
@@ -151,9 +156,15 @@ def _stalled(worker: str, evidence: WorkerEvidence, allowance: Allowance) -> Sig
     else:
         share = evidence.event_loop_stall_ms / max(1.0, evidence.seconds * 1e3)
         how = f"beyond 5 ms at a stretch, {share:.2%}"
-    text = f"{worker}'s event loop stalled: {how} of the time."
+    sampled = evidence.event_loop_delay.total > 0
+    outside = _outside(evidence) if sampled else ""
+    text = f"{worker}'s event loop stalled: {how} of the time{outside}."
     ok = share <= TAIL_LIMIT
     return Signal("event-loop stalls", text, share * 100, "%", TAIL_LIMIT * 100, ok, worker, _QUIET)
+
+
+def _outside(evidence: WorkerEvidence) -> str:
+    return " outside of machine stalls" if evidence.stalls_measured else ""
 
 
 def _beyond(delays: Histogram, limit_ns: float) -> int:

@@ -38,6 +38,7 @@ class WorkerEvidence:
 
     Where stalls of the machine are measured, the histograms hold only the delays that no stall can
     have touched, and `offered_undisturbed` the arrivals: the rest is the machine's doing.
+    `throttled_ms` is None where no CPU limit of the control group is known.
     """
 
     seconds: float = 0.0
@@ -50,6 +51,8 @@ class WorkerEvidence:
     invalid_responses: int = 0
     event_loop_stall_ms: float = 0.0
     gc_pause_max_ms: float = 0.0
+    throttled_ms: float | None = None
+    stalls_measured: bool = False
     process_cpu: TimeWeightedMean = field(default_factory=TimeWeightedMean)
     cpu_wait: TimeWeightedMean = field(default_factory=TimeWeightedMean)
     host_steal: TimeWeightedMean = field(default_factory=TimeWeightedMean)
@@ -69,11 +72,14 @@ class WorkerEvidence:
         self.invalid_responses += row.invalid_responses
         self.event_loop_stall_ms += row.event_loop_stall_ms
         self.gc_pause_max_ms = max(self.gc_pause_max_ms, row.gc_pause_max_ms)
+        if row.cpu_throttled_ms is not None:
+            self.throttled_ms = (self.throttled_ms or 0.0) + row.cpu_throttled_ms
         self.process_cpu.add(row.process_cpu, row.length_s)
         self.cpu_wait.add(row.cpu_wait, row.length_s)
         self.host_steal.add(row.host_steal, row.length_s)
         self.pressure_cpu.add(row.pressure_cpu, row.length_s)
         dispatch, event_loop = delays.undisturbed_dispatch, delays.undisturbed_event_loop
+        self.stalls_measured |= event_loop is not None
         undisturbed = 1.0
         if dispatch is not None and delays.dispatch.total:
             undisturbed = dispatch.total / delays.dispatch.total

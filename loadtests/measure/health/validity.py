@@ -5,6 +5,10 @@ delayed up to a quarter of the calls beyond p99; with more, the p99 could be its
 database breaks no rule: waiting for a busy user counts against the generator only when there were
 too few users for a database that keeps its promise. `docs/VALIDITY.md` explains
 the limits.
+
+Each rule says what it rules out. Delays can only add to a response time that counts from its
+intended start: a limit that is met in spite of them is met, so they rule out FAIL alone. What may
+hide load from the database, or calls from the figures, rules out every verdict.
 """
 
 from __future__ import annotations
@@ -23,12 +27,19 @@ from loadtests.measure.health.delay_rules import (
 )
 from loadtests.measure.health.evidence import GeneratorEvidence, WorkerEvidence
 from loadtests.measure.health.signals import Signal
-from loadtests.measure.results import Reason, SeriesInfo, Validity
+from loadtests.measure.results import Reason, SeriesInfo, StallInfo, Validity
 
 __all__ = [
-    "DELAY_P50_LIMIT_MS", "DELAY_P99_LIMIT_MS", "LATE_NS", "STEAL_LIMIT", "TAIL_LIMIT",
-    "GeneratorEvidence", "Signal", "judge_validity",
-]  # fmt: skip
+    "DELAY_P50_LIMIT_MS",
+    "DELAY_P99_LIMIT_MS",
+    "DELAY_RULES",
+    "LATE_NS",
+    "STEAL_LIMIT",
+    "TAIL_LIMIT",
+    "GeneratorEvidence",
+    "Signal",
+    "judge_validity",
+]
 
 CPU_LIMIT: Final = 0.90
 CPU_WAIT_LIMIT: Final = 0.10
@@ -37,14 +48,29 @@ DELAY_P99_LIMIT_MS: Final = DELAY_LIMITS_MS["p99"]
 QUEUED_LIMIT: Final = 0.001
 PROMISE_S: Final = 0.010  # a database that keeps its promise frees a user this fast
 STEAL_LIMIT: Final = 0.10
+# rules on delays, which can only add to response times
+DELAY_RULES: Final = frozenset(
+    [
+        "generator delay p50",
+        "generator delay p90",
+        "generator delay p99",
+        "late dispatches",
+        "event-loop stalls",
+        "wait for a CPU",
+        "stolen CPU",
+    ]
+)
 
 
 def judge_validity(
-    evidence: GeneratorEvidence, series: Sequence[SeriesInfo] = ()
+    evidence: GeneratorEvidence,
+    series: Sequence[SeriesInfo] = (),
+    stalls: StallInfo | None = None,
 ) -> tuple[list[Signal], Validity]:
     """Every signal, each of its worst worker, and whether the run is valid.
 
-    `series` is what was measured: slower series allow larger delays by the generator.
+    `series` is what was measured: slower series allow larger delays by the generator. `stalls` are
+    those of the machine, where they were measured; they are only reported.
     """
     allowance = Allowance(series)
     every = [
@@ -62,9 +88,22 @@ def judge_validity(
         )
     ]
     names = dict.fromkeys(signal.name for signal in every)
-    signals = [*_lost(evidence), *(_worst(s for s in every if s.name == name) for name in names)]
-    reasons = [Reason(rule=s.name, found=s.text, remedy=s.remedy) for s in signals if not s.ok]
+    signals = [
+        *_lost(evidence),
+        *(_worst(s for s in every if s.name == name) for name in names),
+        *_stalls(stalls),
+    ]
+    reasons = [_reason(signal) for signal in signals if not signal.ok]
     return signals, Validity(valid=not reasons, reasons=reasons)
+
+
+def _reason(signal: Signal) -> Reason:
+    return Reason(
+        rule=signal.name,
+        found=signal.text,
+        remedy=signal.remedy,
+        rules_out="FAIL" if signal.name in DELAY_RULES else "every verdict",
+    )
 
 
 def _worst(signals: Iterable[Signal]) -> Signal:
@@ -153,6 +192,23 @@ def _machine(worker: str, watched: WorkerEvidence) -> Iterator[Signal]:
     if pressure is not None:
         text = f"Some task of {worker}'s machine waited for a CPU {pressure:.0%} of the time."
         yield Signal("CPU pressure", text, pressure * 100, "%", None, True, worker)
+    if watched.throttled_ms is not None:
+        text = (
+            f"{worker}'s own control group held its CPU back for {watched.throttled_ms:,.0f} ms;"
+            " that is never left out."
+        )
+        yield Signal("CPU throttled", text, watched.throttled_ms, "ms", None, True, worker)
+
+
+def _stalls(stalls: StallInfo | None) -> Iterator[Signal]:
+    if stalls is None:
+        return
+    text = (
+        f"The machine stalled {stalls.used} times for {stalls.min_used_ms:g} ms or more:"
+        f" {stalls.left_out:.1%} of the calls are left out, {stalls.dead_time:.1%} of the time is"
+        f" near a stall ({stalls.meter} meters)."
+    )
+    yield Signal("machine stalls", text, stalls.left_out * 100, "% of the calls", None, True)
 
 
 def _gc(worker: str, watched: WorkerEvidence) -> Signal:

@@ -199,6 +199,8 @@ def print_outcome(comparison: Comparison) -> None:
             f"  Over all patterns together; {len(comparison.undecided_rows)} figures of single "
             "patterns have too few calls to tell."
         )
+    if comparison.calls_compared:
+        click.echo(f"  {comparison.calls_compared}")
     for reason in comparison.reasons:
         click.echo(f"  {reason}")
     for row in comparison.rows:
