@@ -227,7 +227,7 @@ def test_finished_runs_are_judged_together(stage: Stage, tmp_path: Path) -> None
     passed = write_gate_run(tmp_path / "a")
     failed = write_gate_run(tmp_path / "b", median_ms=SLOW_MS)
     unknown = write_gate_run(tmp_path / "c", seconds=1, rate_per_s=20.0)
-    invalid = write_gate_run(tmp_path / "d", valid=False)
+    invalid = write_gate_run(tmp_path / "d", valid=False, median_ms=SLOW_MS)
     assert [stage.gate(run)[0] for run in (passed, failed, unknown, invalid)] == [0, 1, 3, 4]
     assert stage.gate(passed, unknown)[0] == 3
     assert stage.gate(unknown, invalid, passed)[0] == 4

@@ -14,9 +14,9 @@ from loadtests.measure.health.delay_rules import generator_delay_ns
 from loadtests.measure.health.evidence import GeneratorEvidence, WorkerEvidence
 from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
-from loadtests.measure.health.validity import judge_validity
+from loadtests.measure.health.validity import DELAY_RULES, judge_validity
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.measure.results import HealthInfo, SeriesInfo, Times, Validity
+from loadtests.measure.results import HealthInfo, SeriesInfo, StallInfo, Times, Validity
 from tests.measure.streams import row
 
 MS = 1_000_000
@@ -454,3 +454,66 @@ def test_a_longer_delay_never_makes_a_run_valid(late_ns, lag_ns, which, longer_n
     slower = list(lag_ns)
     slower[which % len(slower)] += longer_ns
     assert judged(lag_ns).valid or not judged(slower).valid
+
+
+def test_delays_rule_out_fail_alone_and_missing_load_every_verdict():
+    late = watched(
+        rows("a", host_steal=0.5, cpu_wait=0.5), delays((6_000, 9.0)), delays((6_000, 9.0))
+    )
+    starved = healthy_worker("b", process_cpu=0.97, queued=90, users=1)
+    evidence = GeneratorEvidence(
+        rate_per_s={"a": RATE_PER_S, "b": RATE_PER_S}, workers={"a": late, "b": starved}, lost=["c"]
+    )
+    _, validity = judge_validity(evidence)
+    ruled_out = {reason.rule: reason.rules_out for reason in validity.reasons}
+    assert ruled_out == {
+        "lost worker": "every verdict",
+        "generator CPU": "every verdict",
+        "free users": "every verdict",
+        "generator delay p50": "FAIL",
+        "generator delay p90": "FAIL",
+        "generator delay p99": "FAIL",
+        "late dispatches": "FAIL",
+        "event-loop stalls": "FAIL",
+        "wait for a CPU": "FAIL",
+        "stolen CPU": "FAIL",
+    }
+    assert {rule for rule, what in ruled_out.items() if what == "FAIL"} == DELAY_RULES
+
+
+def test_nothing_measured_rules_out_every_verdict():
+    [reason] = judge_validity(GeneratorEvidence())[1].reasons
+    assert (reason.rule, reason.rules_out) == ("measured seconds", "every verdict")
+
+
+def test_stalls_and_throttling_are_reported_and_break_no_rule():
+    stalls = StallInfo(
+        meter="ordinary",
+        before_ms=5,
+        after_ms=10,
+        min_used_ms=1,
+        used=70,
+        left_out=0.9,
+        dead_time=0.8,
+    )
+    evidence = healthy("a")
+    evidence.workers["a"] = healthy_worker("a", cpu_throttled_ms=25.0)
+    signals, validity = judge_validity(evidence, (), stalls)
+    by_name = {signal.name: signal for signal in signals}
+    assert validity.valid
+    assert by_name["CPU throttled"].value == 25.0 * SECONDS
+    assert by_name["machine stalls"].value == pytest.approx(90)
+    for words in ("70 times", "90.0% of the calls are left out", "80.0% of the time", "ordinary"):
+        assert words in by_name["machine stalls"].text
+    plain = {signal.name for signal in judge_validity(healthy("a"))[0]}
+    assert not plain & {"CPU throttled", "machine stalls"}
+
+
+def test_texts_say_that_stalls_of_the_machine_are_left_out():
+    evidence = healthy("a")
+    names = ("generator delay p99", "late dispatches", "event-loop stalls")
+    for measured in (False, True):
+        evidence.workers["a"].stalls_measured = measured
+        texts = {signal.name: signal.text for signal in judge_validity(evidence)[0]}
+        for name in names:
+            assert ("outside of machine stalls" in texts[name]) == measured, name
