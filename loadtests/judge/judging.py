@@ -191,6 +191,7 @@ def _decide(
     deciding = circumstances.deciding(estimate)
     basis = deciding or estimate
     in_this_run = broken_in_this_run(deciding, circumstances) if deciding else None
+    broken = decision.exceeded or in_this_run is not None
     status: Status = "INCONCLUSIVE"
     if circumstances.invalid or (circumstances.delayed and limit.kind == "relative"):
         status, basis = "INVALID", estimate
@@ -198,7 +199,7 @@ def _decide(
         status, basis = "PASS", estimate  # whatever delayed these calls
     elif basis.high(alpha) <= limit.limit:
         status = "PASS"
-    elif decision.exceeded or in_this_run:
+    elif broken:
         status = "INVALID" if circumstances.delayed else "FAIL"
     elif circumstances.delayed and circumstances.left_out is None:
         status = "INVALID"
@@ -234,7 +235,7 @@ def _decide(
             needed,
             calls_judged=_calls_judged(estimate, basis, status, circumstances.left_out),
             left_out=circumstances.left_out if deciding is None else None,
-            delayed=decision.exceeded and circumstances.delayed,
+            delayed=broken and circumstances.delayed and not circumstances.invalid,
             in_this_run=in_this_run,
         ),
         decides=estimate.decides,

@@ -573,6 +573,7 @@ def test_without_random_arrivals_there_is_no_such_statement_and_no_advice():
 def test_a_late_generator_may_be_the_cause_of_a_gross_breach():
     limit = judge_run(with_reasons(read_run(GROSS), LATE), Slo(), Gate()).limits[0]
     assert (limit.status, limit.in_this_run) == ("INVALID", None)
+    assert "the generator's own delay may be the cause" in limit.sentence
 
 
 def test_a_freeze_of_the_machine_is_not_a_gross_breach(tmp_path):
