@@ -69,7 +69,7 @@ def what_to_do(page: Page) -> str:
     if verdict.needed_s is None or "longer run" in verdict.sentence:
         return "What to do: look at the limit or at the slowest part; more calls will not decide."
     run_time = math.ceil(verdict.needed_s + page.run.info.warm_up_s)
-    return f"What to do: measure longer (--run-time {run_time}s), or on a machine with less else."
+    return f"What to do: measure longer (--run-time {run_time}s), or on a less busy machine."
 
 
 def added_delay(validity: Validity | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
@@ -15,6 +16,7 @@ from loadtests.report.charts.palette import LIGHT
 from loadtests.report.figures.rounding import Number, plain
 from loadtests.report.figures.series import ReportSubject
 
+MAX_SQUEEZE: Final = 3.0
 _BAR: float = 0.19  # inches
 
 
@@ -39,13 +41,16 @@ class BarGroup:
 
 
 def bars_chart(groups: Sequence[BarGroup], patterns: Sequence[str], metric: str) -> Chart | None:
-    """Both panels on one scale, so that p50 and p99 can be compared by eye."""
+    """Both panels on one scale where that leaves room to see the bars of both."""
     values = [b.value.value for g in groups for b in g.bars if b.value.value is not None]
     if not values:
         return None
-    ends = [b.high for g in groups for b in g.bars if b.high is not None]
-    limits = [g.limit_ms for g in groups if g.limit_ms is not None]
-    top = nice_limit([*values, *limits, *(e for e in ends if e < 3 * max(values))])
+    limits = [group.limit_ms for group in groups if group.limit_ms is not None]
+    tops = [_top([group] if _is_known(group) else groups) for group in groups]
+    # one scale for both, unless the slower percentile would squeeze the other one's bars
+    one_scale = max(tops) <= MAX_SQUEEZE * min(tops)
+    if one_scale:
+        tops = [_top(groups)] * len(groups)
     subjects = list(dict.fromkeys(b.subject for g in groups for b in g.bars))
     height = 0.75 + len(patterns) * (len(subjects) * _BAR + 0.13)
     panels = tuple(
@@ -57,7 +62,7 @@ def bars_chart(groups: Sequence[BarGroup], patterns: Sequence[str], metric: str)
             height_in=height,
             margins=Margins(left=1.5, right=0.3, top=0.48, bottom=0.45),
         )
-        for g in groups
+        for g, top in zip(groups, tops, strict=True)
     )
     legend = [Entry(s.label, s.role) for s in subjects]
     if limits:
@@ -65,8 +70,9 @@ def bars_chart(groups: Sequence[BarGroup], patterns: Sequence[str], metric: str)
     return Chart(
         name="p50_p99",
         title="p50 and p99 of each access pattern",
-        caption="Shorter is better. Both charts have the same scale. "
-        "Thin lines are 95% confidence intervals, where there is one.",
+        caption="Shorter is better. "
+        + ("Both charts have the same scale. " if one_scale else "Each chart has its own scale. ")
+        + "Thin lines are 95% confidence intervals, where there is one.",
         panels=panels,
         legend=tuple(legend),
         table=ChartTable(
@@ -74,6 +80,20 @@ def bars_chart(groups: Sequence[BarGroup], patterns: Sequence[str], metric: str)
             tuple(_row(p, g, subjects) for p in patterns for g in groups),
         ),
     )
+
+
+def _is_known(group: BarGroup) -> bool:
+    return any(bar.value.value is not None for bar in group.bars)
+
+
+def _top(groups: Sequence[BarGroup]) -> float:
+    """The end of a scale that shows the bars of `groups`, their targets and usual intervals."""
+    bars = [bar for group in groups for bar in group.bars]
+    values = [bar.value.value for bar in bars if bar.value.value is not None]
+    limits = [group.limit_ms for group in groups if group.limit_ms is not None]
+    highs = [bar.high for bar in bars if bar.high is not None]
+    usual = [high for high in highs if high < 3 * max(values, default=0.0)]
+    return nice_limit([*values, *limits, *usual])
 
 
 def _row(pattern: str, group: BarGroup, subjects: Sequence[ReportSubject]) -> tuple[str, ...]:

@@ -91,12 +91,12 @@ def _draw(
     ax.set_xlim(left, right)
     for y, ratio in enumerate(ratios):
         colour = LIGHT[ratio.role]
-        low, high = max(ratio.low or left, left), min(ratio.high or right, right)
+        low, high, leaves = visible_interval(ratio, reach)
         ax.plot([low, high], [y, y], color=colour, linewidth=1.6)
-        for end, edge, mark in ((ratio.low, left, "<"), (ratio.high, right, ">")):
-            if end is None or not left <= end <= right:
-                ax.plot([edge], [y], mark, color=colour, markersize=5, clip_on=False)
-        ax.plot([min(max(ratio.ratio, left), right)], [y], "s", color=colour, markersize=5)
+        for edge, mark in leaves:
+            ax.plot([edge], [y], mark, color=colour, markersize=5, clip_on=False)
+        if left <= ratio.ratio <= right:
+            ax.plot([ratio.ratio], [y], "s", color=colour, markersize=5)
         ax.annotate(
             f"{digits(ratio.ratio)}×",
             (1, y),
@@ -120,6 +120,24 @@ def _draw(
     ax.set_xlabel(f"← {sides[0]}  |  {sides[1]} →")
     ax.grid(axis="y", visible=False)
     ax.spines["left"].set_visible(False)
+
+
+def visible_interval(
+    row: ForestRow, reach: tuple[float, float]
+) -> tuple[float, float, list[tuple[float, str]]]:
+    """The part of an interval that the axis shows, and an arrow where it goes on outside.
+
+    Of an interval wholly outside, only the arrow on its own side is left.
+    """
+    left, right = reach
+    low = left if row.low is None else min(max(row.low, left), right)
+    high = right if row.high is None else min(max(row.high, left), right)
+    leaves = []
+    if row.low is None or row.low < left:
+        leaves.append((left, "<"))
+    if row.high is None or row.high > right:
+        leaves.append((right, ">"))
+    return low, high, leaves
 
 
 def _spread(ticks: Sequence[float], width: float) -> list[float]:
