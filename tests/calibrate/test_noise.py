@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from loadtests.calibrate import noise
-from loadtests.calibrate.cells import MeasuredScript
+from loadtests.calibrate.cells import CellPlan, MeasuredScript
 from loadtests.calibrate.figures import QUANTILES
 from loadtests.calibrate.ground_truth import GroundTruth
 from loadtests.calibrate.machine_stalls import MachineStalls
-from loadtests.calibrate.noise import MATCH_NS, NoisyCell, seen
+from loadtests.calibrate.noise import MATCH_NS, NoisyCell, measure_noisy_cell, seen
 from loadtests.calibrate.server.memory import OTHER
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.tables import noise_markdown
@@ -21,6 +21,7 @@ from loadtests.cli import calibrate as verb
 from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS, TargetError
 from loadtests.measure.results import MonotonicClock, Run
 from loadtests.measure.stalls.windows import Stall
+from tests.calibrate.test_stall_injector import realtime
 
 MS = 1_000_000
 
@@ -103,6 +104,17 @@ def test_the_truth_is_selected_by_arrival_and_not_by_duration() -> None:
     true_ns = noise._true_ns(SCRIPTS["constant"], 100.0, run, disturbed)
     assert true_ns.tolist() == [2 * MS, 150 * MS]
     assert noise._round_trips_ns(run, disturbed).tolist() == [MS]  # sent beside no stall
+
+
+@pytest.mark.slow
+@realtime
+def test_the_meters_see_injected_stalls() -> None:
+    plan = CellPlan(warm_up_s=1.0, measured_s=3.0, conventional_s=0.0)
+    cell = measure_noisy_cell(SCRIPTS["constant"], 100.0, plan, 0.05, seed=1)
+    assert cell.injected >= 10
+    assert cell.seen >= 0.9 * cell.injected
+    assert 0.05 < cell.left_out < 0.9
+    assert cell.true_ms["p50"] == pytest.approx(2.0, abs=1.0)
 
 
 @pytest.mark.parametrize(
