@@ -19,8 +19,11 @@ from loadtests.load.subjects import LoadSubject
 from loadtests.stores.factories import is_factory
 from loadtests.targets.endpoints import Endpoints
 
-REHEARSAL_CALLS: Final = 20_000  # per backend, over the whole cluster
-REHEARSAL_S: Final = 5.0
+# calls per backend, over the whole cluster; PostgreSQL only fills caches and prepares statements
+REHEARSAL_CALLS: Final = {"dynamodb": 20_000, "postgres": 2_000}
+# users per dispatcher: 50 that call a JVM which has compiled nothing hinder each other and it
+REHEARSAL_USERS: Final = {"dynamodb": 4, "postgres": 1_000}
+REHEARSAL_S: Final = 8.0
 
 
 def plan_rehearsal(
@@ -44,9 +47,12 @@ def plan_rehearsal(
         return None
     return Rehearsal(
         calls=[
-            REHEARSAL_CALLS // (per_backend[each.backend] * share.count) if rehearses else 0
+            REHEARSAL_CALLS[each.backend] // (per_backend[each.backend] * share.count)
+            if rehearses
+            else 0
             for each, rehearses in zip(dispatchers, called, strict=True)
         ],
+        users=[REHEARSAL_USERS[each.backend] for each in dispatchers],
         longest_s=min(REHEARSAL_S, config.load.warm_up),
         fixed_length=share.count > 1,
     )

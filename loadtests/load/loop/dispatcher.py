@@ -71,15 +71,17 @@ class ArrivalDispatcher:
         self._origin_ns = 0
         self._end_ns = NEVER
         self._rehearsal_calls = 0
+        self._rehearsal_users = 0
         self._parked: deque[Any] = deque()
         self._switch = gevent.get_hub().switch
 
-    def rehearse(self, calls: int) -> None:
-        """Let the users make `calls` calls at once, each user as fast as it can.
+    def rehearse(self, calls: int, users: int = NEVER) -> None:
+        """Let up to `users` users make `calls` calls, each user as fast as it can.
 
         For the time before `start`; their intended starts are the moments at which users ask.
         """
         self._rehearsal_calls = calls
+        self._rehearsal_users = users
         # from the hub, because a user that is woken switches to the hub when it waits
         gevent.get_hub().loop.run_callback(self._wake_for_rehearsal)
 
@@ -174,7 +176,7 @@ class ArrivalDispatcher:
         return counters
 
     def _wake_for_rehearsal(self) -> None:
-        for _ in range(min(len(self._parked), self._rehearsal_calls)):
+        for _ in range(min(len(self._parked), self._rehearsal_calls, self._rehearsal_users)):
             if self._parked and self._rehearsal_calls > 0:  # both may change meanwhile
                 self._rehearsal_calls -= 1
                 self._parked.popleft().switch(self._clock())

@@ -68,12 +68,14 @@ class CallerGroup:
 class Rehearsal:
     """Calls made at full speed before time 0, so that a fresh database's code is compiled by then.
 
-    `calls` are this process's calls per dispatcher, in the order of the dispatchers; `longest_s`
+    `calls` are this process's calls per dispatcher, `users` how many users of each make them, both
+    in the order of the dispatchers; `longest_s`
     ends the rehearsal before they are all made. With `fixed_length` it always lasts so long, so
     that all workers of a cluster begin together.
     """
 
     calls: Sequence[int]
+    users: Sequence[int]
     longest_s: float
     fixed_length: bool = False
 
@@ -130,8 +132,8 @@ class LoadRun:
         stop_ns = self._clock() + int(rehearsal.longest_s * 1e9)
         end_ns = stop_ns + REHEARSAL_DRAIN_NS
         planned = list(zip(self.groups, rehearsal.calls, strict=True))
-        for group, calls in planned:
-            group.dispatcher.rehearse(calls)
+        for (group, calls), users in zip(planned, rehearsal.users, strict=True):
+            group.dispatcher.rehearse(calls, users)
         while self.state == "rehearsing" and self._clock() < stop_ns:
             if not any(group.dispatcher.rehearsal_calls for group, _ in planned):
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loadtests.config import Config, Load
-from loadtests.load.locust.rehearsal import REHEARSAL_CALLS, REHEARSAL_S, plan_rehearsal
+from loadtests.load.locust.rehearsal import REHEARSAL_S, plan_rehearsal
 from loadtests.load.loop.run import Rehearsal
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import LoadSubject
@@ -30,7 +30,8 @@ def planned(
 
 
 def test_every_embedded_backend_gets_its_calls() -> None:
-    assert planned(DYNAMODB, POSTGRES) == Rehearsal([REHEARSAL_CALLS] * 2, REHEARSAL_S)
+    rehearsal = planned(DYNAMODB, POSTGRES)
+    assert rehearsal == Rehearsal([20_000, 2_000], [4, 1_000], REHEARSAL_S)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_a_database_that_the_harness_did_not_start_gets_no_burst(url: str | None
     mixed = Endpoints(dynamodb=theirs.dynamodb, postgres=EMBEDDED.postgres)
     rehearsal = planned(DYNAMODB, POSTGRES, endpoints=mixed)
     assert rehearsal is not None
-    assert rehearsal.calls == [0, REHEARSAL_CALLS]
+    assert rehearsal.calls == [0, 2_000]
 
 
 def test_a_factory_may_call_any_database_so_it_gets_no_burst() -> None:
@@ -53,13 +54,13 @@ def test_a_factory_may_call_any_database_so_it_gets_no_burst() -> None:
     assert planned(factory) is None
     rehearsal = planned(DYNAMODB, factory)
     assert rehearsal is not None
-    assert rehearsal.calls == [REHEARSAL_CALLS, 0]
+    assert rehearsal.calls == [20_000, 0]
 
 
 def test_dispatchers_of_one_backend_and_workers_share_its_calls() -> None:
     rehearsal = planned(DYNAMODB, POSTGRES, DYNAMODB, share=WorkerShare(1, 4))
     assert rehearsal is not None
-    assert rehearsal.calls == [REHEARSAL_CALLS // 8, REHEARSAL_CALLS // 4, REHEARSAL_CALLS // 8]
+    assert rehearsal.calls == [2_500, 500, 2_500]
     assert rehearsal.fixed_length
 
 

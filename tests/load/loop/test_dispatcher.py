@@ -382,3 +382,13 @@ def test_a_rehearsal_of_fewer_calls_than_users_wakes_only_so_many(world):
     world.run_to(world.now_ns + 50 * MS)
     assert (users.by, dispatcher.free_users) == ([0, 1], 5)
     users.close()
+
+
+def test_a_rehearsal_may_be_made_by_a_few_users(world):
+    dispatcher = ArrivalDispatcher(schedule([10]), clock=world.clock, timer=world.timer)
+    users = Users(world, dispatcher, 5, [5.0])
+    dispatcher.rehearse(6, users=2)
+    world.settle()
+    world.run_to(world.now_ns + 100 * MS)
+    assert (len(users.by), set(users.by), dispatcher.free_users) == (6, {0, 1}, 5)
+    users.close()

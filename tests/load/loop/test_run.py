@@ -497,7 +497,7 @@ def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage):
 def test_a_rehearsal_makes_its_calls_at_full_speed_and_leaves_no_trace(staged: Stage):
     due_ms = [10.0, 20.0, 1_500.0]
     here = staged([(due_ms, 2, [5])], warm_up_s=1.0, patterns=["cart.get"], begin=False)
-    assert here.rehearse(Rehearsal(calls=[40], longest_s=5.0)) == 40
+    assert here.rehearse(Rehearsal(calls=[40], users=[2], longest_s=5.0)) == 40
     assert len(here.finished) == 40
     took_ns = here.world.now_ns - BEGIN
     assert 100 * MS <= took_ns <= 150 * MS  # 40 calls of 5 ms by two users
@@ -519,7 +519,7 @@ def test_a_rehearsal_makes_its_calls_at_full_speed_and_leaves_no_trace(staged: S
 
 def test_a_rehearsal_ends_at_its_longest_time_whatever_is_left(staged: Stage):
     here = staged([([10], 1, [400]), ([10], 1, [1])], begin=False)
-    made = here.rehearse(Rehearsal(calls=[1_000, 0], longest_s=1.0))
+    made = here.rehearse(Rehearsal(calls=[1_000, 0], users=[1, 1], longest_s=1.0))
     assert made == 3  # a call begins at 0, 400 and 800 ms, and the last one may end
     assert len(here.finished) == 3
     assert BEGIN + 1_200 * MS <= here.world.now_ns <= BEGIN + 1_250 * MS
@@ -527,7 +527,7 @@ def test_a_rehearsal_ends_at_its_longest_time_whatever_is_left(staged: Stage):
 
 def test_a_call_that_hangs_does_not_hold_the_run_up(staged: Stage):
     here = staged([([10], 1, [60_000])], begin=False)
-    here.rehearse(Rehearsal(calls=[1_000], longest_s=1.0))
+    here.rehearse(Rehearsal(calls=[1_000], users=[9], longest_s=1.0))
     assert here.world.now_ns <= BEGIN + S + REHEARSAL_DRAIN_NS + 50 * MS
     assert here.run.state == "new"
 
@@ -535,7 +535,7 @@ def test_a_call_that_hangs_does_not_hold_the_run_up(staged: Stage):
 def test_workers_of_a_cluster_rehearse_for_the_same_time(staged: Stage):
     quick, slow = (staged([([10], 1, [service_ms])], begin=False) for service_ms in (1, 90))
     for here in (quick, slow):
-        here.rehearse(Rehearsal(calls=[100], longest_s=1.0, fixed_length=True))
+        here.rehearse(Rehearsal(calls=[100], users=[9], longest_s=1.0, fixed_length=True))
     assert quick.world.now_ns == slow.world.now_ns == BEGIN + S + REHEARSAL_DRAIN_NS
 
 
@@ -543,7 +543,7 @@ def test_a_run_that_ends_during_its_rehearsal_does_not_begin(staged: Stage):
     here = staged([([10], 1, [5])], begin=False)
     timer = here.world.timer(here.run.finish)
     timer.arm(BEGIN + 200 * MS)
-    here.rehearse(Rehearsal(calls=[1_000], longest_s=5.0))
+    here.rehearse(Rehearsal(calls=[1_000], users=[9], longest_s=5.0))
     assert here.run.state == "cancelled"
     assert here.world.now_ns < BEGIN + 300 * MS
     assert here.scribe.sent == b""
