@@ -161,3 +161,15 @@ def test_a_baseline_that_lacks_a_series_is_named(tmp_path):
     run = read_run(a_run(tmp_path / "new").path)
     with pytest.raises(ResultsError, match="drivers"):
         judge_run(run, Slo(), Gate(), read_baseline("main", tmp_path / "results"))
+
+
+def test_a_run_that_passed_in_spite_of_delays_is_no_reference(tmp_path):
+    run = write_run(
+        tmp_path / "run",
+        series=made_series(["cart.get"]),
+        seconds=3,
+        valid=False,
+        verdict=made_verdict("PASS"),
+    )
+    with pytest.raises(ResultsError, match="PASS, though its generator added delay"):
+        promote([run.path], tmp_path, name="main", promoted_at="2026-03-02T09:30:00Z")

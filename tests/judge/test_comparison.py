@@ -8,6 +8,7 @@ from loadtests.judge.comparison import ComparedSubject, Comparison, compare_runs
 from loadtests.judge.interleaved import compare_backends, compare_interleaved, subjects_of
 from loadtests.measure.results import PercentileRatio
 from loadtests.patterns import ALL_PATTERNS
+from tests.judge.stalled import stalled
 from tests.run_folders import MadeSeries, made_series, write_run
 
 STEADY = {"drift": 0.02, "rate_per_s": 130.0, "tail_share": 0.0}
@@ -160,3 +161,19 @@ def test_two_drivers_side_by_side(tmp_path):
     assert found.status == "FAIL"
     with pytest.raises(ResultsError, match="no access pattern"):
         compare_interleaved(run, boto3, ComparedSubject("postgres", "psycopg"), ALLOWED, 0.95)
+
+
+def test_runs_are_compared_on_undisturbed_calls_only_if_all_have_them(tmp_path):
+    a, b = steady(tmp_path / "a", seed=1), steady(tmp_path / "b", seed=2)
+    quiet, noisy = stalled(a, share=0.05, delay_ms=90.0), stalled(b, share=0.3, delay_ms=90.0)
+    on_all = compare_runs([a], [noisy], Relative(), 0.95)
+    assert (on_all.basis, on_all.status) == ("all", "FAIL")
+    assert "not known of every run" in on_all.calls_compared
+    comparison = compare_runs([quiet], [noisy], Relative(), 0.95)
+    assert comparison.basis == "undisturbed"
+    assert comparison.status != "FAIL"
+    assert comparison.calls_compared == "On 70% of calls, undisturbed by the machine."
+    crowded = compare_runs([quiet], [stalled(b, share=0.7, delay_ms=0.0)], Relative(), 0.95)
+    assert crowded.basis == "all"
+    assert "the machine stalled too often: 70%" in crowded.calls_compared
+    assert not compare_runs([a], [b], Relative(), 0.95).calls_compared
