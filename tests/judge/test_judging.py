@@ -579,3 +579,9 @@ def test_a_late_generator_may_be_the_cause_of_a_gross_breach():
 def test_a_freeze_of_the_machine_is_not_a_gross_breach(tmp_path):
     run = stalled(quiet_run(tmp_path / "run"), share=0.3, delay_ms=SLOW_MS)
     assert judge_run(run, P99, Gate()).status == "PASS"
+
+
+def test_all_calls_decide_first_where_the_machine_did_no_harm(tmp_path):
+    run = stalled(quiet_run(tmp_path / "run"), share=0.3, delay_ms=0.1)
+    limit = only(judge_run(run, P99, Gate()))
+    assert (limit.status, limit.basis, limit.calls) == ("PASS", "all", limit.all_calls.calls)
