@@ -11,6 +11,7 @@ from typing import Final, TypedDict
 
 from loadtests.config import Limits, Slo
 from loadtests.measure.health.signals import Signal
+from loadtests.measure.health.validity import DELAY_RULES
 from loadtests.measure.messages import LastSecond, LiveFigures, ProcessSecond
 from loadtests.measure.results import SeriesInfo, StallInfo
 from loadtests.order_statistics import min_calls
@@ -18,18 +19,6 @@ from loadtests.patterns import DISPLAY_NAMES, PATTERNS
 
 LIMITS: Final = {"p50_ms": "p50", "p90_ms": "p90", "p99_ms": "p99", "p999_ms": "p99.9"}
 MAX_ERRORS: Final = 10
-# rules on delays, which can only add to response times (`Reason.rules_out`)
-DELAY_RULES: Final = frozenset(
-    [
-        "generator delay p50",
-        "generator delay p90",
-        "generator delay p99",
-        "late dispatches",
-        "event-loop stalls",
-        "wait for a CPU",
-        "stolen CPU",
-    ]
-)
 
 
 class SeriesView(TypedDict):
