@@ -48,11 +48,12 @@ test: $(READY)  ## All tests, on real embedded databases
 test-fast: $(READY)  ## Tests that need no database, no browser and no whole run: a minute
 	@$(BIN)/python $(PYTEST) -m "not embedded and not browser and not slow"
 
-coverage: $(READY)  ## All tests, and which branches of judge, measure and stores they reach
+coverage: $(READY)  ## All tests; fails when they reach too few branches of judge, measure or stores
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run $(PYTEST)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+	@$(BIN)/python .ci/branches.py
 
 check: $(READY) typecheck  ## ruff, mypy, import rules
 	@$(BIN)/ruff check .

@@ -169,7 +169,8 @@ def test_wire_time_is_taken_where_the_store_keeps_it() -> None:
     series = SeriesRecorder("dynamodb", "x", "cart.get", warm_up=False)
     series.record(0, 1, 2, UNMEASURED_NS)
     series.record(0, 1, 2, 0)
-    assert (len(series.service), series.wire.tolist()) == (2, [0])
+    assert (len(series.service), series.wire.tolist()) == (2, [UNMEASURED_NS, 0])
+    assert UNMEASURED_NS < 0
 
 
 def test_one_of_the_two_may_be_missing() -> None:
