@@ -87,6 +87,9 @@ class RunController:
         self._users: UserAssignment | None = None
         self._called: Endpoints | None = None
         self._rehearsed: Endpoints | None = None  # databases that this process has rehearsed on
+        # Only a verb that started this process waits for time 0. By hand, Locust's timer for
+        # --run-time is running already, and a rehearsal would shorten the run.
+        self._may_rehearse = inherited_endpoints(os.environ) is not None
 
     # --- targets
 
@@ -188,7 +191,7 @@ class RunController:
 
     def _begin(self, run: LoadRun) -> None:
         # whatever a new process finds running may be warm; its own code and connections are not
-        if self._users and self._called != self._rehearsed:
+        if self._users and self._may_rehearse and self._called != self._rehearsed:
             self._rehearsed = self._called
             self._users.rehearse()
         if run is self._run and run.state == "new":  # it may have been ended meanwhile

@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from loadtests.measure.health.backlog import RULE as BACKLOG_RULE
 from loadtests.measure.health.backlog import backlog_signals
 from loadtests.measure.health.delay_rules import (
     DELAY_LIMITS_MS,
@@ -58,6 +59,7 @@ DELAY_RULES: Final = frozenset(
         "event-loop stalls",
         "wait for a CPU",
         "stolen CPU",
+        BACKLOG_RULE,
     ]
 )
 

@@ -23,6 +23,7 @@ class Staged:
 
     def __init__(self) -> None:
         self.controller = RunController(LoadSession(Environment()), "cart")
+        self.controller._may_rehearse = True
         self.events: list[str] = []
         self.ends_meanwhile = False
 
@@ -49,6 +50,14 @@ def test_databases_are_rehearsed_on_once_in_a_process() -> None:
     assert here.events == ["rehearse", "begin", "begin"]
     here.begin(SECOND)
     assert here.events[3:] == ["rehearse", "begin"]
+
+
+def test_a_locust_started_by_hand_does_not_rehearse() -> None:
+    """Its timer for --run-time is running already."""
+    here = Staged()
+    here.controller._may_rehearse = RunController(LoadSession(Environment()), "cart")._may_rehearse
+    here.begin(FIRST)
+    assert here.events == ["begin"]
 
 
 def test_a_run_that_ends_during_its_rehearsal_has_no_arrival() -> None:

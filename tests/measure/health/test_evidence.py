@@ -115,7 +115,7 @@ class Fed:
         # neither keeps anything, and an hour of them takes long: run.json anew, and the rules
         monkeypatch.setattr(folder_module, "write_info", lambda path, info: None)
         counts = ([], Validity(valid=True))
-        monkeypatch.setattr(scribe_module, "judge_validity", lambda evidence, series: counts)
+        monkeypatch.setattr(scribe_module, "judge_validity", lambda *evidence_and_series: counts)
         [(frame, _)] = unpack(io.BytesIO(opening(path)))
         self._out = io.StringIO()
         self.writer = RunScribe(frame, self._out, classifier())
