@@ -42,8 +42,12 @@ GATE_VERDICT = $(or $(word $(GATE_CODE),FAIL ERROR INCONCLUSIVE INVALID),ERROR)
 run-gate: $(READY)
 	@$(BIN)/loadtests gate; echo $$? >$(VENV)/.gate-$$PPID
 
-test: $(READY)  ## All tests, on real embedded databases
+test: $(READY)  ## All tests, on real embedded databases; COVERAGE=1: as `make coverage`
+ifdef COVERAGE
+test: coverage
+else
 	@$(BIN)/python $(PYTEST)
+endif
 
 test-fast: $(READY)  ## Tests that need no database, no browser and no whole run: a minute
 	@$(BIN)/python $(PYTEST) -m "not embedded and not browser and not slow"

