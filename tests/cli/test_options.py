@@ -44,9 +44,9 @@ def command_of(words: str) -> click.Command:
     command: click.Command = root
     for word in words.split():
         assert isinstance(command, click.Group)
-        found = command.get_command(click.Context(command), word)
-        assert found is not None
-        command = found
+        subcommand = command.get_command(click.Context(command), word)
+        assert subcommand is not None
+        command = subcommand
     return command
 
 

@@ -22,9 +22,9 @@ class Clockwork:
         return self.now_ns
 
     def timer(self, callback: Callable[[], None]) -> FakeTimer:
-        made = FakeTimer(callback)
-        self.timers.append(made)
-        return made
+        timer = FakeTimer(callback)
+        self.timers.append(timer)
+        return timer
 
     def run_to(self, at_ns: int) -> None:
         """Let time pass, each timer firing on the dot."""

@@ -11,19 +11,22 @@ from loadtests.errors import UsageError
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.user_split import split_by_cart_size, split_by_session_size
 from loadtests.load.workload import Carts, Sessions
-from loadtests.targets.seed.dataset import make_dataset
+from loadtests.model import CartItem
+from loadtests.targets.seed.dataset import Dataset, make_dataset
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 SIZES = st.integers(2, 60)
 
 
-def made(users: int, seed: int = 1):
+def dataset(users: int, seed: int = 1) -> Dataset:
     return make_dataset(Data(users=users, books=40), seed, NOW)
 
 
 @given(SIZES, st.integers(0, 99))
-def test_no_user_belongs_to_both_and_each_keeps_its_own_cart_and_session(users, seed):
-    data = made(users, seed)
+def test_no_user_belongs_to_both_and_each_keeps_its_own_cart_and_session(
+    users: int, seed: int
+) -> None:
+    data = dataset(users, seed)
     owner = {user.user_id: i for i, user in enumerate(data.users)}
     for half in (split_by_cart_size, split_by_session_size):
         twins = [half(data, place) for place in (0, 1)]
@@ -36,39 +39,39 @@ def test_no_user_belongs_to_both_and_each_keeps_its_own_cart_and_session(users, 
                 assert (cart, session) == (data.carts[i], data.sessions[i])
 
 
-def test_the_nth_of_one_is_as_large_as_the_nth_of_the_other():
-    data = made(600)
-    one, other = (split_by_cart_size(data, place) for place in (0, 1))
-    lines = [(len(a), len(b)) for a, b in zip(one.carts, other.carts, strict=True)]
+def test_the_nth_of_one_is_as_large_as_the_nth_of_the_other() -> None:
+    data = dataset(600)
+    first, second = (split_by_cart_size(data, place) for place in (0, 1))
+    lines = [(len(a), len(b)) for a, b in zip(first.carts, second.carts, strict=True)]
     assert sum(a != b for a, b in lines) <= 4, "at most once at each step of the sizes"
     assert sum(a for a, _ in lines) == pytest.approx(sum(b for _, b in lines), abs=4)
-    one, other = (split_by_session_size(data, place) for place in (0, 1))
+    first, second = (split_by_session_size(data, place) for place in (0, 1))
     seen = [
         (len(a.session_data.browsing_history), len(b.session_data.browsing_history))
-        for a, b in zip(one.sessions, other.sessions, strict=True)
+        for a, b in zip(first.sessions, second.sessions, strict=True)
     ]
     assert sum(a != b for a, b in seen) <= 15
 
 
-def test_neither_gets_the_larger_one_of_every_pair():
-    data = made(600)
-    one, other = (split_by_cart_size(data, place) for place in (0, 1))
+def test_neither_gets_the_larger_one_of_every_pair() -> None:
+    data = dataset(600)
+    first, second = (split_by_cart_size(data, place) for place in (0, 1))
     larger = [
         weight(a) > weight(b)
-        for a, b in zip(one.carts, other.carts, strict=True)
+        for a, b in zip(first.carts, second.carts, strict=True)
         if weight(a) != weight(b)
     ]
     assert len(larger) > 50
     assert 0.4 < sum(larger) / len(larger) < 0.6
 
 
-def weight(cart):
+def weight(cart: tuple[CartItem, ...]) -> tuple[int, int]:
     return len(cart), sum(len(line.book_title.encode()) for line in cart)
 
 
 @given(SIZES.filter(lambda n: n >= 8), st.integers(0, 9), st.integers(1, 3))
-def test_the_same_seed_gives_both_the_same_positions(users, seed, workers):
-    data = made(users)
+def test_the_same_seed_gives_both_the_same_positions(users: int, seed: int, workers: int) -> None:
+    data = dataset(users)
     for index in range(workers):
         share = WorkerShare(index, workers)
         works = [Carts.of(split_by_cart_size(data, place), seed, share) for place in (0, 1)]
@@ -80,8 +83,8 @@ def test_the_same_seed_gives_both_the_same_positions(users, seed, workers):
 
 
 @given(SIZES.filter(lambda n: n >= 12), st.integers(1, 3))
-def test_no_cart_is_written_by_two_in_a_cluster_of_twins(users, workers):
-    data = made(users)
+def test_no_cart_is_written_by_two_in_a_cluster_of_twins(users: int, workers: int) -> None:
+    data = dataset(users)
     owned = [
         {
             cart.user_id
@@ -93,6 +96,6 @@ def test_no_cart_is_written_by_two_in_a_cluster_of_twins(users, workers):
     assert sum(map(len, owned)) == len(set().union(*owned))
 
 
-def test_one_user_cannot_be_shared():
+def test_one_user_cannot_be_shared() -> None:
     with pytest.raises(UsageError, match="1 users cannot be shared by 2 subjects"):
-        split_by_cart_size(made(1), 0)
+        split_by_cart_size(dataset(1), 0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -24,13 +25,13 @@ from loadtests.errors import (
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.workload import Cart, Carts, Sessions, Zipf
 from loadtests.model import QUANTITY_MAX, SESSION_LIFE_S, Book, CartItem
-from loadtests.targets.seed.dataset import make_dataset
+from loadtests.targets.seed.dataset import Dataset, make_dataset
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 MIX = {"get": 30, "get_item": 18, "add": 20, "update": 16, "remove": 16}  # scenarios/cart.py
 
 
-def dataset(users=12, books=40, lines=4, seed=1):
+def dataset(users: int = 12, books: int = 40, lines: int = 4, seed: int = 1) -> Dataset:
     return make_dataset(Data(users=users, books=books, lines_per_cart=lines), seed, NOW)
 
 
@@ -41,7 +42,7 @@ LINE = next(line for cart in SMALL.carts for line in cart)
 class Store:
     """The model: plain dicts, and a rule book that a wrong choice of keys would break."""
 
-    def __init__(self, data) -> None:
+    def __init__(self, data: Dataset) -> None:
         self.items = {
             user.user_id: {item.book_id: item.quantity for item in cart}
             for user, cart in zip(data.users, data.carts, strict=True)
@@ -86,7 +87,7 @@ class InFlight:
     """A call between its start and its answer: `send` ends it, well or with an error."""
 
     kind: str
-    generator: object
+    generator: Generator[None, str]
 
     def end(self, outcome: str) -> None:
         try:
@@ -101,7 +102,7 @@ def fails(outcome: str) -> None:
         raise CallTimeout
 
 
-def operation(kind: str, work: Carts, store: Store):
+def operation(kind: str, work: Carts, store: Store) -> Generator[None, str]:
     """One access pattern as `scenarios/cart.py` writes it; yields while the call is out.
 
     The outcome sent in: `answered`, `refused` (nothing happened) or `unheard` (it happened, but
@@ -151,7 +152,7 @@ def operation(kind: str, work: Carts, store: Store):
 class World:
     """Carts, their store, and the calls that are out."""
 
-    def __init__(self, data, seed=1) -> None:
+    def __init__(self, data: Dataset, seed: int = 1) -> None:
         self.store = Store(data)
         self.work = Carts.of(data, seed, WorkerShare())
         self.out: list[InFlight] = []
@@ -193,7 +194,9 @@ steps = st.one_of(kinds, st.tuples(st.integers(0, 9), outcomes))
 
 @settings(max_examples=150)
 @given(st.lists(steps, max_size=120), st.integers(0, 5), st.integers(1, 4))
-def test_what_is_believed_is_what_is_stored_whatever_fails_and_overlaps(history, seed, lines):
+def test_what_is_believed_is_what_is_stored_whatever_fails_and_overlaps(
+    history: list[str | tuple[int, str]], seed: int, lines: int
+) -> None:
     world = World(dataset(users=5, lines=lines), seed)
     for step in history:
         if isinstance(step, str):
@@ -208,7 +211,7 @@ def test_what_is_believed_is_what_is_stored_whatever_fails_and_overlaps(history,
     world.check()
 
 
-def run_mix(world: World, calls: int, at_once: int, failing: float, seed=5) -> list[int]:
+def run_mix(world: World, calls: int, at_once: int, failing: float, seed: int = 5) -> list[int]:
     """The scenario's mix with so many calls out at once; total lines after every 100 calls."""
     rng = Random(seed)
     kinds, weights = list(MIX), list(MIX.values())
@@ -224,7 +227,7 @@ def run_mix(world: World, calls: int, at_once: int, failing: float, seed=5) -> l
     return sizes
 
 
-def test_carts_keep_their_size_under_the_scenarios_mix():
+def test_carts_keep_their_size_under_the_scenarios_mix() -> None:
     world = World(dataset(users=60))
     before = world.store.lines
     sizes = run_mix(world, 20_000, at_once=8, failing=0.0)
@@ -235,7 +238,7 @@ def test_carts_keep_their_size_under_the_scenarios_mix():
     assert len(world.work.removed) <= 60
 
 
-def test_carts_keep_their_size_though_calls_fail():
+def test_carts_keep_their_size_though_calls_fail() -> None:
     """Neither a removal that happened unheard nor an add that was refused shrinks them."""
     world = World(dataset(users=60))
     before = world.store.lines
@@ -250,26 +253,26 @@ def test_carts_keep_their_size_though_calls_fail():
     world.check()
 
 
-def test_a_removed_line_is_what_is_added_next_the_oldest_first():
+def test_a_removed_line_is_what_is_added_next_the_oldest_first() -> None:
     world = World(SMALL)
-    gone = []
+    removed = []
     for _ in range(3):
         cart, book_id = world.work.to_remove()
         with cart:
             world.work.was_removed(cart, book_id)
-        gone.append((cart.user_id, book_id))
-    found = []
+        removed.append((cart.user_id, book_id))
+    added = []
     for _ in range(3):
         cart, book = world.work.to_add()
         with cart:
             world.work.was_added(cart, book.book_id, 1)
-        found.append((cart.user_id, book.book_id))
-    assert found == gone
+        added.append((cart.user_id, book.book_id))
+    assert added == removed
     cart, book = world.work.to_add()
     assert book.book_id in cart.lines  # nothing left to undo: one more copy
 
 
-def test_quantities_never_pass_99_and_then_it_says_so():
+def test_quantities_never_pass_99_and_then_it_says_so() -> None:
     world = World(dataset(users=2, lines=2))
     copies = sum(
         QUANTITY_MAX * len(cart) - sum(cart.values()) for cart in world.store.items.values()
@@ -283,27 +286,27 @@ def test_quantities_never_pass_99_and_then_it_says_so():
     assert world.refused == 1
 
 
-def test_quantities_set_are_small():
+def test_quantities_set_are_small() -> None:
     work = Carts.of(SMALL, 1, WorkerShare())
     drawn = Counter(work.quantity() for _ in range(2_000))
     assert set(drawn) == {1, 2, 3, 4, 5}
     assert drawn[1] > drawn[2] > drawn[4]
 
 
-def test_when_every_cart_is_being_written_the_error_says_so_and_is_no_invalid_response():
+def test_when_every_cart_is_being_written_the_error_says_so_and_is_no_invalid_response() -> None:
     work = Carts.of(dataset(users=3), 1, WorkerShare())
-    held = []
+    carts = []
     for _ in range(3):
         cart, _ = work.any_line()
-        held.append(cart.__enter__())
-    assert len({cart.user_id for cart in held}) == 3
+        carts.append(cart.__enter__())
+    assert len({cart.user_id for cart in carts}) == 3
     for choose in (work.any_line, work.to_add, work.to_remove):
         with pytest.raises(CallError, match="Seed more users") as caught:
             choose()
         assert caught.value.name == "NoQuietCart"
         assert not isinstance(caught.value, ResponseInvalid)
-    held[0].__exit__(None, None, None)
-    assert work.any_line()[0] is held[0]
+    carts[0].__exit__(None, None, None)
+    assert work.any_line()[0] is carts[0]
 
 
 # --- checking reads
@@ -324,28 +327,28 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("found", WRONG.values(), ids=WRONG)
-def test_a_cart_that_is_not_as_written_is_found_once(found):
+@pytest.mark.parametrize("items", WRONG.values(), ids=WRONG)
+def test_a_cart_that_is_not_as_written_is_found_once(items: list[CartItem]) -> None:
     cart = Cart("user", {"a": 1, "b": 2})
     cart.check([item("b", 2), item("a", 1)], 0)
     with pytest.raises(ResponseInvalid, match="cart of user is not as it was written"):
-        cart.check(found, 0)
+        cart.check(items, 0)
     # one lost write is one error: from here on what is there is believed
-    if len(found) == len({line.book_id for line in found}):
-        cart.check(found, 0)
+    if len(items) == len({line.book_id for line in items}):
+        cart.check(items, 0)
 
 
-@pytest.mark.parametrize("found", [None, item("a", 7)])
-def test_a_line_that_is_not_as_written_is_found_once(found):
+@pytest.mark.parametrize("item_read", [None, item("a", 7)])
+def test_a_line_that_is_not_as_written_is_found_once(item_read: CartItem | None) -> None:
     cart = Cart("user", {"a": 1})
     cart.check_line(item("a", 1), "a", 0)
     with pytest.raises(ResponseInvalid, match="line a of user"):
-        cart.check_line(found, "a", 0)
-    cart.check_line(found, "a", 0)  # unknown until it is read whole
+        cart.check_line(item_read, "a", 0)
+    cart.check_line(item_read, "a", 0)  # unknown until it is read whole
     assert not cart.known
 
 
-def test_a_read_that_a_write_overlaps_proves_nothing():
+def test_a_read_that_a_write_overlaps_proves_nothing() -> None:
     cart = Cart("user", {"a": 1})
     before = cart.writes
     with cart:
@@ -361,7 +364,7 @@ def test_a_read_that_a_write_overlaps_proves_nothing():
         cart.check([], cart.writes)
 
 
-def test_an_add_that_gives_another_quantity_is_found_and_the_cart_unknown():
+def test_an_add_that_gives_another_quantity_is_found_and_the_cart_unknown() -> None:
     work = Carts.of(SMALL, 1, WorkerShare())
     cart, book = work.to_add()
     wrong = cart.lines[book.book_id] + 2
@@ -376,7 +379,7 @@ def test_an_add_that_gives_another_quantity_is_found_and_the_cart_unknown():
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 3))
 @settings(max_examples=40)
-def test_workers_own_users_of_their_own_and_all_of_them(users, count, seed):
+def test_workers_own_users_of_their_own_and_all_of_them(users: int, count: int, seed: int) -> None:
     data = dataset(users=users)
     if count > users:
         with pytest.raises(UsageError, match=f"{users} users cannot be shared among {count}"):
@@ -393,7 +396,7 @@ def test_workers_own_users_of_their_own_and_all_of_them(users, count, seed):
     )
 
 
-def test_the_seed_and_the_worker_decide_what_is_drawn():
+def test_the_seed_and_the_worker_decide_what_is_drawn() -> None:
     def drawn(seed: int, share: WorkerShare) -> list[str]:
         work = Carts.of(SMALL, seed, share)
         return [work.any_cart().user_id for _ in range(30)] + [
@@ -410,7 +413,7 @@ def test_the_seed_and_the_worker_decide_what_is_drawn():
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("n", [1, 2, 50, 1_000])
-def test_draws_follow_zipfs_law(n, seed):
+def test_draws_follow_zipfs_law(n: int, seed: int) -> None:
     draws = 40_000
     zipf = Zipf(n, (seed, 0, 2))
     counted = np.zeros(n)
@@ -420,12 +423,12 @@ def test_draws_follow_zipfs_law(n, seed):
     # which index is the r-th favourite is the seed's affair; the permutation is drawn first
     favourites = np.random.default_rng([seed, 0, 2]).permutation(n)
     expected = draws * np.array(weights) / sum(weights)
-    found = counted[favourites]
-    chi_square = ((found - expected) ** 2 / expected).sum()
+    drawn = counted[favourites]
+    chi_square = ((drawn - expected) ** 2 / expected).sum()
     assert chi_square <= (n - 1) + 5 * math.sqrt(2 * (n - 1))
 
 
-def test_favourites_differ_by_seed():
+def test_favourites_differ_by_seed() -> None:
     def favourite(seed: int) -> int:
         zipf = Zipf(500, (seed,))
         return Counter(zipf.draw() for _ in range(3_000)).most_common(1)[0][0]
@@ -436,41 +439,41 @@ def test_favourites_differ_by_seed():
 # --- sessions
 
 
-def test_the_number_of_sessions_stays_the_same_and_all_that_are_kept_were_stored():
+def test_the_number_of_sessions_stays_the_same_and_all_that_are_kept_were_stored() -> None:
     sessions = Sessions.of(SMALL, 1, WorkerShare(), NOW)
     stored = set(sessions.ids)
     count = len(sessions.ids)
     for _ in range(500):
-        made = sessions.new(NOW)
-        assert made.session_id not in stored
-        stored.add(made.session_id)
-        sessions.was_created(made.session_id)
+        session = sessions.new(NOW)
+        assert session.session_id not in stored
+        stored.add(session.session_id)
+        sessions.was_created(session.session_id)
         assert len(sessions.ids) == count
         assert sessions.any_id() in stored
     assert len(set(sessions.ids)) == count
     assert stored >= set(sessions.ids)
 
 
-def test_a_new_session_begins_now_and_lives_a_day():
+def test_a_new_session_begins_now_and_lives_a_day() -> None:
     later = datetime(2026, 3, 2, 11, 0, 5, 250_000, tzinfo=UTC)
     sessions = Sessions.of(SMALL, 1, WorkerShare(), NOW)
-    made = sessions.new(later)
-    assert made.created_at == made.last_activity == later
-    assert made.expires_at == int(later.timestamp()) + SESSION_LIFE_S
-    assert made.session_id.startswith("sess-20260302-110005-")
-    assert made.user_id in {user.user_id for user in SMALL.users}
+    session = sessions.new(later)
+    assert session.created_at == session.last_activity == later
+    assert session.expires_at == int(later.timestamp()) + SESSION_LIFE_S
+    assert session.session_id.startswith("sess-20260302-110005-")
+    assert session.user_id in {user.user_id for user in SMALL.users}
     assert sessions.summary() in sessions.summaries
 
 
-def test_a_session_whose_creation_failed_is_not_drawn():
+def test_a_session_whose_creation_failed_is_not_drawn() -> None:
     sessions = Sessions.of(SMALL, 1, WorkerShare(), NOW)
     failed = sessions.new(NOW).session_id
     assert failed not in {sessions.any_id() for _ in range(500)}
 
 
-def test_workers_make_sessions_of_their_own():
-    made = [
+def test_workers_make_sessions_of_their_own() -> None:
+    new_ids = [
         {Sessions.of(SMALL, 1, WorkerShare(i, 2), NOW).new(NOW).session_id for _ in range(1)}
         for i in range(2)
     ]
-    assert not made[0] & made[1]
+    assert not new_ids[0] & new_ids[1]

@@ -50,7 +50,7 @@ def test_drivers_need_nobody_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    ("subjects", "said"),
+    ("subjects", "message"),
     [
         ("own_shop:before dynamodb/own_shop:nothing", "The module own_shop has no nothing"),
         ("wire dynamodb/no_shop:after", "module no_shop was not found"),
@@ -60,8 +60,8 @@ def test_drivers_need_nobody_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_started(
-    shop: None, subjects: str, said: str
+    shop: None, subjects: str, message: str
 ) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         asked(subjects)
     assert caught.value.hint

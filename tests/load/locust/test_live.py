@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import flask
 import pytest
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from werkzeug.serving import make_server
 
@@ -115,8 +116,8 @@ def controller(
     )
 
 
-def only_row(one: SeriesInfo, slo: Slo | None = None) -> SeriesView:
-    return live_figures(figures(one), slo or Slo())["rows"][0]
+def only_row(shown: SeriesInfo, slo: Slo | None = None) -> SeriesView:
+    return live_figures(figures(shown), slo or Slo())["rows"][0]
 
 
 @pytest.mark.parametrize(
@@ -141,12 +142,12 @@ def test_status_is_of_the_resolvable_figures(
     assert (row["status"], row["detail"]) == (status, detail)
 
 
-def test_a_percentile_with_too_few_calls_is_left_out():
+def test_a_percentile_with_too_few_calls_is_left_out() -> None:
     row = only_row(series(count=298))
     assert (row["p50_ms"], row["p90_ms"], row["p99_ms"]) == (1.0, 2.0, None)
 
 
-def test_rows_stand_in_the_order_of_the_patterns_and_warm_up_has_rows_too():
+def test_rows_stand_in_the_order_of_the_patterns_and_warm_up_has_rows_too() -> None:
     live = figures(
         series("session.get", "postgres"),
         series("cart.add"),
@@ -158,7 +159,7 @@ def test_rows_stand_in_the_order_of_the_patterns_and_warm_up_has_rows_too():
     assert (rows[-1]["count"], rows[-1]["p50_ms"], rows[-1]["status"]) == (0, None, "unknown")
 
 
-def test_errors_are_named_the_commonest_first():
+def test_errors_are_named_the_commonest_first() -> None:
     live = figures(series(errors={"a": 1, "b": 30}), series(backend="postgres", errors={"c": 4}))
     assert live_figures(live, Slo())["errors"] == [
         "cart.get on DynamoDB: b, 30 times",
@@ -167,7 +168,7 @@ def test_errors_are_named_the_commonest_first():
     ]
 
 
-def test_a_signal_beyond_its_limit_comes_first_and_says_what_it_means():
+def test_a_signal_beyond_its_limit_comes_first_and_says_what_it_means() -> None:
     signals = [signal("pressure", limit=None), signal("fine"), signal("late", ok=False, value=7.0)]
     health = live_figures(figures(series(), signals=signals), Slo())["health"]
     assert [view["name"] for view in health["signals"]] == ["late", "fine", "pressure"]
@@ -177,7 +178,7 @@ def test_a_signal_beyond_its_limit_comes_first_and_says_what_it_means():
     assert health["signals"][0]["value"] == "7\u00a0ms"
 
 
-def test_each_load_process_has_its_last_second():
+def test_each_load_process_has_its_last_second() -> None:
     unknown = replace(
         PROCESS,
         dispatch_delay_p99_ms=None,
@@ -194,8 +195,8 @@ def test_each_load_process_has_its_last_second():
     )
 
 
-def test_the_state_follows_the_run(tmp_path):
-    def state(**what):
+def test_the_state_follows_the_run(tmp_path: Path) -> None:
+    def state(**what: Any) -> str:
         return live_data(controller(**what), Slo())["state"]
 
     live = figures(series())
@@ -212,11 +213,14 @@ def test_the_state_follows_the_run(tmp_path):
     assert state(refused=slip) == "The run could not start. The rate is -1. Ask for more."
 
 
-def test_a_report_is_linked_only_once_its_run_has_ended(tmp_path):
+def test_a_report_is_linked_only_once_its_run_has_ended(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("an older one")
     assert live_data(controller(path=tmp_path), Slo())["report"] == ""
     assert live_data(controller(last_path=tmp_path), Slo())["report"] == "report.html"
     assert live_data(controller(last_path=tmp_path), Slo())["verdict"] is None  # no run.json
+
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 class WebUi:
@@ -224,37 +228,46 @@ class WebUi:
 
     def __init__(self) -> None:
         self.app = flask.Flask("locust")
-        self.template_args: dict = {}
+        self.template_args: dict[str, Any] = {}
 
-    def auth_required_if_enabled(self, view):
+    def auth_required_if_enabled(self, view: View) -> View:
         return view
 
 
+class LivePage(NamedTuple):
+    """The address of the page, the controller that it shows, and the end of its server."""
+
+    url: str
+    controller: Any
+    stop: Callable[[], None]
+
+
 @pytest.fixture
-def page(tmp_path):
+def page(tmp_path: Path) -> Iterator[LivePage]:
     """The live page, of a controller whose figures the test sets."""
-    told = controller()
+    live = controller()
     ui = WebUi()
-    add_live_view(ui, told, Slo())
+    add_live_view(ui, live, Slo())
     server = make_server("127.0.0.1", 0, ui.app)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield SimpleNamespace(
-        url=f"http://127.0.0.1:{server.server_port}/loadtests/live", told=told, stop=server.shutdown
-    )
+    url = f"http://127.0.0.1:{server.server_port}/loadtests/live"
+    yield LivePage(url=url, controller=live, stop=server.shutdown)
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def text_of(browser) -> str:
+def text_of(browser: Chrome) -> str:
     return browser.find_element(By.ID, "loadtests-live").text
 
 
 @pytest.mark.browser
-def test_hostile_names_stay_text(browser, page, tmp_path):
+def test_hostile_names_stay_text(browser: Chrome, page: LivePage, tmp_path: Path) -> None:
     bad = series(HOSTILE, HOSTILE, errors={HOSTILE: 40})
-    page.told.live = figures(bad, signals=[signal(HOSTILE, ok=False)], processes={HOSTILE: PROCESS})
+    page.controller.live = figures(
+        bad, signals=[signal(HOSTILE, ok=False)], processes={HOSTILE: PROCESS}
+    )
     folder = tmp_path / "a<b>c"
     folder.mkdir()
     (folder / "report.html").write_text("<!doctype html><title>report</title>")
@@ -262,7 +275,7 @@ def test_hostile_names_stay_text(browser, page, tmp_path):
         "id": "x", "scenario": "x", "state": "complete", "started_at": "x",
         "verdict": {"status": HOSTILE, "sentence": HOSTILE},
     }))  # fmt: skip
-    page.told.last_path = folder
+    page.controller.last_path = folder
     emulate(browser, width=390)
     browser.get_log("browser")
     browser.get(page.url)
@@ -276,10 +289,12 @@ def test_hostile_names_stay_text(browser, page, tmp_path):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True])
-def test_every_kind_of_figure_has_contrast(browser, page, tmp_path, dark):
-    page.told.last_path = tmp_path
+def test_every_kind_of_figure_has_contrast(
+    browser: Chrome, page: LivePage, tmp_path: Path, dark: bool
+) -> None:
+    page.controller.last_path = tmp_path
     (tmp_path / "report.html").write_text("")
-    page.told.live = figures(
+    page.controller.live = figures(
         series(), series("cart.add", count=3), series("cart.update", errors={"Timeout": 9}),
         signals=[signal(), signal("late", ok=False), signal("pressure", limit=None)],
     )  # fmt: skip
@@ -290,23 +305,23 @@ def test_every_kind_of_figure_has_contrast(browser, page, tmp_path, dark):
 
 
 @pytest.mark.browser
-def test_focus_and_scroll_outlive_a_second(browser, page):
-    page.told.live = figures(series(count=1_000))
+def test_focus_and_scroll_outlive_a_second(browser: Chrome, page: LivePage) -> None:
+    page.controller.live = figures(series(count=1_000))
     emulate(browser, width=390)
     browser.get(page.url)
     until(lambda: "1,000" in text_of(browser))
     browser.execute_script(
         "const r = document.querySelector('.scroll'); r.scrollLeft = 90; r.focus();"
     )
-    page.told.live = figures(series(count=2_000))
+    page.controller.live = figures(series(count=2_000))
     until(lambda: "2,000" in text_of(browser))
     assert browser.execute_script("return document.querySelector('.scroll').scrollLeft;") == 90
     assert browser.switch_to.active_element.get_attribute("class") == "scroll"
 
 
 @pytest.mark.browser
-def test_a_locust_that_is_gone_is_noticed(browser, page):
-    page.told.live = figures(series())
+def test_a_locust_that_is_gone_is_noticed(browser: Chrome, page: LivePage) -> None:
+    page.controller.live = figures(series())
     emulate(browser)
     browser.get(page.url)
     until(lambda: "cart.get" in text_of(browser))

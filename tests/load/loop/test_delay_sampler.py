@@ -29,10 +29,10 @@ class Sampled:
     def lags(self) -> list[int]:
         sampled, delays = np.frombuffer(self.sampler.read(), np.int64).reshape(2, -1)
         assert ((sampled >= ORIGIN) & (sampled + delays <= self.world.clock())).all()
-        return delays.tolist()
+        return [int(delay_ns) for delay_ns in delays]
 
 
-def test_one_moment_in_each_slot_at_a_random_place_in_it():
+def test_one_moment_in_each_slot_at_a_random_place_in_it() -> None:
     drawn = Sampled()
     moments = np.array([next(drawn.moments) for _ in range(5_000)]) - ORIGIN
     assert (moments // SLOT_NS).tolist() == list(range(5_000))
@@ -43,14 +43,14 @@ def test_one_moment_in_each_slot_at_a_random_place_in_it():
     assert abs(np.corrcoef(places[1:], places[:-1])[0, 1]) < 0.05
 
 
-def test_an_idle_loop_has_no_lag():
+def test_an_idle_loop_has_no_lag() -> None:
     here = Sampled()
     here.run_to(3_000)
     assert here.lags() == [0] * 300
     assert here.lags() == []  # read once
 
 
-def test_before_the_start_and_after_the_end_nothing_is_sampled():
+def test_before_the_start_and_after_the_end_nothing_is_sampled() -> None:
     world = Clockwork()
     sampler = DelaySampler(clock=world.clock, timer=world.timer)
     assert sampler.read() == b""
@@ -66,7 +66,9 @@ stalls = st.lists(st.tuples(st.integers(1, 300), st.integers(1, 900)), max_size=
 
 
 @given(stalls, st.integers(0, 5))
-def test_every_moment_waits_until_the_standstill_it_lies_in_is_over(gaps, seed):
+def test_every_moment_waits_until_the_standstill_it_lies_in_is_over(
+    gaps: list[tuple[int, int]], seed: int
+) -> None:
     here = Sampled(seed)
     at, stood = 0, []
     for runs, stands in gaps:
@@ -84,7 +86,9 @@ def test_every_moment_waits_until_the_standstill_it_lies_in_is_over(gaps, seed):
 
 
 @given(st.integers(1, 5_000), st.integers(1, 40), st.integers(0, 5))
-def test_its_share_beyond_a_limit_is_that_of_the_time(stand_ms, limit_ms, seed):
+def test_its_share_beyond_a_limit_is_that_of_the_time(
+    stand_ms: int, limit_ms: int, seed: int
+) -> None:
     """An answer that comes `limit` before the end of a standstill, or later, waits less."""
     here = Sampled(seed)
     here.run_to(137)
@@ -94,7 +98,7 @@ def test_its_share_beyond_a_limit_is_that_of_the_time(stand_ms, limit_ms, seed):
     assert abs(beyond * 10 - max(0, stand_ms - limit_ms)) <= 20
 
 
-def test_what_is_overdue_counts_when_read():
+def test_what_is_overdue_counts_when_read() -> None:
     here = Sampled()
     here.run_to(500)
     here.lags()

@@ -39,7 +39,7 @@ class Heard:
         self.world.stall_to(ORIGIN + int(at_ms * MS))
 
 
-def test_it_beats_every_20_ms_drains_every_100_and_closes_each_second():
+def test_it_beats_every_20_ms_drains_every_100_and_closes_each_second() -> None:
     heard = Heard()
     heard.run_to(3_000)
     assert heard.lags == [0] * 150
@@ -47,13 +47,13 @@ def test_it_beats_every_20_ms_drains_every_100_and_closes_each_second():
     assert heard.seconds == [1_000, 2_000, 3_000]
 
 
-def test_a_second_is_drained_before_it_is_closed():
+def test_a_second_is_drained_before_it_is_closed() -> None:
     heard = Heard()
     heard.run_to(1_000)
     assert heard.said[-2:] == ["drain", "second"]
 
 
-def test_nothing_happens_before_the_origin():
+def test_nothing_happens_before_the_origin() -> None:
     heard = Heard()
     heard.world.run_to(ORIGIN)
     assert heard.lags == []
@@ -68,7 +68,9 @@ def test_nothing_happens_before_the_origin():
         ((980, 1_000), 0, [1_000, 2_000]),
     ],
 )
-def test_after_a_standstill_the_timetable_goes_on_as_before(stall, lag, seconds):
+def test_after_a_standstill_the_timetable_goes_on_as_before(
+    stall: tuple[int, int], lag: int, seconds: list[int]
+) -> None:
     heard = Heard()
     heard.run_to(stall[0])
     heard.stall_to(stall[1])
@@ -79,7 +81,7 @@ def test_after_a_standstill_the_timetable_goes_on_as_before(stall, lag, seconds)
     assert heard.lags[-1] == 0
 
 
-def test_the_missed_beats_are_one_late_beat():
+def test_the_missed_beats_are_one_late_beat() -> None:
     heard = Heard()
     heard.run_to(100)
     beats = len(heard.lags)
@@ -89,7 +91,7 @@ def test_the_missed_beats_are_one_late_beat():
     assert heard.lags[beats:] == [585, 0]
 
 
-def test_a_timer_that_fires_early_is_not_a_beat():
+def test_a_timer_that_fires_early_is_not_a_beat() -> None:
     heard = Heard()
     heard.run_to(15)
     [timer] = heard.world.timers
@@ -99,7 +101,7 @@ def test_a_timer_that_fires_early_is_not_a_beat():
     assert heard.lags == [0]
 
 
-def test_stopped_it_beats_no_more():
+def test_stopped_it_beats_no_more() -> None:
     heard = Heard()
     heard.run_to(1_000)
     heard.ticker.stop()
@@ -109,7 +111,7 @@ def test_stopped_it_beats_no_more():
 
 
 @given(st.lists(st.integers(1, 5_000), max_size=8))
-def test_every_second_is_closed_on_time_or_as_soon_as_a_standstill_ends(stalls):
+def test_every_second_is_closed_on_time_or_as_soon_as_a_standstill_ends(stalls: list[int]) -> None:
     heard = Heard()
     at, stall_ends = 0, set()
     for lasts in stalls:

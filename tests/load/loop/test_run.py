@@ -3,9 +3,10 @@ from __future__ import annotations
 import gc
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -28,6 +29,7 @@ from loadtests.measure.histogram import highest_value_ns
 from loadtests.measure.messages import Frame, RecordedCalls, SecondEnded, pack, unpack
 from loadtests.measure.recorder import SeriesRecorder
 from loadtests.measure.results import read_run
+from tests.known import known
 from tests.load.clockwork import MS, Clockwork, S
 from tests.measure.latencies import equivalent_range
 from tests.measure.streams import end as end_frame
@@ -67,7 +69,7 @@ class User:
     """What `LoadRun` knows of a Locust user, and a life like its own."""
 
     intended_ns: int = 0
-    series: SeriesRecorder | None = None
+    series: SeriesRecorder = field(init=False)  # set with the first call
     recorded: bool = False
 
 
@@ -90,7 +92,7 @@ class FakeGevent:
             raise Passed
         self._world.run_to(wake_ns)
 
-    def Timeout(self, seconds: float, exception: bool):
+    def Timeout(self, seconds: float, exception: bool) -> FakeGevent:
         assert exception is False
         self._deadline_ns = self._world.now_ns + int(seconds * S)
         return self
@@ -98,9 +100,12 @@ class FakeGevent:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind, *_) -> bool:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         self._deadline_ns = None
         return kind is Passed
+
+
+Dispatcher = tuple[Sequence[float], int, Sequence[float]]
 
 
 class Staged:
@@ -108,7 +113,7 @@ class Staged:
 
     def __init__(
         self,
-        dispatchers: list[tuple[list[float], int, list[float]]],
+        dispatchers: list[Dispatcher],
         *,
         warm_up_s: float = 0.0,
         patterns: Iterable[str] = PATTERNS,
@@ -151,7 +156,7 @@ class Staged:
         if begin:
             self.run.begin()
 
-    def _live(self, user: User, group: CallerGroup, service_ms: list[float]) -> None:
+    def _live(self, user: User, group: CallerGroup, service_ms: Sequence[float]) -> None:
         while True:
             user.intended_ns = intended = group.dispatcher.take()
             call = len(self.taken)
@@ -203,33 +208,34 @@ class Staged:
         """Ages in ms by pattern and phase, as drained last."""
         frame, payload = self.scribe.calls()[-1]
         values = np.frombuffer(payload, np.int64)
-        found, at = {}, 0
+        ages_by_series: dict[tuple[str, bool], list[float]] = {}
+        at = 0
         for series in frame.series:
             count = series["calls"]
             if series["unfinished"]:
                 ages = values[at + count : at + 2 * count][-series["unfinished"] :]
-                found[series["pattern"], series["warm_up"]] = (ages / MS).tolist()
+                ages_by_series[series["pattern"], series["warm_up"]] = (ages / MS).tolist()
             at += 4 * count
-        return found
+        return ages_by_series
 
 
 @pytest.fixture
-def staged():
-    made: list[Staged] = []
+def staged() -> Iterator[Stage]:
+    runs: list[Staged] = []
 
-    def make(*arguments, **keywords) -> Staged:
-        made.append(Staged(*arguments, **keywords))
-        return made[-1]
+    def make(dispatchers: list[Dispatcher], **keywords: Any) -> Staged:
+        runs.append(Staged(dispatchers, **keywords))
+        return runs[-1]
 
     yield make
-    for each in made:
+    for each in runs:
         each.close()
 
 
 Stage = Callable[..., Staged]
 
 
-def test_calls_unfinished_at_the_end_count_at_their_age(staged: Stage):
+def test_calls_unfinished_at_the_end_count_at_their_age(staged: Stage) -> None:
     here = staged([([10, 20, 30, 40], 2, [60_000])], patterns=["cart.get"])
     here.run_to(100)
     here.finish()
@@ -242,7 +248,7 @@ def test_calls_unfinished_at_the_end_count_at_their_age(staged: Stage):
     assert here.run.state == "finished"
 
 
-def test_waiting_calls_are_shared_out_evenly_over_patterns_and_by_phase(staged: Stage):
+def test_waiting_calls_are_shared_out_evenly_over_patterns_and_by_phase(staged: Stage) -> None:
     here = staged([([10, 20, 30, 40, 50, 60], 0, [1])], warm_up_s=0.035)
     here.run_to(100)
     here.finish()
@@ -254,7 +260,7 @@ def test_waiting_calls_are_shared_out_evenly_over_patterns_and_by_phase(staged: 
     }
 
 
-def test_calls_that_end_within_the_drain_are_finished_calls(staged: Stage):
+def test_calls_that_end_within_the_drain_are_finished_calls(staged: Stage) -> None:
     here = staged([([10, 20, 90], 1, [100])])
     here.run_to(100)
     here.finish()
@@ -264,17 +270,19 @@ def test_calls_that_end_within_the_drain_are_finished_calls(staged: Stage):
     assert sum(s["unfinished"] for f, _ in here.scribe.calls() for s in f.series) == 0
 
 
-def test_no_arrival_after_the_end_is_offered(staged: Stage):
+def test_no_arrival_after_the_end_is_offered(staged: Stage) -> None:
     here = staged([([10, 500, 2_000], 1, [1])])
     here.run_to(100)
     here.finish()
     assert here.taken == [ORIGIN + 10 * MS]
 
 
-def test_a_call_whose_intended_start_was_warm_up_is_warm_up_however_late_it_ends(staged: Stage):
+def test_a_call_whose_intended_start_was_warm_up_is_warm_up_however_late_it_ends(
+    staged: Stage,
+) -> None:
     here = staged([([990, 999, 1_000, 1_001], 1, [20])], warm_up_s=1.0, patterns=["cart.get"])
     here.run_to(1_500)
-    sizes = Counter()
+    sizes: Counter[bool] = Counter()
     here.finish()
     for frame, _ in here.scribe.calls():
         for series in frame.series:
@@ -282,23 +290,23 @@ def test_a_call_whose_intended_start_was_warm_up_is_warm_up_however_late_it_ends
     assert sizes == {True: 2, False: 2}
 
 
-def test_each_second_is_described(staged: Stage):
+def test_each_second_is_described(staged: Stage) -> None:
     here = staged([([100, 200, 300, 1_900], 1, [450])], warm_up_s=1.0)
     here.run_to(3_000)
-    one, two, three = here.rows()
-    assert [row["time_s"] for row in (one, two, three)] == [0, 1, 2]
-    assert [row["length_s"] for row in (one, two, three)] == [1, 1, 1]
-    assert [row["warm_up"] for row in (one, two, three)] == [True, False, False]
-    assert [row["offered"] for row in (one, two, three)] == [2, 2, 0]
-    assert [row["queued"] for row in (one, two, three)] == [1, 1, 0]
-    assert one["behind_ms"] == 700  # the arrival of 300 ms, at 1,000 ms
-    assert [row["in_flight"] for row in (one, two, three)] == [1, 1, 0]
-    assert [row["free_users_min"] for row in (one, two, three)] == [0, 0, 0]
+    first, second, third = here.rows()
+    assert [row["time_s"] for row in (first, second, third)] == [0, 1, 2]
+    assert [row["length_s"] for row in (first, second, third)] == [1, 1, 1]
+    assert [row["warm_up"] for row in (first, second, third)] == [True, False, False]
+    assert [row["offered"] for row in (first, second, third)] == [2, 2, 0]
+    assert [row["queued"] for row in (first, second, third)] == [1, 1, 0]
+    assert first["behind_ms"] == 700  # the arrival of 300 ms, at 1,000 ms
+    assert [row["in_flight"] for row in (first, second, third)] == [1, 1, 0]
+    assert [row["free_users_min"] for row in (first, second, third)] == [0, 0, 0]
     assert {row["users"] for row in here.rows()} == {1}
     assert [late for late, _ in here.delays()] == [[0], [0], []]
 
 
-def test_invalid_responses_are_counted_by_the_second(staged: Stage):
+def test_invalid_responses_are_counted_by_the_second(staged: Stage) -> None:
     here = staged([([], 1, [1])])
     here.run_to(500)
     here.run.invalid_responses += 2
@@ -313,14 +321,14 @@ def closes(here: Staged) -> list[tuple[int, float, float]]:
     ]
 
 
-def test_seconds_are_numbered_by_the_timetable(staged: Stage):
+def test_seconds_are_numbered_by_the_timetable(staged: Stage) -> None:
     here = staged([([], 1, [1])])
     here.run_to(2_350)
     here.finish()
     assert closes(here) == [(0, 0, 1), (1, 1, 2), (2, 2, 2.35)]
 
 
-def test_after_a_standstill_no_number_comes_twice(staged: Stage):
+def test_after_a_standstill_no_number_comes_twice(staged: Stage) -> None:
     here = staged([([], 1, [1])])
     here.run_to(980)
     here.stall_to(2_510)
@@ -329,7 +337,7 @@ def test_after_a_standstill_no_number_comes_twice(staged: Stage):
     assert closes(here) == [(1, 0, 2.51), (2, 2.51, 3), (3, 3, 4), (4, 4, 4)]
 
 
-def test_a_standstill_reaching_into_the_measured_part_is_not_warm_up(staged: Stage):
+def test_a_standstill_reaching_into_the_measured_part_is_not_warm_up(staged: Stage) -> None:
     here = staged([([], 1, [1])], warm_up_s=2.0)
     here.run_to(1_900)
     here.stall_to(3_400)
@@ -344,16 +352,18 @@ def test_a_standstill_reaching_into_the_measured_part_is_not_warm_up(staged: Sta
     assert rows[1]["event_loop_stall_ms"] == pytest.approx(1_480 - 5)
 
 
-def test_a_run_finished_before_its_first_moment_is_empty_and_readable(staged: Stage, tmp_path):
+def test_a_run_finished_before_its_first_moment_is_empty_and_readable(
+    staged: Stage, tmp_path: Path
+) -> None:
     here = staged([([10], 1, [1])])
     here.finish()
     [(index, start_s, end_s)] = closes(here)
     assert (index, start_s, end_s) == (0, 0, 0)
     scribe(opening(tmp_path / "run") + here.scribe.sent + end_frame())
-    assert not read_run(tmp_path / "run").info.validity.valid
+    assert not known(read_run(tmp_path / "run").info.validity).valid
 
 
-def test_finishing_twice_or_before_the_start_does_nothing_more(staged: Stage):
+def test_finishing_twice_or_before_the_start_does_nothing_more(staged: Stage) -> None:
     here = staged([([10], 1, [1])])
     here.run_to(50)
     here.finish()
@@ -367,7 +377,7 @@ def test_finishing_twice_or_before_the_start_does_nothing_more(staged: Stage):
     assert world.timers[0].closed == 1  # nothing is left ticking
 
 
-def test_finishing_leaves_no_timer_and_no_callback_behind(staged: Stage):
+def test_finishing_leaves_no_timer_and_no_callback_behind(staged: Stage) -> None:
     before = list(gc.callbacks)
     here = staged([([10], 1, [1])])
     here.run_to(1_500)
@@ -392,8 +402,15 @@ def test_finishing_leaves_no_timer_and_no_callback_behind(staged: Stage):
     st.integers(0, 1_500),
 )
 def test_the_run_folder_holds_every_arrival_once(
-    tmp_path_factory, due, also_due, users, service_ms, stalls, warm_up_s, rest_ms
-):
+    tmp_path_factory: pytest.TempPathFactory,
+    due: list[int],
+    also_due: list[int],
+    users: int,
+    service_ms: list[float],
+    stalls: list[tuple[int, int]],
+    warm_up_s: float,
+    rest_ms: int,
+) -> None:
     here = Staged([(due, users, service_ms), (also_due, 2, service_ms)], warm_up_s=warm_up_s)
     try:
         at = 0
@@ -412,7 +429,9 @@ def test_the_run_folder_holds_every_arrival_once(
         here.close()
 
 
-def check_folder(here: Staged, path, due: list[int], at: float, closed_ns: int, warm_up_s) -> None:
+def check_folder(
+    here: Staged, path: Path, due: list[int], at: float, closed_ns: int, warm_up_s: float
+) -> None:
     run = read_run(path)
     offered = Counter(ORIGIN + each * MS for each in due if each <= at)
     finished = Counter(intended for intended, _ in here.finished)
@@ -425,13 +444,13 @@ def check_folder(here: Staged, path, due: list[int], at: float, closed_ns: int, 
             for intended, response in response_times
             if (intended < ORIGIN + int(warm_up_s * S)) == warm_up
         )
-        found: Counter[int] = Counter()
+        counts: Counter[int] = Counter()
         for key, parts in intervals.items():
             if key.metric == "response_time":
                 for part in parts:
                     values = highest_value_ns(part.counts.index).tolist()
-                    found.update(dict(zip(values, part.counts.counts.tolist(), strict=True)))
-        assert found == wanted
+                    counts.update(dict(zip(values, part.counts.counts.tolist(), strict=True)))
+        assert counts == wanted
     measured_left = [each for each in left if each >= ORIGIN + int(warm_up_s * S)]
     assert sum(series.unfinished for series in run.info.series) == len(measured_left)
     rows = here.rows()
@@ -445,7 +464,7 @@ def check_folder(here: Staged, path, due: list[int], at: float, closed_ns: int, 
         assert start == pytest.approx(before)
 
 
-def test_each_second_carries_its_samples_of_the_read_lag(staged: Stage):
+def test_each_second_carries_its_samples_of_the_read_lag(staged: Stage) -> None:
     # the only user is out all the time, so no arrival tells how late the loop is
     here = staged([([10, 20, 30], 1, [60_000])], sample_delays=True)
     here.run_to(1_400)
@@ -459,7 +478,7 @@ def test_each_second_carries_its_samples_of_the_read_lag(staged: Stage):
     assert 290 * MS <= max(lags[1]) <= 300 * MS
 
 
-def test_a_standstill_is_told_with_the_second_that_it_ends(staged: Stage):
+def test_a_standstill_is_told_with_the_second_that_it_ends(staged: Stage) -> None:
     """Whichever timer the loop attends to first."""
     here = staged([([], 1, [1])], sample_delays=True)
     here.run_to(950)
@@ -475,7 +494,7 @@ def test_a_standstill_is_told_with_the_second_that_it_ends(staged: Stage):
     assert rows[0] == (125, 1.25)
 
 
-def test_the_end_is_not_sampled(staged: Stage):
+def test_the_end_is_not_sampled(staged: Stage) -> None:
     """Waiting for a hung database's calls, Locust may inspect its stack, which takes long."""
     here = staged([([10], 1, [60_000])], sample_delays=True)
     here.run_to(1_000)
@@ -484,7 +503,7 @@ def test_the_end_is_not_sampled(staged: Stage):
     assert [lag for _, lags in here.delays() for lag in lags] == [0] * 100
 
 
-def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage):
+def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage) -> None:
     here = staged([([10], 1, [1])], sample_delays=False)
     here.run_to(1_000)
     assert here.delays() == [([0], [])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
@@ -12,8 +13,14 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from loadtests.load.loop import timer as timer_module
-from loadtests.load.loop.timer import EarlyTimerFd, LoopTimer, TimerFd, early_ns_of, open_timer
+from loadtests.load.loop.timer import (
+    EarlyTimerFd,
+    LoopTimer,
+    Timer,
+    TimerFd,
+    early_ns_of,
+    open_timer,
+)
 
 MS = 1_000_000
 LONG = 3_600_000 * MS
@@ -30,18 +37,21 @@ KINDS = [
 ]
 
 
+Kind = Callable[[Callable[[], None]], Timer]
+
+
 class Rung:
     """Timers that write down their names; a deadline so far off that only a defect meets it."""
 
-    def __init__(self, kind) -> None:
+    def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.order: list[str] = []
         self.late: list[bool] = []
         self.due: dict[str, int] = {}
         self._event = Event()
-        self.timers: dict[str, object] = {}
+        self.timers: dict[str, Timer] = {}
 
-    def make(self, name: str):
+    def make(self, name: str) -> Timer:
         self.timers[name] = self.kind(lambda: self._ring(name))
         return self.timers[name]
 
@@ -69,7 +79,7 @@ class Rung:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_timers_ring_once_each_in_the_order_they_are_due(kind):
+def test_timers_ring_once_each_in_the_order_they_are_due(kind: Kind) -> None:
     with closing(Rung(kind)) as rung:
         for name in ("third", "first", "second"):
             rung.make(name)
@@ -81,7 +91,7 @@ def test_timers_ring_once_each_in_the_order_they_are_due(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_time_that_has_passed_rings_at_once(kind):
+def test_a_time_that_has_passed_rings_at_once(kind: Kind) -> None:
     with closing(Rung(kind)) as rung:
         rung.make("passed")
         rung.make("never")
@@ -93,7 +103,7 @@ def test_a_time_that_has_passed_rings_at_once(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_disarmed_or_moved_it_does_not_ring_as_it_was_set_before(kind):
+def test_disarmed_or_moved_it_does_not_ring_as_it_was_set_before(kind: Kind) -> None:
     with closing(Rung(kind)) as rung:
         for name in ("disarmed", "moved", "last"):
             rung.make(name)
@@ -109,7 +119,7 @@ def test_disarmed_or_moved_it_does_not_ring_as_it_was_set_before(kind):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
-def test_a_timerfd_never_rings_early_and_rings_again_and_again():
+def test_a_timerfd_never_rings_early_and_rings_again_and_again() -> None:
     with closing(Rung(TimerFd)) as rung:
         rung.make("tick")
         for count in range(1, 30):
@@ -119,7 +129,9 @@ def test_a_timerfd_never_rings_early_and_rings_again_and_again():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
-def test_the_most_precise_timer_is_a_timerfd_and_its_descriptor_is_closed_once(monkeypatch):
+def test_the_most_precise_timer_is_a_timerfd_and_its_descriptor_is_closed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     closed: list[int] = []
     really_close = os.close
 
@@ -129,24 +141,24 @@ def test_the_most_precise_timer_is_a_timerfd_and_its_descriptor_is_closed_once(m
 
     timers = [open_timer(lambda: None) for _ in range(20)]
     assert all(isinstance(timer, TimerFd) for timer in timers)
-    held = [timer._fd for timer in timers]
-    assert all("timerfd" in os.readlink(f"/proc/self/fd/{fd}") for fd in held)
-    monkeypatch.setattr(timer_module.os, "close", close)
+    descriptors = [timer._fd for timer in timers if isinstance(timer, TimerFd)]
+    assert all("timerfd" in os.readlink(f"/proc/self/fd/{fd}") for fd in descriptors)
+    monkeypatch.setattr(os, "close", close)
     for timer in timers:
         timer.arm(time.monotonic_ns() + LONG)
         timer.close()
         timer.close()
-    assert closed == held
+    assert closed == descriptors
 
 
-def test_elsewhere_it_is_the_loops_own(monkeypatch):
+def test_elsewhere_it_is_the_loops_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     timer = open_timer(lambda: None)
     assert isinstance(timer, LoopTimer)
     timer.close()
 
 
-def test_only_a_little_of_a_core_is_spent_on_waking_early():
+def test_only_a_little_of_a_core_is_spent_on_waking_early() -> None:
     assert early_ns_of(50) == early_ns_of(100) == 300_000
     assert early_ns_of(300) == 100_000
     assert early_ns_of(1_000) == 0
@@ -154,7 +166,7 @@ def test_only_a_little_of_a_core_is_spent_on_waking_early():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="timerfd is Linux's")
-def test_others_run_while_a_timer_polls():
+def test_others_run_while_a_timer_polls() -> None:
     polled: list[str] = []
     done = Event()
     timer = EarlyTimerFd(done.set, early_ns=LONG)  # wakes at once, and polls from then on

@@ -17,7 +17,14 @@ from loadtests.load.schedule.steps import length_s, plan_of, profile_of, rates_o
 from loadtests.patterns import BACKENDS
 
 
-def climb(from_=10.0, to=50.0, growth=1.5, step_time=4, settle=1, warm_up=2.0) -> Config:
+def climb(
+    from_: float = 10.0,
+    to: float = 50.0,
+    growth: float = 1.5,
+    step_time: int = 4,
+    settle: int = 1,
+    warm_up: float = 2.0,
+) -> Config:
     return Config(
         load=Load(rate=to, warm_up=warm_up),
         capacity=CapacitySettings.model_validate(
@@ -39,7 +46,7 @@ climbs = st.builds(
 
 
 @given(climbs)
-def test_rates_rise_by_the_growth_from_the_first_to_the_last(config):
+def test_rates_rise_by_the_growth_from_the_first_to_the_last(config: Config) -> None:
     rates = rates_of(config)
     assert rates[-1] == config.load.rate
     assert rates[0] == pytest.approx(config.capacity.from_, rel=2e-3)
@@ -58,7 +65,7 @@ def slowly(config: Config) -> list[float]:
 
 
 @given(climbs)
-def test_rates_are_those_of_the_slow_way(config):
+def test_rates_are_those_of_the_slow_way(config: Config) -> None:
     # to an edge's width: a rate within rounding of the thousandth may be one step more or less
     fast, slow = rates_of(config), slowly(config)
     assert abs(len(fast) - len(slow)) <= 1
@@ -68,14 +75,16 @@ def test_rates_are_those_of_the_slow_way(config):
 
 @settings(max_examples=40)
 @given(climbs, st.sampled_from([("dynamodb",), ("postgres",), BACKENDS]), st.integers(1, 3))
-def test_arrivals_come_in_the_planned_steps_and_nowhere_else(config, backends, workers):
+def test_arrivals_come_in_the_planned_steps_and_nowhere_else(
+    config: Config, backends: tuple[str, ...], workers: int
+) -> None:
     """Constant arrivals, counted second by second against the plan; all workers together."""
     plan = plan_of(config, backends)
     for backend in backends:
         profile = profile_of(config, backend, backends)
         shares = [WorkerShare(i, workers) for i in range(workers)]
-        found = [chunk for s in shares for chunk in arrivals(profile, "constant", 1, s)]
-        at_s = np.concatenate([*found, np.zeros(0, np.int64)]) / 1e9
+        chunks = [chunk for s in shares for chunk in arrivals(profile, "constant", 1, s)]
+        at_s = np.concatenate([*chunks, np.zeros(0, np.int64)]) / 1e9
         mine = [step for step in plan if step.backend == backend]
         for step in mine:
             inside = ((at_s >= step.begin_s) & (at_s < step.end_s)).sum()
@@ -86,42 +95,44 @@ def test_arrivals_come_in_the_planned_steps_and_nowhere_else(config, backends, w
 
 
 @given(climbs, st.sampled_from([("dynamodb",), BACKENDS]))
-def test_steps_follow_each_other_in_whole_seconds(config, backends):
+def test_steps_follow_each_other_in_whole_seconds(
+    config: Config, backends: tuple[str, ...]
+) -> None:
     plan = plan_of(config, backends)
     assert len(plan) == len(rates_of(config)) * len(backends)
     for step in plan:
         assert step.measure_from_s - step.begin_s == config.capacity.settle
         assert step.end_s - step.begin_s == config.capacity.step_time
         assert step.begin_s == int(step.begin_s)
-    for one, other in pairwise(plan):
-        if one.backend == other.backend:
-            assert one.end_s == other.begin_s
+    for step, next_step in pairwise(plan):
+        if step.backend == next_step.backend:
+            assert step.end_s == next_step.begin_s
         else:  # the next backend's warm-up lies between
-            assert other.begin_s - one.end_s == math.ceil(config.load.warm_up)
+            assert next_step.begin_s - step.end_s == math.ceil(config.load.warm_up)
     assert plan[-1].end_s < length_s(config, backends)
     assert turn_s(config) * len(backends) == plan[-1].end_s
 
 
-def test_the_seed_decides_the_schedule():
-    def drawn(seed):
+def test_the_seed_decides_the_schedule() -> None:
+    def drawn(seed: int) -> list[np.int64]:
         profile = profile_of(climb(), "dynamodb", BACKENDS)
-        return np.concatenate(list(arrivals(profile, "poisson", seed))).tolist()
+        return list(np.concatenate(list(arrivals(profile, "poisson", seed))))
 
     assert drawn(7) == drawn(7)
     assert drawn(7) != drawn(8)
 
 
-def test_one_rate_is_one_step():
+def test_one_rate_is_one_step() -> None:
     assert rates_of(climb(from_=50, to=50)) == [50]
 
 
-def test_a_climb_downwards_is_refused():
+def test_a_climb_downwards_is_refused() -> None:
     config = climb(from_=10)
     lower = config.model_copy(update={"load": Load(rate=5)})
     with pytest.raises(UsageError, match="begins at 10/s, above its last rate of 5/s"):
         rates_of(lower)
 
 
-def test_too_many_steps_are_refused():
+def test_too_many_steps_are_refused() -> None:
     with pytest.raises(UsageError, match="are 696 steps"):
         rates_of(climb(from_=10, to=10_000, growth=1.01))
