@@ -7,16 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from loadtests.config import Config
 from loadtests.load.child_environment import ENDPOINTS_VARIABLE
-from loadtests.measure.results import read_run
+from loadtests.measure.results import Run, read_run
 from loadtests.microbench.progress_pipe import PROGRESS_VARIABLE
 from loadtests.microbench.replay import Replay
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_to_json
 from loadtests.targets.supervisor.process import with_pdeathsig
+from tests.known import known
 
 pytestmark = pytest.mark.slow  # each test is a run of pytest
 
@@ -92,7 +96,11 @@ def test_broken(measured, spec):
 class Project:
     """A made-up project folder, and pytest run in it as a user would."""
 
-    def __init__(self, path) -> None:
+    output = ""  # of the last run
+    code = 0  # exit code that a fixture stores
+    saved = 0  # exit code of a run that saved its figures
+
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.bench = path / "bench" / "bench_made.py"
         self.bench.parent.mkdir()
@@ -105,7 +113,13 @@ class Project:
             "    ignore::pytest_benchmark.logger.PytestBenchmarkWarning\n"
         )
 
-    def start(self, *arguments, pass_fds=(), on_parent_death=signal.SIGKILL, **environ):
+    def start(
+        self,
+        *arguments: str,
+        pass_fds: Sequence[int] = (),
+        on_parent_death: signal.Signals = signal.SIGKILL,
+        **environ: str,
+    ) -> subprocess.Popen[str]:
         given = {ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(Endpoints()))} | environ
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
         command += ["-p", "no:hypothesispytest", *arguments]  # users have none; it loads for 1 s
@@ -121,23 +135,23 @@ class Project:
             pass_fds=pass_fds,
         )
 
-    def pytest(self, *arguments, **environ):
-        running = self.start(*arguments, **environ)
-        self.said, _ = running.communicate(timeout=120)
+    def pytest(self, *arguments: str, **environ: str) -> int:
+        running = self.start(*arguments, **environ)  # type: ignore[arg-type]  # names of variables are no flags
+        self.output, _ = running.communicate(timeout=120)
         return running.returncode
 
     @property
-    def run(self):
+    def run(self) -> Run:
         return read_run(self.path / "results" / "latest")
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory):
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Everything, quick, once."""
     project = Project(tmp_path_factory.mktemp("quick"))
     project.code = project.pytest("--benchmark", "--benchmark-quick")
@@ -145,7 +159,7 @@ def quick(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def chosen(tmp_path_factory):
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Some of it, with options of pytest-benchmark's own."""
     project = Project(tmp_path_factory.mktemp("chosen"))
     only = ("--benchmark", "--benchmark-quick", "-k", "cart and boto3")
@@ -157,77 +171,83 @@ def chosen(tmp_path_factory):
     return project
 
 
-def test_plain_pytest_runs_the_tests_and_no_benchmark(project):
+def test_plain_pytest_runs_the_tests_and_no_benchmark(project: Project) -> None:
     assert project.pytest() == 0
-    assert "1 passed" in project.said
-    assert "test_made.py" in project.said
+    assert "1 passed" in project.output
+    assert "test_made.py" in project.output
     assert not (project.path / "results").exists()
 
 
-def test_other_projects_may_have_options_of_their_own(project):
+def test_other_projects_may_have_options_of_their_own(project: Project) -> None:
     (project.path / "conftest.py").write_text(
         "def pytest_addoption(parser):\n"
         "    parser.addoption('--quick', action='store_true')\n"
         "    parser.addoption('--no-report', action='store_true')\n"
     )
-    assert project.pytest("--quick", "--no-report") == 0, project.said
-    assert "1 passed" in project.said
+    assert project.pytest("--quick", "--no-report") == 0, project.output
+    assert "1 passed" in project.output
 
 
-def test_benchmark_runs_the_benchmarks_and_no_test(quick):
-    assert quick.code == 0, quick.said
-    assert "7 passed" in quick.said
-    assert "test_made.py" not in quick.said
-    assert "target p99 10 ms" in quick.said
-    assert "results/latest/report.html" in quick.said
+def test_benchmark_runs_the_benchmarks_and_no_test(quick: Project) -> None:
+    assert quick.code == 0, quick.output
+    assert "7 passed" in quick.output
+    assert "test_made.py" not in quick.output
+    assert "target p99 10 ms" in quick.output
+    assert "results/latest/report.html" in quick.output
     run = quick.run
     assert {(s.driver, s.pattern, s.count) for s in run.info.series} == {
         (driver, pattern, 370)
         for driver in ("wire", "boto3", "psycopg")
         for pattern in ("cart.get", "session.get")
     }
-    assert run.info.verdict.status in {"PASS", "INVALID", "INCONCLUSIVE"}
+    assert known(run.info.verdict).status in {"PASS", "INVALID", "INCONCLUSIVE"}
     charts = {path.name for path in (run.path / "charts").iterdir()}
     assert {"p50_p99.png", "breakdown.png"} <= charts
-    names = [row.name for row in run.info.micro.rows]
+    names = [row.name for row in known(run.info.micro).rows]
     assert "own part" in names
 
 
-def test_pytest_benchmarks_own_table_waits_to_be_asked_for(quick, chosen):
-    assert "Legend:" not in quick.said
-    assert "Legend:" in chosen.said
+def test_pytest_benchmarks_own_table_waits_to_be_asked_for(quick: Project, chosen: Project) -> None:
+    assert "Legend:" not in quick.output
+    assert "Legend:" in chosen.output
 
 
-def test_pytest_benchmarks_json_lies_beside_with_all_rounds_and_our_figures(quick):
-    told = json.loads((quick.run.path / "benchmark.json").read_text())
-    assert "node" not in told["machine_info"]
-    ours = [one for one in told["benchmarks"] if "p99_ms" in one["extra_info"]]
-    assert (len(told["benchmarks"]), len(ours)) == (7, 6)
-    for one in ours:
-        assert one["stats"]["rounds"] == len(one["stats"]["data"]) == 370
-        assert one["group"] in {"cart.get", "session.get"}
-        assert one["extra_info"]["p99_ms"] is not None
-        assert one["stats"]["median"] * 1e3 == pytest.approx(one["extra_info"]["p50_ms"], rel=0.05)
+def test_pytest_benchmarks_json_lies_beside_with_all_rounds_and_our_figures(quick: Project) -> None:
+    exported = json.loads((quick.run.path / "benchmark.json").read_text())
+    assert "node" not in exported["machine_info"]
+    ours = [
+        benchmark for benchmark in exported["benchmarks"] if "p99_ms" in benchmark["extra_info"]
+    ]
+    assert (len(exported["benchmarks"]), len(ours)) == (7, 6)
+    for benchmark in ours:
+        assert benchmark["stats"]["rounds"] == len(benchmark["stats"]["data"]) == 370
+        assert benchmark["group"] in {"cart.get", "session.get"}
+        assert benchmark["extra_info"]["p99_ms"] is not None
+        assert benchmark["stats"]["median"] * 1e3 == pytest.approx(
+            benchmark["extra_info"]["p50_ms"], rel=0.05
+        )
 
 
-def test_filters_and_exports(chosen):
-    assert chosen.code == 0, chosen.said
-    assert "1 passed, 6 deselected" in chosen.said
-    told = json.loads((chosen.path / "out.json").read_text())
-    assert [one["name"] for one in told["benchmarks"]] == ["test_call[cart.get-boto3]"]
+def test_filters_and_exports(chosen: Project) -> None:
+    assert chosen.code == 0, chosen.output
+    assert "1 passed, 6 deselected" in chosen.output
+    exported = json.loads((chosen.path / "out.json").read_text())
+    assert [benchmark["name"] for benchmark in exported["benchmarks"]] == [
+        "test_call[cart.get-boto3]"
+    ]
     assert (chosen.run.path / "benchmark.json").read_bytes() == (
         chosen.path / "out.json"
     ).read_bytes()
     assert [(s.driver, s.pattern) for s in chosen.run.info.series] == [("boto3", "cart.get")]
 
 
-def test_saving_comparing_and_histograms_go_on_working(chosen):
+def test_saving_comparing_and_histograms_go_on_working(chosen: Project) -> None:
     assert chosen.saved == 0
-    assert "(NOW)" in chosen.said
+    assert "(NOW)" in chosen.output
     assert [path.suffix for path in (chosen.path / "drawn").iterdir()] == [".svg"]
 
 
-def test_a_gate_may_interrupt_it(project):
+def test_a_gate_may_interrupt_it(project: Project) -> None:
     """What was measured is kept, and said not to be judged."""
     reading, writing = os.pipe()
     running = project.start(
@@ -240,100 +260,100 @@ def test_a_gate_may_interrupt_it(project):
         **{PROGRESS_VARIABLE: str(writing)},
     )
     os.close(writing)
-    told = b""
+    received = b""
     try:
-        while b"Measuring" not in told:
-            told += (heard := os.read(reading, 65_536))
-            assert heard
+        while b"Measuring" not in received:
+            received += (chunk := os.read(reading, 65_536))
+            assert chunk
         running.send_signal(signal.SIGINT)
-        said, _ = running.communicate(timeout=60)
+        output, _ = running.communicate(timeout=60)
     finally:
         os.close(reading)
         running.kill()
     assert running.returncode == pytest.ExitCode.INTERRUPTED
-    assert "Interrupted and not judged" in said
+    assert "Interrupted and not judged" in output
     assert project.run.info.state == "interrupted"
     assert project.run.info.verdict is None
 
 
-def test_a_regression_against_a_saved_run_is_a_sentence_and_exit_code_1(project):
+def test_a_regression_against_a_saved_run_is_a_sentence_and_exit_code_1(project: Project) -> None:
     only = ("--benchmark", "--benchmark-quick", "-k", "cart and boto3")
-    assert project.pytest(*only, "--benchmark-autosave") == 0, project.said
+    assert project.pytest(*only, "--benchmark-autosave") == 0, project.output
     slower = BENCH.replace("self.calls += 1", "self.calls += sum(range(5_000)) and 1")
     project.bench.write_text(slower)
     code = project.pytest(*only, "--benchmark-compare", "--benchmark-compare-fail=median:20%")
-    assert code == 1, project.said
-    assert "Performance has regressed" in project.said
-    assert "Traceback" not in project.said
-    assert "results/latest/report.html" in project.said
+    assert code == 1, project.output
+    assert "Performance has regressed" in project.output
+    assert "Traceback" not in project.output
+    assert "results/latest/report.html" in project.output
 
 
-def test_more_rounds_can_be_asked_for(chosen):
+def test_more_rounds_can_be_asked_for(chosen: Project) -> None:
     assert chosen.run.info.series[0].count == 450
 
 
-def test_disabled_benchmarks_make_each_call_once_and_leave_no_results(project):
-    assert project.pytest("--benchmark", "--benchmark-disable") == 0, project.said
-    assert "7 passed" in project.said
+def test_disabled_benchmarks_make_each_call_once_and_leave_no_results(project: Project) -> None:
+    assert project.pytest("--benchmark", "--benchmark-disable") == 0, project.output
+    assert "7 passed" in project.output
     assert not (project.path / "results").exists()
 
 
-def test_without_a_report_the_run_folder_is_left_as_measured(project):
+def test_without_a_report_the_run_folder_is_left_as_measured(project: Project) -> None:
     assert (
         project.pytest("--benchmark", "--benchmark-quick", "--benchmark-no-report", "-k", "cart")
         == 0
-    ), project.said
-    assert "Measured and not judged: results/latest/run.json" in project.said
+    ), project.output
+    assert "Measured and not judged: results/latest/run.json" in project.output
     assert project.run.info.verdict is None
     assert project.run.info.state == "complete"
     assert not (project.run.path / "report.html").exists()
     assert (project.path / "results" / "latest-micro").resolve() == project.run.path
 
 
-def test_a_backend_that_takes_no_part_is_left_out(project):
+def test_a_backend_that_takes_no_part_is_left_out(project: Project) -> None:
     only = ("--benchmark", "--benchmark-quick", "--benchmark-no-report", "-k", "call")
-    assert project.pytest(*only, LOADTESTS_BACKEND="postgres") == 0, project.said
-    assert "2 passed, 5 deselected" in project.said
-    assert {one.backend for one in project.run.info.series} == {"postgres"}
+    assert project.pytest(*only, LOADTESTS_BACKEND="postgres") == 0, project.output
+    assert "2 passed, 5 deselected" in project.output
+    assert {series.backend for series in project.run.info.series} == {"postgres"}
 
 
-def test_skipped_benchmarks_open_nothing(project):
+def test_skipped_benchmarks_open_nothing(project: Project) -> None:
     code = project.pytest("--benchmark", "--benchmark-skip", **{ENDPOINTS_VARIABLE: "not JSON"})
-    assert code == 0, project.said
-    assert "7 skipped" in project.said
+    assert code == 0, project.output
+    assert "7 skipped" in project.output
 
 
-def test_collecting_alone_opens_nothing(project):
+def test_collecting_alone_opens_nothing(project: Project) -> None:
     assert project.pytest("--benchmark", "--collect-only", **{ENDPOINTS_VARIABLE: "not JSON"}) == 0
-    assert "7 tests collected" in project.said
+    assert "7 tests collected" in project.output
 
 
-def test_a_file_can_be_named(project):
+def test_a_file_can_be_named(project: Project) -> None:
     assert (
         project.pytest("--benchmark", "--benchmark-quick", "bench/bench_made.py", "-k", "own") == 0
     )
-    assert "1 passed" in project.said
+    assert "1 passed" in project.output
 
 
-def test_a_benchmark_named_without_the_flag_is_skipped(project):
+def test_a_benchmark_named_without_the_flag_is_skipped(project: Project) -> None:
     assert project.pytest("bench/bench_made.py", "-rs") == 0
-    assert "run it with pytest --benchmark" in project.said
+    assert "run it with pytest --benchmark" in project.output
 
 
-def test_failures_are_told_in_words(project):
+def test_failures_are_told_in_words(project: Project) -> None:
     failing = BENCH.replace("FAILING = False", "FAILING = True")
     broken = failing + BROKEN
     project.bench.write_text(broken)
     assert project.pytest("--benchmark", "--benchmark-quick", "-k", "cart.get-wire or broken") == 1
-    assert "2 failed" in project.said
-    assert "calls failed: Throttled" in project.said
-    assert "It is not there.\nHint: Look." in project.said
-    assert "Traceback" not in project.said
+    assert "2 failed" in project.output
+    assert "calls failed: Throttled" in project.output
+    assert "It is not there.\nHint: Look." in project.output
+    assert "Traceback" not in project.output
     assert project.run.info.series[0].errors["Throttled"] > 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environ", "said"),
+    ("arguments", "environ", "message"),
     [
         (["--benchmark"], {"LOADTESTS_RATE": "many"}, "LOADTESTS_RATE"),
         (
@@ -343,27 +363,29 @@ def test_failures_are_told_in_words(project):
         ),
     ],
 )
-def test_bad_settings_are_a_sentence_and_exit_code_2(project, arguments, environ, said):
-    assert project.pytest(*arguments, **environ) == 2, project.said
-    assert said in project.said
-    assert "Traceback" not in project.said
+def test_bad_settings_are_a_sentence_and_exit_code_2(
+    project: Project, arguments: list[str], environ: dict[str, str], message: str
+) -> None:
+    assert project.pytest(*arguments, **environ) == 2, project.output
+    assert message in project.output
+    assert "Traceback" not in project.output
     assert not (project.path / "results").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--benchmark-quick"], "--benchmark-quick needs --benchmark"),
         (["--benchmark-no-report"], "--benchmark-no-report needs --benchmark"),
         (["--benchmark", "-p", "no:benchmark"], "needs pytest-benchmark"),
     ],
 )
-def test_flags_that_make_no_sense(project, arguments, said):
+def test_flags_that_make_no_sense(project: Project, arguments: list[str], message: str) -> None:
     assert project.pytest(*arguments) == 4
-    assert said in project.said
+    assert message in project.output
 
 
-def test_a_replay_gives_each_round_its_measured_time():
+def test_a_replay_gives_each_round_its_measured_time() -> None:
     replay = Replay()
     replay.rounds_ns = [3_000_000, 1_500]
     times = []
@@ -375,7 +397,9 @@ def test_a_replay_gives_each_round_its_measured_time():
 
 
 @pytest.mark.embedded
-def test_every_benchmark_of_the_project_works_on_real_databases(seeded, embedded_config, tmp_path):
+def test_every_benchmark_of_the_project_works_on_real_databases(
+    seeded: Endpoints, embedded_config: Config, tmp_path: Path
+) -> None:
     given = {
         ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(seeded)),
         "LOADTESTS_CONFIG": str(tmp_path / "loadtests.toml"),

@@ -40,7 +40,8 @@ def random_run(
 
     Each disturbed call is delayed by an exponential time with mean `delay_ms`.
     """
-    everything, calm = [], []
+    everything: list[Interval] = []
+    calm: list[Interval] = []
     for second in range(seconds):
         calls = int(rng.poisson(rate_per_s))
         times_ms = factor * MEDIAN_MS * np.exp(SIGMA * rng.normal(size=calls))

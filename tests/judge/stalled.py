@@ -10,6 +10,7 @@ import numpy as np
 from loadtests.measure.histogram import Sparse, highest_value_ns
 from loadtests.measure.hlog import Interval
 from loadtests.measure.results import (
+    Key,
     Reason,
     Run,
     RunInfo,
@@ -33,8 +34,8 @@ STARVED = Reason(
 def stalled(run: Run, *, share: float = 0.1, delay_ms: float = 50.0, seed: int = 1) -> Run:
     """The run with this share of its calls disturbed, each of which takes `delay_ms` longer."""
     rng = np.random.default_rng(seed)
-    intervals: dict = {}
-    undisturbed: dict = {}
+    intervals: dict[Key, list[Interval]] = {}
+    undisturbed: dict[Key, list[Interval]] = {}
     for key, seconds in run.intervals.items():
         split = [_split(interval, share, delay_ms, rng) for interval in seconds]
         intervals[key] = [every for every, _ in split]
@@ -61,7 +62,7 @@ def with_reasons(run: Run, *reasons: Reason) -> Run:
     return replace(run, info=run.info.model_copy(update={"validity": validity}))
 
 
-def _calls(series: SeriesInfo, undisturbed: dict) -> int:
+def _calls(series: SeriesInfo, undisturbed: dict[Key, list[Interval]]) -> int:
     return sum(interval.counts.total for interval in undisturbed[series.key("response_time")])
 
 

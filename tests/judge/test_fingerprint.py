@@ -1,26 +1,40 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 
 from loadtests.errors import ResultsError
 from loadtests.judge.fingerprint import differences, fingerprint, refuse_differences
-from loadtests.measure.results import RunInfo, SeriesInfo
+from loadtests.measure.results import EnvironmentInfo, RunConfig, RunInfo, SeriesInfo, TargetInfo
 
 INFO = RunInfo(
     id="a",
     scenario="cart",
     state="complete",
     started_at="2026-03-02T09:30:00Z",
-    config={"load": {"rate": 500.0, "seed": 1, "run_time": 80.0, "driver": "wire"}, "workers": 1},
-    environment={"cpu": "X", "kernel": "6.1", "packages": {"locust": "2.47"}},
-    targets={"dynamodb": {"label": "DynamoDB Local", "emulator": True, "url": "http://x:1"}},
+    config=RunConfig.model_validate(
+        {"load": {"rate": 500.0, "seed": 1, "run_time": 80.0, "driver": "wire"}, "workers": 1}
+    ),
+    environment=EnvironmentInfo.model_validate(
+        {"cpu": "X", "kernel": "6.1", "packages": {"locust": "2.47"}}
+    ),
+    targets={
+        "dynamodb": TargetInfo.model_validate(
+            {"label": "DynamoDB Local", "emulator": True, "url": "http://x:1"}
+        )
+    },
     series=[SeriesInfo(backend="dynamodb", driver="wire", pattern="cart.get", count=1)],
 )
 
 
-def changed(**parts):
+def changed(
+    **parts: Any,
+) -> RunInfo:
     return RunInfo.model_validate({**INFO.model_dump(by_alias=True), "id": "b", **parts})
 
 
-def test_seed_length_and_an_emulators_port_do_not_matter():
+def test_seed_length_and_an_emulators_port_do_not_matter() -> None:
     other = changed(
         config={
             "load": {"rate": 500.0, "seed": 2, "run_time": 9.0, "driver": "wire"},
@@ -46,7 +60,7 @@ def test_seed_length_and_an_emulators_port_do_not_matter():
         ({"series": []}, "drivers: dynamodb/wire, "),
     ],
 )
-def test_what_differs_is_named(parts, line):
+def test_what_differs_is_named(parts: dict[str, Any], line: str) -> None:
     assert line in differences(INFO, changed(**parts))
     with pytest.raises(ResultsError) as caught:
         refuse_differences(INFO, changed(**parts), "baseline main")
@@ -55,11 +69,11 @@ def test_what_differs_is_named(parts, line):
     assert caught.value.hint
 
 
-def test_a_real_databases_address_matters():
+def test_a_real_databases_address_matters() -> None:
     a = changed(targets={"dynamodb": {"label": "DynamoDB", "emulator": False, "url": "aws"}})
     b = changed(targets={"dynamodb": {"label": "DynamoDB", "emulator": False, "url": "http://y"}})
     assert differences(a, b) == ["targets.dynamodb.url: aws, http://y"]
 
 
-def test_all_fields_have_text():
+def test_all_fields_have_text() -> None:
     assert all(isinstance(value, str) for value in fingerprint(INFO).values())

@@ -1,7 +1,11 @@
 """Two subjects of one run: who is paired with whom, and what it comes to."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,21 +16,22 @@ from loadtests.judge.interleaved import compare_interleaved, subjects_of
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.hlog import Interval
-from loadtests.measure.results import Key, read_info
+from loadtests.measure.results import Key, PercentileRatio, Run, read_info
+from tests.known import known
 from tests.run_folders import MadeSeries, made_series, write_run
 
-STEADY = {"drift": 0.02, "rate_per_s": 200.0, "tail_share": 0.0}
+STEADY: dict[str, Any] = {"drift": 0.02, "rate_per_s": 200.0, "tail_share": 0.0}
 ALLOWED = Relative()
 
 
-def in_turns(seconds, subjects, start=3):
+def in_turns(seconds: int, subjects: tuple[str, str], start: int = 3) -> list[dict[str, int | str]]:
     return [
         {"subject": subjects[second % 2], "start_s": start + second, "end_s": start + second + 1}
         for second in range(seconds)
     ]
 
 
-def only_in_turns(run, blocks):
+def only_in_turns(run: Run, blocks: list[dict[str, int | str]]) -> Run:
     """What a run in turns holds: nobody is called in the other's second."""
     own = {(block["subject"], block["start_s"]) for block in blocks}
     intervals = {
@@ -51,38 +56,46 @@ def only_in_turns(run, blocks):
     return replace(run, intervals=intervals, info=info)
 
 
-DRIFTING = {"drift": 0.1, "correlation": 0.97, "rate_per_s": 100.0}
+DRIFTING: dict[str, Any] = {"drift": 0.1, "correlation": 0.97, "rate_per_s": 100.0}
 TURN_TAKERS = [
     MadeSeries(driver="wire", **DRIFTING),
     MadeSeries(driver="boto3", median_ms=2.6, **DRIFTING),
 ]
 
 
-def taken_in_turns(path, *, seconds=80, planned=None, subjects=("dynamodb/wire", "dynamodb/boto3")):
+def taken_in_turns(
+    path: Path,
+    *,
+    seconds: int = 80,
+    planned: int | None = None,
+    subjects: tuple[str, str] = ("dynamodb/wire", "dynamodb/boto3"),
+) -> Run:
     blocks = in_turns(planned or seconds, subjects)
     run = write_run(path, series=TURN_TAKERS, seconds=seconds, config={"blocks": blocks})
     return only_in_turns(run, blocks)
 
 
-def calls_of(run, driver, seconds):
+def calls_of(run: Run, driver: str, seconds: range) -> int:
     key = Key("dynamodb", driver, "cart.get", "response_time")
     return sum(one.counts.total for one in run.intervals[key] if round(one.start_s) in seconds)
 
 
-def first_row(run):
+def first_row(run: Run) -> PercentileRatio | None:
     boto3, wire = subjects_of(run)
     rows = compare_interleaved(run, boto3, wire, ALLOWED, 0.95).rows
     return next(row for row in rows if row.pattern == "cart.get")
 
 
-def test_blocks_in_turns_are_paired(tmp_path):
+def test_blocks_in_turns_are_paired(tmp_path: Path) -> None:
     run = taken_in_turns(tmp_path / "run")
     row = first_row(run)
-    assert row.subject_calls == calls_of(run, "boto3", range(100))
-    assert row.low < 1.3 < row.high
+    assert known(row).subject_calls == calls_of(run, "boto3", range(100))
+    assert known(known(row).low) < 1.3 < known(known(row).high)
 
 
-def test_a_call_that_ends_in_the_others_turn_belongs_to_the_block_it_began_in(tmp_path):
+def test_a_call_that_ends_in_the_others_turn_belongs_to_the_block_it_began_in(
+    tmp_path: Path,
+) -> None:
     run = taken_in_turns(tmp_path / "run")
     key = Key("dynamodb", "wire", "cart.get", "response_time")
     late = Sparse.of(np.full(40, 900_000_000, np.int64))
@@ -99,30 +112,33 @@ def test_a_call_that_ends_in_the_others_turn_belongs_to_the_block_it_began_in(tm
         }
     )
     before, row = first_row(run), first_row(replace(spilt, info=info))
-    assert row.reference_calls == before.reference_calls + 40 * len(held)
-    assert row.subject_calls == before.subject_calls
-    rows = compare_interleaved(replace(spilt, info=info), *subjects_of(run), ALLOWED, 0.95).rows
+    assert known(row).reference_calls == known(before).reference_calls + 40 * len(held)
+    assert known(row).subject_calls == known(before).subject_calls
+    subjects = subjects_of(run)
+    rows = compare_interleaved(
+        replace(spilt, info=info), subjects[0], subjects[1], ALLOWED, 0.95
+    ).rows
     p90 = next(one for one in rows if (one.pattern, one.percentile) == ("cart.get", "p90"))
     assert p90.reference_ms > 800
 
 
-def test_pairs_that_the_run_did_not_finish_are_left_out(tmp_path):
+def test_pairs_that_the_run_did_not_finish_are_left_out(tmp_path: Path) -> None:
     run = taken_in_turns(tmp_path / "run", seconds=81, planned=200)
     row = first_row(run)
     # 81 seconds are 40 pairs and a block of one subject, which began last
-    assert row.subject_calls == calls_of(run, "boto3", range(83))
-    assert row.reference_calls == calls_of(run, "wire", range(83))
-    assert calls_of(run, "wire", range(84)) > row.reference_calls
+    assert known(row).subject_calls == calls_of(run, "boto3", range(83))
+    assert known(row).reference_calls == calls_of(run, "wire", range(83))
+    assert calls_of(run, "wire", range(84)) > known(row).reference_calls
 
 
-def test_a_run_without_a_whole_pair_is_refused(tmp_path):
+def test_a_run_without_a_whole_pair_is_refused(tmp_path: Path) -> None:
     run = taken_in_turns(tmp_path / "run", seconds=20)
     ended = replace(run, info=run.info.model_copy(update={"duration_s": 4.0}))
     with pytest.raises(ResultsError, match="before each subject had a complete block"):
         first_row(ended)
 
 
-def test_a_subject_whose_calls_fail_is_not_comparable(tmp_path):
+def test_a_subject_whose_calls_fail_is_not_comparable(tmp_path: Path) -> None:
     series = [
         MadeSeries(driver="wire", **STEADY),
         MadeSeries(driver="boto3", median_ms=0.2, error_share=0.3, **STEADY),
@@ -135,7 +151,7 @@ def test_a_subject_whose_calls_fail_is_not_comparable(tmp_path):
     assert "calls of cart.get failed (CallTimeout)" in found.reasons[0]
 
 
-def test_the_verdict_on_a_run_of_two_subjects(tmp_path):
+def test_the_verdict_on_a_run_of_two_subjects(tmp_path: Path) -> None:
     series = [
         MadeSeries(driver="wire", **STEADY),
         MadeSeries(driver="boto3", median_ms=2.6, **STEADY),
@@ -148,10 +164,10 @@ def test_the_verdict_on_a_run_of_two_subjects(tmp_path):
         assert (verdict.status, verdict.exit_code) == (found.status, found.exit_code)
         assert verdict.status == status
         assert verdict.sentence.startswith(f"{status}: {subject} over {reference}: ")
-        assert verdict.baseline.name == f"{reference} in the same run"
+        assert known(verdict.baseline).name == f"{reference} in the same run"
         limits = {x.statistic: x for x in verdict.limits if x.pattern == "cart.get"}
         assert limits["p50_ratio"].status == status
-        assert limits["p50_ratio"].limit == pytest.approx(1 + ALLOWED.p50)
+        assert limits["p50_ratio"].limit == pytest.approx(1 + known(ALLOWED.p50))
         assert (limits["p50_ratio"].driver, limits["p50_ratio"].unit) == (subject.driver, "ratio")
         assert {x.driver for x in verdict.estimates} == {"wire", "boto3"}
     invalid = replace(found, reasons=("it was distorted.",))
@@ -170,7 +186,9 @@ def test_the_verdict_on_a_run_of_two_subjects(tmp_path):
         [7],
     ],
 )
-def test_a_block_map_that_cannot_be_meant_is_refused(tmp_path, blocks):
+def test_a_block_map_that_cannot_be_meant_is_refused(
+    tmp_path: Path, blocks: list[dict[str, float | str] | int] | str
+) -> None:
     run = write_run(tmp_path / "run", series=made_series(["cart.get"]), seconds=12)
     stored = json.loads((run.path / "run.json").read_text())
     stored["config"]["blocks"] = blocks

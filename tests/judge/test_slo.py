@@ -1,10 +1,16 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from loadtests.config import load_config
+from loadtests.config import Slo, load_config
 from loadtests.errors import ConfigError
 from loadtests.judge.slo import expected_series, limits_of
-from loadtests.measure.results import RunInfo, SeriesInfo
+from loadtests.measure.results import RunConfig, RunInfo, SeriesInfo
 from loadtests.patterns import CART_PATTERNS, PATTERNS
+from tests.known import known
 
 NESTED = """
 [slo]
@@ -22,13 +28,13 @@ p99_ms = 7
 """
 
 
-def slo_of(tmp_path, text):
+def slo_of(tmp_path: Path, text: str) -> Slo:
     file = tmp_path / "loadtests.toml"
     file.write_text(text)
-    return load_config(environ={}, path=file).slo
+    return known(load_config(environ={}, path=file).slo)
 
 
-def test_the_narrowest_limit_wins_and_the_rest_is_inherited(tmp_path):
+def test_the_narrowest_limit_wins_and_the_rest_is_inherited(tmp_path: Path) -> None:
     slo = slo_of(tmp_path, NESTED)
     assert slo.limits_for("postgres", "cart.add").p99_ms == 10
     assert slo.limits_for("postgres", "cart.get").p99_ms == 9
@@ -40,11 +46,13 @@ def test_the_narrowest_limit_wins_and_the_rest_is_inherited(tmp_path):
     assert narrowest.error_rate == 0.001  # the default, named nowhere
 
 
-def series(backend="dynamodb", driver="wire", pattern="cart.get"):
+def series(
+    backend: str = "dynamodb", driver: str = "wire", pattern: str = "cart.get"
+) -> SeriesInfo:
     return SeriesInfo(backend=backend, driver=driver, pattern=pattern, count=1)
 
 
-def test_every_limit_becomes_one_decision(tmp_path):
+def test_every_limit_becomes_one_decision(tmp_path: Path) -> None:
     found = limits_of([series()], slo_of(tmp_path, NESTED), relative=True)
     assert [(one.statistic, one.unit, one.limit) for one in found] == [
         ("p50", "ms", 3),
@@ -80,14 +88,19 @@ def test_every_limit_becomes_one_decision(tmp_path):
         ("[gate]\nbudget = 3", "gate.budget"),
     ],
 )
-def test_a_limit_that_makes_no_sense_is_named(tmp_path, text, key):
+def test_a_limit_that_makes_no_sense_is_named(tmp_path: Path, text: str, key: str) -> None:
     with pytest.raises(ConfigError) as caught:
         slo_of(tmp_path, text)
     assert caught.value.exit_code == 2
     assert key in caught.value.message
 
 
-def info(scenario, backend=None, listed=(), **config):
+def info(
+    scenario: str,
+    backend: str | None = None,
+    listed: list[SeriesInfo] | tuple[()] = (),
+    **config: Any,
+) -> RunInfo:
     if backend:
         config["load"] = {"backend": backend}
     return RunInfo(
@@ -95,18 +108,18 @@ def info(scenario, backend=None, listed=(), **config):
         scenario=scenario,
         state="complete",
         started_at="",
-        config=config,
+        config=RunConfig.model_validate(config),
         series=list(listed),
     )
 
 
-def test_what_a_scenario_had_to_measure():
+def test_what_a_scenario_had_to_measure() -> None:
     cart = expected_series(info("cart", "both"))
     assert cart == [(b, p) for b in ("dynamodb", "postgres") for p in CART_PATTERNS]
     assert len(expected_series(info("storefront", "postgres"))) == len(PATTERNS)
 
 
-def test_in_a_scenario_of_ones_own_every_backend_owes_what_any_measured():
+def test_in_a_scenario_of_ones_own_every_backend_owes_what_any_measured() -> None:
     listed = [series(pattern="cart.get"), series(pattern="session.get")]
     assert expected_series(info("mine", "both", listed)) == [
         ("dynamodb", "cart.get"),
@@ -116,7 +129,7 @@ def test_in_a_scenario_of_ones_own_every_backend_owes_what_any_measured():
     ]
 
 
-def test_patterns_named_in_the_run_are_what_it_owes():
+def test_patterns_named_in_the_run_are_what_it_owes() -> None:
     assert expected_series(info("cart", "dynamodb", patterns=["cart.get"])) == [
         ("dynamodb", "cart.get")
     ]

@@ -19,7 +19,7 @@ from loadtests.judge.calibration.relative import (
 from loadtests.judge.stats.quantiles import estimate_quantile
 from tests.run_folders import made_series, write_run
 
-PLAN = CalibrationPlan(runs=40, comparisons=4, seconds=60, block=10)
+PLAN = CalibrationPlan(runs=40, comparisons=12, seconds=60, block=10)
 
 
 def outcomes(

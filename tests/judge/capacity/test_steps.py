@@ -17,18 +17,20 @@ from loadtests.judge.capacity.steps import judge_steps
 from loadtests.judge.run_samples import RunSamples
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.hlog import Interval
-from loadtests.measure.results import Key
+from loadtests.measure.results import JudgedStep, Key
 from tests.judge.climbs import Server, climb_config, run_of, simulate, starved
 
 SLO = Slo(p99_ms=10.0, error_rate=0.001)
 WORST = {"PASS": 0, "INCONCLUSIVE": 1, "FAIL": 2}
 
 
-def judged(server=None, first=125.0, last=2_000.0, slo=SLO):
+def judged(
+    server: Server | None = None, first: float = 125.0, last: float = 2_000.0, slo: Slo = SLO
+) -> list[JudgedStep]:
     return judge_steps(simulate(climb_config(first, last), server or Server()), slo, 0.95)
 
 
-def test_a_server_of_known_capacity_is_found_to_end_there():
+def test_a_server_of_known_capacity_is_found_to_end_there() -> None:
     server = Server(hands=4, delay_ms=4.0)  # 1,000/s
     steps = judged(server)
     assert [s.rate_per_s for s in steps] == [125, 250, 500, 1_000, 2_000]
@@ -43,7 +45,7 @@ def test_a_server_of_known_capacity_is_found_to_end_there():
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(2, 3), st.floats(2.0, 4.0), st.integers(0, 1_000))
-def test_wherever_the_capacity_lies_it_is_bracketed(hands, delay_ms, seed):
+def test_wherever_the_capacity_lies_it_is_bracketed(hands: int, delay_ms: float, seed: int) -> None:
     server = Server(hands, delay_ms)
     capacity = server.capacity_per_s
     config = climb_config(capacity / 4, capacity * 2, step_time=6, settle=1)
@@ -55,27 +57,27 @@ def test_wherever_the_capacity_lies_it_is_bracketed(hands, delay_ms, seed):
     assert answer.max_sustained_per_s is None or answer.max_sustained_per_s <= capacity
 
 
-def test_too_few_calls_decide_nothing():
+def test_too_few_calls_decide_nothing() -> None:
     (step,) = judged(first=10, last=10)
     assert step.verdict == "INCONCLUSIVE"
     assert step.p99_high_ms is None
     assert "do not decide" in step.sentence
 
 
-def test_a_step_in_which_the_generator_gave_out_is_never_the_databases():
+def test_a_step_in_which_the_generator_gave_out_is_never_the_databases() -> None:
     steps = judged(Server(starved_from=1_000))
     assert [s.verdict for s in steps][-2:] == ["INVALID", "INVALID"]
     assert "97% of a core" in steps[-1].sentence
     assert not steps[-1].overloaded
 
 
-def test_a_step_whose_health_nobody_judged_does_not_count():
+def test_a_step_whose_health_nobody_judged_does_not_count() -> None:
     run = simulate(climb_config(250, 250), Server())
     run.info.steps[0] = run.info.steps[0].model_copy(update={"validity": None})
     assert judge_steps(run, SLO, 0.95)[0].verdict == "INVALID"
 
 
-def test_the_settling_seconds_are_in_no_figure():
+def test_the_settling_seconds_are_in_no_figure() -> None:
     """A second of calls of 5 s each, at the start of every step."""
     run = simulate(climb_config(250, 500), Server())
     before = judge_steps(run, SLO, 0.95)
@@ -88,7 +90,7 @@ def test_the_settling_seconds_are_in_no_figure():
     assert judge_steps(run, SLO, 0.95) == before
 
 
-def test_a_backlog_cannot_hide_behind_the_end_of_a_step():
+def test_a_backlog_cannot_hide_behind_the_end_of_a_step() -> None:
     """The database freezes in the last second: what arrived then is not in the step's log."""
     run = simulate(climb_config(1_000, 1_000), Server(hands=20))
     assert judge_steps(run, SLO, 0.95)[0].verdict == "PASS"
@@ -100,7 +102,7 @@ def test_a_backlog_cannot_hide_behind_the_end_of_a_step():
 
 @given(st.integers(0, 400), st.integers(0, 400))
 @settings(max_examples=20, deadline=None)
-def test_more_unfinished_calls_never_help(one, other):
+def test_more_unfinished_calls_never_help(one: int, other: int) -> None:
     found = []
     for count in sorted((one, other)):
         run = simulate(climb_config(1_000, 1_000), Server(hands=20))
@@ -111,7 +113,7 @@ def test_more_unfinished_calls_never_help(one, other):
     assert found == sorted(found)
 
 
-def test_each_access_pattern_has_its_own_limit():
+def test_each_access_pattern_has_its_own_limit() -> None:
     strict = Slo(p99_ms=10.0, patterns={"cart.add": Limits(p99_ms=3.0)})
     (step,) = judged(first=500, last=500, slo=strict)  # calls take 4 ms
     assert step.verdict == "FAIL"
@@ -121,7 +123,7 @@ def test_each_access_pattern_has_its_own_limit():
     assert (step.verdict, step.limit_ms) == ("PASS", 10.0)
 
 
-def test_a_rare_pattern_that_breaks_its_limit_alone_breaks_the_step():
+def test_a_rare_pattern_that_breaks_its_limit_alone_breaks_the_step() -> None:
     """Half a percent of the calls, every one of them too slow: the mix as a whole keeps it."""
     run = simulate(climb_config(1_000, 1_000), Server(hands=20))
     key = Key("dynamodb", "wire", "session.create", "response_time")
@@ -134,11 +136,11 @@ def test_a_rare_pattern_that_breaks_its_limit_alone_breaks_the_step():
     assert "session.create" in step.sentence
 
 
-def test_a_stall_that_all_patterns_share_condemns_none_of_them_alone():
+def test_a_stall_that_all_patterns_share_condemns_none_of_them_alone() -> None:
     """One second of five is slow in eight patterns; of the ninth, two calls are in each second."""
     config = climb_config(450, 450, step_time=6, settle=1)
 
-    def calls(slow):
+    def calls(slow: int) -> Sparse:
         return Sparse.of(np.repeat([2_000_000, 50_000_000], [50 - slow, slow]))
 
     intervals = {
@@ -156,19 +158,19 @@ def test_a_stall_that_all_patterns_share_condemns_none_of_them_alone():
     assert found.verdict == "FAIL"  # the same calls where nothing else was slow
 
 
-def test_errors_break_a_step_and_none_are_needed_to_pass():
+def test_errors_break_a_step_and_none_are_needed_to_pass() -> None:
     steps = judged(Server(hands=20, errors={500.0: 200}), first=250, last=500)
     assert [s.verdict for s in steps] == ["PASS", "FAIL"]
     assert "failed" in steps[1].sentence
 
 
-def test_only_steps_that_have_ended_are_judged():
+def test_only_steps_that_have_ended_are_judged() -> None:
     run = simulate(climb_config(250, 1_000), Server())
     cut = replace(run, info=run.info.model_copy(update={"duration_s": run.info.steps[1].end_s}))
     assert [s.rate_per_s for s in judge_steps(cut, SLO, 0.95)] == [250, 500]
 
 
-def test_two_backends_are_judged_apart():
+def test_two_backends_are_judged_apart() -> None:
     run = simulate(climb_config(250, 500), Server(), ("dynamodb", "postgres"))
     steps = judge_steps(run, SLO, 0.95)
     assert [(s.backend, s.driver, s.rate_per_s) for s in steps] == [
@@ -180,22 +182,22 @@ def test_two_backends_are_judged_apart():
     assert all(one.end_s <= other.begin_s for one, other in pairwise(run.info.steps))
 
 
-def test_without_a_promised_p99_there_is_nothing_to_keep():
+def test_without_a_promised_p99_there_is_nothing_to_keep() -> None:
     with pytest.raises(ConfigError, match="no p99_ms"):
         judged(first=250, last=250, slo=Slo(p99_ms=None))
 
 
-def test_a_run_without_steps_is_refused():
+def test_a_run_without_steps_is_refused() -> None:
     run = simulate(climb_config(250, 250), Server())
     run.info.steps = []
     with pytest.raises(ResultsError, match="not a capacity run"):
         judge_steps(run, SLO, 0.95)
 
 
-def test_the_generators_reason_is_passed_on():
+def test_the_generators_reason_is_passed_on() -> None:
     assert "97%" in starved().reasons[0].found
 
 
-def test_a_climb_as_a_whole_is_not_judged_or_compared():
+def test_a_climb_as_a_whole_is_not_judged_or_compared() -> None:
     with pytest.raises(ResultsError, match="would mix its rates"):
         RunSamples(simulate(climb_config(250, 250), Server()))

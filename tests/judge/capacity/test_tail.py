@@ -15,6 +15,7 @@ from loadtests.judge.capacity.tail import (
     exceedance_rate,
     unfinished_calls,
 )
+from loadtests.judge.stats.distributions import TailProbability
 from loadtests.judge.stats.exceedance import ExceedanceRate
 from loadtests.judge.stats.samples import Samples
 from loadtests.measure.histogram import highest_value_ns
@@ -35,40 +36,42 @@ def binomial_at_most(k: int, n: int, p: float) -> float:
 
 
 @given(st.integers(1, 400), st.data(), st.floats(0.002, 0.2))
-def test_bounds_of_independent_calls_are_the_exact_binomial_ones(n, data, share):
+def test_bounds_of_independent_calls_are_the_exact_binomial_ones(
+    n: int, data: st.DataObject, share: float
+) -> None:
     """Clopper and Pearson, term by term."""
     k = data.draw(st.integers(0, min(n, 40)))
     found = ExceedanceRate(above=k, calls=n, design_effect=1.0, degrees_of_freedom=10.0)
     at_most, at_least = binomial_at_most(k, n, share), 1 - binomial_at_most(k - 1, n, share)
     if abs(at_most - LEVEL) > 1e-9:
-        assert found.is_at_most(share, LEVEL) == (k < n and at_most <= LEVEL)
+        assert found.is_at_most(share, TailProbability(LEVEL)) == (k < n and at_most <= LEVEL)
     if abs(at_least - LEVEL) > 1e-9:
-        assert found.is_more_than(share, LEVEL) == (k > 0 and at_least <= LEVEL)
+        assert found.is_more_than(share, TailProbability(LEVEL)) == (k > 0 and at_least <= LEVEL)
 
 
-def test_a_single_second_shows_nothing_for_certain():
+def test_a_single_second_shows_nothing_for_certain() -> None:
     found = exceedance_rate(np.array([0]), np.array([0]), np.array([100_000]))
-    assert not found.is_at_most(0.01, LEVEL)
+    assert not found.is_at_most(0.01, TailProbability(LEVEL))
     assert not exceedance_rate(np.array([90_000]), np.array([9]), np.array([100_000])).is_more_than(
-        0.01, LEVEL
+        0.01, TailProbability(LEVEL)
     )
 
 
 @pytest.mark.parametrize("seconds", [5, 20])
-def test_slow_calls_in_one_second_weigh_less_than_the_same_spread_out(seconds):
+def test_slow_calls_in_one_second_weigh_less_than_the_same_spread_out(seconds: int) -> None:
     calls = np.full(seconds, 1_000)
     spread = np.full(seconds, 4)
     heaped = np.zeros(seconds, np.int64)
     heaped[1] = spread.sum()
-    assert exceedance_rate(spread, spread, calls).is_at_most(0.01, LEVEL)
-    assert not exceedance_rate(heaped, heaped, calls).is_at_most(0.01, LEVEL)
+    assert exceedance_rate(spread, spread, calls).is_at_most(0.01, TailProbability(LEVEL))
+    assert not exceedance_rate(heaped, heaped, calls).is_at_most(0.01, TailProbability(LEVEL))
     many = exceedance_rate(heaped * 5, heaped * 5, calls)
     assert many.estimate > 0.01
-    assert not many.is_more_than(0.01, LEVEL)
-    assert exceedance_rate(spread * 5, spread * 5, calls).is_more_than(0.01, LEVEL)
+    assert not many.is_more_than(0.01, TailProbability(LEVEL))
+    assert exceedance_rate(spread * 5, spread * 5, calls).is_more_than(0.01, TailProbability(LEVEL))
 
 
-def test_short_steps_take_the_scatter_between_seconds():
+def test_short_steps_take_the_scatter_between_seconds() -> None:
     above, calls = np.array([0, 8, 2, 6]), np.array([100, 200, 100, 200])
     share = 16 / 600
     residuals = (above - share * calls) / math.sqrt(share * (1 - share) * 600)
@@ -84,7 +87,9 @@ times = st.lists(
 
 @settings(max_examples=60)
 @given(times, st.integers(0, 5), st.sampled_from([0.5, 0.9, 0.99]))
-def test_the_percentile_is_that_of_all_calls_the_unfinished_slowest(seconds, waiting, q):
+def test_the_percentile_is_that_of_all_calls_the_unfinished_slowest(
+    seconds: list[list[int]], waiting: int, q: float
+) -> None:
     tail = tail_of(seconds, waiting)
     ordered = sorted(ns for one in seconds for ns in one) + [math.inf] * waiting
     expected = ordered[max(1, math.ceil(q * len(ordered) - 1e-9)) - 1]
@@ -93,37 +98,41 @@ def test_the_percentile_is_that_of_all_calls_the_unfinished_slowest(seconds, wai
         assert math.isinf(found)
     else:
         assert found == pytest.approx(expected / 1e6, rel=1.01e-3)
-    assert tail.low_ms(q, LEVEL) <= found <= tail.high_ms(q, LEVEL)
+    assert (
+        tail.low_ms(q, TailProbability(LEVEL)) <= found <= tail.high_ms(q, TailProbability(LEVEL))
+    )
 
 
 @settings(max_examples=25, deadline=None)
 @given(times, st.sampled_from([0.5, 0.8]))
-def test_bounds_are_the_outermost_times_that_the_test_allows(seconds, q):
+def test_bounds_are_the_outermost_times_that_the_test_allows(
+    seconds: list[list[int]], q: float
+) -> None:
     """Every occupied bucket in turn."""
     tail = tail_of(seconds)
     samples = tail.samples
     buckets = sorted(set(samples.index.tolist()))
 
-    def above(bucket):
+    def above(bucket: int) -> ExceedanceRate:
         return exceedance_rate(samples.calls_above(bucket), tail.slowest, samples.calls_by_unit())
 
-    upper = [b for b in buckets if above(b).is_at_most(1 - q, LEVEL)]
-    high = tail.high_ms(q, LEVEL)
+    upper = [b for b in buckets if above(b).is_at_most(1 - q, TailProbability(LEVEL))]
+    high = tail.high_ms(q, TailProbability(LEVEL))
     if math.isfinite(high):
         shown = [float(highest_value_ns(np.array([b]))[0]) / 1e6 for b in upper]
         assert high in shown
-    lower = [b for b in buckets if above(b - 1).is_more_than(1 - q, LEVEL)]
-    low = tail.low_ms(q, LEVEL)
+    lower = [b for b in buckets if above(b - 1).is_more_than(1 - q, TailProbability(LEVEL))]
+    low = tail.low_ms(q, TailProbability(LEVEL))
     if low:
         assert low in [float(highest_value_ns(np.array([b]))[0]) / 1e6 for b in lower]
 
 
-def test_unfinished_calls_are_slower_than_anything():
+def test_unfinished_calls_are_slower_than_anything() -> None:
     assert unfinished_calls(3).index.tolist() == [UNFINISHED_BUCKET]
     assert unfinished_calls(0).total == 0
 
 
-def test_bounds_cover_as_promised():
+def test_bounds_cover_as_promised() -> None:
     """Independent calls, 400 runs: each one-sided bound misses about one in twenty at most."""
     rng = np.random.default_rng(5)
     missed_high = missed_low = 0
@@ -131,8 +140,8 @@ def test_bounds_cover_as_promised():
     truth = -math.log(0.01) * 2e6  # the p99 of an exponential of mean 2 ms
     for _ in range(runs):
         tail = tail_of([list((rng.exponential(2e6, 150)).astype(np.int64)) for _ in range(10)])
-        missed_high += tail.high_ms(0.99, LEVEL) < truth / 1e6
-        missed_low += tail.low_ms(0.99, LEVEL) > truth / 1e6
+        missed_high += tail.high_ms(0.99, TailProbability(LEVEL)) < truth / 1e6
+        missed_low += tail.low_ms(0.99, TailProbability(LEVEL)) > truth / 1e6
     # three standard errors above one in twenty
     assert missed_high <= runs * 0.083
     assert missed_low <= runs * 0.083

@@ -8,20 +8,29 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from loadtests.judge.stats.autocorrelation import (
     critical_value,
     effective_degrees_of_freedom,
     long_run_variance,
 )
-from loadtests.judge.stats.distributions import normal_quantile
+from loadtests.judge.stats.distributions import TailProbability, normal_quantile
 from loadtests.judge.stats.overall import OverallRatio, pattern_alpha
 from loadtests.judge.stats.quantiles import estimate_quantile
 from loadtests.judge.stats.ratios import BetweenRunVariance, PairedRatio, UnpairedRatio
 from tests.judge.stats.test_ratios import series
 
 
-def pairs(rng, count, *, factor=1.0, q=0.5, path=None, calls=100):
+def pairs(
+    rng: np.random.Generator,
+    count: int,
+    *,
+    factor: float = 1.0,
+    q: float = 0.5,
+    path: NDArray[np.float64] | None = None,
+    calls: int = 100,
+) -> list[PairedRatio]:
     """Two subjects of one run, pattern by pattern; `path` is what every call of a second feels."""
     return [
         PairedRatio(
@@ -32,50 +41,53 @@ def pairs(rng, count, *, factor=1.0, q=0.5, path=None, calls=100):
     ]
 
 
-def width(ratio, level=0.025):
-    return math.log(ratio.high(level) / ratio.low(level))
+def width(ratio: OverallRatio | PairedRatio, level: float = 0.025) -> float:
+    return math.log(ratio.high(TailProbability(level)) / ratio.low(TailProbability(level)))
 
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**32), st.sampled_from([0.5, 0.99]), st.sampled_from([0.05, 0.001]))
-def test_of_one_pattern_it_is_that_patterns_ratio(seed, q, level):
+def test_of_one_pattern_it_is_that_patterns_ratio(seed: int, q: float, level: float) -> None:
     (pair,) = pairs(np.random.default_rng(seed), 1, q=q)
     whole = OverallRatio([pair])
     assert whole.estimate == pytest.approx(pair.estimate)
-    assert whole.high(level) == pytest.approx(pair.high(level))
-    assert whole.low(level) == pytest.approx(pair.low(level))
+    assert whole.high(TailProbability(level)) == pytest.approx(pair.high(TailProbability(level)))
+    assert whole.low(TailProbability(level)) == pytest.approx(pair.low(TailProbability(level)))
 
 
-def test_the_same_pattern_again_keeps_its_noise():
+def test_the_same_pattern_again_keeps_its_noise() -> None:
     (pair,) = pairs(np.random.default_rng(1), 1, path=np.random.default_rng(2).normal(size=40) / 5)
-    one, four = pair.contributions("high", pattern_alpha(0.05, 4))[0], OverallRatio([pair] * 4)
+    one, four = (
+        pair.contributions("high", pattern_alpha(TailProbability(0.05), 4))[0],
+        OverallRatio([pair] * 4),
+    )
     assert four.estimate == pytest.approx(pair.estimate)
     # its noise is the same each time, so only the floor of independent calls sinks
     assert long_run_variance(one.by_unit) > one.independent_variance / 4
-    assert math.log(four.high(0.05) / four.estimate) == pytest.approx(
+    assert math.log(four.high(TailProbability(0.05)) / four.estimate) == pytest.approx(
         math.sqrt(long_run_variance(one.by_unit))
         * critical_value(
             long_run_variance(one.by_unit) / (one.independent_variance / 4),
             effective_degrees_of_freedom(one.by_unit),
-            0.05,
+            TailProbability(0.05),
         )
     )
 
 
-def test_independent_patterns_narrow_it_as_their_root():
+def test_independent_patterns_narrow_it_as_their_root() -> None:
     rng = np.random.default_rng(5)
     nine = pairs(rng, 9)
     assert width(OverallRatio(nine)) < 0.5 * min(width(one) for one in nine)
 
 
 @given(st.floats(1e-9, 0.4), st.integers(1, 50))
-def test_a_part_deviates_less_than_the_mean_of_many(level, count):
-    own = pattern_alpha(level, count)
+def test_a_part_deviates_less_than_the_mean_of_many(level: float, count: int) -> None:
+    own = pattern_alpha(TailProbability(level), count)
     assert level * (1 - 1e-6) <= own < 0.5
     assert normal_quantile(1 - own) * math.sqrt(count) == pytest.approx(normal_quantile(1 - level))
 
 
-def test_bounds_of_the_mean_are_as_lopsided_as_a_mean_is():
+def test_bounds_of_the_mean_are_as_lopsided_as_a_mean_is() -> None:
     """The mean of nine skewed variables: its far quantiles, by the rule and by drawing."""
     rng = np.random.default_rng(12)
     count, calls = 9, 40.0
@@ -84,21 +96,21 @@ def test_bounds_of_the_mean_are_as_lopsided_as_a_mean_is():
     mean, single = drawn.mean(axis=1), drawn[:, 0]
     for level in (0.01, 0.001):
         true = np.quantile(mean, 1 - level) - np.median(mean)
-        z, own = normal_quantile(1 - level), pattern_alpha(level, count)
+        z, own = normal_quantile(1 - level), pattern_alpha(TailProbability(level), count)
         step = (np.quantile(single, 1 - own) - np.median(single)) / normal_quantile(1 - own)
         assert z * step / math.sqrt(count) == pytest.approx(true, rel=0.02)
         far = np.quantile(single, 1 - level) - np.median(single)
         assert far / math.sqrt(count) > 1.03 * true  # a part's own far quantile is further
 
 
-def test_the_estimate_is_the_geometric_mean():
+def test_the_estimate_is_the_geometric_mean() -> None:
     parts = pairs(np.random.default_rng(6), 3, factor=1.2)
     expected = math.prod(one.estimate for one in parts) ** (1 / 3)
     assert OverallRatio(parts).estimate == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_it_holds_the_truth_as_often_as_it_says(apart):
+def test_it_holds_the_truth_as_often_as_it_says(apart: bool) -> None:
     rng = np.random.default_rng(8)
     held = 0
     for _ in range(120):
@@ -109,11 +121,11 @@ def test_it_holds_the_truth_as_often_as_it_says(apart):
             b = estimate_quantile(series(rng, path=paths[apart], calls=40, factor=1.1), 0.9)
             parts.append(UnpairedRatio((b,), (a,)) if apart else PairedRatio(b, a))
         whole = OverallRatio(parts)
-        held += whole.low(0.05) <= 1.1 <= whole.high(0.05)
+        held += whole.low(TailProbability(0.05)) <= 1.1 <= whole.high(TailProbability(0.05))
     assert held >= 100  # 90% of 120 is 108; 100 or fewer have a chance of under 1%
 
 
-def test_runs_apart_against_a_slow_reckoning():
+def test_runs_apart_against_a_slow_reckoning() -> None:
     rng = np.random.default_rng(9)
     old, new = (
         [[estimate_quantile(series(rng), 0.5) for _ in range(3)] for _ in range(2)] for _ in "ab"
@@ -129,18 +141,24 @@ def test_runs_apart_against_a_slow_reckoning():
         for run in runs:
             by_second, alone = np.zeros(40), 0.0
             for one in run:
-                free = UnpairedRatio((one,), (one,)).contributions("high", pattern_alpha(0.05, 3))
-                free = free[0 if side == "up" else 1]
-                by_second = by_second + free.by_unit / 3 / 2  # the mean of two runs
-                alone += free.independent_variance / 9 / 4
+                free = UnpairedRatio((one,), (one,)).contributions(
+                    "high", pattern_alpha(TailProbability(0.05), 3)
+                )
+                own = free[0 if side == "up" else 1]
+                by_second = by_second + own.by_unit / 3 / 2  # the mean of two runs
+                alone += own.independent_variance / 9 / 4
             variance = max(long_run_variance(by_second), alone)
-            far = critical_value(variance / alone, effective_degrees_of_freedom(by_second), 0.05)
+            far = critical_value(
+                variance / alone, effective_degrees_of_freedom(by_second), TailProbability(0.05)
+            )
             square += far * far * variance
     whole = OverallRatio(parts)
-    assert whole.high(0.05) == pytest.approx(whole.estimate * math.exp(math.sqrt(square)))
+    assert whole.high(TailProbability(0.05)) == pytest.approx(
+        whole.estimate * math.exp(math.sqrt(square))
+    )
 
 
-def test_variation_between_runs_widens_it():
+def test_variation_between_runs_widens_it() -> None:
     rng = np.random.default_rng(10)
     parts = [
         ((estimate_quantile(series(rng), 0.5),), (estimate_quantile(series(rng), 0.5),))
@@ -151,19 +169,19 @@ def test_variation_between_runs_widens_it():
     assert width(restless) > 2 * width(calm)
 
 
-def test_where_one_pattern_carries_no_bound_all_together_do_not():
+def test_where_one_pattern_carries_no_bound_all_together_do_not() -> None:
     rng = np.random.default_rng(11)
     many, few = pairs(rng, 1, q=0.99)[0], pairs(rng, 1, q=0.99, calls=3)[0]
     whole = OverallRatio([many, few])
-    assert whole.high(0.05) == math.inf
-    assert whole.low(0.05) == 0.0
+    assert whole.high(TailProbability(0.05)) == math.inf
+    assert whole.low(TailProbability(0.05)) == 0.0
 
 
-def test_a_mean_has_no_bound_that_its_patterns_have_calls_too_few_for():
+def test_a_mean_has_no_bound_that_its_patterns_have_calls_too_few_for() -> None:
     rng = np.random.default_rng(13)
     enough, few = (OverallRatio(pairs(rng, 9, q=0.99, calls=calls)) for calls in (9, 4))
     assert min(one.calls for one in enough.subjects) >= 299 > max(o.calls for o in few.subjects)
-    assert math.isfinite(enough.high(0.05))
-    assert few.high(0.05) == math.inf
-    assert few.low(0.05) == 0.0
-    assert math.isfinite(few.high(0.4))
+    assert math.isfinite(enough.high(TailProbability(0.05)))
+    assert few.high(TailProbability(0.05)) == math.inf
+    assert few.low(TailProbability(0.05)) == 0.0
+    assert math.isfinite(few.high(TailProbability(0.4)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from loadtests.judge.stats.autocorrelation import long_run_variance
 from loadtests.judge.stats.exceedance import residuals_above
@@ -23,7 +24,7 @@ seconds = st.lists(st.lists(st.integers(0, 2_000), max_size=8), min_size=12, max
 
 @settings(max_examples=40)
 @given(st.lists(seconds, min_size=1, max_size=4).filter(lambda parts: any(map(any, parts))))
-def test_the_sum_of_several_series_is_one_series_of_all_calls(parts):
+def test_the_sum_of_several_series_is_one_series_of_all_calls(parts: list[list[list[int]]]) -> None:
     together = [[v for part in parts for v in part[second]] for second in range(12)]
     expected, found = (
         samples_by_second(together),
@@ -37,7 +38,7 @@ def test_the_sum_of_several_series_is_one_series_of_all_calls(parts):
 
 @settings(max_examples=40)
 @given(seconds.filter(any), st.integers(0, 2_000))
-def test_the_design_effect_against_a_slow_computation(values, bucket):
+def test_the_design_effect_against_a_slow_computation(values: list[list[int]], bucket: int) -> None:
     everything = [v for second in values for v in second]
     share = sum(v > bucket for v in everything) / len(everything)
     expected = 1.0
@@ -49,7 +50,9 @@ def test_the_design_effect_against_a_slow_computation(values, bucket):
     assert residuals_above(samples_by_second(values), bucket).size == 12
 
 
-def stalled(rng, stalls, size, calls=100, units=200):
+def stalled(
+    rng: np.random.Generator, stalls: int, size: int, calls: int = 100, units: int = 200
+) -> list[NDArray[np.int64]]:
     """Fast calls, and `stalls` seconds in which `size` calls are slow."""
     values = [rng.integers(1, 500, calls) for _ in range(units)]
     for second in rng.choice(units, stalls, replace=False):
@@ -57,7 +60,9 @@ def stalled(rng, stalls, size, calls=100, units=200):
     return values
 
 
-def dealt(rng, values, share):
+def dealt(
+    rng: np.random.Generator, values: list[NDArray[np.int64]], share: float
+) -> tuple[Samples, Samples]:
     """An independent thinning: each call goes to the first pattern with probability `share`."""
     tossed = [rng.random(len(second)) < share for second in values]
     first = samples_by_second([v[t] for v, t in zip(values, tossed, strict=True)])
@@ -65,10 +70,10 @@ def dealt(rng, values, share):
     return first, rest
 
 
-def test_the_design_effect_of_a_pattern_is_that_of_a_thinning():
+def test_the_design_effect_of_a_pattern_is_that_of_a_thinning() -> None:
     rng = np.random.default_rng(4)
     own, thinned = [], []
-    for _ in range(100):
+    for _ in range(150):
         first, rest = dealt(rng, stalled(rng, stalls=20, size=16), 0.25)
         thinned.append(PooledSeries([first, rest]).design_effect_above(first, SLOW - 1))
         own.append(long_run_variance(residuals_above(first, SLOW - 1)))
@@ -78,7 +83,7 @@ def test_the_design_effect_of_a_pattern_is_that_of_a_thinning():
     assert np.std(thinned) < 0.9 * np.std(own)
 
 
-def test_a_stall_that_only_one_pattern_has_is_not_shared_out():
+def test_a_stall_that_only_one_pattern_has_is_not_shared_out() -> None:
     rng = np.random.default_rng(5)
     first = samples_by_second(stalled(rng, stalls=3, size=20, calls=20))
     rest = samples_by_second(stalled(rng, stalls=0, size=0, calls=180))
@@ -87,14 +92,14 @@ def test_a_stall_that_only_one_pattern_has_is_not_shared_out():
     assert found > 10
 
 
-def test_a_single_pattern_is_its_own_pooled_series():
+def test_a_single_pattern_is_its_own_pooled_series() -> None:
     alone = samples_by_second(stalled(np.random.default_rng(6), stalls=9, size=12))
     assert PooledSeries([alone]).design_effect_above(alone, SLOW - 1) == design_effect_above(
         alone, SLOW - 1
     )
 
 
-def test_beyond_the_slowest_call_the_design_effect_is_that_of_the_slowest_ten():
+def test_beyond_the_slowest_call_the_design_effect_is_that_of_the_slowest_ten() -> None:
     alone = samples_by_second(stalled(np.random.default_rng(6), stalls=9, size=12))
     found = PooledSeries([alone]).design_effect_above(alone, 2 * SLOW)
     tenth = sorted(alone.index.tolist(), reverse=True)[9]
