@@ -366,7 +366,9 @@ def test_ahead_of_their_time_arrivals_are_handed_over_by_so_much_at_most(
 # --- the rehearsal
 
 
-def test_a_rehearsal_takes_nothing_from_the_schedule_and_counts_as_no_arrival(world):
+def test_a_rehearsal_takes_nothing_from_the_schedule_and_counts_as_no_arrival(
+    world: Clockwork,
+) -> None:
     dispatcher = ArrivalDispatcher(schedule([10, 20]), clock=world.clock, timer=world.timer)
     users = Users(world, dispatcher, 3, [2.0])
     assert users.taken == []
@@ -385,7 +387,7 @@ def test_a_rehearsal_takes_nothing_from_the_schedule_and_counts_as_no_arrival(wo
     users.close()
 
 
-def test_after_the_end_of_a_rehearsal_no_further_call_begins(world):
+def test_after_the_end_of_a_rehearsal_no_further_call_begins(world: Clockwork) -> None:
     dispatcher = ArrivalDispatcher(schedule([10]), clock=world.clock, timer=world.timer)
     users = Users(world, dispatcher, 2, [5.0])
     dispatcher.rehearse(100)
@@ -397,7 +399,7 @@ def test_after_the_end_of_a_rehearsal_no_further_call_begins(world):
     users.close()
 
 
-def test_a_rehearsal_of_fewer_calls_than_users_wakes_only_so_many(world):
+def test_a_rehearsal_of_fewer_calls_than_users_wakes_only_so_many(world: Clockwork) -> None:
     dispatcher = ArrivalDispatcher(schedule([10]), clock=world.clock, timer=world.timer)
     users = Users(world, dispatcher, 5, [5.0])
     dispatcher.rehearse(2)
@@ -407,7 +409,7 @@ def test_a_rehearsal_of_fewer_calls_than_users_wakes_only_so_many(world):
     users.close()
 
 
-def test_a_rehearsal_may_be_made_by_a_few_users(world):
+def test_a_rehearsal_may_be_made_by_a_few_users(world: Clockwork) -> None:
     dispatcher = ArrivalDispatcher(schedule([10]), clock=world.clock, timer=world.timer)
     users = Users(world, dispatcher, 5, [5.0])
     dispatcher.rehearse(6, users=2)

@@ -513,7 +513,7 @@ def test_where_no_timer_is_precise_enough_no_lag_is_sampled(staged: Stage) -> No
 # --- the rehearsal
 
 
-def test_a_rehearsal_makes_its_calls_at_full_speed_and_leaves_no_trace(staged: Stage):
+def test_a_rehearsal_makes_its_calls_at_full_speed_and_leaves_no_trace(staged: Stage) -> None:
     due_ms = [10.0, 20.0, 1_500.0]
     here = staged([(due_ms, 2, [5])], warm_up_s=1.0, patterns=["cart.get"], begin=False)
     assert here.rehearse(Rehearsal(calls=[40], users=[2], longest_s=5.0)) == 40
@@ -536,7 +536,7 @@ def test_a_rehearsal_makes_its_calls_at_full_speed_and_leaves_no_trace(staged: S
     assert recorded == len(due_ms)
 
 
-def test_a_rehearsal_ends_at_its_longest_time_whatever_is_left(staged: Stage):
+def test_a_rehearsal_ends_at_its_longest_time_whatever_is_left(staged: Stage) -> None:
     here = staged([([10], 1, [400]), ([10], 1, [1])], begin=False)
     made = here.rehearse(Rehearsal(calls=[1_000, 0], users=[1, 1], longest_s=1.0))
     assert made == 3  # a call begins at 0, 400 and 800 ms, and the last one may end
@@ -544,21 +544,21 @@ def test_a_rehearsal_ends_at_its_longest_time_whatever_is_left(staged: Stage):
     assert BEGIN + 1_200 * MS <= here.world.now_ns <= BEGIN + 1_250 * MS
 
 
-def test_a_call_that_hangs_does_not_hold_the_run_up(staged: Stage):
+def test_a_call_that_hangs_does_not_hold_the_run_up(staged: Stage) -> None:
     here = staged([([10], 1, [60_000])], begin=False)
     here.rehearse(Rehearsal(calls=[1_000], users=[9], longest_s=1.0))
     assert here.world.now_ns <= BEGIN + S + REHEARSAL_DRAIN_NS + 50 * MS
     assert here.run.state == "new"
 
 
-def test_workers_of_a_cluster_rehearse_for_the_same_time(staged: Stage):
+def test_workers_of_a_cluster_rehearse_for_the_same_time(staged: Stage) -> None:
     quick, slow = (staged([([10], 1, [service_ms])], begin=False) for service_ms in (1, 90))
     for here in (quick, slow):
         here.rehearse(Rehearsal(calls=[100], users=[9], longest_s=1.0, fixed_length=True))
     assert quick.world.now_ns == slow.world.now_ns == BEGIN + S + REHEARSAL_DRAIN_NS
 
 
-def test_a_run_that_ends_during_its_rehearsal_does_not_begin(staged: Stage):
+def test_a_run_that_ends_during_its_rehearsal_does_not_begin(staged: Stage) -> None:
     here = staged([([10], 1, [5])], begin=False)
     timer = here.world.timer(here.run.finish)
     timer.arm(BEGIN + 200 * MS)
