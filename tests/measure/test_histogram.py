@@ -41,14 +41,14 @@ def rank(q: float, n: int) -> int:
 
 
 @given(latencies(too_long=True))
-def test_a_value_is_counted_with_those_that_share_its_leading_bits(value):
+def test_a_value_is_counted_with_those_that_share_its_leading_bits(value: int) -> None:
     index = bucket_index(np.array([value]))
     assert (int(lowest_value_ns(index)[0]), int(highest_value_ns(index)[0])) == equivalent_range(
         value
     )
 
 
-def test_the_places_cover_every_value_once_without_gap():
+def test_the_places_cover_every_value_once_without_gap() -> None:
     index = np.arange(LENGTH)
     low, high = lowest_value_ns(index), highest_value_ns(index)
     assert low[0] == 0
@@ -59,21 +59,21 @@ def test_the_places_cover_every_value_once_without_gap():
     ).all()
 
 
-def test_three_significant_digits_are_kept_and_small_values_exactly():
+def test_three_significant_digits_are_kept_and_small_values_exactly() -> None:
     values = np.array(EDGES)
     width = highest_value_ns(bucket_index(values)) - lowest_value_ns(bucket_index(values)) + 1
     assert (width[values < 2_048] == 1).all()
     assert (width[values >= 2_048] / values[values >= 2_048] <= 0.001).all()
 
 
-def test_values_out_of_range_are_clamped_and_not_dropped():
+def test_values_out_of_range_are_clamped_and_not_dropped() -> None:
     sparse = Sparse.of(np.array([-5, 0, HIGHEST_NS, HIGHEST_NS + 1, 1 << 62]))
     assert sparse.total == 5
     assert sparse.counts.tolist() == [2, 3]
 
 
 @given(many)
-def test_counts_equal_those_of_the_hdrhistogram_package(values):
+def test_counts_equal_those_of_the_hdrhistogram_package(values: list[int]) -> None:
     theirs = HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)
     for value in values:
         assert theirs.record_value(min(value, HIGHEST_NS))
@@ -83,7 +83,7 @@ def test_counts_equal_those_of_the_hdrhistogram_package(values):
 
 @settings(max_examples=50)  # the package walks over all places in Python
 @given(some, st.sampled_from(QUANTILES))
-def test_percentiles_equal_those_of_the_hdrhistogram_package(values, q):
+def test_percentiles_equal_those_of_the_hdrhistogram_package(values: list[int], q: float) -> None:
     theirs = HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)
     for value in values:
         theirs.record_value(min(value, HIGHEST_NS))
@@ -94,13 +94,13 @@ def test_percentiles_equal_those_of_the_hdrhistogram_package(values, q):
 
 
 @given(some, st.sampled_from(QUANTILES) | st.floats(0, 1).map(lambda q: round(q, 6)))
-def test_a_quantile_is_the_sorted_lists_value_at_rank_ceil_qn(values, q):
+def test_a_quantile_is_the_sorted_lists_value_at_rank_ceil_qn(values: list[int], q: float) -> None:
     wanted = sorted(values)[rank(q, len(values)) - 1]
     assert of(values).quantile_ns(q) == equivalent_range(wanted)[1]
 
 
 @given(st.sampled_from(QUANTILES), st.integers(1, 10**13))
-def test_the_rank_is_exact_in_samples_of_any_size(q, n):
+def test_the_rank_is_exact_in_samples_of_any_size(q: float, n: int) -> None:
     """Two values, the lower one counted up to just before the rank, or up to the rank."""
     k = rank(q, n)
     for below, wanted in ((k - 1, 2), (k, 1)):
@@ -110,7 +110,9 @@ def test_the_rank_is_exact_in_samples_of_any_size(q, n):
 
 
 @given(st.lists(many, min_size=1, max_size=5), st.floats(0, 1))
-def test_the_sum_of_sparse_histograms_and_its_quantiles_equal_the_dense_histogram(parts, q):
+def test_the_sum_of_sparse_histograms_and_its_quantiles_equal_the_dense_histogram(
+    parts: list[list[int]], q: float
+) -> None:
     dense = of([value for part in parts for value in part])
     total = Sparse.sum([Sparse.of(np.array(part, np.int64)) for part in parts])
     assert total == dense.sparse()
@@ -119,18 +121,18 @@ def test_the_sum_of_sparse_histograms_and_its_quantiles_equal_the_dense_histogra
         assert total.quantile_ns(q) == ordered[order_statistics.rank(q, ordered.size) - 1]
 
 
-def test_the_sum_of_no_histograms_is_empty():
+def test_the_sum_of_no_histograms_is_empty() -> None:
     assert Sparse.sum([]).total == 0
     with pytest.raises(ValueError, match="empty"):
         Sparse.sum([]).quantile_ns(0.5)
 
 
-def test_a_share_that_binary_floats_cannot_hold_keeps_its_rank():
+def test_a_share_that_binary_floats_cannot_hold_keeps_its_rank() -> None:
     assert of(list(range(1, 11))).quantiles_ns([0.9, 0.1 + 0.2, 1 - 0.1]) == [9, 3, 9]
     assert of(list(range(1, 101))).quantiles_ns([0.99, 0.07, 0.29]) == [99, 7, 29]
 
 
-def test_an_empty_histogram_has_no_quantiles():
+def test_an_empty_histogram_has_no_quantiles() -> None:
     with pytest.raises(ValueError, match="empty"):
         Histogram().quantile_ns(0.5)
     with pytest.raises(ValueError, match="empty"):
@@ -139,7 +141,7 @@ def test_an_empty_histogram_has_no_quantiles():
 
 @settings(max_examples=40)
 @given(many, many, many)
-def test_merging_is_addition(a, b, c):
+def test_merging_is_addition(a: list[int], b: list[int], c: list[int]) -> None:
     def merged(*parts: list[int]) -> Histogram:
         histogram = Histogram()
         for part in parts:
@@ -147,13 +149,21 @@ def test_merging_is_addition(a, b, c):
         return histogram
 
     whole = of(a + b + c)
-    for order in ((a, b, c), (c, b, a), (b, c, a), (a + b, c), (a, c + b), (a, b, c, [])):
+    orders: list[list[list[int]]] = [
+        [a, b, c],
+        [c, b, a],
+        [b, c, a],
+        [a + b, c],
+        [a, c + b],
+        [a, b, c, []],
+    ]
+    for order in orders:
         assert np.array_equal(merged(*order).counts, whole.counts)
     assert whole.total == len(a) + len(b) + len(c)
 
 
 @given(many)
-def test_sparse_and_whole_histograms_are_the_same_thing(values):
+def test_sparse_and_whole_histograms_are_the_same_thing(values: list[int]) -> None:
     sparse = Sparse.of(np.array(values, np.int64))
     assert of(values).sparse() == sparse
     assert sparse.total == len(values)
@@ -165,7 +175,7 @@ def test_sparse_and_whole_histograms_are_the_same_thing(values):
     ) == (counted)
 
 
-def test_sparse_equality_looks_at_places_and_counts():
+def test_sparse_equality_looks_at_places_and_counts() -> None:
     one = Sparse.of(np.array([5, 5, 9]))
     assert one == Sparse.of(np.array([9, 5, 5]))
     assert one != Sparse.of(np.array([5, 9, 9]))

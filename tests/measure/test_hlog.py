@@ -5,6 +5,7 @@ import struct
 import tracemalloc
 import zlib
 from itertools import starmap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from loadtests.measure.histogram import (
     Histogram,
     Sparse,
 )
+from loadtests.measure.hlog import Interval
 from tests.measure.latencies import EDGES, latencies
 
 STARTED_AT_S = 1_772_443_800.25
@@ -40,7 +42,7 @@ def sparse(values: list[int]) -> Sparse:
 
 
 @st.composite
-def counts(draw, *, most=1 << 54) -> Sparse:
+def counts(draw: st.DrawFn, *, most: int = 1 << 54) -> Sparse:
     places = draw(st.dictionaries(st.integers(0, LENGTH - 1), st.integers(1, most), max_size=40))
     index = np.array(sorted(places), np.int64)
     return Sparse(index, np.array([places[i] for i in index.tolist()], np.int64))
@@ -50,7 +52,7 @@ def counts(draw, *, most=1 << 54) -> Sparse:
 
 
 @given(counts())
-def test_what_was_encoded_is_decoded(held):
+def test_what_was_encoded_is_decoded(held: Sparse) -> None:
     assert hlog.decode(hlog.encode(held)) == held
 
 
@@ -66,13 +68,13 @@ def test_what_was_encoded_is_decoded(held):
     ],
     ids=["empty", "first", "last", "both ends", "every place", "every other place"],
 )
-def test_extreme_histograms_survive(held):
+def test_extreme_histograms_survive(held: Sparse) -> None:
     assert hlog.decode(hlog.encode(held)) == held
 
 
 @settings(max_examples=50)
 @given(st.lists(latencies(), min_size=1, max_size=40))
-def test_the_hdrhistogram_package_decodes_what_is_encoded(values):
+def test_the_hdrhistogram_package_decodes_what_is_encoded(values: list[int]) -> None:
     theirs = HdrHistogram.decode(hlog.encode(sparse(values)))
     again = Histogram()
     again.add(sparse(values))
@@ -82,7 +84,7 @@ def test_the_hdrhistogram_package_decodes_what_is_encoded(values):
 
 @settings(max_examples=50)
 @given(st.lists(latencies(), min_size=1, max_size=40))
-def test_what_the_hdrhistogram_package_encodes_is_decoded(values):
+def test_what_the_hdrhistogram_package_encodes_is_decoded(values: list[int]) -> None:
     theirs = HdrHistogram(LOWEST_NS, HIGHEST_NS, SIGNIFICANT_DIGITS)
     for value in values:
         theirs.record_value(value)
@@ -124,7 +126,7 @@ def leb(*values: int) -> bytes:
     return bytes(out)
 
 
-def test_the_handmade_encoding_is_valid_before_it_is_spoilt():
+def test_the_handmade_encoding_is_valid_before_it_is_spoilt() -> None:
     assert hlog.decode(pack()) == Sparse(np.array([0]), np.array([1]))
     gap = hlog.decode(pack(leb(-5, 300, -1000, 7)))
     assert gap == Sparse(np.array([5, 1006]), np.array([300, 7]))
@@ -163,18 +165,18 @@ def test_the_handmade_encoding_is_valid_before_it_is_spoilt():
     }.items(),
     ids=lambda case: case[0],
 )
-def test_what_is_not_our_histogram_is_refused(case):
+def test_what_is_not_our_histogram_is_refused(case: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match=r"histogram|counts|ASCII"):
         hlog.decode(case[1])
 
 
-def test_the_layouts_whole_length_is_not_too_much():
+def test_the_layouts_whole_length_is_not_too_much() -> None:
     assert hlog.decode(pack(b"\x02" * LENGTH)).total == LENGTH
     assert hlog.decode(pack(leb(1 - LENGTH, 1))) == Sparse(np.array([LENGTH - 1]), np.array([1]))
 
 
 @given(counts(most=2_000), st.data())
-def test_cut_anywhere_it_is_refused(held, data):
+def test_cut_anywhere_it_is_refused(held: Sparse, data: st.DataObject) -> None:
     raw = base64.b64decode(hlog.encode(held))
     cut = raw[: data.draw(st.integers(0, len(raw) - 1))]
     with pytest.raises(ValueError, match=r"histogram|counts"):
@@ -182,7 +184,7 @@ def test_cut_anywhere_it_is_refused(held, data):
 
 
 @given(counts(most=2_000), st.data())
-def test_no_flipped_bit_goes_unnoticed(held, data):
+def test_no_flipped_bit_goes_unnoticed(held: Sparse, data: st.DataObject) -> None:
     raw = bytearray(base64.b64decode(hlog.encode(held)))
     bit = data.draw(st.integers(0, 8 * len(raw) - 1))
     raw[bit // 8] ^= 1 << bit % 8
@@ -194,7 +196,7 @@ def test_no_flipped_bit_goes_unnoticed(held, data):
 
 
 @given(st.binary(max_size=200))
-def test_any_body_is_decoded_or_refused(body):
+def test_any_body_is_decoded_or_refused(body: bytes) -> None:
     try:
         held = hlog.decode(pack(body))
     except ValueError:
@@ -206,7 +208,7 @@ def test_any_body_is_decoded_or_refused(body):
 
 
 @pytest.mark.parametrize("filler", [b"\x00", b"\x02", b"\x80", b"\x01"])
-def test_a_zip_bomb_is_refused_without_being_unpacked(filler):
+def test_a_zip_bomb_is_refused_without_being_unpacked(filler: bytes) -> None:
     bomb = zlib.compress(
         HEADER.pack(COOKIE, 1 << 28, 0, 3, 1, HIGHEST_NS, 1.0) + filler * (1 << 26)
     )
@@ -224,7 +226,7 @@ def test_a_zip_bomb_is_refused_without_being_unpacked(filler):
 # --- logs
 
 
-def test_the_hdrhistogram_package_reads_the_log(tmp_path):
+def test_the_hdrhistogram_package_reads_the_log(tmp_path: Path) -> None:
     path = tmp_path / "latency.hlog"
     written = [
         tagged("dynamodb/wire/cart.get/response_time", 0.0, 1.0, sparse([2_000_000, 2_047])),
@@ -251,7 +253,7 @@ def test_the_hdrhistogram_package_reads_the_log(tmp_path):
         reader.input_file.close()
 
 
-def test_the_log_begins_as_the_format_says():
+def test_the_log_begins_as_the_format_says() -> None:
     assert hlog.header(STARTED_AT_S) == (
         "#[Histogram log format version 1.3]\n"
         "#[StartTime: 1772443800.250 (seconds since epoch)]\n"
@@ -259,7 +261,7 @@ def test_the_log_begins_as_the_format_says():
     )
 
 
-def test_interval_max_is_in_milliseconds():
+def test_interval_max_is_in_milliseconds() -> None:
     text = hlog.format_line(*tagged("a/b/c/d", 0.0, 1.0, sparse([1_500, 2_000_000])))
     assert text.split(",")[:4] == ["Tag=a/b/c/d", "0.000", "1.000", "2.001"]
     assert hlog.format_line(*tagged("a/b/c/d", 0.0, 1.0, sparse([]))).split(",")[3] == "0.000"
@@ -276,7 +278,9 @@ lines = st.builds(
 
 @settings(max_examples=50)
 @given(st.lists(lines, max_size=6))
-def test_a_log_is_read_as_written(tmp_path_factory, written):
+def test_a_log_is_read_as_written(
+    tmp_path_factory: pytest.TempPathFactory, written: list[tuple[str, Interval]]
+) -> None:
     path = tmp_path_factory.mktemp("log") / "latency.hlog"
     path.write_text(hlog.header(STARTED_AT_S) + "".join(starmap(hlog.format_line, written)))
     assert list(hlog.read_log(path)) == written
@@ -284,7 +288,9 @@ def test_a_log_is_read_as_written(tmp_path_factory, written):
 
 @settings(max_examples=100)
 @given(st.data())
-def test_a_log_cut_anywhere_keeps_every_whole_line(tmp_path_factory, data):
+def test_a_log_cut_anywhere_keeps_every_whole_line(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     path = tmp_path_factory.mktemp("log") / "latency.hlog"
     written = [tagged("a/b/c/d", float(i), 1.0, sparse([i, 10**i])) for i in range(5)]
     text = hlog.header(STARTED_AT_S) + "".join(starmap(hlog.format_line, written))
@@ -316,18 +322,18 @@ BODY = hlog.encode(sparse([5]))
         "rubbish",
     ],
 )
-def test_a_damaged_line_is_named_by_file_and_number(tmp_path, damaged):
+def test_a_damaged_line_is_named_by_file_and_number(tmp_path: Path, damaged: str) -> None:
     path = tmp_path / "latency.hlog"
     text = hlog.header(STARTED_AT_S) + GOOD + GOOD + damaged + "\n" + GOOD
     path.write_text(text, encoding="utf-8")
-    read = []
+    read: list[tuple[str, hlog.Interval]] = []
     with pytest.raises(ResultsError, match="line 6 is damaged") as caught:
         read.extend(hlog.read_log(path))
     assert str(path) in caught.value.message
     assert caught.value.hint
 
 
-def test_the_first_of_many_damaged_lines_is_named_however_long_the_log(tmp_path):
+def test_the_first_of_many_damaged_lines_is_named_however_long_the_log(tmp_path: Path) -> None:
     path = tmp_path / "latency.hlog"
     written = [tagged("a/b/c/d", float(i), 1.0, sparse([i, 7 * i])) for i in range(700)]
     lines = list(starmap(hlog.format_line, written))
@@ -340,19 +346,19 @@ def test_the_first_of_many_damaged_lines_is_named_however_long_the_log(tmp_path)
 
 
 @pytest.mark.parametrize("last", ["rubbish", "Tag=a/b/c/d,0.0", GOOD[:-1], "\xff\xfe", "\0" * 9])
-def test_a_last_line_cut_short_is_left_out(tmp_path, last):
+def test_a_last_line_cut_short_is_left_out(tmp_path: Path, last: str) -> None:
     path = tmp_path / "latency.hlog"
     path.write_bytes((hlog.header(STARTED_AT_S) + GOOD).encode() + last.encode("latin-1"))
     assert len(list(hlog.read_log(path))) == 1
 
 
-def test_comments_and_empty_lines_are_skipped(tmp_path):
+def test_comments_and_empty_lines_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "latency.hlog"
     path.write_text(hlog.header(STARTED_AT_S) + "\n# a note\n" + GOOD + "\n" + GOOD)
     assert len(list(hlog.read_log(path))) == 2
 
 
-def test_a_log_that_is_missing_or_unreadable_is_named(tmp_path):
+def test_a_log_that_is_missing_or_unreadable_is_named(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"latency\.hlog is missing"):
         list(hlog.read_log(tmp_path / "latency.hlog"))
     with pytest.raises(ResultsError, match="cannot be read"):

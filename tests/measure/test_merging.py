@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from loadtests.measure.messages import WorkerLost, pack
 from loadtests.measure.recorder import Recorder
 from loadtests.measure.results import Key, Run, read_run
 from loadtests.measure.scribe import serve
+from tests.known import known
 from tests.measure.latencies import equivalent_range, latencies
 from tests.measure.streams import (
     classifier,
@@ -131,7 +133,7 @@ def alone(path: Path, calls: list[Call]) -> Run:
     return read_run(path)
 
 
-def held(run: Run) -> dict:
+def contents(run: Run) -> dict[str, object]:
     """Everything a run folder holds of its calls."""
     return {
         "measured": {key.tag: value for key, value in run.intervals.items()},
@@ -152,7 +154,10 @@ def times(call: Call) -> dict[str, int]:
 
 def check_against_the_calls(run: Run, calls: list[Call]) -> None:
     """The slow oracle: count every call by hand."""
-    wanted: dict = {True: defaultdict(Counter), False: defaultdict(Counter)}
+    wanted: dict[bool, defaultdict[tuple[str, int], Counter[int]]] = {
+        True: defaultdict(Counter),
+        False: defaultdict(Counter),
+    }
     for call in calls:
         for metric, value in times(call).items():
             tag = "/".join((*call.name, metric))
@@ -182,13 +187,13 @@ def check_against_the_calls(run: Run, calls: list[Call]) -> None:
         asked = [c.rcu for c in calls if c.name == name and not c.unfinished and c.rcu]
         assert (series.capacity is None) == (not asked)
         if asked:
-            assert series.capacity.rcu_per_op == sum(asked) / 2 / len(asked)
-            assert series.capacity.wcu_per_op == 1.0
+            assert known(series.capacity).rcu_per_op == sum(asked) / 2 / len(asked)
+            assert known(series.capacity).wcu_per_op == 1.0
         if ours:
             ranked = sorted(times(c)["response_time"] for c in ours)
-            assert series.response_time_ms.max == equivalent_range(ranked[-1])[1] / 1e6
+            assert known(series.response_time_ms).max == equivalent_range(ranked[-1])[1] / 1e6
             middle = ranked[-(-len(ranked) // 2) - 1]
-            assert series.response_time_ms.p50 == equivalent_range(middle)[1] / 1e6
+            assert known(series.response_time_ms).p50 == equivalent_range(middle)[1] / 1e6
     measured = {c.name for c in calls if not c.warm_up}
     assert {(s.backend, s.driver, s.pattern) for s in run.info.series} == measured
 
@@ -207,13 +212,13 @@ orders = st.lists(st.integers(0, 3), max_size=24)
 @settings(max_examples=40)
 @given(calls_strategy, st.integers(1, 4), orders)
 def test_any_number_of_workers_hold_what_one_recorder_holds(
-    tmp_path_factory, calls, workers, order
-):
+    tmp_path_factory: pytest.TempPathFactory, calls: list[Call], workers: int, order: list[int]
+) -> None:
     folder = tmp_path_factory.mktemp("runs")
     single = alone(folder / "single", calls)
     check_against_the_calls(single, calls)
     cluster = merged(folder / "cluster", calls, [EVERY] * workers, order)
-    assert held(cluster) == held(single)
+    assert contents(cluster) == contents(single)
 
 
 @settings(max_examples=20)
@@ -226,7 +231,12 @@ def test_any_number_of_workers_hold_what_one_recorder_holds(
         max_size=3,
     ),
 )
-def test_workers_that_sleep_through_seconds_lose_no_call(tmp_path_factory, calls, order, closed):
+def test_workers_that_sleep_through_seconds_lose_no_call(
+    tmp_path_factory: pytest.TempPathFactory,
+    calls: list[Call],
+    order: list[int],
+    closed: list[list[int]],
+) -> None:
     folder = tmp_path_factory.mktemp("runs")
     cluster = merged(folder / "cluster", calls, closed, order)
     single = alone(folder / "single", calls)
@@ -239,14 +249,16 @@ def test_workers_that_sleep_through_seconds_lose_no_call(tmp_path_factory, calls
     assert set(cluster.intervals) == set(single.intervals)
     # a process alone files its calls as a cluster of one does
     scribe(opening(folder / "sleepy") + stream(calls, "generator", closed[0]) + end())
-    assert held(read_run(folder / "sleepy")) == held(merged(folder / "one", calls, [closed[0]], []))
+    assert contents(read_run(folder / "sleepy")) == contents(
+        merged(folder / "one", calls, [closed[0]], [])
+    )
 
 
 @settings(max_examples=25)
 @given(calls_strategy, st.data())
 def test_a_stream_cut_anywhere_is_an_interrupted_run_of_every_whole_frame(
-    tmp_path_factory, calls, data
-):
+    tmp_path_factory: pytest.TempPathFactory, calls: list[Call], data: st.DataObject
+) -> None:
     folder = tmp_path_factory.mktemp("runs")
     # each call in a frame of its own
     frames = [
@@ -265,15 +277,16 @@ def test_a_stream_cut_anywhere_is_an_interrupted_run_of_every_whole_frame(
     run = read_run(folder / "cut")
     assert run.info.state == "interrupted"
     assert run.info.validity is not None
-    kept, at = [], first
+    received: list[Call] = []
+    at = first
     in_order = [call for second in range(SECONDS) for call in calls if call.second == second]
     for frame in frames:
         at += len(frame)
         if at > cut:
             break
         if b'"kind":"calls"' in frame:
-            kept.append(in_order[len(kept)])
-    check_against_the_calls(run, kept)
+            received.append(in_order[len(received)])
+    check_against_the_calls(run, received)
 
 
 def alone_in_a_frame(call: Call) -> bytes:
@@ -282,7 +295,7 @@ def alone_in_a_frame(call: Call) -> bytes:
     return recorder.drain()
 
 
-def test_the_folder_grows_with_the_run(tmp_path):
+def test_the_folder_grows_with_the_run(tmp_path: Path) -> None:
     """Killed after any second, what was closed by then is on disk."""
     seen: list[tuple[int, int]] = []
 
@@ -306,7 +319,7 @@ def total(path: Path) -> int:
     return read_run(path).total(KEY).total
 
 
-def test_a_part_that_comes_late_is_merged_all_the_same(tmp_path):
+def test_a_part_that_comes_late_is_merged_all_the_same(tmp_path: Path) -> None:
     names = ["worker 1", "worker 2"]
     first = relay(stream([one_call(second=s) for s in range(3)], "worker 1", range(3)))
     second = relay(stream([one_call(second=s) for s in range(3)], "worker 2", range(3)), "worker 2")
@@ -319,7 +332,7 @@ def test_a_part_that_comes_late_is_merged_all_the_same(tmp_path):
     assert by_second == {0: 2, 1: 2, 2: 1}
 
 
-def test_an_interval_waits_for_every_source(tmp_path):
+def test_an_interval_waits_for_every_source(tmp_path: Path) -> None:
     names = ["worker 1", "worker 2"]
     first = relay(stream([one_call(second=s) for s in range(2)], "worker 1", range(2)))
     [second] = relay(stream([one_call(second=0)], "worker 2", [0]), "worker 2")
@@ -332,7 +345,7 @@ def lose(worker: str) -> bytes:
     return pack(WorkerLost(worker))
 
 
-def test_a_lost_worker_is_no_longer_waited_for_and_makes_the_run_invalid(tmp_path):
+def test_a_lost_worker_is_no_longer_waited_for_and_makes_the_run_invalid(tmp_path: Path) -> None:
     names = ["worker 1", "worker 2"]
     first = relay(stream([one_call(second=s) for s in range(4)], "worker 1", range(4)))
     second = relay(stream([one_call(second=s) for s in range(4)], "worker 2", range(4)), "worker 2")
@@ -343,11 +356,11 @@ def test_a_lost_worker_is_no_longer_waited_for_and_makes_the_run_invalid(tmp_pat
     assert [figures.index for figures in live_lines(said)] == [0, 1, 2, 1, 3, 3]
     run = read_run(tmp_path / "run")
     assert total(tmp_path / "run") == 7
-    assert not run.info.validity.valid
-    assert [r.found for r in run.info.validity.reasons] == ["worker 2 stopped reporting."]
+    assert not known(run.info.validity).valid
+    assert [r.found for r in known(run.info.validity).reasons] == ["worker 2 stopped reporting."]
 
 
-def test_spans_of_workers_that_differ_are_covered_whole(tmp_path):
+def test_spans_of_workers_that_differ_are_covered_whole(tmp_path: Path) -> None:
     names = ["worker 1", "worker 2"]
     frames = []
     for name, start_s, length_s in (("worker 1", 0.0, 1.25), ("worker 2", 0.5, 1.0)):
@@ -362,15 +375,15 @@ def test_spans_of_workers_that_differ_are_covered_whole(tmp_path):
     assert interval.counts.total == 2
 
 
-def test_a_run_without_any_call_is_written_and_invalid(tmp_path):
+def test_a_run_without_any_call_is_written_and_invalid(tmp_path: Path) -> None:
     scribe(opening(tmp_path / "run") + end())
     run = read_run(tmp_path / "run")
     assert run.info.state == "complete"
     assert run.info.series == []
-    assert not run.info.validity.valid
+    assert not known(run.info.validity).valid
 
 
-def test_lines_for_the_user_show_the_last_second_and_the_whole(tmp_path):
+def test_lines_for_the_user_show_the_last_second_and_the_whole(tmp_path: Path) -> None:
     calls = [one_call(second=0)] * 3 + [one_call(second=1, service_ns=9_000_000)]
     said = scribe(opening(tmp_path / "run") + stream(calls, "generator", range(2)) + end())
     assert [kind for kind, _ in said] == ["live", "locust", "live", "locust", "ended"]
@@ -386,7 +399,7 @@ def highest(value_ns: int) -> float:
     return float(highest_value_ns(Sparse.of(np.array([value_ns])).index)[0]) / 1e6
 
 
-def test_latest_points_to_the_newest_run(tmp_path):
+def test_latest_points_to_the_newest_run(tmp_path: Path) -> None:
     for name in ("first", "second"):
         scribe(opening(tmp_path / name) + end())
         assert (tmp_path / "latest").resolve() == (tmp_path / name).resolve()

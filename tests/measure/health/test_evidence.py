@@ -18,8 +18,9 @@ from loadtests.measure import scribe as scribe_module
 from loadtests.measure.health.evidence import GeneratorEvidence
 from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow
+from loadtests.measure.health.signals import Signal
 from loadtests.measure.histogram import Sparse, bucket_index
-from loadtests.measure.messages import unpack
+from loadtests.measure.messages import OpenRun, unpack
 from loadtests.measure.recorder import Recorder
 from loadtests.measure.results import Validity
 from loadtests.measure.scribe import RunScribe
@@ -35,7 +36,7 @@ delays = st.lists(st.integers(0, 10**9), max_size=5)
 
 
 @st.composite
-def seconds(draw) -> tuple[HealthRow, list[int], list[int]]:
+def seconds(draw: st.DrawFn) -> tuple[HealthRow, list[int], list[int]]:
     """A second of one of two workers, with its samples."""
     made = row(
         draw(st.sampled_from(["worker 1", "worker 2"])),
@@ -64,27 +65,33 @@ def mean(rows: list[HealthRow], name: str) -> float | None:
 
 
 @given(st.lists(seconds(), max_size=12))
-def test_what_is_kept_equals_what_all_rows_tell(fed):
+def test_what_is_kept_equals_what_all_rows_tell(
+    fed: list[tuple[HealthRow, list[int], list[int]]],
+) -> None:
     evidence = GeneratorEvidence()
     for each, late, lag in fed:
         evidence.add(each, GeneratorDelays(sparse(late), sparse(lag)))
     assert set(evidence.workers) == {each.worker for each, _, _ in fed}
-    for worker, found in evidence.workers.items():
+    for worker, figures in evidence.workers.items():
         ours = [each for each in fed if each[0].worker == worker]
         rows = [each for each, _, _ in ours]
-        assert found.seconds == pytest.approx(sum(r.length_s for r in rows))
-        assert found.saw_a_call == any(r.offered or r.in_flight or r.behind_ms for r in rows)
-        assert found.offered == sum(r.offered for r in rows)
-        assert found.queued == sum(r.queued for r in rows)
-        assert found.users_min == min(r.users for r in rows)
-        assert found.behind_max_ms == max(r.behind_ms for r in rows)
-        assert found.invalid_responses == sum(r.invalid_responses for r in rows)
-        assert found.event_loop_stall_ms == pytest.approx(sum(r.event_loop_stall_ms for r in rows))
-        assert found.gc_pause_max_ms == max(r.gc_pause_max_ms for r in rows)
+        assert figures.seconds == pytest.approx(sum(r.length_s for r in rows))
+        assert figures.saw_a_call == any(r.offered or r.in_flight or r.behind_ms for r in rows)
+        assert figures.offered == sum(r.offered for r in rows)
+        assert figures.queued == sum(r.queued for r in rows)
+        assert figures.users_min == min(r.users for r in rows)
+        assert figures.behind_max_ms == max(r.behind_ms for r in rows)
+        assert figures.invalid_responses == sum(r.invalid_responses for r in rows)
+        assert figures.event_loop_stall_ms == pytest.approx(
+            sum(r.event_loop_stall_ms for r in rows)
+        )
+        assert figures.gc_pause_max_ms == max(r.gc_pause_max_ms for r in rows)
         for name in ("process_cpu", "cpu_wait", "host_steal", "pressure_cpu"):
-            assert getattr(found, name).value == pytest.approx(mean(rows, name))
-        for histogram, place in ((found.dispatch_delay, 1), (found.event_loop_delay, 2)):
-            values = np.array([v for each in ours for v in each[place]], np.int64)
+            assert getattr(figures, name).value == pytest.approx(mean(rows, name))
+        late = [delay_ns for _, delays_ns, _ in ours for delay_ns in delays_ns]
+        lag = [delay_ns for _, _, delays_ns in ours for delay_ns in delays_ns]
+        for histogram, delays in ((figures.dispatch_delay, late), (figures.event_loop_delay, lag)):
+            values = np.array(delays, np.int64)
             assert histogram.sparse() == sparse(values)
             assert histogram.total == len(bucket_index(values))
 
@@ -98,13 +105,13 @@ def reachable_bytes(root: object) -> int:
     waiting = [root]
     total = 0
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen or isinstance(one, type | types.ModuleType | types.FunctionType):
+        item = waiting.pop()
+        if id(item) in seen or isinstance(item, type | types.ModuleType | types.FunctionType):
             continue
-        seen.add(id(one))
+        seen.add(id(item))
         # an array's own size does not tell its buffer in every version of numpy
-        total += one.nbytes if isinstance(one, np.ndarray) else one.__sizeof__()
-        waiting += gc.get_referents(one)
+        total += item.nbytes if isinstance(item, np.ndarray) else item.__sizeof__()
+        waiting += gc.get_referents(item)
     return total
 
 
@@ -114,9 +121,10 @@ class Fed:
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # neither keeps anything, and an hour of them takes long: run.json anew, and the rules
         monkeypatch.setattr(folder_module, "write_info", lambda path, info: None)
-        counts = ([], Validity(valid=True))
+        counts: tuple[list[Signal], Validity] = ([], Validity(valid=True))
         monkeypatch.setattr(scribe_module, "judge_validity", lambda *evidence_and_series: counts)
         [(frame, _)] = unpack(io.BytesIO(opening(path)))
+        assert isinstance(frame, OpenRun)
         self._out = io.StringIO()
         self.writer = RunScribe(frame, self._out, classifier())
         self._rng = np.random.default_rng(1)
@@ -140,7 +148,9 @@ class Fed:
 
 
 @pytest.mark.slow
-def test_an_hour_of_seconds_takes_no_more_memory_than_a_minute(tmp_path, monkeypatch):
+def test_an_hour_of_seconds_takes_no_more_memory_than_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fed = Fed(tmp_path / "run", monkeypatch)
     fed.run_to(60)
     a_minute = reachable_bytes(fed.writer)

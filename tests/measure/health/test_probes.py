@@ -3,7 +3,9 @@ from __future__ import annotations
 import csv
 import gc
 import io
+from collections.abc import Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from loadtests.measure.health.probes import (
     SecondFigures,
     read_cpu_wait_ns,
 )
+from tests.known import known
 from tests.measure.streams import row
 
 MS = 1_000_000
@@ -27,7 +30,7 @@ MS = 1_000_000
 class FakeProc:
     """A /proc folder and the clock beside it."""
 
-    def __init__(self, path) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.now_s = 100.0
 
@@ -48,11 +51,11 @@ class FakeProc:
 
 
 @pytest.fixture
-def proc(tmp_path):
+def proc(tmp_path: Path) -> FakeProc:
     return FakeProc(tmp_path)
 
 
-def test_host_figures_are_shares_since_the_last_reading(proc):
+def test_host_figures_are_shares_since_the_last_reading(proc: FakeProc) -> None:
     #        user nice system idle iowait irq softirq steal guest guest_nice
     proc.stat(100, 0, 50, 800, 50, 0, 0, 0, 30, 0)
     proc.pressure(cpu=1_000_000, memory=0, io=500_000)
@@ -75,7 +78,9 @@ def test_host_figures_are_shares_since_the_last_reading(proc):
     assert (again.host_cpu, again.host_steal, again.pressure_cpu) == (1.0, 0.0, 1.0)
 
 
-def test_throttling_of_the_own_control_group_is_in_milliseconds(proc, tmp_path):
+def test_throttling_of_the_own_control_group_is_in_milliseconds(
+    proc: FakeProc, tmp_path: Path
+) -> None:
     (proc.path / "self").mkdir()
     (proc.path / "self/cgroup").write_text("1:name=systemd:/other\n0::/ci/job\n")
     stat = tmp_path / "cgroup/ci/job/cpu.stat"
@@ -89,17 +94,17 @@ def test_throttling_of_the_own_control_group_is_in_milliseconds(proc, tmp_path):
     assert probe.read().cpu_throttled_ms is None
 
 
-def test_without_control_groups_throttling_is_unknown(proc):
+def test_without_control_groups_throttling_is_unknown(proc: FakeProc) -> None:
     assert proc.probe().read().cpu_throttled_ms is None
 
 
-def test_what_the_platform_does_not_offer_is_none(proc):
+def test_what_the_platform_does_not_offer_is_none(proc: FakeProc) -> None:
     probe = proc.probe()
     proc.now_s += 1
     assert probe.read() == HostFigures()
 
 
-def test_a_machine_without_pressure_still_has_cpu_figures(proc):
+def test_a_machine_without_pressure_still_has_cpu_figures(proc: FakeProc) -> None:
     proc.stat(0, 0, 0, 0, 0, 0, 0, 0)
     probe = proc.probe()
     proc.stat(50, 0, 0, 50, 0, 0, 0, 0)
@@ -108,7 +113,7 @@ def test_a_machine_without_pressure_still_has_cpu_figures(proc):
     assert read.pressure_cpu is read.pressure_memory is read.pressure_io is None
 
 
-def test_files_that_come_and_go_are_none_until_there_are_two_readings(proc):
+def test_files_that_come_and_go_are_none_until_there_are_two_readings(proc: FakeProc) -> None:
     probe = proc.probe()
     proc.stat(10, 0, 0, 10, 0, 0, 0, 0)
     proc.pressure(cpu=5)
@@ -123,7 +128,7 @@ def test_files_that_come_and_go_are_none_until_there_are_two_readings(proc):
     assert probe.read().host_cpu == 0.0
 
 
-def test_counters_that_wrap_or_stand_still_tell_nothing(proc):
+def test_counters_that_wrap_or_stand_still_tell_nothing(proc: FakeProc) -> None:
     proc.stat(1 << 40, 0, 0, 1 << 40, 0, 0, 0, 900)
     proc.pressure(cpu=1 << 50)
     probe = proc.probe()
@@ -140,7 +145,7 @@ def test_counters_that_wrap_or_stand_still_tell_nothing(proc):
     assert probe.read().host_steal is None
 
 
-def test_lines_of_another_shape_are_none(proc):
+def test_lines_of_another_shape_are_none(proc: FakeProc) -> None:
     for shape in ("", "cpu", "cpu 1 2 3 4", "cpu a b c d e f g h", "intr 5"):
         (proc.path / "stat").write_text(shape)
         (proc.path / "pressure").mkdir(exist_ok=True)
@@ -159,7 +164,7 @@ class Clock:
 
 
 @pytest.fixture
-def clocks():
+def clocks() -> tuple[Clock, Clock]:
     return Clock(), Clock()
 
 
@@ -173,18 +178,20 @@ class Waited:
 
 
 @pytest.fixture
-def waited():
+def waited() -> Waited:
     return Waited()
 
 
 @pytest.fixture
-def probe(clocks, waited):
+def probe(clocks: tuple[Clock, Clock], waited: Waited) -> Iterator[ProcessProbe]:
     made = ProcessProbe(*clocks, waited)
     yield made
     made.close()
 
 
-def test_lag_counts_as_a_stall_beyond_5_ms(probe, clocks):
+def test_lag_counts_as_a_stall_beyond_5_ms(
+    probe: ProcessProbe, clocks: tuple[Clock, Clock]
+) -> None:
     for lag_ms in (1, 5, 7, 205, 3):
         probe.beat(lag_ms * MS)
     clocks[0].ns += 1_000 * MS
@@ -195,7 +202,9 @@ def test_lag_counts_as_a_stall_beyond_5_ms(probe, clocks):
     assert probe.read().heartbeat_delay_max_ms == probe.read().event_loop_stall_ms == 0
 
 
-def test_cpu_is_a_share_of_one_core_since_the_last_reading(probe, clocks):
+def test_cpu_is_a_share_of_one_core_since_the_last_reading(
+    probe: ProcessProbe, clocks: tuple[Clock, Clock]
+) -> None:
     wall, cpu = clocks
     wall.ns += 2_000 * MS
     cpu.ns += 500 * MS
@@ -206,9 +215,11 @@ def test_cpu_is_a_share_of_one_core_since_the_last_reading(probe, clocks):
     assert probe.read().process_cpu == 0  # no time has passed
 
 
-def test_the_wait_for_a_cpu_is_a_share_of_the_time_since_the_last_reading(probe, clocks, waited):
+def test_the_wait_for_a_cpu_is_a_share_of_the_time_since_the_last_reading(
+    probe: ProcessProbe, clocks: tuple[Clock, Clock], waited: Waited
+) -> None:
     clocks[0].ns += 2_000 * MS
-    waited.ns += 500 * MS
+    waited.ns = known(waited.ns) + 500 * MS
     assert probe.read().cpu_wait == 0.25
     clocks[0].ns += 1_000 * MS
     assert probe.read().cpu_wait == 0
@@ -231,7 +242,9 @@ def test_the_wait_for_a_cpu_is_a_share_of_the_time_since_the_last_reading(probe,
         (None, None),  # no such file
     ],
 )
-def test_the_kernels_count_of_waiting(tmp_path, monkeypatch, text, waited_ns):
+def test_the_kernels_count_of_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, waited_ns: int | None
+) -> None:
     file = tmp_path / "schedstat"
     if text is not None:
         file.write_text(text)
@@ -240,12 +253,14 @@ def test_the_kernels_count_of_waiting(tmp_path, monkeypatch, text, waited_ns):
 
 
 @pytest.mark.skipif(read_cpu_wait_ns() is None, reason="this kernel does not tell")
-def test_the_kernels_count_never_falls():
-    before = read_cpu_wait_ns()
-    assert 0 <= before <= read_cpu_wait_ns()
+def test_the_kernels_count_never_falls() -> None:
+    before = known(read_cpu_wait_ns())
+    assert 0 <= before <= known(read_cpu_wait_ns())
 
 
-def test_collections_are_timed_and_forgotten_after_each_reading(probe, clocks):
+def test_collections_are_timed_and_forgotten_after_each_reading(
+    probe: ProcessProbe, clocks: tuple[Clock, Clock]
+) -> None:
     wall, _ = clocks
     probe.watch_gc()
     [on_gc] = [callback for callback in gc.callbacks if callback == probe._on_gc]
@@ -267,7 +282,7 @@ def test_collections_are_timed_and_forgotten_after_each_reading(probe, clocks):
     probe.close()
 
 
-def test_the_probes_figures_complete_a_row(probe, proc):
+def test_the_probes_figures_complete_a_row(probe: ProcessProbe, proc: FakeProc) -> None:
     figures = row() | {"cpu_wait": None}
     second = SecondFigures(**{each.name: figures[each.name] for each in fields(SecondFigures)})
     delays = DelayFigures(dispatch_delay_p50_ms=0.25)
@@ -276,7 +291,7 @@ def test_the_probes_figures_complete_a_row(probe, proc):
     assert completed.dispatch_delay_p50_ms == 0.25
 
 
-def test_health_csv_has_every_figure_of_every_row_at_once():
+def test_health_csv_has_every_figure_of_every_row_at_once() -> None:
     out = io.StringIO()
     log = HealthLog(out)
     assert out.getvalue().split() == [",".join(COLUMNS)]
@@ -299,7 +314,7 @@ def test_health_csv_has_every_figure_of_every_row_at_once():
     assert two["queued"] == "3"
 
 
-def test_the_columns_hold_what_validity_is_judged_on():
+def test_the_columns_hold_what_validity_is_judged_on() -> None:
     assert {
         "worker", "time_s", "warm_up", "heartbeat_delay_max_ms", "gc_pause_max_ms",
         "process_cpu", "host_steal", "pressure_cpu", "dispatch_delay_p99_ms", "free_users_min",
@@ -308,7 +323,7 @@ def test_the_columns_hold_what_validity_is_judged_on():
     } <= set(COLUMNS)  # fmt: skip
 
 
-def test_each_row_is_flushed_before_the_next():
+def test_each_row_is_flushed_before_the_next() -> None:
     class Out(io.StringIO):
         flushed = 0
 

@@ -15,7 +15,8 @@ SHORT = Stall(cpu=1, from_ns=700 * MS, due_ns=701 * MS, length_ns=600_000)
 
 
 def touched(record: StallRecord, *times_ms: float) -> list[bool]:
-    return record.touches(np.array([round(ms * MS) for ms in times_ms], np.int64)).tolist()
+    touches = record.touches(np.array([round(ms * MS) for ms in times_ms], np.int64))
+    return [bool(touch) for touch in touches]
 
 
 def test_calls_near_a_stall_are_disturbed_and_short_stalls_are_only_recorded() -> None:
@@ -77,9 +78,10 @@ def test_without_meters_nothing_is_known() -> None:
     meters = ScriptedMeters(None, known_until_ns=0)
     record = StallRecord(meters)
     record.poll()
-    assert record.starting
+    before = record.starting
     meters.alive = False
-    assert not record.starting
+    after = record.starting
+    assert (before, after) == (True, False)
     assert record.kind is None
 
 
