@@ -15,18 +15,32 @@ from loadtests.targets.supervisor.messages import endpoints_from_json, endpoints
 # the endpoints as JSON, with the DSN: not an argument, which `ps` would show
 ENDPOINTS_VARIABLE: Final = "LOADTESTS_ENDPOINTS"
 RUN_ID_VARIABLE: Final = "LOADTESTS_RUN_ID"
+REHEARSAL_VARIABLE: Final = "LOADTESTS_REHEARSAL"
 
 
 def environment_for_child(endpoints: Endpoints, run_id: str) -> dict[str, str]:
-    """This process's environment and the two variables, for a child."""
-    given = json.dumps(endpoints_to_json(endpoints))
-    return {**os.environ, ENDPOINTS_VARIABLE: given, RUN_ID_VARIABLE: run_id}
+    """This process's environment and the three variables, for a child."""
+    given = {
+        ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(endpoints)),
+        RUN_ID_VARIABLE: run_id,
+        REHEARSAL_VARIABLE: "1",
+    }
+    return os.environ | given
 
 
 def inherited_endpoints(environ: Mapping[str, str]) -> Endpoints | None:
     """The endpoints that were passed; None where this process is to open its own."""
     given = environ.get(ENDPOINTS_VARIABLE)
     return endpoints_from_json(json.loads(given)) if given else None
+
+
+def may_rehearse(environ: Mapping[str, str]) -> bool:
+    """Whether the process that started this one waits for time 0 of the run.
+
+    In a Locust that was started by hand, the timer of --run-time is running already, and a
+    rehearsal would shorten the run.
+    """
+    return environ.get(REHEARSAL_VARIABLE) == "1"
 
 
 def run_id_for(scenario: str, environ: Mapping[str, str]) -> str:

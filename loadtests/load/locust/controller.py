@@ -22,7 +22,7 @@ from locust.env import Environment
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, EXIT_INVALID, LoadtestsError
-from loadtests.load.child_environment import inherited_endpoints, run_id_for
+from loadtests.load.child_environment import inherited_endpoints, may_rehearse, run_id_for
 from loadtests.load.locust.assignment import UserAssignment, backends_of
 from loadtests.load.locust.locust_stats import copy_to_locust
 from loadtests.load.locust.session import LoadSession
@@ -87,9 +87,7 @@ class RunController:
         self._users: UserAssignment | None = None
         self._called: Endpoints | None = None
         self._rehearsed: Endpoints | None = None  # databases that this process has rehearsed on
-        # Only a verb that started this process waits for time 0. By hand, Locust's timer for
-        # --run-time is running already, and a rehearsal would shorten the run.
-        self._may_rehearse = inherited_endpoints(os.environ) is not None
+        self._may_rehearse = may_rehearse(os.environ)
 
     # --- targets
 

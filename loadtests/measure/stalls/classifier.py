@@ -21,6 +21,9 @@ from loadtests.measure.stalls.windows import Stall
 
 # Meters that say nothing for this long will not be waited for: the calls count as disturbed.
 LATEST_NS: Final = 2_000_000_000
+# While processes of the machine use every CPU, meters see more stalls (docs/STALLS.md, Safety). A
+# database that does so must not be excused by them: such a second is taken as it is.
+SATURATED: Final = 0.95
 _END_WAIT_NS: Final = 500_000_000
 _PAUSE_S: Final = 0.005
 
@@ -94,7 +97,10 @@ class SecondClassifier:
     def _classify(self, waiting: _WaitingSecond) -> ClassifiedSecond:
         frame, stalls = waiting.frame, self._stalls
         touches: Touches | None = None
-        if stalls.kind:
+        saturated = (waiting.host.host_cpu or 0.0) >= SATURATED
+        if stalls.kind and saturated:
+            touches = _none
+        elif stalls.kind:
             touches = stalls.touches if stalls.settled(frame.end_ns) else _all
         delays = bucket_delays(frame.dispatch_delays, waiting.payload, touches)
         parts = waiting.columns.parts(touches)
@@ -103,22 +109,23 @@ class SecondClassifier:
             row=HealthRow.of(frame.second, frame.process, waiting.host, delay_figures(delays)),
             parts=parts,
             delays=delays,
-            stalls=self._stalls_of(frame, parts, known=touches is not _all) if touches else None,
+            stalls=self._stalls_of(frame, parts, touches) if touches else None,
         )
 
     def _stalls_of(
-        self, frame: SecondEnded, parts: list[SeriesPart], *, known: bool
+        self, frame: SecondEnded, parts: list[SeriesPart], touches: Touches
     ) -> StallSecond:
+        known, excused = touches is not _all, touches is not _none
         begin_ns = frame.end_ns - round(frame.second.length_s * 1e9)
         origin_ns = begin_ns - round(frame.second.time_s * 1e9)
         dead_ns = self._stalls.dead_ns(begin_ns, frame.end_ns)
         return StallSecond(
             meter=self._stalls.kind or "ordinary",
             rows=[
-                self._row(frame.second.worker, stall, origin_ns, used=used)
+                self._row(frame.second.worker, stall, origin_ns, used=used and excused)
                 for stall, used in self._stalls.take(frame.end_ns)
             ],
-            dead_s=(dead_ns if known else frame.end_ns - begin_ns) / 1e9,
+            dead_s=((dead_ns if known else frame.end_ns - begin_ns) / 1e9) * excused,
             unclassified=0
             if known
             else sum(int(part.counts["response_time"].total) for part in parts),
@@ -138,3 +145,8 @@ class SecondClassifier:
 def _all(intended_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Every call counts as disturbed where it is not known."""
     return np.ones(len(intended_ns), np.bool_)
+
+
+def _none(intended_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """No call is disturbed where stalls may not excuse anything."""
+    return np.zeros(len(intended_ns), np.bool_)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.measure.health.probes import HostProbe
+from loadtests.measure.health.probes import HostFigures, HostProbe
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.messages import RecordedCalls, SecondEnded, unpack
 from loadtests.measure.recorder import Recorder
@@ -30,12 +30,14 @@ Calls = list[tuple[int, int]]  # intended start after the origin and response ti
 class Run:
     """A classifier fed second by second."""
 
-    def __init__(self, meters: ScriptedMeters) -> None:
+    def __init__(self, meters: ScriptedMeters, host_cpu: float | None = None) -> None:
         self.meters = meters
+        host = HostProbe(NO_HOST, clock=lambda: 0.0)
+        host.read = lambda: HostFigures(host_cpu=host_cpu)  # type: ignore[method-assign]
         self.now_ns = 0
         self.paused = 0
         self.classifier = SecondClassifier(
-            HostProbe(NO_HOST, clock=lambda: 0.0),
+            host,
             StallRecord(meters),
             clock=lambda: self.now_ns,
             pause=self.pause,
@@ -90,6 +92,21 @@ def test_a_second_waits_for_the_meters() -> None:
     assert row.start_s == pytest.approx(0.1)
     assert (row.length_ms, row.used) == (5.0, True)
     assert second.stalls.dead_s == pytest.approx((5 * MS + BEFORE_NS + AFTER_NS) / 1e9)
+
+
+@pytest.mark.parametrize(("host_cpu", "excused"), [(0.94, True), (0.95, False), (None, True)])
+def test_stalls_excuse_nothing_while_processes_use_every_cpu(
+    host_cpu: float | None, excused: bool
+) -> None:
+    run = Run(ScriptedMeters(known_until_ns=ORIGIN_NS - S), host_cpu)
+    run.meters.stalls = [stall(100 * MS, 5 * MS)]
+    run.feed(0, [(50 * MS, 7 * MS), (101 * MS, 9 * MS)])
+    run.meters.known_until_ns = ORIGIN_NS + 2 * S
+    [second] = run.classifier.classified()
+    assert undisturbed(second).total == (1 if excused else 2)
+    assert second.stalls
+    assert [row.used for row in second.stalls.rows] == [excused]
+    assert (second.stalls.dead_s > 0) is excused
 
 
 calls = st.lists(
