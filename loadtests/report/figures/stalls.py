@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from loadtests.measure.results import RunInfo, StallInfo
 from loadtests.report.figures.rounding import digits, percent
 
+SHOWN_FROM: Final = 0.005  # below it, both sets of calls have the same figures
 _METERS = {
     "realtime": "a real-time hiccup meter on each CPU",
     "ordinary": "an ordinary hiccup meter on each CPU",
@@ -12,8 +15,12 @@ _METERS = {
 
 
 def left_out_of(info: RunInfo) -> float | None:
-    """The share of a run's calls that was left out; None where none was, or where it is unknown."""
-    return info.stalls.left_out if info.stalls and info.stalls.left_out > 0 else None
+    """The share of a run's calls that was left out; None where it is not worth showing or unknown.
+
+    run.json always has it.
+    """
+    stalls = info.stalls
+    return stalls.left_out if stalls and stalls.left_out >= SHOWN_FROM else None
 
 
 def basis_words(left_out: float) -> str:
