@@ -125,7 +125,7 @@ class SecondColumns:
     def parts(self, touches: Touches | None = None) -> list[SeriesPart]:
         """Bucket everything, one part per series, and forget it.
 
-        `touches` says which intended starts are disturbed; without it no call is told apart.
+        `touches` says which intended starts are disturbed; without it all calls are one set.
         """
         everything, self._gathered = self._gathered, {}
         return [

@@ -39,7 +39,7 @@ class _WaitingSecond:
 class SecondClassifier:
     """Collects a load process's frames; gives its seconds out in order, classified.
 
-    `clock` is CLOCK_MONOTONIC in nanoseconds, `pause` waits so many seconds; both only matter at
+    `clock` is CLOCK_MONOTONIC in nanoseconds, `pause` waits for seconds; both only matter at
     the end of a run.
     """
 
@@ -118,14 +118,16 @@ class SecondClassifier:
         known, excused = touches is not _all, touches is not _none
         begin_ns = frame.end_ns - round(frame.second.length_s * 1e9)
         origin_ns = begin_ns - round(frame.second.time_s * 1e9)
-        dead_ns = self._stalls.dead_ns(begin_ns, frame.end_ns)
+        dead_ns = frame.end_ns - begin_ns
+        if known:
+            dead_ns = self._stalls.dead_ns(begin_ns, frame.end_ns) if excused else 0
         return StallSecond(
             meter=self._stalls.kind or "ordinary",
             rows=[
                 self._row(frame.second.worker, stall, origin_ns, used=used and excused)
                 for stall, used in self._stalls.take(frame.end_ns)
             ],
-            dead_s=((dead_ns if known else frame.end_ns - begin_ns) / 1e9) * excused,
+            dead_s=dead_ns / 1e9,
             unclassified=0
             if known
             else sum(int(part.counts["response_time"].total) for part in parts),

@@ -42,7 +42,6 @@ class ClassifiedSecond:
 class StallTotals:
     """Stalls over the measured seconds of all load processes."""
 
-    meter: MeterKind | None = None
     info: StallInfo | None = None
     measured_s: float = 0.0
     dead_s: float = 0.0
@@ -51,12 +50,9 @@ class StallTotals:
         """Add a measured second."""
         if second.stalls is None:
             return
-        # the weaker kind describes a cluster in which both run
-        if self.meter is None or second.stalls.meter == "ordinary":
-            self.meter = second.stalls.meter
         stalls, row = second.stalls, second.row
         info = self.info or StallInfo(
-            meter=self.meter,
+            meter=stalls.meter,
             before_ms=BEFORE_NS / 1e6,
             after_ms=AFTER_NS / 1e6,
             min_used_ms=MIN_USED_NS / 1e6,
@@ -69,7 +65,8 @@ class StallTotals:
             throttled_ms = (throttled_ms or 0.0) + row.cpu_throttled_ms
         self.info = info.model_copy(
             update={
-                "meter": self.meter,
+                # the weaker kind describes a cluster in which both run
+                "meter": "ordinary" if stalls.meter == "ordinary" else info.meter,
                 "stalls": info.stalls + len(stalls.rows),
                 "used": info.used + sum(stall.used for stall in stalls.rows),
                 "longest_ms": max([info.longest_ms, *lengths_ms]),
