@@ -31,7 +31,7 @@ from experiments.drivers.locust_runs import ROOT, conventional, harness
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.config import Config, Data, Load
-from loadtests.targets.connect import dynamodb_client
+from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.seed.dataset import Dataset, make_dataset
 from loadtests.targets.seed.provision import provision_dynamodb
 from loadtests.targets.supervisor.client import open_endpoints

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import Final, Literal
 
 Storage = Literal["memory", "disk"]
 
@@ -27,26 +27,6 @@ class DynamoDBEndpoint:
     label: str = "DynamoDB"
     version: str = ""
     embedded: bool = False
-
-
-class ClientSettings(TypedDict):
-    """Arguments of boto3's and aioboto3's `Session.client`."""
-
-    region_name: str
-    endpoint_url: NotRequired[str]
-    aws_access_key_id: NotRequired[str]
-    aws_secret_access_key: NotRequired[str]
-
-
-def client_settings(endpoint: DynamoDBEndpoint) -> ClientSettings:
-    """Arguments of `Session.client` that name the endpoint and the credentials."""
-    settings: ClientSettings = {"region_name": endpoint.region}
-    if endpoint.url:
-        settings["endpoint_url"] = endpoint.url
-    if endpoint.emulator:
-        settings["aws_access_key_id"] = EMULATOR_ACCESS_KEY
-        settings["aws_secret_access_key"] = EMULATOR_SECRET_KEY
-    return settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ from loadtests.stores.open import (
     open_cart_store,
     open_session_store,
 )
-from loadtests.targets.connect import dynamodb_client, postgres_connection
+from loadtests.targets.connect import postgres_connection
+from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.endpoints import Endpoints
 
 ALL_DRIVERS = tuple(driver for drivers in DRIVERS.values() for driver in drivers)

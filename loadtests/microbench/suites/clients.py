@@ -37,7 +37,8 @@ from loadtests.stores.dynamodb.requests import get_cart
 from loadtests.stores.dynamodb.wire import WireCartStore
 from loadtests.stores.open import ASYNC_DRIVERS
 from loadtests.stores.postgres.asyncpg import to_uri
-from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint, client_settings
+from loadtests.targets.dynamodb.client import client_settings
+from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -26,7 +26,8 @@ from loadtests.stores.dynamodb.stores import (
     AsyncDynamoDBSessionStore,
 )
 from loadtests.stores.wire_time import TimedSocket, WireTime
-from loadtests.targets.endpoints import DynamoDBEndpoint, client_settings
+from loadtests.targets.dynamodb.client import client_settings
+from loadtests.targets.endpoints import DynamoDBEndpoint
 
 
 class Aioboto3Calls(BotocoreCalls, AsyncCalls):

@@ -26,7 +26,8 @@ from loadtests.stores.dynamodb.requests import DynamoDBRequest
 from loadtests.stores.dynamodb.responses import ResponseBody
 from loadtests.stores.dynamodb.stores import DynamoDBCartStore, DynamoDBSessionStore, SyncCalls
 from loadtests.stores.wire_time import TimedConnectionSocket, WireTime
-from loadtests.targets.endpoints import DynamoDBEndpoint, client_settings
+from loadtests.targets.dynamodb.client import client_settings
+from loadtests.targets.endpoints import DynamoDBEndpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,7 +11,8 @@ from loadtests.targets.checklist.check import Check
 from loadtests.targets.checklist.dynamodb import cart_checks, session_checks, table_checks
 from loadtests.targets.checklist.postgres import baseline_checks, relational_checks
 from loadtests.targets.checklist.references import reference_checks
-from loadtests.targets.connect import dynamodb_client, reopened_postgres
+from loadtests.targets.connect import reopened_postgres
+from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from loadtests.targets.connect import dynamodb_client, reopened_postgres
+from loadtests.targets.connect import reopened_postgres
+from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.progress import OnProgress, ignore
 from loadtests.targets.seed.dataset import Dataset

@@ -131,7 +131,8 @@ def _reach(
     on_progress: OnProgress,
 ) -> Endpoints:
     # Imported here: boto3 takes long, and the embedded databases need not wait for it.
-    from loadtests.targets.external import aws_notice, reach_dynamodb, reach_postgres
+    from loadtests.targets.dynamodb.reach import aws_notice, reach_dynamodb
+    from loadtests.targets.external import reach_postgres
 
     dynamodb = postgres = None
     if named.get("dynamodb", "embedded") != "embedded":

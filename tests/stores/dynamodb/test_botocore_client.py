@@ -13,7 +13,8 @@ from loadtests.errors import (
 )
 from loadtests.stores.dynamodb import requests
 from loadtests.stores.dynamodb.botocore_client import client_error, config_settings
-from loadtests.targets.endpoints import DynamoDBEndpoint, client_settings
+from loadtests.targets.dynamodb.client import client_settings
+from loadtests.targets.endpoints import DynamoDBEndpoint
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from mypy_boto3_dynamodb import DynamoDBClient
 from mypy_boto3_dynamodb.literals import KeyTypeType, ScalarAttributeTypeType
 
 from loadtests.errors import ProvisionError
-from loadtests.targets.connect import dynamodb_client
+from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.endpoints import DynamoDBEndpoint
 from loadtests.targets.seed import dynamodb_tables
 from loadtests.targets.seed.dynamodb_tables import TableDefinition, ensure_tables, ttl_attribute

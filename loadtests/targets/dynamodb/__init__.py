@@ -1,0 +1,1 @@
+"""A DynamoDB named by URL or `aws`: resolved, reached, and its clients for set-up and checks."""
