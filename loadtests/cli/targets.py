@@ -6,8 +6,6 @@ import os
 import shlex
 
 import click
-import psutil
-from filelock import FileLock, Timeout
 
 from loadtests.cli.options import backend_option
 from loadtests.cli.screen.progress import show_steps
@@ -15,7 +13,12 @@ from loadtests.config import load_config
 from loadtests.errors import EXIT_ERROR, EXIT_PASS, TargetError
 from loadtests.patterns import selected_backends
 from loadtests.targets.endpoints import Endpoints
-from loadtests.targets.supervisor.state import find_supervisor, process_of, state_file
+from loadtests.targets.supervisor.state import (
+    find_supervisor,
+    read_state,
+    stop_supervisor,
+    supervisors_elsewhere,
+)
 
 _PORT = click.IntRange(1, 65535)
 _NONE_UP = "No databases are up. Start them with `loadtests targets up`."
@@ -42,29 +45,20 @@ def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> No
     # `up` is about embedded databases, whatever else the configuration names.
     embedded = {"dynamodb_endpoint": "embedded", "postgres_dsn": "embedded"}
     config = config.model_copy(update={"targets": config.targets.model_copy(update=embedded)})
-    path = state_file(os.environ)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path.with_suffix(".lock"), timeout=0):
-            if running := find_supervisor(os.environ):
-                click.echo("The databases are up already.")
-                _show(running.endpoints)
-                return
-            request = SupervisorRequest(
-                config,
-                selected_backends(backend),
-                keep=True,
-                dynamodb_port=dynamodb_port,
-                postgres_port=postgres_port,
-            )
-            with Supervisor(request) as supervisor, show_steps() as on_progress:
-                endpoints = supervisor.endpoints(on_progress)
-                supervisor.keep()
-    except Timeout:
-        raise TargetError(
-            "Another `loadtests targets up` is starting the databases this moment.",
-            hint="Wait for it; `loadtests targets status` says when they are up.",
-        ) from None
+    if running := find_supervisor(os.environ):
+        click.echo("The databases are up already.")
+        _show(running.endpoints)
+        return
+    request = SupervisorRequest(
+        config,
+        selected_backends(backend),
+        keep=True,
+        dynamodb_port=dynamodb_port,
+        postgres_port=postgres_port,
+    )
+    with Supervisor(request) as supervisor, show_steps() as on_progress:
+        endpoints = supervisor.endpoints(on_progress)
+        supervisor.keep()
     _show(endpoints)
     click.echo("They stay until `loadtests targets down`.")
 
@@ -72,32 +66,28 @@ def up(backend: str, dynamodb_port: int | None, postgres_port: int | None) -> No
 @command.command()
 def status() -> int:
     """Tell whether the databases are up, and where; exit code 2 if not."""
-    running = find_supervisor(os.environ)
-    if running is None:
+    state = read_state(os.environ)
+    if state is None:
         click.echo(_NONE_UP)
+        _show_elsewhere()
         return EXIT_ERROR
-    click.echo(f"Up (process {running.pid}).")
-    _show(running.endpoints)
+    if state.endpoints is None:
+        click.echo(f"Starting ({state.holder}).")
+        return EXIT_ERROR
+    click.echo(f"Up ({state.holder}).")
+    _show(state.endpoints)
     return EXIT_PASS
 
 
 @command.command()
 def down() -> None:
     """Stop the databases and delete their data."""
-    running = find_supervisor(os.environ)
-    process = process_of(running) if running else None
-    if process is None:
+    state = read_state(os.environ)
+    if state is None:
         click.echo("No databases are up.")
+        _show_elsewhere()
         return
-    try:
-        process.terminate()
-        process.wait(20)
-    except psutil.TimeoutExpired:
-        process.kill()  # the kernel ends the databases with it
-        process.wait(5)
-    except psutil.NoSuchProcess:
-        pass
-    find_supervisor(os.environ)  # clears what a killed supervisor left
+    stop_supervisor(os.environ, state)
     click.echo("Down.")
 
 
@@ -108,7 +98,7 @@ def env() -> None:
     The output holds the database's password.
     """
     running = find_supervisor(os.environ)
-    if running is None:
+    if running is None or running.endpoints is None:
         raise TargetError("No databases are up.", hint="Start them with `loadtests targets up`.")
     if dynamodb := running.endpoints.dynamodb:
         click.echo(f"export LOADTESTS_DYNAMODB_ENDPOINT={shlex.quote(dynamodb.url or 'aws')}")
@@ -116,7 +106,18 @@ def env() -> None:
         click.echo(f"export LOADTESTS_POSTGRES_DSN={shlex.quote(postgres.dsn)}")
 
 
-def _show(endpoints: Endpoints) -> None:
+def _show_elsewhere() -> None:
+    """Name the databases that share the cache folder, and cannot be reached."""
+    for state in supervisors_elsewhere(os.environ):
+        click.echo(
+            f"Up in another network, and neither reached nor stopped from here: {state.holder}.\n"
+            "Run `loadtests targets down` in that container or machine to stop them."
+        )
+
+
+def _show(endpoints: Endpoints | None) -> None:
+    if endpoints is None:
+        return
     if dynamodb := endpoints.dynamodb:
         click.echo(f"  {dynamodb.label}: {dynamodb.url}")
     if postgres := endpoints.postgres:

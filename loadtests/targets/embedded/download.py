@@ -20,13 +20,14 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 import platformdirs
-from filelock import FileLock
 
 from loadtests.errors import DownloadError
+from loadtests.targets.locks import LockHolder, LockTakenError, take
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.supervisor.process import with_pdeathsig
 
 NPM_TIMEOUT_S: Final = 300.0
+LOCK_TIMEOUT_S: Final = 360.0  # the download of another process, and its unpacking
 MAX_BYTES: Final = 250 * 1024 * 1024
 MAX_FILES: Final = 2_000
 _MANIFEST: Final = "loadtests-manifest.json"
@@ -77,15 +78,37 @@ def fetch(package: Package, environ: Mapping[str, str], on_progress: OnProgress)
         return home
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{package.folder}.lock", timeout=2 * NPM_TIMEOUT_S):
+        lock = take(
+            cache / f"{package.folder}.lock",
+            wait_s=LOCK_TIMEOUT_S,
+            on_wait=lambda holder: on_progress(_waiting(package, holder)),
+        )
+        try:
             if not _is_whole(home):  # another run may have done so while this one waited
                 _fetch_locked(package, home, environ, on_progress)
+        finally:
+            lock.release()
+    except LockTakenError as error:
+        raise DownloadError(
+            f"{package.title} is being downloaded by {error}, which has not ended within "
+            f"{LOCK_TIMEOUT_S:.0f} s.",
+            hint="Wait for that process or end it, then run the command again.",
+        ) from None
     except OSError as error:
         raise DownloadError(
             f"{package.title} could not be stored in {cache}: {error.strerror or error}.",
             hint="Free disk space there, or set LOADTESTS_CACHE to another folder.",
         ) from None
     return home
+
+
+def _waiting(package: Package, holder: LockHolder | None) -> Progress:
+    return Progress(
+        f"Waiting for {package.title}, which {holder or 'another process'} downloads; "
+        f"at most {LOCK_TIMEOUT_S:.0f} s",
+        0,
+        0,
+    )
 
 
 def _fetch_locked(

