@@ -13,7 +13,7 @@ PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reo
 UV ?= $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gate run-gate test test-fast coverage check format typecheck hooks bench bench-drivers bench-validity bench-slowdown bench-noise calibrate calibrate-gate constraints clean
+.PHONY: help setup gate run-gate test test-fast coverage check format typecheck hooks bench bench-drivers bench-validity bench-slowdown bench-noise calibrate calibrate-gate constraints settings clean
 
 help:  ## Show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -99,6 +99,9 @@ calibrate-gate: $(READY)  ## The gate's own false alarms and power, on recorded 
 constraints: $(READY)  ## Pin the newest versions that fit pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--upgrade --quiet --no-header --no-annotate --output-file constraints.txt
+
+settings: $(READY)  ## Write docs/SETTINGS.md from the table of settings
+	@$(BIN)/loadtests settings --page >docs/SETTINGS.md
 
 clean:  ## Remove what was made here, not the results
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build .coverage .coverage.*

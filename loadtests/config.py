@@ -4,29 +4,44 @@ The models below are the only table of options: a field that carries a `Flag` is
 flag and an environment variable, whose help is the flag's text. `SETTINGS` lists these
 fields; `loadtests/cli/options.py` and `loadtests/load/locust/options.py` make their flags from it.
 
-Precedence: a flag, then the environment (`LOADTESTS_RATE`, …), then `loadtests.toml`, then the
-defaults below. All problems are reported at once, each with its source.
+Precedence: a flag, then the environment (`LOADTESTS_RATE`, …), then the settings file, then the
+defaults below. All problems are reported at once, each with its source; nothing that was set is
+ignored. docs/SETTINGS.md is made from this table (`loadtests settings --page`), and
 docs/decisions/settings.md says why this is not pydantic-settings.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Final, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from loadtests.config_sources import (
+    FILE_NAME,
+    SettingsFile,
+    has_unit,
+    named_file,
+    parse_text,
+    read_settings_file,
+    variable_problems,
+)
 from loadtests.errors import ConfigError
-from loadtests.patterns import PATTERNS
-
-FILE_NAME: Final = "loadtests.toml"
+from loadtests.patterns import BACKENDS, PATTERNS
 
 Metric = Literal["response_time", "service_time", "wire_time"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -35,8 +50,27 @@ PatternName = Literal[PATTERNS]  # type: ignore[valid-type]
 BackendName = Literal["dynamodb", "postgres"]
 PostgresStorage = Literal["auto", "memory", "disk"]
 BlockSeconds = Annotated[int, Field(ge=0, le=3_600)]
+LIMITED_PATTERN: Final = "<pattern>"  # in place of a name, in the path of a key
+LIMITED_BACKEND: Final = "<backend>"
+ZIPF_EXPONENT: Final = 0.99
 PER_SECOND: Final = "PER_SECOND"
 SECONDS: Final = "SECONDS"
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip() or "\0" in text:
+        raise ValueError("must not be empty" if not text.strip() else "must not hold a NUL byte")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHelp:
+    """Describes a field that is only a key of the settings file."""
+
+    help: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +88,34 @@ class Flag:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # strict: `rate = true` is no number, and neither is "500"
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SettingsOrigin(BaseModel):
+    """Where the limits of a run came from.
+
+    `path` is the settings file as it was named, and `sha256` that of its content. `kind` is
+    `built-in` where there is no file or it sets no limit. `stored`: they are those that the run
+    folder holds, and not those of the settings in force.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Literal["built-in", "file"] = "built-in"
+    path: str = ""
+    sha256: str = ""
+    stored: bool = False
+
+    @property
+    def words(self) -> str:
+        """Where they came from, as half a sentence."""
+        digest = f" (SHA-256 {self.sha256[:12]})" if self.sha256 else ""
+        if self.kind == "file":
+            text = f"{self.path}{digest}"
+        else:
+            text = f"built-in; {self.path}{digest} sets none" if self.path else "built-in"
+        return f"stored in the run: {text}" if self.stored else text
 
 
 class Load(_Section):
@@ -83,8 +144,18 @@ class Load(_Section):
         Positive, Flag("Length of the run in seconds, warm-up included.", SECONDS)
     ] = 100.0
     seed: Annotated[
-        int, Field(ge=0), Flag("Seed for data, keys, arrivals and the order of turns.", web=True)
+        int,
+        Field(ge=0, lt=2**53),
+        Flag("Seed for data, keys, arrivals and the order of turns.", web=True),
     ] = 1
+    zipf_exponent: Annotated[
+        float,
+        Field(ge=0, le=5, allow_inf_nan=False),
+        Flag(
+            "Exponent of Zipf's law for keys: 0 calls all equally often, 0.99 is YCSB's default.",
+            "EXPONENT",
+        ),
+    ] = ZIPF_EXPONENT
     subjects: Annotated[
         str, Flag("Two subjects to compare in one run, such as 'wire boto3'.", "'X Y'")
     ] = ""
@@ -101,35 +172,43 @@ class Targets(_Section):
     there is room, else on disk. DynamoDB Local always keeps its data in memory.
     """
 
-    dynamodb_endpoint: Annotated[str, Flag("Where DynamoDB runs.", "embedded|aws|URL")] = "embedded"
-    postgres_dsn: Annotated[str, Flag("Where PostgreSQL runs.", "embedded|DSN", secret=True)] = (
+    dynamodb_endpoint: Annotated[Text, Flag("Where DynamoDB runs.", "embedded|aws|URL")] = (
+        "embedded"
+    )
+    postgres_dsn: Annotated[Text, Flag("Where PostgreSQL runs.", "embedded|DSN", secret=True)] = (
         "embedded"
     )
     postgres_storage: Annotated[
         PostgresStorage,
         Flag("Where the embedded PostgreSQL keeps its data; auto: in memory where there is room."),
     ] = "auto"
-    region: Annotated[str, Flag("AWS region.", "REGION")] = "us-east-1"
+    region: Annotated[Text, Flag("AWS region.", "REGION")] = "us-east-1"
     allow_remote: Annotated[bool, Flag("Allow targets on other machines.")] = False
 
 
 class Data(_Section):
     """How much is seeded."""
 
-    users: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
-    books: Annotated[int, Field(ge=20, le=1_000_000)] = 500
-    lines_per_cart: Annotated[int, Field(ge=1, le=100)] = 5
+    users: Annotated[
+        int, Field(ge=1, le=1_000_000), KeyHelp("Users, each with a cart and a session.")
+    ] = 2_000
+    books: Annotated[int, Field(ge=20, le=1_000_000), KeyHelp("Books that carts refer to.")] = 500
+    lines_per_cart: Annotated[int, Field(ge=1, le=100), KeyHelp("Mean lines of a cart.")] = 5
 
 
 class Limits(_Section):
     """Upper limits in milliseconds; a limit left out is not judged."""
 
-    p50_ms: Positive | None = None
-    p90_ms: Positive | None = None
-    p99_ms: Positive | None = None
-    p999_ms: Annotated[Positive | None, Field(alias="p99.9_ms")] = None
-    error_rate: Proportion | None = None
-    metric: Metric | None = None
+    p50_ms: Annotated[Positive | None, KeyHelp("Limit of the p50.")] = None
+    p90_ms: Annotated[Positive | None, KeyHelp("Limit of the p90.")] = None
+    p99_ms: Annotated[Positive | None, KeyHelp("Limit of the p99.")] = None
+    p999_ms: Annotated[
+        Positive | None, Field(alias="p99.9_ms"), KeyHelp("Limit of the p99.9; quote the key.")
+    ] = None
+    error_rate: Annotated[
+        Proportion | None, KeyHelp("Largest share of failed calls: 0.001 is 0.1%.")
+    ] = None
+    metric: Annotated[Metric | None, KeyHelp("The time that limits apply to.")] = None
 
 
 class BackendLimits(Limits):
@@ -141,9 +220,9 @@ class BackendLimits(Limits):
 class Relative(_Section):
     """Allowed growth against a baseline, as a proportion (0.10 is +10%)."""
 
-    p50: Positive | None = 0.10
-    p90: Positive | None = None
-    p99: Positive | None = 0.20
+    p50: Annotated[Positive | None, KeyHelp("Allowed growth of the p50: 0.10 is +10%.")] = 0.10
+    p90: Annotated[Positive | None, KeyHelp("Allowed growth of the p90.")] = None
+    p99: Annotated[Positive | None, KeyHelp("Allowed growth of the p99.")] = 0.20
 
 
 class Slo(Limits):
@@ -153,9 +232,11 @@ class Slo(Limits):
     `[slo.backends.dynamodb.patterns."cart.get"]`.
     """
 
-    p99_ms: Positive | None = 10.0
-    error_rate: Proportion | None = 0.001
-    metric: Metric | None = "response_time"
+    p99_ms: Annotated[Positive | None, KeyHelp("Limit of the p99.")] = 10.0
+    error_rate: Annotated[
+        Proportion | None, KeyHelp("Largest share of failed calls: 0.001 is 0.1%.")
+    ] = 0.001
+    metric: Annotated[Metric | None, KeyHelp("The time that limits apply to.")] = "response_time"
     patterns: dict[PatternName, Limits] = Field(default_factory=dict)
     backends: dict[BackendName, BackendLimits] = Field(default_factory=dict)
     relative: Relative = Relative()
@@ -185,9 +266,17 @@ class Gate(_Section):
     after the load, and judges too.
     """
 
-    max_extension: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 120.0
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    baseline: Annotated[str, Field(min_length=1)] = "auto"
+    max_extension: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False),
+        Flag("Longest extension of a run that is undecided, in seconds; 0 for none.", SECONDS),
+    ] = 120.0
+    confidence: Annotated[
+        float, Field(gt=0.5, lt=1), KeyHelp("Confidence of the verdict and of all intervals.")
+    ] = 0.95
+    baseline: Annotated[
+        Text, KeyHelp("A baseline's name, `none`, or `auto`: the one of the run's own conditions.")
+    ] = "auto"
     micro: Annotated[
         Literal["off", "quick", "full"],
         Flag("Micro-benchmarks to run and judge after the load."),
@@ -235,7 +324,8 @@ class Config(_Section):
     slo: Slo = Slo()
     gate: Gate = Gate()
     capacity: CapacitySettings = CapacitySettings()
-    results: Annotated[str, Flag("Folder for run folders and baselines.", "DIR")] = "results"
+    results: Annotated[Text, Flag("Folder for run folders and baselines.", "DIR")] = "results"
+    limits_from: SettingsOrigin = SettingsOrigin()  # no setting: noted by `load_config`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +408,62 @@ SETTINGS: Final[Mapping[str, ConfigOption]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsKey:
+    """A key of the settings file: every flag's, and those that are keys only.
+
+    `path` has `<pattern>` and `<backend>` where names stand. `annotation` has the constraints.
+    """
+
+    path: tuple[str, ...]
+    help: str
+    default: object
+    annotation: FieldInfo
+
+    @property
+    def section(self) -> str:
+        """The table of the file that holds it; empty for the top level."""
+        return ".".join(self.path[:-1])
+
+
+def _keys(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[SettingsKey]:
+    for name, field in model.model_fields.items():
+        here = (*path, field.alias or name)
+        mark = next((mark for mark in field.metadata if isinstance(mark, Flag | KeyHelp)), None)
+        if mark is not None:
+            yield SettingsKey(here, mark.help, field.default, field)
+        elif get_origin(field.annotation) is dict:
+            of_backends = get_args(field.annotation)[0] is BackendName
+            place = LIMITED_BACKEND if of_backends else LIMITED_PATTERN
+            yield from _keys(get_args(field.annotation)[1], (*here, place))
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+            yield from _keys(field.annotation, here)
+
+
+KEYS: Final[tuple[SettingsKey, ...]] = tuple(_keys(Config))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """Settings with the source of each that has no default value: a flag, a variable or the file.
+
+    `sources` has the path of a key and the name of its source.
+    """
+
+    config: Config
+    sources: Mapping[tuple[str, ...], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value from a flag or a variable: `value` is what `given` was read as."""
+
+    source: str
+    given: object
+    value: object
+    secret: bool
+
+
 def load_config(
     flags: Mapping[str, object] | None = None,
     *,
@@ -326,39 +472,77 @@ def load_config(
 ) -> Config:
     """Read and check all settings. Flags that are None count as not given.
 
+    `path` is where the settings file is where the environment names none; it may be missing.
     Raises ConfigError naming every problem: TOML syntax with its line, the rest with key or name.
     """
+    return load_settings(flags, environ=environ, path=path).config
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    path: Path | None = None,
+) -> LoadedSettings:
+    """As `load_config`, with the source of each setting. Raises ConfigError."""
     environ = os.environ if environ is None else environ
-    path = path or Path(environ.get("LOADTESTS_CONFIG", FILE_NAME))
-    values = _read_toml(path)
-    sources: dict[tuple[str, ...], str] = {}
+    variables = [setting.variable for setting in SETTINGS.values()]
+    problems = list(variable_problems(environ, variables))
+    file = _read_file(environ, path)
+    given: dict[tuple[str, ...], _Given] = {}
     for name, setting in SETTINGS.items():
-        if environ.get(setting.variable):
-            _put(values, setting.path, environ[setting.variable])
-            sources[setting.path] = setting.variable
+        if environ.get(setting.variable, "").strip():
+            given[setting.path] = _given(setting, setting.variable, environ[setting.variable])
         if flags and flags.get(name) is not None:
-            _put(values, setting.path, flags[name])
-            sources[setting.path] = setting.flag
+            given[setting.path] = _given(setting, setting.flag, flags[name])
+    values = file.values
+    if "limits_from" in values:
+        problems.append(f"{file.path}: limits_from: no such setting")
+    origin = _origin_of(file)
+    sources = dict.fromkeys(_leaves(values), str(file.path))
+    for path_of_key, each in given.items():
+        _put(values, path_of_key, each.value)
+        sources[path_of_key] = each.source
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate({**values, "limits_from": origin})
     except ValidationError as error:
-        problems = [_describe(problem, sources, path) for problem in error.errors()]
+        problems += [_describe(problem, given, file.path) for problem in error.errors()]
+    if problems:
         raise ConfigError(
             "The configuration",
             problems,
-            hint=f"A flag beats a LOADTESTS_… variable, which beats {path}.",
-        ) from None
+            hint=f"A flag beats a LOADTESTS_… variable, which beats {file.path}. "
+            "docs/SETTINGS.md lists all.",
+        )
+    return LoadedSettings(config, sources)
 
 
-def _read_toml(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [str(error)], hint="Correct that line.") from None
-    except OSError as error:
-        raise ConfigError(str(path), [f"cannot be read: {error.strerror}"]) from None
+def _read_file(environ: Mapping[str, str], path: Path | None) -> SettingsFile:
+    named = named_file(environ) if path is None else None
+    return read_settings_file(named or path or Path(FILE_NAME), must_exist=named is not None)
+
+
+def _origin_of(file: SettingsFile) -> SettingsOrigin:
+    if not file.sha256:
+        return SettingsOrigin()
+    path = file.path
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    kind: Literal["file", "built-in"] = "file" if "slo" in file.values else "built-in"
+    return SettingsOrigin(kind=kind, path=str(path), sha256=file.sha256)
+
+
+def _given(setting: ConfigOption, source: str, given: object) -> _Given:
+    value = parse_text(given, setting.kind) if isinstance(given, str) else given
+    return _Given(source, given, value, setting.secret)
+
+
+def _leaves(values: Mapping[str, object], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key)
 
 
 def _put(values: dict[str, object], path: tuple[str, ...], value: object) -> None:
@@ -370,12 +554,58 @@ def _put(values: dict[str, object], path: tuple[str, ...], value: object) -> Non
     values[path[-1]] = value
 
 
-def _describe(problem: ErrorDetails, sources: Mapping[tuple[str, ...], str], path: Path) -> str:
-    location = tuple(str(part) for part in problem["loc"])
-    source = sources.get(location) or f"{path}: {'.'.join(location)}"
+def _describe(problem: ErrorDetails, given: Mapping[tuple[str, ...], _Given], path: Path) -> str:
+    location = tuple(str(part) for part in problem["loc"] if part != "[key]")
+    source = given.get(location)
+    name = source.source if source else f"{path}: {'.'.join(location)}"
     if problem["type"] == "extra_forbidden":
-        return f"{source}: no such setting"
-    value = problem.get("input")
-    shown = f" (found {value!r})" if isinstance(value, str | int | float | bool) else ""
+        return f"{name}: no such setting{_meant(location, problem.get('input'))}"
+    if problem["loc"][-1:] == ("[key]",):
+        return f"{name}: no such name{_meant(location, None)}"
+    value = source.given if source else problem.get("input")
+    secret = source.secret if source else location in _SECRETS
+    shown = ""
+    if isinstance(value, str | int | float | bool) and not secret:
+        shown = f" (found {_short(value)})"
+    if isinstance(value, str) and not secret and has_unit(value):
+        shown += "; write the number without a unit"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{source}: {message[0].lower()}{message[1:]}{shown}"
+    return f"{name}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _short(value: str | float) -> str:
+    """The value as it was written, or the beginning of it."""
+    text = repr(value)
+    return text if len(text) < 200 else f"{text[:200]}…"
+
+
+_SECRETS: Final = frozenset(setting.path for setting in SETTINGS.values() if setting.secret)
+
+
+def _meant(location: Sequence[str], value: object) -> str:
+    """What an unknown key was probably meant to be, as the end of a sentence; empty if unknown."""
+    *section, key = location
+    if section[-1:] == ["patterns"] and isinstance(value, dict | None):
+        quoted = [name for name in PATTERNS if name.partition(".")[0] == key]
+        if quoted:
+            return f'; quote the pattern: [{".".join(section)}."{quoted[0]}"]'
+    if key == "p99" and isinstance(value, dict):
+        return '; quote the key: "p99.9_ms"'
+    place = tuple(
+        {"patterns": LIMITED_PATTERN, "backends": LIMITED_BACKEND}.get(before, name)
+        for before, name in zip(["", *section], section, strict=False)
+    )
+    siblings = {
+        known.path[len(place)]
+        for known in KEYS
+        if len(known.path) > len(place) and known.path[: len(place)] == place
+    }
+    siblings = (siblings - {LIMITED_BACKEND, LIMITED_PATTERN}) | (
+        set(PATTERNS) if LIMITED_PATTERN in siblings else set()
+    )
+    siblings |= set(BACKENDS) if section[-1:] == ["backends"] else set()
+    elsewhere = [f"[{known.section}] {key}" for known in KEYS if known.path[-1] == key]
+    if not section and elsewhere:
+        siblings = set()  # a key without its section is no misspelt section
+    meant = [*get_close_matches(key, sorted(siblings), 1, 0.6), *elsewhere[:1]]
+    return f"; did you mean {' or '.join(meant)}?" if meant else ""

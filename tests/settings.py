@@ -15,6 +15,8 @@ CHANGED: Final[dict[str, tuple[object, object, object]]] = {
     "arrivals": ("constant", "poisson", "constant"),
     "warm_up": (3.0, 4.0, 5.0),
     "seed": (3, 4, 5),
+    "zipf_exponent": (0.5, 1.2, 0.0),
+    "max_extension": (30.0, 40.0, 50.0),
     "subjects": (
         "dynamodb/wire dynamodb/boto3",
         "dynamodb/boto3 dynamodb/wire",

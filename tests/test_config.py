@@ -19,7 +19,7 @@ def test_the_flags_and_variables_of_the_contract_are_all_there() -> None:
     contract = (
         "backend driver rate arrivals warm-up dynamodb-endpoint postgres-dsn results seed run-time"
         " region allow-remote subjects blocks micro from to growth step-time settle"
-        " postgres-storage"
+        " postgres-storage zipf-exponent max-extension"
     )
     flags = {f"--{name}" for name in contract.split()}
     assert {setting.flag for setting in SETTINGS.values()} == flags
@@ -81,9 +81,12 @@ def test_a_bad_value_is_reported_with_the_flag_or_the_variable_it_came_from(
     assert [problem.split(":")[0] for problem in caught.value.problems] == [setting.flag]
 
 
-def test_an_empty_variable_is_not_a_setting(tmp_path: Path) -> None:
-    config = load_config(environ={"LOADTESTS_RATE": ""}, path=tmp_path / "loadtests.toml")
-    assert config.load.rate == Config().load.rate
+@pytest.mark.parametrize("value", ["", "  "])
+@pytest.mark.parametrize("name", ["LOADTESTS_RATE", "LOADTESTS_CONFIG", "LOADTESTS_CACHE"])
+def test_an_empty_variable_is_an_error(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(environ={name: value}, path=tmp_path / "loadtests.toml")
+    assert caught.value.problems == [f"{name}: is empty; unset it, or give it a value"]
 
 
 def test_another_file_may_be_named(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ CRASHES: Final = [
 ]
 LAYERS: Final = [
     "loadtests.cli.importlib.import_module",
-    "loadtests.config._read_toml",
+    "loadtests.config.read_settings_file",
     "loadtests.cli.runs.closing.read_run",
     "loadtests.cli.runs.interim.judge_run",
     "loadtests.cli.runs.closing.store_verdict",

@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 import loadtests
+from loadtests.cli.options import config_option
 from loadtests.errors import DEBUG_VARIABLE
 
 VERBS: Final = {
@@ -25,6 +26,7 @@ VERBS: Final = {
     "targets": "Start, show and stop the embedded databases.",
     "calibrate": "Prove the reported percentiles against servers of known latency.",
     "capacity": "Find the highest rate that keeps the promise.",
+    "settings": "Every setting with its value and its source.",
 }
 
 
@@ -48,6 +50,7 @@ class _Verbs(click.Group):
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(loadtests.__version__, prog_name="loadtests")
+@config_option
 @click.option("--debug", is_flag=True, help="Show the trace of an internal error.")
 def root(debug: bool) -> None:
     """Latency gate and load tests for CloudShelf's carts and sessions.

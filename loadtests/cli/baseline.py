@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.cli.options import setting_options
+from loadtests.cli.options import config_option, setting_options
 from loadtests.config import load_config
 from loadtests.errors import UsageError
 from loadtests.judge.baseline import (
@@ -31,6 +31,7 @@ def command() -> None:
 
 
 @command.command("promote")
+@config_option
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…", type=click.Path(path_type=Path))
 @click.option("--name", help="The baseline's name; by default the scenario's.")
 @click.option("--force", is_flag=True, help="Also runs that did not pass; needs --reason.")
@@ -54,6 +55,7 @@ def promote_command(
 
 
 @command.command("list")
+@config_option
 @setting_options("results")
 def list_command(results: str | None) -> None:
     """Name every baseline."""
@@ -68,6 +70,7 @@ def list_command(results: str | None) -> None:
 
 
 @command.command("show")
+@config_option
 @click.argument("name")
 @setting_options("results")
 def show_command(name: str, results: str | None) -> None:

@@ -11,6 +11,7 @@ import click
 from loadtests.cli.options import (
     TARGET_SETTINGS,
     capacity_scenario_option,
+    config_option,
     processes_option,
     setting_options,
     users_option,
@@ -32,6 +33,7 @@ _END_TOLERANCE_S: Final = 0.05  # a step counts as over this much before its pla
 
 
 @click.command()
+@config_option
 @click.argument("runs", nargs=-1, metavar="[RUN…]", type=click.Path(path_type=Path))
 @setting_options(
     "backend",
@@ -44,6 +46,7 @@ _END_TOLERANCE_S: Final = 0.05  # a step counts as over this much before its pla
     "arrivals",
     "warm_up",
     "seed",
+    "zipf_exponent",
     *TARGET_SETTINGS,
     "results",
 )

@@ -11,6 +11,7 @@ from loadtests.cli.options import (
     SCENARIOS,
     TARGET_SETTINGS,
     blocks_option,
+    config_option,
     metric_option,
     processes_option,
     scenarios_option,
@@ -35,6 +36,7 @@ from loadtests.report.formats.terminal import comparison_table, print_outcome
 
 
 @click.command()
+@config_option
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="[B]", required=False)
 @click.option(
@@ -58,7 +60,14 @@ from loadtests.report.formats.terminal import comparison_table, print_outcome
 )
 @blocks_option
 @setting_options(
-    "rate", "run_time", "warm_up", "arrivals", "seed", *TARGET_SETTINGS, defaults=OWN_DEFAULTS
+    "rate",
+    "run_time",
+    "warm_up",
+    "arrivals",
+    "seed",
+    "zipf_exponent",
+    *TARGET_SETTINGS,
+    defaults=OWN_DEFAULTS,
 )
 @scenarios_option
 @users_option

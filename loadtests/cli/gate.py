@@ -10,6 +10,7 @@ import click
 from loadtests.cli.options import (
     SCENARIOS,
     TARGET_SETTINGS,
+    config_option,
     micro_option,
     processes_option,
     scenarios_option,
@@ -36,9 +37,19 @@ from loadtests.targets.endpoints import Endpoints
 
 
 @click.command()
+@config_option
 @click.argument("runs", nargs=-1, metavar="[RUN…]", type=click.Path(path_type=Path))
 @setting_options(
-    "backend", "driver", "rate", "arrivals", "warm_up", "run_time", "seed", *TARGET_SETTINGS
+    "backend",
+    "driver",
+    "rate",
+    "arrivals",
+    "warm_up",
+    "run_time",
+    "max_extension",
+    "seed",
+    "zipf_exponent",
+    *TARGET_SETTINGS,
 )
 @users_option
 @processes_option

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.cli.options import metric_option, pattern_option, setting_options
+from loadtests.cli.options import config_option, metric_option, pattern_option, setting_options
 from loadtests.config import load_config
 from loadtests.judge.history import (
     CHANGE_POINTS_HINT,
@@ -28,6 +28,7 @@ _SHOWN = 30  # runs in a sparkline
 
 
 @click.command()
+@config_option
 @setting_options("results")
 @click.option("--scenario", help="Only runs of this scenario; by default the newest run's.")
 @pattern_option

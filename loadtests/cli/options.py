@@ -5,12 +5,14 @@ Every option has one text, whichever verb it belongs to, and shows the default o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
 import click
 
 from loadtests.config import SETTINGS, ConfigOption
+from loadtests.config_sources import CONFIG_VARIABLE, FILE_NAME
 from loadtests.patterns import METRICS, PATTERNS
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
@@ -118,9 +120,27 @@ class HiddenAlias(click.Option):
             self.opts = spellings
 
 
-users_option: Final = click.option("--users", type=int, help="Maximum concurrent calls.")
+def _name_config(_: click.Context, __: click.Parameter, value: str | None) -> None:
+    # through the environment, so that the processes that a verb starts read the same file
+    if value is not None:
+        os.environ[CONFIG_VARIABLE] = value
+
+
+config_option: Final = click.option(
+    "--config",
+    metavar="FILE",
+    expose_value=False,
+    is_eager=True,
+    callback=_name_config,
+    help=with_default("Settings file; it must exist.", f"{FILE_NAME}, if there is one"),
+)
+users_option: Final = click.option(
+    "--users", type=click.IntRange(min=1), help="Maximum concurrent calls."
+)
 processes_option: Final = click.option(
-    "--processes", type=int, help="Load processes; more than one form a cluster. [default: 1]"
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Load processes; more than one form a cluster. [default: 1]",
 )
 scenarios_option: Final = click.option(
     "--scenario",

@@ -7,7 +7,7 @@ import shlex
 
 import click
 
-from loadtests.cli.options import backend_option
+from loadtests.cli.options import backend_option, config_option
 from loadtests.cli.screen.progress import show_steps
 from loadtests.config import load_config
 from loadtests.errors import EXIT_ERROR, EXIT_PASS, TargetError
@@ -33,6 +33,7 @@ def command() -> None:
 
 
 @command.command()
+@config_option
 @backend_option
 @click.option("--dynamodb-port", type=_PORT, help="A fixed port; a free one otherwise.")
 @click.option("--postgres-port", type=_PORT, help="A fixed port; a free one otherwise.")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
-from loadtests.cli.options import TARGET_SETTINGS, backend_option, setting_options
+from loadtests.cli.options import TARGET_SETTINGS, backend_option, config_option, setting_options
 from loadtests.cli.screen.progress import show_steps
 from loadtests.config import Config, load_config
 from loadtests.errors import EXIT_FAIL, EXIT_PASS
@@ -23,6 +23,7 @@ from loadtests.targets.supervisor.client import open_endpoints
 
 
 @click.command()
+@config_option
 @backend_option
 @setting_options(*TARGET_SETTINGS)
 def command(backend: str, **flags: str | bool | None) -> int:

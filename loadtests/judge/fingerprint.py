@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from loadtests.config import ZIPF_EXPONENT
 from loadtests.errors import ResultsError
 from loadtests.measure.results import RunInfo
 
 # Settings of a run that do not change what is measured.
 _IGNORED_CONFIG: Final = frozenset(
-    {"run_time", "run_time_s", "seed", "results", "slo", "gate", "allow_remote", "blocks"}
+    {
+        "run_time",
+        "run_time_s",
+        "seed",
+        "results",
+        "slo",
+        "gate",
+        "limits_from",
+        "allow_remote",
+        "blocks",
+    }
 )
 _IGNORED_TARGET: Final = frozenset({"where", "version"})  # the label has both
 
@@ -24,6 +35,8 @@ def fingerprint(info: RunInfo) -> dict[str, str]:
         # the port of an emulator differs from run to run
         ignored = _IGNORED_TARGET | ({"url"} if target.emulator or name == "postgres" else set())
         fields |= _flatten(f"targets.{name}", target.as_conditions(), ignored)
+    if info.config.load.rate is not None:  # runs of versions without the setting
+        fields.setdefault("config.load.zipf_exponent", str(ZIPF_EXPONENT))
     drivers = sorted({f"{series.backend}/{series.driver}" for series in info.series})
     return fields | {"drivers": ", ".join(drivers)}
 

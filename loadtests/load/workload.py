@@ -1,9 +1,9 @@
 """Which cart or session each call touches: seeded, skewed, and the same size at the end.
 
-Keys follow Zipf's law (exponent 0.99, as YCSB's default). Each worker of a cluster owns the users
-whose index is its own modulo the number of workers, so no two workers write to the same cart. A
-cart in the middle of a write is not written again, and what the harness believes of a cart is
-checked against every read of it.
+Keys follow Zipf's law (`[load] zipf_exponent`). Each worker of a cluster owns the users whose index
+is its own modulo the number of workers, so no two workers write to the same cart. A cart in the
+middle of a write is not written again, and what the harness believes of a cart is checked against
+every read of it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from uuid import UUID
 
 import numpy as np
 
+from loadtests.config import ZIPF_EXPONENT
 from loadtests.errors import CallError, ResponseInvalid, UsageError
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.model import (
@@ -31,17 +32,16 @@ from loadtests.model import (
 )
 from loadtests.targets.seed.dataset import Dataset, make_session
 
-ZIPF_EXPONENT: Final = 0.99
 _CHUNK: Final = 512
 _TRIES: Final = 16
 
 
 class Zipf:
-    """Seeded draws of 0 … n-1 in which the r-th favourite comes up in proportion to r^-0.99."""
+    """Seeded draws of 0 … n-1 in which the r-th favourite comes up in proportion to r^-exponent."""
 
-    def __init__(self, n: int, seed: Sequence[int]) -> None:
+    def __init__(self, n: int, seed: Sequence[int], exponent: float = ZIPF_EXPONENT) -> None:
         self._rng = np.random.default_rng(list(seed))
-        weights = np.arange(1, n + 1, dtype=np.float64) ** -ZIPF_EXPONENT
+        weights = np.arange(1, n + 1, dtype=np.float64) ** -exponent
         self._cumulative = np.cumsum(weights) / weights.sum()
         self._favourites = self._rng.permutation(n)
         self._drawn: list[int] = []
@@ -118,7 +118,13 @@ class Carts:
     removed: deque[tuple[Cart, str]] = field(default_factory=deque)
 
     @classmethod
-    def of(cls, dataset: Dataset, seed: int, share: WorkerShare) -> Carts:
+    def of(
+        cls,
+        dataset: Dataset,
+        seed: int,
+        share: WorkerShare,
+        zipf_exponent: float = ZIPF_EXPONENT,
+    ) -> Carts:
         """The carts whose users this worker owns, as seeded."""
         owned = range(share.index, len(dataset.users), share.count)
         if not owned:
@@ -137,7 +143,7 @@ class Carts:
         return cls(
             carts,
             {book.book_id: book for book in dataset.books},
-            Zipf(len(carts), seeds),
+            Zipf(len(carts), seeds, zipf_exponent),
             Random(repr(seeds)),
         )
 
@@ -219,7 +225,14 @@ class Sessions:
     rng: Random
 
     @classmethod
-    def of(cls, dataset: Dataset, seed: int, share: WorkerShare, now: datetime) -> Sessions:
+    def of(
+        cls,
+        dataset: Dataset,
+        seed: int,
+        share: WorkerShare,
+        now: datetime,
+        zipf_exponent: float = ZIPF_EXPONENT,
+    ) -> Sessions:
         """The seeded sessions whose users this worker owns."""
         owned = range(share.index, len(dataset.sessions), share.count)
         seeds = (seed, share.index, 3)
@@ -233,7 +246,7 @@ class Sessions:
             [dataset.sessions[i].session_id for i in owned],
             sessions,
             [session.cart_summary for session in sessions],
-            Zipf(len(owned), seeds),
+            Zipf(len(owned), seeds, zipf_exponent),
             rng,
         )
 

@@ -300,6 +300,7 @@ class LoadSettings(_Conditions):
     warm_up: Seconds | None = None
     run_time: Seconds | None = None
     seed: int | None = None
+    zipf_exponent: NonNegative | None = None
     subjects: str | None = None
     blocks: Count | None = None
 

@@ -20,6 +20,7 @@ RUN: Final = (
 # what version 0.1 accepted: flags may be added, none may go
 FLAGS: Final = {
     "gate": f"--backend --rate --run-time --micro {RUN}",
+    "settings": "--page --config",
     "capacity": f"--backend --from --to --growth --step-time --settle {RUN}",
     "compare": (
         "--subjects --metric --allow-differences --results --interleave --blocks --rate --run-time"

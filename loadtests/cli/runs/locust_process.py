@@ -65,6 +65,7 @@ def locust_command(config: Config, plan: LoadPlan) -> list[str]:
         "--arrivals": load.arrivals,
         "--warm-up": load.warm_up,
         "--seed": load.seed,
+        "--zipf-exponent": load.zipf_exponent,
         "--results": config.results,
         "--subjects": load.subjects or None,
         "--blocks": load.blocks,

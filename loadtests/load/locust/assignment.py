@@ -229,10 +229,10 @@ def _work_of(
     alone = len({each.backend for each in subjects}) == len(subjects)
     for_carts = dataset if alone else split_by_cart_size(dataset, subject.index)
     for_sessions = dataset if alone else split_by_session_size(dataset, subject.index)
-    seed = config.load.seed
+    seed, exponent = config.load.seed, config.load.zipf_exponent
     return (
-        Carts.of(for_carts, seed, share),
-        Sessions.of(for_sessions, seed, share, datetime.now(UTC)),
+        Carts.of(for_carts, seed, share, exponent),
+        Sessions.of(for_sessions, seed, share, datetime.now(UTC), exponent),
     )
 
 
