@@ -12,7 +12,7 @@ from loadtests.report.charts.drawing import Drawing, draw
 from loadtests.report.formats.html import render_report
 from loadtests.report.formats.junit import render_junit
 from loadtests.report.formats.markdown import render_summary
-from loadtests.report.formats.openmetrics import render_openmetrics
+from loadtests.report.formats.prometheus import render_prometheus
 from loadtests.report.formats.series_csv import render_csv
 from loadtests.report.page import Page, build_page
 from loadtests.report.sections import sections_of
@@ -37,7 +37,7 @@ def render(page: Page) -> dict[str, bytes]:
         "summary.md": render_summary(page).encode(),
         "junit.xml": render_junit(page),
         "series.csv": render_csv(page).encode(),
-        "metrics.prom": render_openmetrics(page).encode(),
+        "metrics.prom": render_prometheus(page).encode(),
     } | pictures(drawings)
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.results import BaselineReference, HealthInfo, LimitVerdict, Run, Status
 from loadtests.report.formats.junit import render_junit
 from loadtests.report.formats.markdown import LONGEST, render_summary
-from loadtests.report.formats.openmetrics import render_openmetrics
+from loadtests.report.formats.prometheus import render_prometheus
 from loadtests.report.formats.series_csv import COLUMNS, render_csv
 from loadtests.report.page import build_page
 from tests.known import known
@@ -90,9 +90,9 @@ def test_junit_survives_hostile_names(hostile: Run) -> None:
     assert any("<b>`x`|*y*" in name for _, name in cases)
 
 
-def test_openmetrics_is_valid_and_true(passed: Run) -> None:
+def test_metrics_are_valid_and_true(passed: Run) -> None:
     page = build_page(passed)
-    families = {f.name: f for f in text_string_to_metric_families(render_openmetrics(page))}
+    families = {f.name: f for f in text_string_to_metric_families(render_prometheus(page))}
     summary = families["cloudshelf_loadtest_response_time_seconds"]
     assert summary.type == "summary"
     found = {
@@ -105,21 +105,16 @@ def test_openmetrics_is_valid_and_true(passed: Run) -> None:
             known(info.response_time_ms).p99 / 1e3
         )
         assert found[*place, None, "_count"] == info.count
-    verdict = {
-        s.labels["cloudshelf_loadtest_verdict"]: s.value
-        for s in families["cloudshelf_loadtest_verdict"].samples
-    }
+    verdict = {s.labels["status"]: s.value for s in families["cloudshelf_loadtest_verdict"].samples}
     assert [name for name, value in verdict.items() if value] == ["PASS"]
 
 
-def test_openmetrics_leaves_out_what_is_not_carried_and_escapes(
-    tmp_path: Path, hostile: Run
-) -> None:
+def test_metrics_leave_out_what_is_not_carried_and_escapes(tmp_path: Path, hostile: Run) -> None:
     run = write_run(tmp_path / "r", series=[MadeSeries(rate_per_s=20)], seconds=5)
-    text = render_openmetrics(build_page(run))
+    text = render_prometheus(build_page(run))
     assert 'quantile="0.5"' in text
     assert 'quantile="0.99"' not in text
-    families = text_string_to_metric_families(render_openmetrics(build_page(hostile)))
+    families = text_string_to_metric_families(render_prometheus(build_page(hostile)))
     labels = [s.labels for family in families for s in family.samples]
     assert any("<b>`x`|*y*" in found.get("error", "") for found in labels)
 

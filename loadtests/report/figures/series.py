@@ -59,11 +59,11 @@ class ReportSeries:
 
     def quantile_ms(self, metric: str, q: float) -> float | None:
         """A percentile, or None where there are too few calls for it."""
-        return _quantile_ms(self.histograms.get(metric), q)
+        return quantile_ms(self.histograms.get(metric), q)
 
     def undisturbed_ms(self, metric: str, q: float) -> float | None:
         """The same over the calls that no stall can have touched."""
-        return _quantile_ms((self.undisturbed or {}).get(metric), q)
+        return quantile_ms((self.undisturbed or {}).get(metric), q)
 
     def mean_ms(self, metric: str) -> float | None:
         """The mean, from the middle of each histogram place (within 0.05%), or None."""
@@ -71,7 +71,8 @@ class ReportSeries:
         return mean_ms(histogram) if histogram is not None and histogram.total else None
 
 
-def _quantile_ms(histogram: Histogram | None, q: float) -> float | None:
+def quantile_ms(histogram: Histogram | None, q: float) -> float | None:
+    """A quantile in milliseconds, or None where there are too few calls for it."""
     if histogram is None or histogram.total < min_calls(q):
         return None
     return histogram.quantile_ns(q) / 1e6

@@ -9,7 +9,7 @@ from typing import Final
 from loadtests.report.charts.capacity import steps_table
 from loadtests.report.charts.chart import ChartTable
 from loadtests.report.figures.capacity import is_capacity_run, steps_of
-from loadtests.report.figures.rounding import plain
+from loadtests.report.figures.rounding import clean, plain
 from loadtests.report.opening import facts_of, notes_of, what_to_do
 from loadtests.report.page import Page, TableCell, TableRow
 from loadtests.report.sides import Side
@@ -37,7 +37,7 @@ def render_summary(page: Page) -> str:
 
 def comparison_summary(sides: Sequence[Side], figures: Sequence[ChartTable]) -> str:
     """`comparison.md`: each run against the first, and the figures."""
-    runs = [f"- {side.letter}: {name(side.page.run.info.id[:80])}" for side in sides]
+    runs = [f"- {side.letter}: {name(side.page.run.info.id)}" for side in sides]
     cautions = dict.fromkeys(side.page.setting.caution for side in sides)
     parts = [
         f"### {len(sides)} runs compared",
@@ -62,7 +62,7 @@ def words(text: str) -> str:
 
 def name(text: str) -> str:
     """A name from outside as a code span inside a table."""
-    return "`" + text.replace("`", "ˋ").replace("|", "\\|") + "`"
+    return "`" + clean(text).replace("`", "ˋ").replace("|", "\\|") + "`"
 
 
 def _cut(text: str) -> str:
@@ -147,7 +147,7 @@ def _missed(page: Page) -> str:
 def _facts(page: Page) -> str:
     change = f" and the change against {words(page.judged.baseline)}" if page.has_changes else ""
     facts = "; ".join(f"{f.name.lower()} {f.value} ({f.context})" for f in facts_of(page))
-    return f"<sub>{name(page.run.info.id[:80])} · {words(facts)} · {page.metric_words}; " + (
+    return f"<sub>{name(page.run.info.id)} · {words(facts)} · {page.metric_words}; " + (
         f"small figures are {plain(100 * page.judged.confidence)}% confidence intervals{change}"
         "</sub>"
     )

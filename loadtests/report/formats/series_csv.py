@@ -1,4 +1,4 @@
-"""`series.csv`: a row for each series and time, for spreadsheets and scripts."""
+"""`series.csv`: a row for each series and time, for spreadsheets and scripts (RFC 4180)."""
 
 from __future__ import annotations
 
@@ -45,14 +45,22 @@ def render_csv(page: Page) -> str:
         for metric in METRICS:
             histogram = series.histograms.get(metric)
             if histogram is not None and histogram.total:
-                writer.writerow([*_names(series, metric), *_figures(page, series, metric)])
+                row = [*_names(series, metric), *_figures(page, series, metric)]
+                writer.writerow([_not_a_formula(cell) for cell in row])
     return out.getvalue()
 
 
+def _not_a_formula(cell: str | int) -> str | int:
+    """A spreadsheet must not take a text from outside for a formula.
+
+    https://owasp.org/www-community/attacks/CSV_Injection. No figure is negative.
+    """
+    risky = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋"))
+    return f"'{cell}" if risky else cell
+
+
 def _names(series: ReportSeries, metric: str) -> Iterator[str]:
-    for text in (series.subject.backend, series.subject.driver, series.pattern, metric):
-        # a spreadsheet must not take a name for a formula
-        yield "'" + text if text.startswith(("=", "+", "-", "@")) else text
+    yield from (series.subject.backend, series.subject.driver, series.pattern, metric)
 
 
 def _figures(page: Page, series: ReportSeries, metric: str) -> Iterator[str | int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from loadtests.report.charts.timeline import MOST_TICKS, tick_times_s
 from loadtests.report.figures.stalls import basis_words, stalls_sentence
 from loadtests.report.formats.junit import render_junit
 from loadtests.report.formats.markdown import render_summary
-from loadtests.report.formats.openmetrics import render_openmetrics
+from loadtests.report.formats.prometheus import render_prometheus
 from loadtests.report.formats.series_csv import render_csv
 from loadtests.report.formats.terminal import terminal_summary
 from loadtests.report.opening import notes_of
@@ -62,7 +63,7 @@ def test_the_terminal_shows_three_figures_within_80_columns(stalled: Run) -> Non
 
 def test_a_quiet_run_says_nothing_of_calls_left_out(passed: Run) -> None:
     page = build_page(passed)
-    for text in (terminal(passed), render_summary(page), render_openmetrics(page)):
+    for text in (terminal(passed), render_summary(page), render_prometheus(page)):
         assert "undisturbed" not in text
         assert "p99*" not in text
 
@@ -71,9 +72,9 @@ def test_summary_and_files_hold_all_undisturbed_and_share(stalled: Run) -> None:
     page = build_page(stalled)
     assert "undisturbed by the machine" in render_summary(page)
     assert b"undisturbed by the machine" in render_junit(page)
-    metrics = render_openmetrics(page)
-    assert "cloudshelf_loadtest_left_out_ratio 0.1" in metrics
-    assert 'cloudshelf_loadtest_undisturbed_response_time_seconds{backend="dynamodb"' in metrics
+    metrics = render_prometheus(page)
+    assert re.search(r"^cloudshelf_loadtest_left_out_ratio\{[^}]*\} 0\.1", metrics, re.MULTILINE)
+    assert "cloudshelf_loadtest_undisturbed_response_time_seconds{" in metrics
     rows = list(csv.DictReader(io.StringIO(render_csv(page))))
     first = rows[0]
     assert 0 < int(first["undisturbed_calls"]) < int(first["calls"])
