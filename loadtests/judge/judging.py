@@ -26,6 +26,7 @@ from loadtests.judge.sentences import (
 from loadtests.judge.slo import limits_of
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
 from loadtests.judge.stats.holm import Decision, holm, overall_first_weights
+from loadtests.measure.health.accounts import folder_reasons
 from loadtests.measure.results import (
     PERCENTILES,
     BaselineReference,
@@ -155,7 +156,7 @@ def _reasons(samples: RunSamples) -> tuple[list[str], list[str]]:
     if validity is None:
         return ["the run ended before its load generator was judged.", *invalidating], []
     texts = {"every verdict": list[str](), "FAIL": list[str]()}
-    for reason in validity.reasons:
+    for reason in [*validity.reasons, *folder_reasons(samples.run.path, samples.run.info)]:
         text = f"{reason.rule}: {reason.found} {reason.remedy}".strip()
         texts[reason.rules_out].append(text)
     if not validity.valid and not validity.reasons:

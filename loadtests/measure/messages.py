@@ -74,7 +74,9 @@ class RecordedCalls:
 class SecondEnded:
     """A second of this process is over.
 
-    `index` is its number since the run began, `end_ns` its end by CLOCK_MONOTONIC. The payload
+    `index` is its number since the run began, `end_ns` its end by CLOCK_MONOTONIC. `scheduled` are
+    the measured arrivals that the schedule holds for it, by subject (`series.subject_of`), and
+    `last` says that the process makes no more calls. The payload
     holds four columns of int64 nanoseconds: the intended starts of `dispatch_delays` arrivals and
     their delays, then the moments at which the event loop was sampled and its delays.
     """
@@ -84,6 +86,8 @@ class SecondEnded:
     second: SecondFigures
     process: ProcessFigures
     dispatch_delays: Count
+    scheduled: dict[str, Count] = field(default_factory=dict)
+    last: bool = False
     kind: Literal["second"] = "second"
 
 
@@ -234,6 +238,8 @@ class WorkerSecond:
     undisturbed_dispatch_delay: str | None = None
     undisturbed_event_loop_delay: str | None = None
     stalls: StallSecond | None = None
+    scheduled: dict[str, Count] = field(default_factory=dict)
+    last: bool = False
 
     @classmethod
     def of(cls, second: ClassifiedSecond) -> WorkerSecond:
@@ -248,6 +254,8 @@ class WorkerSecond:
             undisturbed_dispatch_delay=_encoded_or_none(delays.undisturbed_dispatch),
             undisturbed_event_loop_delay=_encoded_or_none(delays.undisturbed_event_loop),
             stalls=second.stalls,
+            scheduled=dict(second.scheduled),
+            last=second.last,
         )
 
     def decode(self) -> ClassifiedSecond:
@@ -263,6 +271,8 @@ class WorkerSecond:
                 _decoded_or_none(self.undisturbed_event_loop_delay),
             ),
             stalls=self.stalls,
+            scheduled=self.scheduled,
+            last=self.last,
         )
 
 

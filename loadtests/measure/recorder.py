@@ -50,6 +50,16 @@ class SeriesRecorder:
         self.service.append(done_ns - began_ns)
         self.wire.append(wire_ns)
 
+    def record_not_made(self, intended_ns: int, now_ns: int) -> None:
+        """An arrival whose call was not made because its method failed first: a failed call.
+
+        Only the response time is known.
+        """
+        self.intended.append(intended_ns)
+        self.response.append(max(0, now_ns - intended_ns))
+        self.service.append(-1)
+        self.wire.append(-1)
+
     def record_unfinished(self, intended_ns: npt.NDArray[np.int64], now_ns: int) -> None:
         """Calls that had not ended when the run did: they took at least their age.
 

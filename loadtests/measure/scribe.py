@@ -15,11 +15,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO
 
+from loadtests.measure.health.accounts import RunAccount
 from loadtests.measure.health.evidence import GeneratorEvidence
 from loadtests.measure.health.probes import HostProbe
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.health.step_evidence import StepEvidence
-from loadtests.measure.health.validity import judge_validity
+from loadtests.measure.health.validity import judge_validity, with_signals
 from loadtests.measure.live import last_second, locust_entries, process_second
 from loadtests.measure.merger import Merged, Merger
 from loadtests.measure.messages import (
@@ -100,6 +101,7 @@ class RunScribe:
         self._steps = StepEvidence(steps, sources) if steps else None
         self._evidence = GeneratorEvidence(rate_per_s=frame.rate_per_s)
         self._stalls = StallTotals()
+        self._account = RunAccount(sources, frame.info.warm_up_s)
         self._folder = RunFolderWriter(Path(frame.path), frame.info, frame.started_at_s)
         self._index = 0
         self._unreported: list[SeriesPart] = []  # not yet in Locust's own tables
@@ -131,6 +133,8 @@ class RunScribe:
         self._write(self._merger.finish())
         summaries = self._merger.summaries()
         signals, validity = self._judge(summaries)
+        if self._evidence.workers or self._steps:
+            signals, validity = with_signals(signals, validity, self._account.signals())
         self._folder.info.stalls = self._stalls.summary(summaries)
         self._folder.finish(state, summaries, signals, validity)
 
@@ -155,6 +159,7 @@ class RunScribe:
         if worker in self._evidence.lost:
             return
         self._evidence.lost.append(worker)
+        self._account.lose(worker)
         if self._steps:
             self._steps.lose(worker, self._folder.info.duration_s)
         self._write(self._merger.lose(worker))
@@ -173,6 +178,7 @@ class RunScribe:
     def _close(self, second: ClassifiedSecond) -> None:
         row = second.row
         self._folder.add_health(row)
+        self._account.add(second)
         if second.stalls:
             self._folder.add_stalls(second.stalls.rows)
         self._processes[row.worker] = process_second(row)

@@ -32,6 +32,11 @@ class SeriesName(NamedTuple):
         return Key(*self, metric)
 
 
+def subject_of(backend: str, driver: str) -> str:
+    """Whom a dispatcher calls: `backend/driver`. All patterns of it share one schedule."""
+    return f"{backend}/{driver}"
+
+
 @dataclass(slots=True)
 class CapacityTotals:
     """Capacity units that calls consumed, summed over the calls that asked for them."""

@@ -606,3 +606,14 @@ def test_all_calls_decide_first_where_the_machine_did_no_harm(tmp_path: Path) ->
     run = stalled(quiet_run(tmp_path / "run"), share=0.3, delay_ms=0.1)
     limit = only(judge_run(run, P99, Gate()))
     assert (limit.status, limit.basis, limit.calls) == ("PASS", "all", known(limit.all_calls).calls)
+
+
+def test_a_gap_in_health_csv_rules_out_every_verdict(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", series=[CART_GET], seconds=15, config=ONE_PATTERN)
+    assert judge_run(run, Slo(), Gate()).status != "INVALID"
+    health = run.path / "health.csv"
+    rows = health.read_text().splitlines(keepends=True)
+    health.write_text("".join(rows[:8] + rows[9:]))  # a copy that lost a line
+    verdict = judge_run(run, Slo(), Gate())
+    assert verdict.status == "INVALID"
+    assert [reason.split(":")[0] for reason in verdict.reasons] == ["missing seconds"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from loadtests.measure.messages import (
     LocustEntry,
     OpenRun,
     OpenWorker,
+    RecordedCalls,
     RunEnd,
     RunEnded,
     SecondEnded,
@@ -24,9 +26,11 @@ from loadtests.measure.messages import (
     parse_line,
     parse_live,
     parse_locust,
+    unpack,
 )
 from loadtests.measure.results import RunInfo, StepInfo
 from loadtests.measure.scribe import serve
+from loadtests.measure.series import subject_of
 from loadtests.measure.stalls.classifier import SecondClassifier
 from loadtests.measure.stalls.record import Meters, StallRecord
 from loadtests.measure.stalls.windows import Stall
@@ -82,12 +86,19 @@ def closing(
     length_s: float = 1.0,
     dispatch_delays_ns: list[int] | None = None,
     event_loop_delays_ns: list[int] | None = None,
+    scheduled: dict[str, int] | None = None,
+    last: bool = False,
     **changes: Any,
 ) -> bytes:
-    """The frame that ends second `index` of `source`; `changes` are the row's."""
+    """The frame that ends second `index` of `source`; `changes` are the row's.
+
+    Without `scheduled` the run helpers below take every recorded call for a scheduled one.
+    """
     start_s = float(index) if start_s is None else start_s
     dispatch, event_loop = dispatch_delays_ns or [], event_loop_delays_ns or []
-    figures = {"cpu_wait": None} | row(source, time_s=start_s, length_s=length_s, **changes)
+    figures = {"cpu_wait": None, "scheduled": sum((scheduled or {}).values())} | row(
+        source, time_s=start_s, length_s=length_s, **changes
+    )
     process = {each.name: figures.pop(each.name) for each in fields(ProcessFigures)}
     frame = SecondEnded(
         index=index,
@@ -95,11 +106,38 @@ def closing(
         second=SecondFigures(**figures),
         process=ProcessFigures(**process),
         dispatch_delays=len(dispatch),
+        scheduled=scheduled or {},
+        last=last,
     )
     # each delay with the moment that it belongs to
     moments = [ORIGIN_NS]
     columns = [*moments * len(dispatch), *dispatch, *moments * len(event_loop), *event_loop]
     return pack(frame, np.array(columns, np.int64).tobytes())
+
+
+def accounted(stream: bytes) -> bytes:
+    """The stream of a load process whose schedule holds exactly its calls, and whose end is known.
+
+    A second that names its scheduled arrivals keeps them.
+    """
+    frames = list(unpack(io.BytesIO(stream)))
+    lasts = [n for n, (frame, _) in enumerate(frames) if isinstance(frame, SecondEnded)]
+    packed, calls = [], Counter[str]()
+    for number, (frame, payload) in enumerate(frames):
+        if isinstance(frame, RecordedCalls):
+            for series in frame.series:
+                if not series["warm_up"]:
+                    calls[subject_of(series["backend"], series["driver"])] += series["calls"]
+        if isinstance(frame, SecondEnded):
+            scheduled, calls = frame.scheduled or dict(calls), Counter()
+            second = replace(frame.second, scheduled=sum(scheduled.values()))
+            is_last = frame.last or number == lasts[-1]
+            packed.append(
+                pack(replace(frame, second=second, scheduled=scheduled, last=is_last), payload)
+            )
+        else:
+            packed.append(pack(frame, payload))
+    return b"".join(packed)
 
 
 def end(state: RunEnd = "complete") -> bytes:
@@ -132,10 +170,15 @@ def classifier(meters: Meters | None = None) -> SecondClassifier:
     )
 
 
-def scribe(stream: bytes, meters: Meters | None = None) -> list[tuple[str, bytes]]:
-    """Run a scribe over a whole stream; the kind and content of each line that it printed."""
+def scribe(
+    stream: bytes, meters: Meters | None = None, *, account: bool = True
+) -> list[tuple[str, bytes]]:
+    """Run a scribe over a whole stream; the kind and content of each line that it printed.
+
+    `account` makes the stream's account right (`accounted`).
+    """
     out = io.StringIO()
-    serve(io.BytesIO(stream), out, classifier(meters))
+    serve(io.BytesIO(accounted(stream) if account else stream), out, classifier(meters))
     return [parse_line(line.encode()) for line in out.getvalue().splitlines()]
 
 

@@ -91,7 +91,7 @@ class UserGroup:
         series = user.series
         series.errors[name] += 1
         if not user.recorded:
-            series.response.append(max(0, time.monotonic_ns() - user.intended_ns))
+            series.record_not_made(user.intended_ns, time.monotonic_ns())
         if isinstance(error, ResponseInvalid):
             self.run.invalid_responses += 1
         if name not in self.logged_errors:
@@ -168,9 +168,16 @@ class UserAssignment:
         group.callers.users.append(user)
 
     def leave(self, user: User) -> None:
-        """Close a user's stores. A user that never joined has none."""
+        """Close a user's stores. A user that never joined has none.
+
+        A call that the user is in has not ended, and counts with its age.
+        """
         if not isinstance(user, OpenLoopUser) or user.user_group is None:
             return
+        if user.intended_ns and not user.recorded:
+            starts_ns = np.array([user.intended_ns], np.int64)
+            user.series.record_unfinished(starts_ns, time.monotonic_ns())
+            user.intended_ns = 0
         for group in self._groups[type(user).__name__]:
             if user in group.callers.users:
                 group.callers.users.remove(user)

@@ -26,6 +26,7 @@ from greenlet import getcurrent
 
 from loadtests.load.loop.timer import Timer, open_timer
 from loadtests.load.schedule.arrivals import Nanoseconds
+from loadtests.load.schedule.counted import CountedSchedule
 
 NEVER: Final = 1 << 62
 
@@ -63,12 +64,13 @@ class ArrivalDispatcher:
         self.next_ns = NEVER
         self._ahead_ns = ahead_ns
         self.counters = SecondCounters()
-        self._schedule = schedule
+        self._schedule = CountedSchedule(schedule)
         self._clock = clock
         self._open_timer = timer
         self._timer: Timer | None = None
         self._chunk: Iterator[int] = iter(())
-        self._origin_ns = 0
+        self._origin_ns = self._measure_from_ns = 0
+        self._taken_ns = 0  # intended start of the last arrival that a user got
         self._end_ns = NEVER
         self._rehearsal_calls = 0
         self._rehearsal_users = 0
@@ -94,11 +96,13 @@ class ArrivalDispatcher:
         """Calls of the rehearsal that no user has begun yet."""
         return self._rehearsal_calls
 
-    def start(self, origin_ns: int) -> None:
-        """Begin: intended starts count from `origin_ns` on the clock."""
+    def start(self, origin_ns: int, measure_from_ns: int = 0) -> None:
+        """Begin: intended starts count from `origin_ns`, measured ones from `measure_from_ns`."""
         self._origin_ns = origin_ns
+        self._measure_from_ns = max(origin_ns, measure_from_ns)
         self._timer = self._open_timer(self._wake)
         self._advance()
+        self._taken_ns = 0
         self._arm()
 
     def take(self) -> int:
@@ -175,6 +179,17 @@ class ArrivalDispatcher:
         counters.least_free = min(counters.least_free, free)
         return counters
 
+    def read_scheduled(self, until_ns: int) -> int:
+        """Measured arrivals that the schedule holds up to `until_ns`, after those read before.
+
+        They are counted in the schedule itself, whether or not a user has got them. None is counted
+        after `stop_offering`, except one that a user got ahead of its time.
+        """
+        last_ns = min(until_ns, max(self._end_ns, self._taken_ns))
+        warm_up_ns = min(last_ns, self._measure_from_ns - 1)
+        self._schedule.take_count(warm_up_ns - self._origin_ns)
+        return self._schedule.take_count(last_ns - self._origin_ns)
+
     def _wake_for_rehearsal(self) -> None:
         for _ in range(min(len(self._parked), self._rehearsal_calls, self._rehearsal_users)):
             if self._parked and self._rehearsal_calls > 0:  # both may change meanwhile
@@ -199,6 +214,7 @@ class ArrivalDispatcher:
         self._arm()
 
     def _advance(self) -> None:
+        self._taken_ns = self.next_ns
         offset_ns = next(self._chunk, None)
         while offset_ns is None:  # a chunk may be empty
             chunk = next(self._schedule, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
@@ -17,12 +18,13 @@ import gevent
 import numpy as np
 
 from loadtests.load.loop.delay_sampler import CAN_SAMPLE, DelaySampler
-from loadtests.load.loop.dispatcher import ArrivalDispatcher
+from loadtests.load.loop.dispatcher import NEVER, ArrivalDispatcher
 from loadtests.load.loop.heartbeat import BEAT_NS, Heartbeat
 from loadtests.load.loop.timer import Timer, open_timer
 from loadtests.measure.health.probes import ProcessProbe, SecondFigures
 from loadtests.measure.messages import Frame, RunClock, SecondEnded
 from loadtests.measure.recorder import Recorder, SeriesPair, SeriesRecorder
+from loadtests.measure.series import subject_of
 
 DRAIN_S: Final = 2.0  # how long started and waiting calls may still end after the last arrival
 LEAD_NS: Final = 100_000_000
@@ -62,6 +64,13 @@ class CallerGroup:
     dispatcher: ArrivalDispatcher
     pairs: list[SeriesPair]
     users: list[Caller] = field(default_factory=list)
+
+    @property
+    def subject(self) -> str:
+        """The backend and driver that its calls go to; empty without access patterns."""
+        if not self.pairs:
+            return ""
+        return subject_of(self.pairs[0][0].backend, self.pairs[0][0].driver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +168,7 @@ class LoadRun:
         self._probe.watch_gc()
         self._probe.read()
         for group in self.groups:
-            group.dispatcher.start(self._origin_ns)
+            group.dispatcher.start(self._origin_ns, self.measure_from_ns)
         self._heartbeat.start(self._origin_ns)
         if self._sampler:
             self._sampler.start(self._origin_ns)
@@ -188,7 +197,7 @@ class LoadRun:
             self._censor(group, now_ns)
         self._heartbeat.stop()
         self._drain()
-        self._close_second()
+        self._close_second(last=True)
         self._probe.close()
         if self._frozen:
             gc.unfreeze()
@@ -220,8 +229,11 @@ class LoadRun:
         else:
             self._scribe.flush()
 
-    def _close_second(self) -> None:
+    def _close_second(self, *, last: bool = False) -> None:
         now_ns = self._clock()
+        scheduled: Counter[str] = Counter()
+        for group in self.groups:
+            scheduled[group.subject] += group.dispatcher.read_scheduled(NEVER if last else now_ns)
         event_loop = self._sampler.read() if self._sampler else b""
         counters = [group.dispatcher.read_counters() for group in self.groups]
         dispatched: array[int] = array("q")
@@ -245,6 +257,7 @@ class LoadRun:
             free_users_min=sum(min(each.least_free, len(users)) for each in counters),
             in_flight=sum(bool(user.intended_ns) for user in users),
             invalid_responses=self.invalid_responses,
+            scheduled=scheduled.total(),
         )
         frame = SecondEnded(
             index=self._index,
@@ -252,6 +265,8 @@ class LoadRun:
             second=second,
             process=self._probe.read(),
             dispatch_delays=len(dispatch_delays),
+            scheduled=scheduled,
+            last=last,
         )
         self._scribe.send(frame, dispatched.tobytes() + dispatch_delays.tobytes() + event_loop)
         self.invalid_responses = 0

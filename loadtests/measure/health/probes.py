@@ -41,6 +41,7 @@ class SecondFigures:
     free_users_min: int
     in_flight: int
     invalid_responses: int
+    scheduled: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,7 @@ class HealthRow:
     event_loop_delay_max_ms: float | None = None
     cpu_wait: float | None = None  # share of time runnable and not running
     cpu_throttled_ms: float | None = None  # held back by the control group's own CPU limit
+    scheduled: Count | None = None  # measured arrivals of the schedule, dispatched or not
 
     @classmethod
     def of(

@@ -95,8 +95,16 @@ def judge_validity(
         *(_worst(s for s in every if s.name == name) for name in names),
         *_stalls(stalls),
     ]
-    reasons = [_reason(signal) for signal in signals if not signal.ok]
-    return signals, Validity(valid=not reasons, reasons=reasons)
+    return with_signals([], Validity(valid=True), signals)
+
+
+def with_signals(
+    signals: Sequence[Signal], validity: Validity, more: Iterable[Signal]
+) -> tuple[list[Signal], Validity]:
+    """Signals and validity with further signals; each that is not ok is one more reason."""
+    added = list(more)
+    reasons = validity.reasons + [_reason(signal) for signal in added if not signal.ok]
+    return [*signals, *added], Validity(valid=validity.valid and not reasons, reasons=reasons)
 
 
 def _reason(signal: Signal) -> Reason:

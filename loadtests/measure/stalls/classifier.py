@@ -110,6 +110,8 @@ class SecondClassifier:
             parts=parts,
             delays=delays,
             stalls=self._stalls_of(frame, parts, touches) if touches else None,
+            scheduled=frame.scheduled,
+            last=frame.last,
         )
 
     def _stalls_of(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow, RunSeconds
@@ -29,13 +30,18 @@ class StallSecond:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifiedSecond:
-    """A second with its calls bucketed and classified; `stalls` is None without meters."""
+    """A second with its calls bucketed and classified; `stalls` is None without meters.
+
+    `scheduled` and `last` are those of `messages.SecondEnded`.
+    """
 
     index: int
     row: HealthRow
     parts: list[SeriesPart]
     delays: GeneratorDelays
     stalls: StallSecond | None
+    scheduled: Mapping[str, int] = field(default_factory=dict)
+    last: bool = False
 
 
 @dataclass(slots=True)

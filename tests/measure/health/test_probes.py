@@ -283,7 +283,7 @@ def test_collections_are_timed_and_forgotten_after_each_reading(
 
 
 def test_the_probes_figures_complete_a_row(probe: ProcessProbe, proc: FakeProc) -> None:
-    figures = row() | {"cpu_wait": None}
+    figures = row() | {"cpu_wait": None, "scheduled": 100}
     second = SecondFigures(**{each.name: figures[each.name] for each in fields(SecondFigures)})
     delays = DelayFigures(dispatch_delay_p50_ms=0.25)
     completed = HealthRow.of(second, probe.read(), proc.probe().read(), delays)
