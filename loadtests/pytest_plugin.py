@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from loadtests.errors import LoadtestsError, exit_code_of, format_error
+from loadtests.errors import (
+    EXIT_ERROR,
+    EXIT_PASS,
+    LoadtestsError,
+    exit_code_of,
+    format_error,
+)
 from loadtests.microbench.replay import Replay
 
 if TYPE_CHECKING:
@@ -28,50 +34,78 @@ if TYPE_CHECKING:
 FOLDER: Final = "bench"
 FILES: Final = "bench_*.py"
 JSON_NAME: Final = "benchmark.json"
-OWN_FLAGS: Final = ("--benchmark-quick", "--benchmark-no-report")
+OWN_FLAGS: Final = ("--benchmark-quick", "--benchmark-no-report", "--benchmark-once")
+FLAGS: Final = {
+    "--benchmark": (
+        "loadtests_benchmark",
+        "run the micro-benchmarks in bench/ instead of the tests",
+    ),
+    "--benchmark-quick": (
+        "loadtests_quick",
+        "with --benchmark: fewer rounds, for a result within a minute",
+    ),
+    "--benchmark-no-report": (
+        "loadtests_no_report",
+        "with --benchmark: write the run folder, but neither judge nor draw it",
+    ),
+    "--benchmark-once": (
+        "loadtests_once",
+        "with --benchmark: call each benchmark once; nothing is measured or judged",
+    ),
+}
 
-_on = pytest.StashKey[bool]()
 _replay = pytest.StashKey[Replay]()
 _run = pytest.StashKey["BenchmarkRun"]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the flags of the micro-benchmarks."""
+@pytest.hookimpl(trylast=True)
+def pytest_load_initial_conftests(parser: pytest.Parser) -> None:
+    """Add the flags of the micro-benchmarks, once every other plugin has added its own.
+
+    Where one of them, or a conftest.py, has one of these flags, they are its: this plugin then
+    does nothing, because a project that it has nothing to do with must not notice it.
+    """
+    try:
+        _, free = parser.parse_known_and_unknown_args(list(FLAGS))
+    except pytest.UsageError:  # somebody's flag of that name takes a value
+        return
+    if set(free) != set(FLAGS):
+        return
     group = parser.getgroup("loadtests", "CloudShelf micro-benchmarks")
-    group.addoption(
-        "--benchmark",
-        action="store_true",
-        dest="loadtests_benchmark",
-        help="run the micro-benchmarks in bench/ instead of the tests",
-    )
-    group.addoption(
-        "--benchmark-quick",
-        action="store_true",
-        dest="loadtests_quick",
-        help="with --benchmark: fewer rounds, for a result within a minute",
-    )
-    group.addoption(
-        "--benchmark-no-report",
-        action="store_true",
-        dest="loadtests_no_report",
-        help="with --benchmark: write the run folder, but neither judge nor draw it",
-    )
+    for flag, (name, meaning) in FLAGS.items():
+        group.addoption(flag, action="store_true", dest=name, help=meaning)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Look into bench/ when nothing else was named."""
-    config.stash[_on] = bool(config.getoption("loadtests_benchmark"))
-    if not config.stash[_on]:
-        for flag in ("quick", "no_report"):
-            if config.getoption(f"loadtests_{flag}"):
-                name = flag.replace("_", "-")
-                raise pytest.UsageError(f"--benchmark-{name} needs --benchmark.")
+    if not _given(config, "--benchmark"):
+        for flag in OWN_FLAGS:
+            if _given(config, flag):
+                raise pytest.UsageError(f"{flag} needs --benchmark.")
         return
-    if not config.pluginmanager.hasplugin("benchmark"):
-        raise pytest.UsageError("--benchmark needs pytest-benchmark, which is switched off.")
+    for plugin, name in (("benchmark", "pytest-benchmark"), ("terminal", "the terminal")):
+        if not config.pluginmanager.hasplugin(plugin):
+            raise pytest.UsageError(f"--benchmark needs {name}, which is switched off.")
+    if config.getoption("benchmark_disable"):
+        raise pytest.UsageError(
+            "--benchmark-disable measures nothing, and --benchmark is there to measure. "
+            "Use --benchmark --benchmark-once to call each benchmark once."
+        )
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
-        config.args = [str(config.rootpath / FOLDER)]
+        folder = config.rootpath / FOLDER
+        if not folder.is_dir():
+            raise pytest.UsageError(
+                f"There are no benchmarks: {folder} does not exist. Run pytest --benchmark in the "
+                "project's own folder, or name the files."
+            )
+        config.args = [str(folder)]
+    if _given(config, "--benchmark-once"):
+        config.option.benchmark_disable = True  # read later, by pytest-benchmark
     config.pluginmanager.register(BenchmarkRun(config), "loadtests-benchmark")
+
+
+def _given(config: pytest.Config, flag: str) -> bool:
+    return bool(config.getoption(FLAGS[flag][0], False))
 
 
 @pytest.fixture
@@ -91,7 +125,26 @@ class BenchmarkRun:
         self._screen: BenchmarkScreen | None = None
         self._specs: list[Spec] = []
         self._interrupted = False
+        self._once = _given(config, "--benchmark-once")
         config.stash[_run] = self
+
+    # --- before anything is collected
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Refuse what would measure nothing and look like success."""
+        if self._config.getoption("dist", "no") != "no" or hasattr(self._config, "workerinput"):
+            raise pytest.UsageError(
+                "--benchmark measures one call at a time, and xdist runs several at once. "
+                "Use -n 0, or leave -n and --dist out."
+            )
+        if self._pytest_benchmark.skip:
+            raise pytest.UsageError("--benchmark-skip skips all that --benchmark is to run.")
+        if self._pytest_benchmark.disabled and not self._once:
+            raise pytest.UsageError(
+                "pytest-benchmark has disabled all benchmarks (it does so where "
+                "PYTEST_XDIST_WORKER is set), so nothing would be measured."
+            )
 
     # --- collection
 
@@ -133,17 +186,17 @@ class BenchmarkRun:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what -k and the like have left."""
         self._specs = [spec for item in session.items if (spec := _spec_of(item)) is not None]
-        if not self._specs or self._pytest_benchmark.skip or self._config.getoption("collectonly"):
+        if not self._specs or self._config.getoption("collectonly"):
             return
         from loadtests.cli.screen.benchmarks import BenchmarkScreen
 
         with _as_exit():
             self._screen = BenchmarkScreen(
                 self._specs,
-                quick=self._config.getoption("loadtests_quick"),
-                once=self._pytest_benchmark.disabled,
+                quick=_given(self._config, "--benchmark-quick"),
+                once=self._once,
                 at_least=self._config.getoption("benchmark_min_rounds"),
-                judged=not self._config.getoption("loadtests_no_report"),
+                judged=not _given(self._config, "--benchmark-no-report"),
                 capture=self._config.pluginmanager.getplugin("capturemanager"),
             )
 
@@ -176,9 +229,14 @@ class BenchmarkRun:
         self._interrupted = True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Close run folder and databases, before pytest-benchmark writes its JSON beside."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Close run folder and databases, before pytest-benchmark writes its JSON beside.
+
+        A run that was to measure and did not is no success, whatever has kept it from measuring.
+        """
         screen = self._screen
+        if screen is not None and not screen.has_measured and session.exitstatus == EXIT_PASS:
+            session.exitstatus = EXIT_ERROR
         if screen is not None:
             for other in self._pytest_benchmark.benchmarks:
                 if "suite" not in other.extra_info and other.stats.data:
@@ -220,13 +278,16 @@ class BenchmarkRun:
     def _conclude(self, terminalreporter: pytest.TerminalReporter) -> None:
         screen = self._screen
         if screen is None:
+            if not self._config.getoption("collectonly"):
+                terminalreporter.write_line("No access pattern was selected: nothing is judged.")
             return
         written = self._config.getoption("benchmark_json")
         if written and screen.path is not None and Path(written).exists():
             shutil.copyfile(written, screen.path / JSON_NAME)
         terminalreporter.ensure_newline()
         terminalreporter.flush()
-        screen.show(details=self._config.get_verbosity() >= 0)
+        with _as_exit():
+            screen.show(details=self._config.get_verbosity() >= 0)
 
     @property
     def _pytest_benchmark(self) -> Any:

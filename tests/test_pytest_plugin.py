@@ -7,142 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from loadtests.config import Config
 from loadtests.load.child_environment import ENDPOINTS_VARIABLE
-from loadtests.measure.results import Run, read_run
 from loadtests.microbench.progress_pipe import PROGRESS_VARIABLE
 from loadtests.microbench.replay import Replay
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_to_json
-from loadtests.targets.supervisor.process import with_pdeathsig
 from tests.known import known
+from tests.pytest_projects import BENCH, BROKEN, Project
 
 pytestmark = pytest.mark.slow  # each test is a run of pytest
-
-TEST = "def test_plain():\n    pass\n"
-BENCH = """
-from functools import partial
-
-import pytest
-
-from loadtests.errors import BackendError, TargetError
-from loadtests.microbench.suites.cases import Call, Case, Spec
-
-
-class Store:
-    wire_ns = 1
-    calls = 0
-
-    def call(self):
-        self.calls += 1
-        if FAILING and self.calls % 7 == 0:
-            raise BackendError(name="Throttled")
-
-
-FAILING = False
-STORES = {name: Store() for name in ("wire", "boto3", "psycopg")}
-
-
-def opened(name, bench):
-    return Case(lambda: Call(STORES[name].call, store=STORES[name]))
-
-
-def spec(pattern, name):
-    backend = "postgres" if name == "psycopg" else "dynamodb"
-    return Spec(
-        suite="access patterns", group=pattern, name=name, backend=backend, driver=name,
-        open=partial(opened, name), pattern=pattern,
-    )
-
-
-@pytest.mark.parametrize(
-    "spec", [spec(p, n) for p in ("cart.get", "session.get") for n in STORES], ids=str
-)
-def test_call(measured, spec):
-    measured(spec)
-
-
-def test_own_part(benchmark):
-    benchmark(int)
-"""
-
-
-BROKEN = """
-
-def broken(bench):
-    raise TargetError("It is not there.", hint="Look.")
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        Spec(
-            suite="clients", group="g", name="broken", backend="dynamodb", driver="boto3",
-            open=broken,
-        )
-    ],
-    ids=str,
-)
-def test_broken(measured, spec):
-    measured(spec)
-"""
-
-
-class Project:
-    """A made-up project folder, and pytest run in it as a user would."""
-
-    output = ""  # of the last run
-    code = 0  # exit code that a fixture stores
-    saved = 0  # exit code of a run that saved its figures
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.bench = path / "bench" / "bench_made.py"
-        self.bench.parent.mkdir()
-        self.bench.write_text(BENCH)
-        (path / "tests").mkdir()
-        (path / "tests" / "test_made.py").write_text(TEST)
-        (path / "pytest.ini").write_text(
-            "[pytest]\ntestpaths = tests\naddopts = --strict-markers --timeout=60\n"
-            "filterwarnings =\n    error\n"
-            "    ignore::pytest_benchmark.logger.PytestBenchmarkWarning\n"
-        )
-
-    def start(
-        self,
-        *arguments: str,
-        pass_fds: Sequence[int] = (),
-        on_parent_death: signal.Signals = signal.SIGKILL,
-        **environ: str,
-    ) -> subprocess.Popen[str]:
-        given = {ENDPOINTS_VARIABLE: json.dumps(endpoints_to_json(Endpoints()))} | environ
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-        command += ["-p", "no:hypothesispytest", *arguments]  # users have none; it loads for 1 s
-        # pytest-benchmark measures nothing in a worker of xdist, as these tests may be
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST_")}
-        return subprocess.Popen(
-            with_pdeathsig(command, owner=None, on_parent_death=on_parent_death),
-            cwd=self.path,
-            env={**inherited, "NO_COLOR": "1", **given},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=pass_fds,
-        )
-
-    def pytest(self, *arguments: str, **environ: str) -> int:
-        running = self.start(*arguments, **environ)  # type: ignore[arg-type]  # names of variables are no flags
-        self.output, _ = running.communicate(timeout=120)
-        return running.returncode
-
-    @property
-    def run(self) -> Run:
-        return read_run(self.path / "results" / "latest")
 
 
 @pytest.fixture
@@ -176,16 +54,6 @@ def test_plain_pytest_runs_the_tests_and_no_benchmark(project: Project) -> None:
     assert "1 passed" in project.output
     assert "test_made.py" in project.output
     assert not (project.path / "results").exists()
-
-
-def test_other_projects_may_have_options_of_their_own(project: Project) -> None:
-    (project.path / "conftest.py").write_text(
-        "def pytest_addoption(parser):\n"
-        "    parser.addoption('--quick', action='store_true')\n"
-        "    parser.addoption('--no-report', action='store_true')\n"
-    )
-    assert project.pytest("--quick", "--no-report") == 0, project.output
-    assert "1 passed" in project.output
 
 
 def test_benchmark_runs_the_benchmarks_and_no_test(quick: Project) -> None:
@@ -292,9 +160,10 @@ def test_more_rounds_can_be_asked_for(chosen: Project) -> None:
     assert chosen.run.info.series[0].count == 450
 
 
-def test_disabled_benchmarks_make_each_call_once_and_leave_no_results(project: Project) -> None:
-    assert project.pytest("--benchmark", "--benchmark-disable") == 0, project.output
+def test_each_benchmark_can_be_called_once_without_results(project: Project) -> None:
+    assert project.pytest("--benchmark", "--benchmark-once") == 0, project.output
     assert "7 passed" in project.output
+    assert "nothing was measured or judged" in project.output
     assert not (project.path / "results").exists()
 
 
@@ -315,12 +184,6 @@ def test_a_backend_that_takes_no_part_is_left_out(project: Project) -> None:
     assert project.pytest(*only, LOADTESTS_BACKEND="postgres") == 0, project.output
     assert "2 passed, 5 deselected" in project.output
     assert {series.backend for series in project.run.info.series} == {"postgres"}
-
-
-def test_skipped_benchmarks_open_nothing(project: Project) -> None:
-    code = project.pytest("--benchmark", "--benchmark-skip", **{ENDPOINTS_VARIABLE: "not JSON"})
-    assert code == 0, project.output
-    assert "7 skipped" in project.output
 
 
 def test_collecting_alone_opens_nothing(project: Project) -> None:
@@ -377,6 +240,7 @@ def test_bad_settings_are_a_sentence_and_exit_code_2(
     [
         (["--benchmark-quick"], "--benchmark-quick needs --benchmark"),
         (["--benchmark-no-report"], "--benchmark-no-report needs --benchmark"),
+        (["--benchmark-once"], "--benchmark-once needs --benchmark"),
         (["--benchmark", "-p", "no:benchmark"], "needs pytest-benchmark"),
     ],
 )
@@ -410,7 +274,7 @@ def test_every_benchmark_of_the_project_works_on_real_databases(
         f"[data]\nusers = {data.users}\nbooks = {data.books}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--benchmark", "--benchmark-disable", "-q",
+        [sys.executable, "-m", "pytest", "--benchmark", "--benchmark-once", "-q",
          "-p", "no:cacheprovider", "-k", "not 100_lines"],
         env={**os.environ, **given}, text=True, capture_output=True, timeout=170, check=False,
     )  # fmt: skip

@@ -51,6 +51,9 @@ class MicroProcess(ChildProcess):
             "LOADTESTS_RESULTS": config.results,
             "LOADTESTS_SEED": str(config.load.seed),
             "LOADTESTS_BACKEND": config.load.backend,
+            # what a user's tests run with, such as xdist, is nothing for benchmarks
+            "PYTEST_ADDOPTS": "",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "",
         }
         try:
             super().__init__(

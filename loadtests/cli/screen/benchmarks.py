@@ -19,7 +19,6 @@ from rich.console import Console, RenderableType
 
 from loadtests.cli.screen.progress import show_benchmark_progress
 from loadtests.config import load_config
-from loadtests.errors import LoadtestsError, format_error
 from loadtests.measure.results import ResultRow
 from loadtests.measure.run_folder import shown_path
 from loadtests.microbench.progress_pipe import open_progress_pipe
@@ -66,6 +65,11 @@ class BenchmarkScreen:
         self._session = BenchmarkSession(self._config, specs, plans, on_progress=self._tell)
 
     @property
+    def has_measured(self) -> bool:
+        """Whether any benchmark was called."""
+        return bool(self._session.rows)
+
+    @property
     def path(self) -> Path | None:
         """The run folder, once there is one that counts."""
         return None if self._once else self._session.path
@@ -108,21 +112,22 @@ class BenchmarkScreen:
             self._scratch.cleanup()
 
     def show(self, *, details: bool) -> None:
-        """Judge, write the reports, show the tables; errors in words."""
+        """Judge, write the reports, show the tables. Raises LoadtestsError."""
         with self._uncaptured():
             console = Console(file=sys.stdout)
             if not console.is_terminal:
                 console = Console(file=sys.stdout, width=_PLAIN_WIDTH)
-            try:
-                for shown in self._shown(details=details):
-                    console.print(shown)
-            except LoadtestsError as error:
-                click.echo(format_error(error))
+            for shown in self._shown(details=details):
+                console.print(shown)
 
     def _shown(self, *, details: bool) -> Iterator[RenderableType]:
+        if not self.has_measured and self._session.state != "interrupted":
+            yield "Nothing was measured, so nothing is judged."
+            return
         if details:
             yield from figures([*self._session.rows, *self._others])
-        if self.path is None:
+        if self._once or self.path is None:
+            yield "Each benchmark was called once; nothing was measured or judged."
             return
         if self._session.state == "interrupted":
             yield f"Interrupted and not judged; what was measured is in {shown_path(self.path)}"

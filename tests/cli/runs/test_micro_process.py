@@ -80,6 +80,7 @@ def test_it_is_told_databases_folder_seed_and_backend(start: Start, tmp_path: Pa
     assert "secret" in environ[ENDPOINTS_VARIABLE]
     assert environ[RUN_ID_VARIABLE] == "run"
     assert (environ["LOADTESTS_SEED"], environ["LOADTESTS_BACKEND"]) == ("7", "postgres")
+    assert environ["PYTEST_ADDOPTS"] == ""  # options for a user's tests, such as -n 4
 
 
 def test_its_progress_arrives_step_by_step(start: Start, tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""Kind 13: the pytest plugin in other people's projects, and runs that would measure nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.pytest_projects import Project
+
+pytestmark = pytest.mark.slow  # each test is a run of pytest
+
+OTHERS_OPTIONS = """
+def pytest_addoption(parser):
+    for name in ("--quick", "--no-report", "--once", "--benchmark-quick"):
+        parser.addoption(name, action="store_true")
+    parser.addoption("--benchmark", metavar="NAME")
+"""
+OTHERS_TEST = """
+def test_options(pytestconfig):
+    assert pytestconfig.getoption("--benchmark") == "sort"
+    assert pytestconfig.getoption("--quick")
+"""
+SKIPPING = """
+import pytest
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.skip(reason="no network in CI"))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_another_project_has_options_of_these_names(project: Project) -> None:
+    """The harness was in the virtual environment of a project with a --benchmark NAME of its own:
+    "argument --benchmark: conflicting option string", and no test of it ran any more."""
+    (project.path / "conftest.py").write_text(OTHERS_OPTIONS)
+    (project.path / "tests" / "test_made.py").write_text(OTHERS_TEST)
+    assert project.pytest("--benchmark", "sort", "--quick", "--no-report") == 0, project.output
+    assert "1 passed" in project.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "message"),
+    [
+        (["-n", "2"], {}, "-n 0"),
+        (["--dist=loadfile", "--tx=2*popen"], {}, "-n 0"),
+        ([], {"PYTEST_ADDOPTS": "-n2"}, "-n 0"),
+        ([], {"PYTEST_XDIST_WORKER": "gw0"}, "nothing would be measured"),
+        (["--benchmark-disable"], {}, "--benchmark-once"),
+        (["--benchmark-skip"], {}, "skips all that"),
+        (["-p", "no:terminal"], {}, "the terminal"),
+    ],
+)
+def test_what_would_measure_nothing_is_refused(
+    project: Project, arguments: list[str], environ: dict[str, str], message: str
+) -> None:
+    """CI had `-n auto` in its options: "18 passed", exit code 0, and nothing was measured."""
+    assert project.pytest("--benchmark", *arguments, **environ) == pytest.ExitCode.USAGE_ERROR
+    assert message in project.output
+    assert "passed" not in project.output
+    assert "Traceback" not in project.output
+    assert not (project.path / "results").exists()
+
+
+def test_xdist_may_be_installed_and_unused(project: Project) -> None:
+    """`-n 0` is what the refusal advises."""
+    only = ("--benchmark", "--benchmark-quick", "--benchmark-no-report", "-k", "cart and boto3")
+    assert project.pytest(*only, "-n", "0") == 0, project.output
+    assert len(project.run.info.series) == 1
+
+
+def test_a_conftest_that_skips_everything_is_no_success(project: Project) -> None:
+    """A conftest.py skipped what needs a network: "7 skipped", exit code 0."""
+    (project.path / "conftest.py").write_text(SKIPPING)
+    assert project.pytest("--benchmark") == 2, project.output
+    assert "Nothing was measured, so nothing is judged." in project.output
+    assert not (project.path / "results").exists()
+
+
+def test_a_selection_without_access_patterns_says_that_nothing_is_judged(project: Project) -> None:
+    """`-k own` chose a benchmark of the harness alone; "1 passed" looked like a verdict."""
+    assert project.pytest("--benchmark", "-k", "own") == 0, project.output
+    assert "nothing is judged" in project.output
+
+
+def test_a_selection_of_nothing_is_no_success(project: Project) -> None:
+    """A misspelt -k."""
+    assert project.pytest("--benchmark", "-k", "crat") == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_a_folder_without_benchmarks(project: Project, tmp_path: Path) -> None:
+    """pytest was started in another project's folder."""
+    project.bench.unlink()
+    project.bench.parent.rmdir()
+    assert project.pytest("--benchmark") == pytest.ExitCode.USAGE_ERROR
+    assert f"{tmp_path / 'bench'} does not exist" in project.output
