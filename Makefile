@@ -12,6 +12,9 @@ WORKERS ?= 2
 PYTEST := -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 UV ?= $(BIN)/uv
 
+# They are meant for the user's own programs: with them, Python would not start, or not end as usual.
+unexport PYTHONHOME PYTHONSTARTUP PYTHONINSPECT PYTHONWARNINGS PYTHONOPTIMIZE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup gate run-gate test test-fast coverage check format typecheck hooks bench bench-drivers bench-validity bench-slowdown bench-noise calibrate calibrate-gate constraints settings clean
 
@@ -20,14 +23,20 @@ help:  ## Show these lines
 
 setup: $(READY)  ## Make .venv and install everything, pinned
 
+# `uv` stops where its cache cannot be written, for instance without a home folder.
+UV_FLAGS = $(shell d=$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}}; \
+	mkdir -p "$$d" 2>/dev/null && test -w "$$d" || echo --no-cache)
+
 $(READY): pyproject.toml constraints.txt
+	@test -w . || { echo "Error: $(VENV) is missing or older than pyproject.toml, and $(CURDIR)" \
+		"cannot be written to. Run \`make setup\` where it can." >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifeq ($(UV),)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[embedded,dev]'
 else
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(UV) pip install --quiet --python $(BIN)/python \
+	@$(UV) pip install $(UV_FLAGS) --quiet --python $(BIN)/python \
 		--constraint constraints.txt --editable '.[embedded,dev]'
 endif
 	@touch $@
@@ -40,7 +49,8 @@ GATE_CODE = $(eval GATE_CODE := $(shell cat $(VENV)/.gate-$$PPID 2>/dev/null; rm
 GATE_VERDICT = $(or $(word $(GATE_CODE),FAIL ERROR INCONCLUSIVE INVALID),ERROR)
 
 run-gate: $(READY)
-	@$(BIN)/loadtests gate; echo $$? >$(VENV)/.gate-$$PPID
+	@$(BIN)/loadtests gate; code=$$?; \
+		{ echo $$code >$(VENV)/.gate-$$PPID; } 2>/dev/null || exit $$code
 
 test: $(READY)  ## All tests, on real embedded databases; COVERAGE=1: as `make coverage`
 ifdef COVERAGE

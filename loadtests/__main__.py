@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from loadtests.errors import EXIT_ERROR, EXIT_PASS, exit_code_of, format_error
+from loadtests.interpreter import forget_foreign_settings, search_current_folder_last
 from loadtests.output import tolerant_output
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -18,6 +19,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    forget_foreign_settings()
+    search_current_folder_last()
     with tolerant_output():
         code = run(run_root)
     sys.exit(code)

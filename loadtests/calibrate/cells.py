@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from loadtests.calibrate.server.memory import OTHER
 from loadtests.calibrate.server.scripts import Script
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.errors import LoadtestsError
+from loadtests.interpreter import module_command
 from loadtests.load.child_environment import RUN_ID_VARIABLE
 from loadtests.load.schedule.arrivals import arrivals, constant_rate, dispatcher_seed
 from loadtests.measure.histogram import Histogram
@@ -191,7 +191,7 @@ def _run_harness(
     """The finished run, and the baseline round trips measured beside it."""
     measured_s = _frozen_s(script) or plan.measured_s
     command = [
-        *(sys.executable, "-m", "locust", "-f", SCENARIO, "--headless", "--only-summary"),
+        *module_command("locust", "-f", SCENARIO, "--headless", "--only-summary"),
         *("--no-report", "--backend", "dynamodb", "--driver", "wire", "--dynamodb-endpoint", url),
         *("--rate", str(rate_per_s), "--arrivals", "poisson", "--seed", str(SEED)),
         *("--warm-up", str(plan.warm_up_s)),
@@ -220,7 +220,7 @@ def _run_harness(
 def _measure_round_trips(url: str, seconds: float) -> Sequence[Sequence[int]]:
     address = urlsplit(url)
     command = [
-        *(sys.executable, "-m", ROUND_TRIP, str(address.hostname), str(address.port)),
+        *module_command(ROUND_TRIP, str(address.hostname), str(address.port)),
         *(str(ROUND_TRIP_RATE_PER_S), str(seconds)),
     ]
     process = subprocess.run(command, capture_output=True, timeout=seconds + 60, check=True)
@@ -261,7 +261,7 @@ def _run_conventional(
     report = folder / "conventional"
     users = max(1, round(rate_per_s / 10))
     command = [
-        *(sys.executable, "-m", "locust", "-f", str(CONVENTIONAL), "--headless"),
+        *module_command("locust", "-f", str(CONVENTIONAL), "--headless"),
         *("--only-summary", "--users", str(users), "--spawn-rate", "100", "--reset-stats"),
         *("--run-time", f"{seconds:.0f}s", "--json-file", str(report)),
         *("--exit-code-on-error", "0"),

@@ -29,6 +29,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from loadtests.errors import TargetError, UsageError
+from loadtests.interpreter import module_command
 
 MS: Final = 1_000_000
 MAX_SHARE: Final = 0.9  # the kernel stops real-time processes that use more than 95% of a CPU
@@ -176,7 +177,7 @@ class StallInjector:
         # `inf`: until standard input ends
         numbers = (cpu, plan.share, plan.min_ms, plan.max_ms, plan.seed, "inf", self._priority)
         return subprocess.Popen(
-            [sys.executable, "-m", "loadtests.calibrate.stall_injector", *map(str, numbers)],
+            module_command("loadtests.calibrate.stall_injector", *map(str, numbers)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

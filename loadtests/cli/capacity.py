@@ -25,6 +25,7 @@ from loadtests.cli.screen.gate import Screen
 from loadtests.config import SETTINGS, Config, load_config, value_of
 from loadtests.errors import ResultsError, UsageError
 from loadtests.judge.capacity.answer import capacity_of, measured_in, store_capacity_run
+from loadtests.load.preconditions import check_before_start
 from loadtests.load.schedule.steps import lead_s, length_s, rates_of
 from loadtests.measure.results import RunInfo, read_info, read_run
 from loadtests.patterns import selected_backends
@@ -95,6 +96,7 @@ def command(
     plan = LoadPlan(
         scenarios=(scenario,), users=users, processes=processes, variables=_variables(config)
     )
+    check_before_start(config, users)
     children = children_of(context)
     paths: list[Path] = []
     with (

@@ -29,6 +29,7 @@ from loadtests.errors import ConfigError, LoadtestsError, UsageError
 from loadtests.judge.interim import next_analysis, planned_analyses
 from loadtests.judge.stats.distributions import TailProbability
 from loadtests.load.child_environment import new_run_id
+from loadtests.load.preconditions import check_before_start
 from loadtests.measure.results import RunInfo
 from loadtests.measure.run_folder import point_latest
 from loadtests.microbench.folder import SCENARIO
@@ -96,6 +97,7 @@ def _gate(config: Config, plan: LoadPlan, children: Children) -> int:
 
     What was measured is judged and reported, even if the micro-benchmarks fail afterwards.
     """
+    check_before_start(config, plan.users)
     backends = selected_backends(config.load.backend)
     broken: LoadtestsError | None = None
     micro: Path | None = None

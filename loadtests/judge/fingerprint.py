@@ -30,7 +30,7 @@ def fingerprint(info: RunInfo) -> dict[str, str]:
     """The conditions that must agree, as dotted field → text."""
     fields = {"scenario": info.scenario}
     fields |= _flatten("config", info.config.as_conditions(), _IGNORED_CONFIG)
-    fields |= _flatten("environment", info.environment.as_conditions(), frozenset())
+    fields |= _flatten("environment", _environment(info), frozenset())
     for name, target in info.targets.items():
         # the port of an emulator differs from run to run
         ignored = _IGNORED_TARGET | ({"url"} if target.emulator or name == "postgres" else set())
@@ -39,6 +39,14 @@ def fingerprint(info: RunInfo) -> dict[str, str]:
         fields.setdefault("config.load.zipf_exponent", str(ZIPF_EXPONENT))
     drivers = sorted({f"{series.backend}/{series.driver}" for series in info.series})
     return fields | {"drivers": ", ".join(drivers)}
+
+
+def _environment(info: RunInfo) -> dict[str, object]:
+    """The conditions of the machine; an older run is taken to have used all of its cores."""
+    environment = info.environment
+    if environment.effective_cpus is None and environment.cores is not None:
+        environment = environment.model_copy(update={"effective_cpus": float(environment.cores)})
+    return environment.as_conditions()
 
 
 def differences(run: RunInfo, other: RunInfo) -> list[str]:

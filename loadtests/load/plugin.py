@@ -20,6 +20,7 @@ from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError, exit_code_of
+from loadtests.interpreter import forget_foreign_settings, search_current_folder_last
 from loadtests.load.locust.checks import check_profiles, check_stores
 from loadtests.load.locust.cluster import ClusterMaster, ClusterWorker
 from loadtests.load.locust.controller import SINGLE, RunController, judge
@@ -184,6 +185,8 @@ def _on_parser(parser: ArgumentParser, **_: Any) -> None:
 
 
 def _on_init(environment: Environment, runner: Runner, **_: Any) -> None:
+    search_current_folder_last()
+    forget_foreign_settings()
     classes = [cls for cls in environment.user_classes if issubclass(cls, OpenLoopUser)]
     options = environment.parsed_options
     if not classes or options is None:

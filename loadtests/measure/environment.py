@@ -9,9 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 import loadtests
+from loadtests.host_limits import memory_bytes, usable_cpus
 from loadtests.measure.results import EnvironmentInfo, TargetInfo
 
 _PACKAGES: Final = ("locust", "gevent", "boto3", "psycopg", "numpy", "orjson", "httptools")
@@ -25,7 +24,8 @@ def describe_environment(*packages: str) -> EnvironmentInfo:
     return EnvironmentInfo(
         cpu=_cpu_model(),
         cores=os.cpu_count() or 0,
-        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        effective_cpus=usable_cpus(),
+        memory_gib=round(memory_bytes() / 2**30, 1),
         system=platform.system(),
         kernel=platform.release(),
         python=platform.python_version(),

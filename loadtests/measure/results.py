@@ -357,10 +357,15 @@ class RunConfig(_Conditions):
 
 
 class EnvironmentInfo(_Conditions):
-    """Machine, kernel and versions. Nothing that names the machine or its user."""
+    """Machine, kernel and versions. Nothing that names the machine or its user.
+
+    `effective_cpus` are those that the run could use: `cores`, less what a container or the CPU
+    affinity does not allow (0.5: half a CPU). Runs before version 0.3 do not have it.
+    """
 
     cpu: str | None = None
     cores: Count | None = None
+    effective_cpus: NonNegative | None = None
     memory_gib: NonNegative | None = None
     system: str | None = None
     kernel: str | None = None

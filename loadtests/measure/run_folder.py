@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from loadtests.errors import ResultsError
 from loadtests.measure import hlog
 from loadtests.measure.health.probes import HealthLog, HealthRow
 from loadtests.measure.health.signals import Signal
@@ -13,6 +17,7 @@ from loadtests.measure.merger import Merged
 from loadtests.measure.results import HealthInfo, RunInfo, SeriesInfo, Validity, write_info
 from loadtests.measure.stalls.record import StallLog, StallRow
 
+_LEAST_ROOM: Final = 16 << 20
 LATEST: Final = "latest"  # the newest run folder; after a gate, its load run
 LATEST_MICRO: Final = "latest-micro"  # the newest with micro-benchmarks
 
@@ -90,6 +95,31 @@ class RunFolderWriter:
         )
         for file in (*self._logs.values(), self._health_file, self._stalls_file):
             file.close()
+
+
+def require_results_folder(results: Path) -> None:
+    """Make the folder that run folders are written to, and write there once.
+
+    Raises ResultsError if that is not possible, or if there is too little room.
+    """
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=results) as file:
+            file.write(bytes(4096))
+            file.flush()
+        free = shutil.disk_usage(results).free
+    except OSError as error:
+        reason, kind = error.strerror or str(error), error.errno
+    else:
+        if free >= _LEAST_ROOM:
+            return
+        reason, kind = f"{free >> 20} MiB are free, and a run may need {_LEAST_ROOM >> 20}", 0
+    raise ResultsError(
+        f"No run can be written to {results}: {reason}.",
+        hint="Free space there, or name another folder with --results."
+        if kind in {0, errno.ENOSPC, errno.EDQUOT}
+        else "Name a folder that you can write to with --results.",
+    )
 
 
 def point_latest(path: Path, name: str = LATEST) -> None:

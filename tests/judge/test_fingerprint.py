@@ -77,3 +77,16 @@ def test_a_real_databases_address_matters() -> None:
 
 def test_all_fields_have_text() -> None:
     assert all(isinstance(value, str) for value in fingerprint(INFO).values())
+
+
+def test_half_a_cpu_is_another_machine_than_two_whole_ones() -> None:
+    """A baseline of the whole machine must not judge a run in a smaller container."""
+    whole = changed(environment={"cpu": "X", "cores": 2, "effective_cpus": 2.0})
+    half = changed(environment={"cpu": "X", "cores": 2, "effective_cpus": 0.5})
+    assert differences(half, whole) == ["environment.effective_cpus: 0.5, 2.0"]
+
+
+def test_a_run_from_before_effective_cpus_had_all_of_its_cores() -> None:
+    old = changed(environment={"cpu": "X", "cores": 2})
+    new = changed(environment={"cpu": "X", "cores": 2, "effective_cpus": 2})
+    assert differences(old, new) == []

@@ -17,6 +17,7 @@ import numpy as np
 from loadtests.calibrate.ground_truth import GroundTruth
 from loadtests.calibrate.server.scripts import Script
 from loadtests.errors import TargetError
+from loadtests.interpreter import module_command
 from loadtests.targets.endpoints import DynamoDBEndpoint
 
 _START_S: Final = 20.0
@@ -52,7 +53,7 @@ class ScriptedServer:
             "records": str(Path(self._folder.name, "records")),
             "windows": str(Path(self._folder.name, "windows.json")),
         }
-        command = [sys.executable, "-m", "loadtests.calibrate.server.process", json.dumps(settings)]
+        command = module_command("loadtests.calibrate.server.process", json.dumps(settings))
         try:
             self._process = subprocess.Popen(
                 command,

@@ -14,6 +14,7 @@ from contextlib import redirect_stdout
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
+from loadtests.interpreter import module_command, search_current_folder_last
 from loadtests.load.subjects import qualified, run_subjects
 from loadtests.stores.factories import confirm_factory, is_factory
 
@@ -26,7 +27,7 @@ def settled(config: Config) -> Config:
         return qualified(config)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "loadtests.cli.runs.factories"],
+            module_command("loadtests.cli.runs.factories"),
             input=json.dumps(config.model_dump(mode="json", by_alias=True)),
             capture_output=True,
             text=True,
@@ -59,6 +60,7 @@ def _answer(text: str) -> dict[str, str]:
 
 def main() -> int:
     """Answer for the configuration on standard input: one JSON line."""
+    search_current_folder_last()
     config = Config.model_validate(json.load(sys.stdin))
     answer: dict[str, object]
     try:

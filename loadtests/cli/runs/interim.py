@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_PASS, LoadtestsError
+from loadtests.interpreter import module_command
 from loadtests.judge.baseline import find_baseline
 from loadtests.judge.capacity.answer import by_backend, rate, should_stop
 from loadtests.judge.capacity.steps import judge_steps
@@ -61,7 +62,7 @@ def judge_steps_so_far(path: Path, config: Config) -> CapacityProgress:
 def _ask(question: str, path: Path, config: Config, facts: Mapping[str, object]) -> Any:
     request = {"path": str(path), "config": config.model_dump(mode="json", by_alias=True), **facts}
     answer = subprocess.run(
-        [sys.executable, "-m", "loadtests.cli.runs.interim", question],
+        module_command("loadtests.cli.runs.interim", question),
         input=json.dumps(request),
         capture_output=True,
         text=True,

@@ -16,6 +16,7 @@ from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, UsageError
 from loadtests.judge.comparison import ComparedSubject
+from loadtests.load.preconditions import check_before_start
 from loadtests.load.subjects import alternation_of, run_subjects
 from loadtests.measure.results import Run, read_run
 from loadtests.patterns import selected_backends
@@ -41,6 +42,7 @@ def interleave(config: Config, plan: LoadPlan, children: Children) -> Interleave
 
     Raises LoadtestsError.
     """
+    check_before_start(config, plan.users)
     backends = selected_backends(config.load.backend)
     with (
         Screen() as screen,

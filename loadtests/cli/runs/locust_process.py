@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 from loadtests.cli.runs.child_process import ChildProcess
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError
+from loadtests.interpreter import module_command
 from loadtests.load.child_environment import environment_for_child
 from loadtests.targets.endpoints import Endpoints
 
@@ -72,7 +72,7 @@ def locust_command(config: Config, plan: LoadPlan) -> list[str]:
         "--users": plan.users or None,
         "--processes": plan.processes if (plan.processes or 1) > 1 else None,
     }
-    command = [sys.executable, "-m", "locust", "-f", ",".join(plan.scenarios)]
+    command = module_command("locust", "-f", ",".join(plan.scenarios))
     command += ["--headless", "--only-summary", "--no-report", "--no-provision"]
     for option, value in options.items():
         command += [] if value is None else [option, str(value)]

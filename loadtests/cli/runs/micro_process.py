@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Final
 from loadtests.cli.runs.child_process import ChildProcess
 from loadtests.config import Config
 from loadtests.errors import ResultsError, UsageError
+from loadtests.interpreter import module_command
 from loadtests.load.child_environment import environment_for_child
 from loadtests.microbench.progress_pipe import PROGRESS_VARIABLE
 from loadtests.targets.endpoints import Endpoints
@@ -99,13 +99,6 @@ class MicroProcess(ChildProcess):
 def micro_command(*, quick: bool) -> list[str]:
     """`pytest` over the access patterns alone, neither judged nor drawn: the gate does that."""
     rounds = "--benchmark-quick" if quick else f"--benchmark-min-rounds={ROUNDS}"
-    return [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--benchmark",
-        "--benchmark-no-report",
-        "-q",
-        rounds,
-        str(BENCHMARKS),
-    ]
+    return module_command(
+        "pytest", "--benchmark", "--benchmark-no-report", "-q", rounds, str(BENCHMARKS)
+    )

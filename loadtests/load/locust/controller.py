@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from locust.env import Environment
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, EXIT_INVALID, LoadtestsError
+from loadtests.interpreter import module_command
 from loadtests.load.child_environment import inherited_endpoints, may_rehearse, run_id_for
 from loadtests.load.locust.assignment import UserAssignment, backends_of
 from loadtests.load.locust.locust_stats import copy_to_locust
@@ -30,6 +30,7 @@ from loadtests.load.locust.users import OpenLoopUser
 from loadtests.load.loop.priority import raise_priority
 from loadtests.load.loop.run import LoadRun
 from loadtests.load.loop.scribe_client import ScribeClient
+from loadtests.load.preconditions import check_before_start
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import recorded, run_subjects
 from loadtests.measure.environment import describe_environment, describe_targets
@@ -101,6 +102,8 @@ class RunController:
             if self.last_path and provision:  # a run has changed the carts: restore them
                 seed_again(config, self._endpoints)
         else:
+            options = self.environment.parsed_options
+            check_before_start(config, getattr(options, "num_users", None))
             self.close_targets()
             self._endpoints = inherited_endpoints(os.environ) or self._stack.enter_context(
                 open_endpoints(
@@ -248,6 +251,6 @@ def _public(config: Config, environment: Environment, workers: list[str]) -> Run
 
 def judge(path: Path) -> int:
     """Judge and report a finished run in a separate process; returns the verdict's exit code."""
-    process = subprocess.Popen([sys.executable, "-m", "loadtests", "gate", str(path)])
+    process = subprocess.Popen(module_command("loadtests", "gate", str(path)))
     code = process.wait()
     return code if code >= 0 else EXIT_ERROR  # ended by a signal: no verdict

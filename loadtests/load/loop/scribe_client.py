@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import os
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import IO, Final
@@ -14,11 +13,12 @@ from typing import IO, Final
 import gevent
 
 from loadtests.errors import LoadtestsError
+from loadtests.interpreter import module_command
 from loadtests.measure.messages import Frame, RunEnd, RunEnded, pack, parse_line
 
 _PIPE_BYTES: Final = 1 << 20
 _F_SETPIPE_SZ: Final = 1031
-_SCRIBE: Final = (sys.executable, "-m", "loadtests.measure.scribe")
+_SCRIBE: Final = module_command("loadtests.measure.scribe")
 
 
 class ScribeClient:

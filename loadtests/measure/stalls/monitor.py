@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final, Self
 
+from loadtests.interpreter import module_command
 from loadtests.measure.stalls.hiccup_meter import MeterKind
 from loadtests.measure.stalls.windows import Stall
 
@@ -48,7 +49,7 @@ class _Meter:
     def __init__(self, cpu: int, kind: MeterKind) -> None:
         self.lines = MeterLines(cpu)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(cpu), kind],
+            module_command(MODULE, str(cpu), kind),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

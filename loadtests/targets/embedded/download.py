@@ -15,13 +15,14 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import platformdirs
 
-from loadtests.errors import DownloadError
+from loadtests.errors import DownloadError, TargetError
 from loadtests.targets.locks import LockHolder, LockTakenError, take
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.supervisor.process import with_pdeathsig
@@ -30,6 +31,7 @@ NPM_TIMEOUT_S: Final = 300.0
 LOCK_TIMEOUT_S: Final = 360.0  # the download of another process, and its unpacking
 MAX_BYTES: Final = 250 * 1024 * 1024
 MAX_FILES: Final = 2_000
+_FOLDER: Final = "cloudshelf-loadtests"
 _MANIFEST: Final = "loadtests-manifest.json"
 _RETRY: Final = (
     "Run the command again. If that does not help, set DYNAMODB_LOCAL_HOME to a copy of it."
@@ -62,9 +64,24 @@ DYNAMODB_LOCAL: Final = Package(
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """The folder for downloads: `LOADTESTS_CACHE`, else the user's cache folder."""
-    chosen = environ.get("LOADTESTS_CACHE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("cloudshelf-loadtests")
+    """The folder for downloads: `LOADTESTS_CACHE`, else the user's cache folder.
+
+    Raises TargetError where neither is known: a user id without a home.
+    """
+    if chosen := environ.get("LOADTESTS_CACHE"):
+        return Path(os.path.expanduser(chosen)).absolute()
+    with suppress(RuntimeError):  # newer versions of platformdirs look for the home, too
+        folder = platformdirs.user_cache_path(_FOLDER)
+        if folder.is_absolute():
+            return folder
+    home = os.path.expanduser("~")  # XDG_CACHE_HOME is relative, which its standard ignores
+    if os.path.isabs(home):
+        return Path(home, ".cache", _FOLDER)
+    raise TargetError(
+        f"There is no folder for downloads: HOME is not set, and user id {os.geteuid()} has no "
+        "entry in /etc/passwd.",
+        hint="Set LOADTESTS_CACHE to a folder that you can write to.",
+    )
 
 
 def fetch(package: Package, environ: Mapping[str, str], on_progress: OnProgress) -> Path:
@@ -162,7 +179,7 @@ def _npm_pack(package: Package, folder: Path, environ: Mapping[str, str]) -> Pat
         npm = subprocess.run(
             with_pdeathsig(command, owner=None, on_parent_death=signal.SIGKILL),
             cwd=folder,
-            env=dict(environ),
+            env=_npm_environment(environ, folder),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=NPM_TIMEOUT_S,
@@ -182,6 +199,18 @@ def _npm_pack(package: Package, folder: Path, environ: Mapping[str, str]) -> Pat
             "copy of DynamoDB Local.",
         )
     return tarballs[0]
+
+
+def _npm_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The environment for npm; its own files go to `folder` where there is no home to write to."""
+    npm = folder / ".npm"
+    home = os.path.expanduser("~")
+    given: dict[str, str] = {}
+    if not os.path.isabs(home):
+        given["HOME"] = str(folder)
+    if not os.access(os.path.join(home, ".npm"), os.W_OK) and not os.access(home, os.W_OK):
+        given["npm_config_cache"] = str(npm)
+    return given | dict(environ)
 
 
 def _npm(environ: Mapping[str, str]) -> list[str]:

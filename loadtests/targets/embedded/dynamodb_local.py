@@ -17,6 +17,7 @@ from typing import Final
 
 from loadtests.errors import TargetError
 from loadtests.targets.embedded import download
+from loadtests.targets.embedded.server_environment import server_environment
 from loadtests.targets.progress import OnProgress
 from loadtests.targets.supervisor.process import LOOPBACK, DatabaseProcess, ServerLog
 
@@ -102,25 +103,27 @@ def start(home: Path, port: int, folder: Path, environ: Mapping[str, str]) -> Da
     """
     configuration = folder / "dynamodb-local.xml"
     configuration.write_text(_SERVER_XML, encoding="utf-8")
-    library = home.absolute() / "DynamoDBLocal_lib"
+    # Paths relative to its folder: the class path cannot hold a `:` in a name.
+    link = folder / "dynamodb"
+    link.symlink_to(home.absolute(), target_is_directory=True)
+    library = f"{link.name}/DynamoDBLocal_lib"
     command: list[str | Path] = [
         _java(),
         *_JVM_FLAGS,
-        f"-Djava.io.tmpdir={folder}",
+        "-Djava.io.tmpdir=.",
         f"-Djava.library.path={library}",
         "-cp",
-        os.pathsep.join((str(home.absolute() / "DynamoDBLocal.jar"), f"{library}/*")),
+        os.pathsep.join((f"{link.name}/DynamoDBLocal.jar", f"{library}/*")),
         "org.eclipse.jetty.xml.XmlConfiguration",
-        str(configuration),
+        configuration.name,
         f"port={port}",
     ]
-    # JAVA_TOOL_OPTIONS and similar variables would change what is measured.
-    inherited = {k: v for k, v in environ.items() if not k.startswith(("JAVA_", "JDK_", "_JAVA"))}
     return DatabaseProcess(
         command,
         log=folder / "dynamodb-local.log",
         folder=folder,
-        environ=inherited | {"DDB_LOCAL_TELEMETRY": "0"},
+        # In the locale C the JVM could not open a path that is not ASCII.
+        environ=server_environment(environ, locale="C.UTF-8") | {"DDB_LOCAL_TELEMETRY": "0"},
         stop_signal=signal.SIGKILL,  # it stores nothing, so there is nothing to close
     )
 
@@ -142,8 +145,28 @@ def failure(server: ServerLog) -> TargetError:
     reason = (causes or exceptions or lines or ["no output"])[-1].removeprefix("Caused by: ")
     return TargetError(
         f"DynamoDB Local did not start ({reason[:200]}).",
-        hint=f"This project expects DynamoDB Local {VERSION}; unset DYNAMODB_LOCAL_HOME to use it.",
+        hint=_hint("\n".join(lines)),
     )
+
+
+def _hint(log: str) -> str:
+    """What to do about a failed start, by its own words."""
+    if "ddress already in use" in log:
+        return "Stop the process that uses the port, or leave out --dynamodb-port."
+    if "OutOfMemory" in log or "reserve enough space" in log or "insufficient memory" in log:
+        return "DynamoDB Local needs about 1 GiB: give the machine or the container more memory."
+    if "No space left" in log:
+        return "Free disk space, or set TMPDIR to another folder."
+    if "UnsatisfiedLinkError" in log or "failed to map segment" in log:
+        return (
+            "Its library cannot be loaded: the cache may be on a file system mounted noexec. Set "
+            "LOADTESTS_CACHE to another folder."
+        )
+    if "ClassNotFound" in log or "NoSuchMethod" in log or "main class" in log:
+        return (
+            f"This project expects DynamoDB Local {VERSION}; unset DYNAMODB_LOCAL_HOME to use it."
+        )
+    return "Use another DynamoDB with --dynamodb-endpoint, or only PostgreSQL (--backend postgres)."
 
 
 def _java() -> Path:

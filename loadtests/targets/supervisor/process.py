@@ -19,10 +19,18 @@ LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The unprivileged user that a server runs as, if this process is root."""
+    """The user that a server runs as, where this process's own will not do.
+
+    `mapped`: inside a user namespace, so that it is this process's user under another id.
+    """
 
     uid: int
     gid: int
+    mapped: bool = False
+
+    def __str__(self) -> str:
+        """As pdeathsig.py reads it."""
+        return f"as:{self.uid}:{self.gid}" if self.mapped else f"{self.uid}:{self.gid}"
 
 
 def with_pdeathsig(
@@ -36,7 +44,7 @@ def with_pdeathsig(
         pdeathsig.__file__,
         str(os.getpid()),
         str(int(on_parent_death)),
-        f"{owner.uid}:{owner.gid}" if owner else "-",
+        str(owner or "-"),
         *map(str, command),
     ]
 

@@ -65,7 +65,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_it_measures_the_access_patterns_and_leaves_judging_to_the_gate() -> None:
     quick, full = micro_command(quick=True), micro_command(quick=False)
-    assert quick[:4] == [sys.executable, "-m", "pytest", "--benchmark"]
+    assert quick[:5] == [sys.executable, "-P", "-m", "pytest", "--benchmark"]
     assert {"--benchmark-no-report", "bench/bench_access_patterns.py"} <= set(quick) & set(full)
     assert "--benchmark-quick" in quick
     assert f"--benchmark-min-rounds={micro_process.ROUNDS}" in full

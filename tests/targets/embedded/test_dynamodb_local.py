@@ -60,6 +60,21 @@ def test_an_end_at_the_start_is_told_in_its_words(log: str, reason: str) -> None
     assert reason in failure(FixedLog(log)).message
 
 
+@pytest.mark.parametrize(
+    ("log", "hint"),
+    [
+        ("Caused by: java.net.BindException: Address already in use", "--dynamodb-port"),
+        ("java.lang.OutOfMemoryError: Java heap space", "more memory"),
+        ("Could not reserve enough space for 262144KB object heap", "more memory"),
+        ("java.lang.UnsatisfiedLinkError: no sqlite4java", "noexec"),
+        ("java.lang.ClassNotFoundException: x", "DYNAMODB_LOCAL_HOME"),
+        ("", "--dynamodb-endpoint"),
+    ],
+)
+def test_the_hint_follows_the_cause(log: str, hint: str) -> None:
+    assert hint in failure(FixedLog(log)).hint
+
+
 def test_without_the_jre_the_hint_says_how_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

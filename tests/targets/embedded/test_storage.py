@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,9 +113,30 @@ def test_without_room_it_stays_on_disk_unless_memory_was_asked_for(
     with ExitStack() as stack:
         assert postgres_folder(stack, "auto", Data()) is None
         assert postgres_folder(stack, "disk", Data()) is None
-        with pytest.raises(TargetError, match=f"{room >> 20} MiB are available") as caught:
+        with pytest.raises(TargetError, match=f"{room >> 20} MiB in /dev/shm av") as caught:
             postgres_folder(stack, "memory", Data())
     assert "postgres_storage" in caught.value.hint
+
+
+def test_without_room_anywhere_one_sentence_names_each_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage, "room_in_memory_bytes", lambda: 64 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=63 << 20))
+    with pytest.raises(TargetError, match="64 MiB in /dev/shm and 63 MiB in /") as caught:
+        postgres_folder(ExitStack(), "auto", Data())
+    assert "TMPDIR" in caught.value.hint
+    assert "--shm-size" in caught.value.hint
+
+
+def test_no_folder_for_temporary_files_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", refuse)
+    with pytest.raises(TargetError, match="no folder for temporary files") as caught:
+        open_folder(ExitStack())
+    assert "TMPDIR" in caught.value.hint
 
 
 def test_more_data_needs_more_room() -> None:
