@@ -99,8 +99,8 @@ bench-validity: $(READY)  ## Starved runs are INVALID, healthy ones never: RUNS=
 bench-slowdown: $(READY)  ## An endpoint 30% slower than its baseline is a FAIL, as it was a PASS
 	@$(BIN)/python -m experiments.slowdown
 
-bench-noise: $(READY)  ## The gate's decisions with CPUs taken away, and the safety of its meters: GATES=1
-	@$(BIN)/python -m experiments.noise --gates $(or $(GATES),1)
+bench-noise: $(READY)  ## The gate's decisions with CPUs taken away, and the safety of its meters: GATES=1 RECORD=1800
+	@$(BIN)/python -m experiments.noise --gates $(or $(GATES),1) --record $(or $(RECORD),1800)
 	@$(BIN)/python -m experiments.noise.safety
 
 calibrate-gate: $(READY)  ## The gate's own false alarms and power, on recorded runs: RUNS="results/…"

@@ -6,11 +6,13 @@ For 0, 2, 5 and 8% of each CPU taken away, in pieces of 2 to 10 ms:
 
 - gates on healthy embedded databases: each should end PASS; FAIL would be false;
 - gates on a scripted DynamoDB whose p99 is 1.5 times the limit: each should FAIL, none PASS;
-- with --recording RUN: windows drawn from that run, judged at multiples of its own p99.
+- with --record SECONDS: one recorded run of that length on embedded databases, and windows of the
+  gate's length drawn from it, judged as the gate does (`windows.py`). The truth is the quiet
+  recording (0%).
 
-Each gate is added to a file at once. A second start with the same --results continues where the
-first one ended. Gates that last longer than --timeout count as undecided. Linux only; it needs the
-real-time class (root or CAP_SYS_NICE).
+Each gate is added to a file at once, and each recording is kept. A second start with the same
+--results continues where the first one ended. Gates that last longer than --timeout count as
+undecided. Linux only; it needs the real-time class (root or CAP_SYS_NICE).
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ from pathlib import Path
 from statistics import NormalDist, median
 from typing import Final
 
+from experiments.noise.windows import judge_windows, record, windows_table
 from experiments.slowdown.__main__ import ROOT, slowed_endpoint
 from loadtests.calibrate.cells import reported_ms
 from loadtests.calibrate.noise import MAX_MS, MIN_MS
@@ -206,8 +208,11 @@ def main() -> int:
     parser.add_argument("--gates", type=int, default=1, help="of each kind at each level")
     parser.add_argument("--level", type=float, action="append", help="share of each CPU, as 0.05")
     parser.add_argument("--only", choices=("healthy", "slowed"))
-    parser.add_argument("--recording", type=Path, action="append", default=[], metavar="RUN")
+    parser.add_argument("--record", type=int, default=0, metavar="SECONDS", help="per level")
     parser.add_argument("--windows", type=int, default=300, help="drawn from each recording")
+    parser.add_argument(
+        "--only-limits", action="store_true", help="no comparisons of equal and slowed subjects"
+    )
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds of a gate at most")
     parser.add_argument("--results", type=Path, default=Path("results/noise"))
     options, flags = parser.parse_known_args()  # the rest are flags of the gate
@@ -223,18 +228,19 @@ def main() -> int:
                 outcome = series.make(level, number, slowed=slowed)
                 print(f"{level:.0%} {'slowed' if slowed else 'healthy'}: {outcome}", flush=True)
     print("\n" + table(series.outcomes, levels), flush=True)
-    for recording in options.recording:
-        print(f"\nWindows drawn from {recording}:", flush=True)
-        command = [sys.executable, "-m", "loadtests", "calibrate", "gate", str(recording)]
-        process = subprocess.run(
-            [*command, "--comparisons", str(options.windows)],
-            cwd=ROOT,
-            check=False,
-            env=os.environ,
-        )
-        if process.returncode:
-            return process.returncode
-    return 0 if right(series.outcomes) else 1
+    windows_right = True
+    if options.record:
+        recordings = [record(options.results.resolve(), x, options.record, flags) for x in levels]
+        quiet = dict(zip(levels, recordings, strict=True)).get(0.0)
+        judged = [
+            judge_windows(
+                level, path, quiet=quiet, windows=options.windows, limits=options.only_limits
+            )
+            for level, path in zip(levels, recordings, strict=True)
+        ]
+        print("\n" + windows_table(judged), flush=True)
+        windows_right = all(each.right for each in judged)
+    return 0 if right(series.outcomes) and windows_right else 1
 
 
 if __name__ == "__main__":

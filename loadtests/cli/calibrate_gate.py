@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -19,8 +19,14 @@ import click
 from loadtests.config import Gate, Load, Slo
 from loadtests.errors import ResultsError
 from loadtests.judge.calibration.absolute import measure_limits
-from loadtests.judge.calibration.bootstrap import RecordedRun
+from loadtests.judge.calibration.bootstrap import RecordedRun, comparable_basis
 from loadtests.judge.calibration.counters import C, Coverage, Decisions, K, Outcomes, merge_counters
+from loadtests.judge.calibration.percentiles import (
+    BASES,
+    PercentileKey,
+    WindowPercentiles,
+    measure_percentiles,
+)
 from loadtests.judge.calibration.relative import (
     CalibrationPlan,
     Slowdown,
@@ -30,7 +36,7 @@ from loadtests.judge.calibration.relative import (
 from loadtests.judge.calibration.table import CalibrationResults, calibration_table
 from loadtests.judge.interim import planned_analyses
 from loadtests.judge.judging import judge_run
-from loadtests.measure.results import Run, read_run
+from loadtests.measure.results import Basis, Run, read_run
 
 MIN_SECONDS = 60
 PARTS_PER_PROCESS = 8
@@ -68,6 +74,16 @@ PARTS_PER_PROCESS = 8
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Random seed.")
 @click.option(
+    "--quiet",
+    type=click.Path(path_type=Path),
+    help="A recording without stalls, for the true percentiles. [default: each RUN's own]",
+)
+@click.option(
+    "--only",
+    type=click.Choice(["limits"]),
+    help="Measure only how limits are decided, not coverage and comparisons.",
+)
+@click.option(
     "--processes",
     type=click.IntRange(1),
     default=os.cpu_count() or 1,
@@ -80,22 +96,46 @@ def gate_command(
     block: int,
     skip: int,
     seed: int,
+    quiet: Path | None,
+    only: str | None,
     processes: int,
 ) -> None:
     """Measure the gate's coverage, false alarms and power on recorded runs; print Markdown."""
     plan = CalibrationPlan(
         runs=comparisons, comparisons=comparisons, seconds=seconds, block=block, seed=seed
     )
-    source = _Source(runs, plan, skip)
+    results = calibrate_on(
+        runs, plan, skip=skip, quiet=quiet, only_limits=only is not None, processes=processes
+    )
+    click.echo(calibration_table(results))
+
+
+def calibrate_on(
+    runs: Sequence[Path],
+    plan: CalibrationPlan,
+    *,
+    skip: int = 0,
+    quiet: Path | None = None,
+    only_limits: bool = False,
+    processes: int | None = None,
+) -> CalibrationResults:
+    """Measure the gate's error rates on recorded runs, shared by so many processes.
+
+    `quiet` is a recording without stalls, for the true percentiles. Raises ResultsError for a
+    recording that is too short.
+    """
+    processes = processes or os.cpu_count() or 1
+    source = _Source(tuple(runs), plan, skip, quiet)
     calibration = _calibration(source)
     started = time.perf_counter()
     with ProcessPoolExecutor(processes) as pool:
         work = partial(_distribute, pool, source, processes)
-        coverage = work(Calibration.coverage)
-        interleaved = work(Calibration.interleaved)
-        separate = work(Calibration.separate)
         limits = work(Calibration.limits)
-    results = CalibrationResults(
+        percentiles = work(Calibration.percentiles)
+        coverage = {} if only_limits else work(Calibration.coverage)
+        interleaved = {} if only_limits else work(Calibration.interleaved)
+        separate = {} if only_limits else work(Calibration.separate)
+    return CalibrationResults(
         runs=calibration.runs,
         recordings=calibration.recordings,
         plan=plan,
@@ -103,10 +143,11 @@ def gate_command(
         interleaved=interleaved,
         separate=separate,
         limits=limits,
+        percentiles=percentiles,
+        quiet=calibration.quiet,
         judging_s=_judging_s(calibration.runs[0]),
         calibration_s=time.perf_counter() - started,
     )
-    click.echo(calibration_table(results))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +157,7 @@ class _Source:
     paths: tuple[Path, ...]
     plan: CalibrationPlan
     skip: int
+    quiet: Path | None
 
 
 class Calibration:
@@ -125,10 +167,20 @@ class Calibration:
         self.plan = source.plan
         self.runs = [read_run(path) for path in source.paths]
         self.recordings = [_recording(run, source.skip) for run in self.runs]
+        self.quiet = _recording(read_run(source.quiet), source.skip) if source.quiet else None
+        load = Load()
+        self._analyses = planned_analyses(Gate(), load.run_time - load.warm_up)
 
-    def coverage(self, numbers: range) -> dict[str, Coverage]:
-        """Coverage of intervals."""
-        return measure_coverage(self.recordings, self.plan, numbers)
+    def coverage(self, numbers: range) -> dict[tuple[Basis, str], Coverage]:
+        """Coverage of intervals, of both sets of calls."""
+        bases = BASES if comparable_basis(self.recordings) == "undisturbed" else BASES[:1]
+        return {
+            (basis, name): coverage
+            for basis in bases
+            for name, coverage in measure_coverage(
+                self.recordings, self.plan, numbers, basis
+            ).items()
+        }
 
     def interleaved(self, numbers: range) -> dict[Slowdown | None, Outcomes]:
         """Comparisons of two subjects of one run."""
@@ -138,11 +190,14 @@ class Calibration:
         """Comparisons of two runs."""
         return measure_outcomes(self.recordings, self.plan, numbers, interleaved=False)
 
-    def limits(self, numbers: range) -> dict[float, Decisions]:
+    def limits(self, numbers: range) -> dict[float | None, Decisions]:
         """Absolute limits, with the gate's interim analyses."""
-        load = Load()
-        analyses = planned_analyses(Gate(), load.run_time - load.warm_up)
-        return measure_limits(self.recordings, analyses, self.plan, numbers)
+        return measure_limits(self.recordings, self._analyses, self.plan, numbers, quiet=self.quiet)
+
+    def percentiles(self, numbers: range) -> dict[PercentileKey, WindowPercentiles]:
+        """Percentiles of windows of the gate's length."""
+        seconds = round(self._analyses[0].measured_s)
+        return measure_percentiles(self.recordings, seconds, self.plan, numbers)
 
 
 @cache

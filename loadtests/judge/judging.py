@@ -26,6 +26,7 @@ from loadtests.judge.sentences import (
 from loadtests.judge.slo import limits_of
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
 from loadtests.judge.stats.holm import Decision, holm, overall_first_weights
+from loadtests.judge.stats.nested import nested_alpha
 from loadtests.measure.health.accounts import folder_reasons
 from loadtests.measure.results import (
     PERCENTILES,
@@ -126,9 +127,9 @@ def judge_run(
         random_arrivals=run.info.config.load.arrivals == "poisson",
         left_out=left_out(run),
     )
-    verdicts = _decide_all(estimates, circumstances)
-    status = _status(verdicts, invalidating)
-    needed_s = _needed_s(verdicts, samples) if status == "INCONCLUSIVE" else None
+    decided = decide_limits(estimates, circumstances, samples.seconds())
+    verdicts, needed_s = decided.limits, decided.needed_s
+    status = "INVALID" if invalidating else decided.status
     reasons = [*invalidating, *delaying] if status in ("INVALID", "INCONCLUSIVE") else []
     if status == "INCONCLUSIVE" and circumstances.too_many_left_out:
         reasons.insert(0, stalled_too_often(circumstances.left_out or 0.0))
@@ -144,7 +145,7 @@ def judge_run(
         reasons=tuple(reasons),
         baseline=_reference_to(baseline),
         slo=slo,
-        limits=tuple(verdicts),
+        limits=verdicts,
         estimates=tuple(_estimates(samples, slo, gate.confidence)),
     )
 
@@ -164,9 +165,22 @@ def _reasons(samples: RunSamples) -> tuple[list[str], list[str]]:
     return texts["every verdict"] + invalidating, texts["FAIL"]
 
 
-def _decide_all(
-    estimates: Sequence[LimitEstimate], circumstances: Circumstances
-) -> list[LimitVerdict]:
+@dataclass(frozen=True, slots=True)
+class DecidedLimits:
+    """Every limit, decided; `needed_s` are the measured seconds that would decide them all.
+
+    `status` is the worst of the limits that decide, `needed_s` None unless it is INCONCLUSIVE.
+    """
+
+    limits: tuple[LimitVerdict, ...]
+    status: Status
+    needed_s: float | None
+
+
+def decide_limits(
+    estimates: Sequence[LimitEstimate], circumstances: Circumstances, seconds: float
+) -> DecidedLimits:
+    """Decide every limit of so many measured seconds, FAIL by Holm's procedure over all."""
     deciding = [circumstances.deciding(estimate) for estimate in estimates]
     decisions = holm(
         [estimate.low if estimate else _no_bound for estimate in deciding],
@@ -174,10 +188,14 @@ def _decide_all(
         circumstances.alpha,
         overall_first_weights([estimate.limit.pattern == ALL_PATTERNS for estimate in estimates]),
     )
-    return [
+    limits = tuple(
         _decide(estimate, decision, circumstances)
         for estimate, decision in zip(estimates, decisions, strict=True)
-    ]
+    )
+    statuses = [limit.status for limit in limits if limit.decides or limit.status == "FAIL"]
+    status = worst_status(statuses or ["PASS"])
+    needed_s = _needed_s(limits, seconds) if status == "INCONCLUSIVE" else None
+    return DecidedLimits(limits, status, needed_s)
 
 
 def _no_bound(alpha: TailProbability) -> float:
@@ -188,9 +206,11 @@ def _no_bound(alpha: TailProbability) -> float:
 def _decide(
     estimate: LimitEstimate, decision: Decision, circumstances: Circumstances
 ) -> LimitVerdict:
-    limit, alpha = estimate.limit, circumstances.alpha
+    limit = estimate.limit
     deciding = circumstances.deciding(estimate)
     basis = deciding or estimate
+    # either set of calls may show that the limit holds
+    alpha = nested_alpha(circumstances.alpha, basis.calls / estimate.calls)
     in_this_run = broken_in_this_run(deciding, circumstances) if deciding else None
     broken = decision.exceeded or in_this_run is not None
     status: Status = "INCONCLUSIVE"
@@ -308,22 +328,13 @@ def _calls_to_decide(estimate: LimitEstimate, low: float, high: float) -> int:
     return math.ceil(estimate.calls * growth) if growth < 1e6 else 0
 
 
-def _status(verdicts: Sequence[LimitVerdict], reasons: Sequence[str]) -> Status:
-    if reasons:
-        return "INVALID"
-    deciding = [
-        verdict.status for verdict in verdicts if verdict.decides or verdict.status == "FAIL"
-    ]
-    return worst_status(deciding or ["PASS"])
-
-
-def _needed_s(verdicts: Sequence[LimitVerdict], samples: RunSamples) -> float | None:
+def _needed_s(verdicts: Sequence[LimitVerdict], seconds: float) -> float | None:
     growths = [
         verdict.needed_calls / verdict.calls
         for verdict in verdicts
         if verdict.status == "INCONCLUSIVE" and verdict.decides and verdict.needed_calls
     ]
-    return samples.seconds() * max(growths) if growths else None
+    return seconds * max(growths) if growths else None
 
 
 def _estimates(samples: RunSamples, slo: Slo, confidence: float) -> Iterator[PercentileEstimate]:

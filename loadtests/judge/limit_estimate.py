@@ -140,6 +140,11 @@ def _absolute(limit: Limit, samples: RunSamples) -> LimitEstimate | None:
     if limit.percentile is None or not samples.samples(_key(limit)).calls:
         return None
     quantile = samples.quantile(_key(limit), PERCENTILES[limit.percentile])
+    return absolute_estimate(limit, quantile, samples.basis)
+
+
+def absolute_estimate(limit: Limit, quantile: Quantile, basis: Basis) -> LimitEstimate:
+    """The estimate of an absolute limit on a percentile, of these calls."""
     limit_bucket = int(bucket_index(np.array([round(limit.limit * 1e6)]))[0])
     above = int(quantile.samples.calls_above(limit_bucket).sum())
     return LimitEstimate(
@@ -149,7 +154,7 @@ def _absolute(limit: Limit, samples: RunSamples) -> LimitEstimate | None:
         high=quantile.high_ms,
         calls=quantile.calls,
         calls_needed=quantile.calls_needed,
-        basis=samples.basis,
+        basis=basis,
         beyond=FailureRate(above, quantile.calls),
     )
 
@@ -200,7 +205,11 @@ def _error_rate(limit: Limit, samples: RunSamples) -> LimitEstimate:
         == (limit.backend, limit.driver, limit.pattern)
     )
     failed = min(series.count, sum(series.errors.values()) + series.unfinished)
-    rate = FailureRate(failed, series.count)
+    return error_rate_estimate(limit, FailureRate(failed, series.count))
+
+
+def error_rate_estimate(limit: Limit, rate: FailureRate) -> LimitEstimate:
+    """The estimate of a limit on the error rate."""
 
     def calls_needed(alpha: TailProbability) -> int | None:
         # without an error, an upper bound equals that of the quantile 1 - limit

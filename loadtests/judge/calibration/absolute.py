@@ -1,28 +1,44 @@
-"""How the gate decides absolute p99 limits, measured on recorded runs.
+"""How the gate decides its limits, measured on windows drawn from recorded runs.
 
-The limit of every series is set to a multiple of the p99 of its recording, and resampled runs are
-judged as the gate judges them, with its interim analyses. At a multiple of 1 a PASS of any limit is
-as wrong as a FAIL; far from 1 the limit should be decided.
+Windows are judged by the code that judges a run (`judging.decide_limits`): a PASS from all calls or
+from the undisturbed ones, a FAIL from the undisturbed ones only, the budget of calls left out, the
+rule for a single run, error rates, and the interim analyses. The p99 limit of every series is that
+of the configuration, or a multiple of the true p99: of the undisturbed calls of a quiet recording
+where one is given, otherwise of the recording itself. At a multiple of 1 a PASS of any limit is as
+wrong as a FAIL; at 2/3 the database is slowed to 1.5 times its limits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
+import numpy as np
+
+from loadtests.config import Slo
 from loadtests.judge.calibration.bootstrap import RecordedRun, pooled_series
 from loadtests.judge.calibration.counters import Decisions
 from loadtests.judge.calibration.relative import CalibrationPlan
-from loadtests.judge.interim import InterimAnalysis
+from loadtests.judge.interim import InterimAnalysis, next_analysis
+from loadtests.judge.judging import Circumstances, DecidedLimits, decide_limits
+from loadtests.judge.limit_estimate import (
+    LimitEstimate,
+    absolute_estimate,
+    error_rate_estimate,
+)
+from loadtests.judge.slo import Limit, limits_of
 from loadtests.judge.stats.distributions import TailProbability
-from loadtests.judge.stats.holm import holm
+from loadtests.judge.stats.proportions import FailureRate
 from loadtests.judge.stats.quantiles import Quantile, estimate_quantile
 from loadtests.judge.stats.samples import Samples
-from loadtests.measure.results import Key, Status
+from loadtests.measure.histogram import Counts
+from loadtests.measure.results import PERCENTILES, Basis, Key
 
-P99: Final = 0.99
-LIMIT_FACTORS: Final = (0.5, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)  # times the true p99
+P99: Final = "p99"
+SLOWED: Final = 1 / 1.5  # limits of which the true p99 is 1.5 times as much
+LIMIT_FACTORS: Final = (0.5, SLOWED, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0)  # times the true p99
 
 
 def measure_limits(
@@ -30,69 +46,188 @@ def measure_limits(
     analyses: Sequence[InterimAnalysis],
     plan: CalibrationPlan,
     numbers: Iterable[int],
-) -> dict[float, Decisions]:
-    """Judge the resampled runs of these numbers by limits at each multiple of the true p99."""
-    decisions = {factor: Decisions() for factor in LIMIT_FACTORS}
-    true_p99s = [
-        {key: estimate_quantile(samples, P99).estimate_ms for key, samples in run.series.items()}
-        for run in recordings
-    ]
-    longest = round(analyses[-1].measured_s)
+    *,
+    slo: Slo | None = None,
+    quiet: RecordedRun | None = None,
+) -> dict[float | None, Decisions]:
+    """Judge the windows of these numbers by the limits of `slo` (None), and at each multiple.
+
+    `quiet` is a recording of the same load without stalls, for the true p99.
+    """
+    slo = Slo() if slo is None else slo
+    decisions: dict[float | None, Decisions] = {None: Decisions()}
+    decisions |= {factor: Decisions() for factor in LIMIT_FACTORS}
+    true_p99s = [true_quantiles_ms(quiet or recording, P99) for recording in recordings]
     for number in numbers:
         which = number % len(recordings)
-        recording = recordings[which]
-        seconds = recording.draw_seconds(plan.generator("limits", number), longest, plan.block)
-        resampled = recording.resample(seconds)
-        quantiles = cache(lambda seconds, series=resampled: _quantiles(series, seconds))
-        for factor in LIMIT_FACTORS:
-            limits = {key: factor * p99 for key, p99 in true_p99s[which].items()}
-            _judge(decisions[factor], limits, analyses, quantiles)
+        rng = plan.generator("limits", number)
+        window = DrawnRun.draw(recordings[which], rng, round(analyses[-1].measured_s), plan.block)
+        limits = limits_of(recordings[which].infos, slo, relative=False)
+        for factor, counted in decisions.items():
+            scaled = limits
+            if factor is not None:
+                scaled = _scaled(limits, factor, true_p99s[which])
+            _count(counted, window, scaled, analyses)
     return decisions
 
 
-def _judge(
-    decisions: Decisions,
-    limits: Mapping[Key, float],
-    analyses: Sequence[InterimAnalysis],
-    quantiles: Callable[[int], dict[Key, Quantile]],
-) -> None:
-    statuses: list[Status] = []
-    seconds = 0.0
-    for analysis in analyses:
-        seconds = analysis.measured_s
-        statuses = limit_statuses(quantiles(round(seconds)), limits, analysis.alpha)
-        if "FAIL" in statuses or "INCONCLUSIVE" not in statuses:
-            break
-    decisions.limits.update(statuses)
-    decisions.seconds += seconds
-    worst = next((status for status in ("FAIL", "INCONCLUSIVE") if status in statuses), "PASS")
-    decisions.runs[worst] += 1
-
-
-def limit_statuses(
-    quantiles: Mapping[Key, Quantile], limits: Mapping[Key, float], alpha: TailProbability
-) -> list[Status]:
-    """The status of each limit in one analysis."""
-    keys = list(quantiles)
-    lows = [quantiles[key].low_ms for key in keys]
-    decisions = holm(lows, [limits[key] for key in keys], alpha)
-    statuses: list[Status] = []
-    for key, decision in zip(keys, decisions, strict=True):
-        if decision.exceeded:
-            statuses.append("FAIL")
-        elif quantiles[key].high_ms(alpha) <= limits[key]:
-            statuses.append("PASS")
-        else:
-            statuses.append("INCONCLUSIVE")
-    return statuses
-
-
-def _quantiles(series: Mapping[Key, Samples], seconds: int) -> dict[Key, Quantile]:
-    """The p99 of every series after so many seconds."""
-    begun = {key: samples.between(0, seconds) for key, samples in series.items()}
-    pooled = pooled_series(begun)
+def true_quantiles_ms(recording: RecordedRun, percentile: str) -> dict[Key, float]:
+    """A percentile of each series, of the undisturbed calls where they were measured."""
+    basis: Basis = "all" if recording.undisturbed is None else "undisturbed"
     return {
-        key: estimate_quantile(samples, P99, pooled[key.backend, key.driver])
-        for key, samples in begun.items()
-        if samples.calls
+        key: estimate_quantile(samples, PERCENTILES[percentile]).estimate_ms
+        for key, samples in recording.calls_of(basis).items()
+    }
+
+
+def _scaled(limits: Sequence[Limit], factor: float, true_ms: Mapping[Key, float]) -> list[Limit]:
+    """The same limits with those on the p99 at a multiple of the true one."""
+    return [
+        replace(limit, limit=factor * true_ms[_key(limit)])
+        if limit.percentile == P99 and _key(limit) in true_ms
+        else limit
+        for limit in limits
+    ]
+
+
+def _key(limit: Limit) -> Key:
+    return Key(limit.backend, limit.driver, limit.pattern, limit.metric)
+
+
+def _count(
+    counted: Decisions,
+    window: DrawnRun,
+    limits: Sequence[Limit],
+    analyses: Sequence[InterimAnalysis],
+) -> None:
+    """Judge a window as the gate judges a run: undecided ones are extended."""
+    following: InterimAnalysis | None = analyses[0]
+    done = 0
+    while following is not None:
+        analysis = following
+        decided = window.judge(limits, round(analysis.measured_s), analysis.alpha)
+        done += 1
+        following = next_analysis(decided.status, decided.needed_s, tuple(analyses), done)
+    counted.runs[decided.status] += 1
+    counted.limits.update(limit.status for limit in decided.limits if limit.percentile == P99)
+    counted.seconds += analysis.measured_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """The first seconds of a window: the quantiles of both sets of calls, and the failures.
+
+    `undisturbed` and `left_out` are None where stalls were not measured.
+    """
+
+    quantiles: dict[tuple[Key, str], Quantile]
+    undisturbed: dict[tuple[Key, str], Quantile] | None
+    failures: dict[Key, FailureRate]
+    left_out: float | None
+
+
+class DrawnRun:
+    """A run drawn from a recording, which can be judged after any of its seconds.
+
+    `failed` are the failed calls by second, drawn at the error rate of the recording.
+    """
+
+    def __init__(
+        self,
+        series: Mapping[Key, Samples],
+        undisturbed: Mapping[Key, Samples] | None,
+        failed: Mapping[Key, Counts],
+    ) -> None:
+        self._series = series
+        self._undisturbed = undisturbed
+        self._failed = failed
+        self._begun = cache(self._first)
+
+    @classmethod
+    def draw(
+        cls, recording: RecordedRun, rng: np.random.Generator, seconds: int, block: int
+    ) -> DrawnRun:
+        """Draw a window of so many seconds, in blocks of recorded ones."""
+        drawn = recording.draw_seconds(rng, seconds, block)
+        series = recording.resample(drawn)
+        undisturbed = None
+        if recording.undisturbed is not None:
+            undisturbed = recording.resample(drawn, "undisturbed")
+        rates = {
+            info.key(recording.metric): (sum(info.errors.values()) + info.unfinished) / info.count
+            for info in recording.infos
+        }
+        failed = {
+            key: rng.binomial(samples.calls_by_unit(), min(1.0, rates[key])).astype(np.int64)
+            for key, samples in series.items()
+        }
+        return cls(series, undisturbed, failed)
+
+    def judge(self, limits: Sequence[Limit], seconds: int, alpha: TailProbability) -> DecidedLimits:
+        """Decide the limits after so many seconds, as `judge_run` does."""
+        begun = self._begun(seconds, frozenset(filter(None, (each.percentile for each in limits))))
+        estimates = [
+            estimate for limit in limits if (estimate := _estimate(limit, begun)) is not None
+        ]
+        circumstances = Circumstances(
+            alpha=alpha,
+            run_alpha=TailProbability(alpha / max(1, len(estimates))),
+            invalid=False,
+            delayed=False,
+            random_arrivals=True,
+            left_out=begun.left_out,
+        )
+        return decide_limits(estimates, circumstances, seconds)
+
+    def _first(self, seconds: int, percentiles: frozenset[str]) -> _Begun:
+        series = _between(self._series, seconds)
+        undisturbed = None if self._undisturbed is None else _between(self._undisturbed, seconds)
+        left_out = None
+        if undisturbed is not None:
+            left_out = 1.0 - _calls(undisturbed) / max(1, _calls(series))
+        return _Begun(
+            quantiles=_quantiles(series, percentiles),
+            undisturbed=None if undisturbed is None else _quantiles(undisturbed, percentiles),
+            failures={
+                key: FailureRate(int(self._failed[key][:seconds].sum()), samples.calls)
+                for key, samples in series.items()
+            },
+            left_out=left_out,
+        )
+
+
+def _estimate(limit: Limit, begun: _Begun) -> LimitEstimate | None:
+    key = _key(limit)
+    if limit.percentile is None:
+        rate = begun.failures.get(key)
+        return None if rate is None else error_rate_estimate(limit, rate)
+    quantile = begun.quantiles.get((key, limit.percentile))
+    if quantile is None:
+        return None
+    estimate = absolute_estimate(limit, quantile, "all")
+    undisturbed = (begun.undisturbed or {}).get((key, limit.percentile))
+    if undisturbed is None:
+        return estimate
+    return replace(estimate, undisturbed=absolute_estimate(limit, undisturbed, "undisturbed"))
+
+
+def _between(series: Mapping[Key, Samples], seconds: int) -> dict[Key, Samples]:
+    begun = {key: samples.between(0, seconds) for key, samples in series.items()}
+    return {key: samples for key, samples in begun.items() if samples.calls}
+
+
+def _calls(series: Mapping[Key, Samples]) -> int:
+    return sum(samples.calls for samples in series.values())
+
+
+def _quantiles(
+    series: Mapping[Key, Samples], percentiles: frozenset[str]
+) -> dict[tuple[Key, str], Quantile]:
+    pooled = pooled_series(series)
+    return {
+        (key, percentile): estimate_quantile(
+            samples, PERCENTILES[percentile], pooled[key.backend, key.driver]
+        )
+        for key, samples in series.items()
+        for percentile in percentiles
     }

@@ -21,7 +21,12 @@ from typing import Final, Literal
 import numpy as np
 
 from loadtests.config import Relative
-from loadtests.judge.calibration.bootstrap import RecordedRun, pooled_series, split_randomly
+from loadtests.judge.calibration.bootstrap import (
+    RecordedRun,
+    comparable_basis,
+    pooled_series,
+    split_randomly,
+)
 from loadtests.judge.calibration.counters import Coverage, Outcomes
 from loadtests.judge.comparison import Comparison, decide
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
@@ -37,7 +42,7 @@ from loadtests.judge.stats.ratios import (
     UnpairedRatio,
 )
 from loadtests.judge.stats.samples import Samples
-from loadtests.measure.results import PERCENTILES, Key
+from loadtests.measure.results import PERCENTILES, Basis, Key
 from loadtests.patterns import ALL_PATTERNS
 
 SlowedCalls = Literal["all", "tail"]
@@ -87,15 +92,19 @@ class Ruling:
 
 
 def measure_coverage(
-    recordings: Sequence[RecordedRun], plan: CalibrationPlan, numbers: Iterable[int]
+    recordings: Sequence[RecordedRun],
+    plan: CalibrationPlan,
+    numbers: Iterable[int],
+    basis: Basis = "all",
 ) -> dict[str, Coverage]:
     """Coverage of two-sided intervals by percentile, in the resamples of these numbers."""
     by_percentile = {name: Coverage() for name in PERCENTILES}
-    truths = [_true_quantiles(recording) for recording in recordings]
+    truths = [_true_quantiles(recording, basis) for recording in recordings]
     alpha = two_sided(plan.confidence)
     for number in numbers:
         which = number % len(recordings)
-        resampled = _resample(recordings[which], plan, plan.generator("coverage", number))
+        rng = plan.generator("coverage", number)
+        resampled = _resample(recordings[which], plan, rng, basis)
         pooled = pooled_series(resampled)
         filled = [(key, samples) for key, samples in resampled.items() if samples.calls]
         for (key, samples), (name, q) in product(filled, PERCENTILES.items()):
@@ -117,18 +126,18 @@ def _count_interval(
         coverage.by_series[key] += 1
 
 
-def _true_quantiles(recording: RecordedRun) -> dict[tuple[Key, str], float]:
+def _true_quantiles(recording: RecordedRun, basis: Basis) -> dict[tuple[Key, str], float]:
     return {
         (key, name): estimate_quantile(samples, q).estimate_ms
-        for key, samples in recording.series.items()
+        for key, samples in recording.calls_of(basis).items()
         for name, q in PERCENTILES.items()
     }
 
 
 def _resample(
-    recording: RecordedRun, plan: CalibrationPlan, rng: np.random.Generator
+    recording: RecordedRun, plan: CalibrationPlan, rng: np.random.Generator, basis: Basis
 ) -> dict[Key, Samples]:
-    return recording.resample(recording.draw_seconds(rng, plan.seconds, plan.block))
+    return recording.resample(recording.draw_seconds(rng, plan.seconds, plan.block), basis)
 
 
 def interleaved_equals(
@@ -136,7 +145,7 @@ def interleaved_equals(
 ) -> SeriesPairs:
     """Two equal subjects of one resampled run: every call is assigned to one at random."""
     recording = recordings[int(rng.integers(len(recordings)))]
-    resampled = _resample(recording, plan, rng)
+    resampled = _resample(recording, plan, rng, comparable_basis(recordings))
     return {key: split_randomly(samples, rng) for key, samples in resampled.items()}
 
 
@@ -146,7 +155,8 @@ def separate_equals(
     """Two independently resampled runs, from two recordings where there are several."""
     count = len(recordings)
     chosen = rng.choice(count, 2, replace=False) if count > 1 else [0, 0]
-    first, second = (_resample(recordings[which], plan, rng) for which in chosen)
+    basis = comparable_basis(recordings)
+    first, second = (_resample(recordings[which], plan, rng, basis) for which in chosen)
     return {key: (first[key], second[key]) for key in first.keys() & second.keys()}
 
 

@@ -6,6 +6,7 @@ commands never judge a run.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -39,6 +40,15 @@ def normal_quantile(p: float) -> float:
 def normal_cdf(z: float) -> float:
     """P(Z ≤ z) for a standard normal Z."""
     return float(_special().ndtr(z))
+
+
+def both_above(z: float, correlation: float) -> float:
+    """P(X > z and Y > z) for standard normals X and Y with a correlation of at least 0.
+
+    By Owen's T function (Owen, Annals of Mathematical Statistics 1956).
+    """
+    slope = math.sqrt((1.0 - correlation) / (1.0 + correlation))
+    return normal_cdf(-z) - 2.0 * float(_special().owens_t(z, slope))
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:

@@ -56,6 +56,9 @@ class Quantile:
     pooled: PooledSeries
     independent: bool = False
     _design_effects: dict[int, float] = field(default_factory=dict, repr=False, compare=False)
+    _bounds_ms: dict[tuple[str, float], float] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def degrees_of_freedom(self) -> float:
@@ -69,11 +72,15 @@ class Quantile:
 
     def as_independent(self) -> Quantile:
         """The same quantile as if its calls were independent."""
-        return replace(self, independent=True, _design_effects={})
+        return replace(self, independent=True, _design_effects={}, _bounds_ms={})
 
     def high_ms(self, alpha: TailProbability) -> float:
         """Upper bound, too low with probability `alpha`; inf if the sample is too small."""
+        if ("high", alpha) not in self._bounds_ms:
+            self._bounds_ms["high", alpha] = self._computed_high_ms(alpha)
+        return self._bounds_ms["high", alpha]
 
+    def _computed_high_ms(self, alpha: TailProbability) -> float:
         def few_above(nth: int) -> bool:
             exceedance = self._exceedance(self.samples.bucket_at_rank(nth))
             return exceedance.is_at_most(1.0 - self.q, alpha)
@@ -85,6 +92,11 @@ class Quantile:
 
     def low_ms(self, alpha: TailProbability) -> float:
         """Lower bound, too high with probability `alpha`; 0 if the sample is too small."""
+        if ("low", alpha) not in self._bounds_ms:
+            self._bounds_ms["low", alpha] = self._computed_low_ms(alpha)
+        return self._bounds_ms["low", alpha]
+
+    def _computed_low_ms(self, alpha: TailProbability) -> float:
         design_effect = 1.0 if self.independent else self.design_effect
         degrees = self.degrees_of_freedom
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 from loadtests.judge.calibration.bootstrap import RecordedRun
 from loadtests.judge.calibration.counters import Coverage, Decisions, Outcomes
+from loadtests.judge.calibration.percentiles import WindowPercentiles
 from loadtests.judge.calibration.relative import SLOWDOWNS, CalibrationPlan, Slowdown
 from loadtests.judge.calibration.table import CalibrationResults, calibration_table
 from loadtests.measure.results import Run
@@ -20,7 +21,11 @@ def test_the_table_shows_the_counts_and_what_they_were_measured_on(
         runs=[run],
         recordings=[recording],
         plan=CalibrationPlan(runs=4, comparisons=12, seconds=60, block=10),
-        coverage={"p99": Coverage(intervals=1_500, covering=1_440, unresolvable=500)},
+        coverage={
+            ("all", "p99"): Coverage(intervals=1_500, covering=1_440, unresolvable=500),
+            ("undisturbed", "p99"): Coverage(intervals=10, covering=9),
+        },
+        percentiles={("dynamodb", "p99", "all"): WindowPercentiles((8.0, 9.0, 10.0))},
         interleaved=outcomes,
         separate=outcomes,
         limits={1.5: Decisions(Counter(PASS=3, INCONCLUSIVE=1), Counter(PASS=15, FAIL=5), 480.0)},
@@ -30,6 +35,8 @@ def test_the_table_shows_the_counts_and_what_they_were_measured_on(
     text = calibration_table(results)
     assert "(4 resampled runs, all series)" in text
     assert "| p99 | 1,500 | 96.0% | 25.0% |" in text
+    assert "| p99 of undisturbed calls | 10 | 90.0% | 0.0% |" in text
+    assert "| 9.00 [8.10, 9.90] | – |" in text
     assert "| 1.5 × the true p99 | 75.0% | 0.0% | 25.0% | 75.0% | 25.0% | 0.0% | 120 |" in text
     assert "`run`: 80 s, 4 series," in text
     assert "Resampled runs of 60 s in blocks of 10 recorded seconds." in text
