@@ -315,6 +315,15 @@ class CapacitySettings(_Section):
         return self
 
 
+class WebUi(_Section):
+    """Who may use Locust's web UI: its own address always may."""
+
+    allowed_hosts: Annotated[
+        str,
+        Flag("Names of proxies, with commas, through which the web UI may be used.", "NAMES"),
+    ] = ""
+
+
 class Config(_Section):
     """All settings of the harness."""
 
@@ -324,6 +333,7 @@ class Config(_Section):
     slo: Slo = Slo()
     gate: Gate = Gate()
     capacity: CapacitySettings = CapacitySettings()
+    web_ui: WebUi = WebUi()
     results: Annotated[Text, Flag("Folder for run folders and baselines.", "DIR")] = "results"
     limits_from: SettingsOrigin = SettingsOrigin()  # no setting: noted by `load_config`
 

@@ -85,11 +85,11 @@ def asked(locust: LocustUI, path: str) -> dict[str, Any]:
         return {}
 
 
-def swarm(locust: LocustUI, **form: object) -> None:
-    """Start a test as Locust's form does."""
+def swarm(locust: LocustUI, **form: object) -> dict[str, Any]:
+    """Start a test as Locust's form does, from a program; what Locust answers."""
     sent = urllib.parse.urlencode({"user_count": 20, "spawn_rate": 100, **form}).encode()
     with urllib.request.urlopen(locust.url + "swarm", data=sent, timeout=60) as answer:
-        answer.read()
+        return dict(json.load(answer))
 
 
 def press(browser: webdriver.Chrome, pattern: str) -> None:

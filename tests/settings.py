@@ -17,6 +17,7 @@ CHANGED: Final[dict[str, tuple[object, object, object]]] = {
     "seed": (3, 4, 5),
     "zipf_exponent": (0.5, 1.2, 0.0),
     "max_extension": (30.0, 40.0, 50.0),
+    "allowed_hosts": ("a.example", "b.example", "c.example"),
     "subjects": (
         "dynamodb/wire dynamodb/boto3",
         "dynamodb/boto3 dynamodb/wire",

@@ -19,7 +19,7 @@ def test_the_flags_and_variables_of_the_contract_are_all_there() -> None:
     contract = (
         "backend driver rate arrivals warm-up dynamodb-endpoint postgres-dsn results seed run-time"
         " region allow-remote subjects blocks micro from to growth step-time settle"
-        " postgres-storage zipf-exponent max-extension"
+        " postgres-storage zipf-exponent max-extension allowed-hosts"
     )
     flags = {f"--{name}" for name in contract.split()}
     assert {setting.flag for setting in SETTINGS.values()} == flags

@@ -29,6 +29,7 @@ from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.errors import LoadtestsError
 from loadtests.interpreter import module_command
 from loadtests.load.child_environment import RUN_ID_VARIABLE
+from loadtests.load.locust.verb_child import MODULE as VERB_CHILD
 from loadtests.load.schedule.arrivals import arrivals, constant_rate, dispatcher_seed
 from loadtests.measure.histogram import Histogram
 from loadtests.measure.hlog import Interval
@@ -191,7 +192,7 @@ def _run_harness(
     """The finished run, and the baseline round trips measured beside it."""
     measured_s = _frozen_s(script) or plan.measured_s
     command = [
-        *module_command("locust", "-f", SCENARIO, "--headless", "--only-summary"),
+        *module_command(VERB_CHILD, "-f", SCENARIO, "--headless", "--only-summary"),
         *("--no-report", "--backend", "dynamodb", "--driver", "wire", "--dynamodb-endpoint", url),
         *("--rate", str(rate_per_s), "--arrivals", "poisson", "--seed", str(SEED)),
         *("--warm-up", str(plan.warm_up_s)),
@@ -261,7 +262,7 @@ def _run_conventional(
     report = folder / "conventional"
     users = max(1, round(rate_per_s / 10))
     command = [
-        *module_command("locust", "-f", str(CONVENTIONAL), "--headless"),
+        *module_command(VERB_CHILD, "-f", str(CONVENTIONAL), "--headless"),
         *("--only-summary", "--users", str(users), "--spawn-rate", "100", "--reset-stats"),
         *("--run-time", f"{seconds:.0f}s", "--json-file", str(report)),
         *("--exit-code-on-error", "0"),

@@ -6,28 +6,42 @@ the verdict's exit code. Importing does nothing but register.
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import gevent
-from locust import events
+from locust import argument_parser, events
 from locust.env import Environment
-from locust.runners import MasterRunner, Runner, WorkerRunner
+from locust.runners import (
+    STATE_RUNNING,
+    STATE_SPAWNING,
+    MasterRunner,
+    Runner,
+    WorkerRunner,
+)
 
 from loadtests.config import Config
-from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError, exit_code_of
+from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
 from loadtests.interpreter import forget_foreign_settings, search_current_folder_last
-from loadtests.load.locust.checks import check_profiles, check_stores
-from loadtests.load.locust.cluster import ClusterMaster, ClusterWorker
+from loadtests.load.locust.checks import check_profiles, check_stores, check_users
+from loadtests.load.locust.cluster import (
+    CONNECT_S,
+    FORKED_CONNECT_S,
+    ClusterMaster,
+    ClusterWorker,
+)
 from loadtests.load.locust.controller import SINGLE, RunController, judge
-from loadtests.load.locust.live import add_live_view
+from loadtests.load.locust.locust_options import (
+    check_environment,
+    check_port,
+    check_when_parsed,
+)
 from loadtests.load.locust.options import add_arguments, config_of, default_users
-from loadtests.load.locust.session import open_session, print_error
+from loadtests.load.locust.session import exit_on_error, open_session, print_error
 from loadtests.load.locust.users import OpenLoopUser, access_pattern
+from loadtests.load.locust.web.guard import AllowedHosts, RunForm, guard_web_ui
+from loadtests.load.locust.web.live import add_live_view
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import run_subjects
 from loadtests.targets.endpoints import Endpoints
@@ -35,23 +49,6 @@ from loadtests.targets.endpoints import Endpoints
 __all__ = ["OpenLoopUser", "access_pattern"]
 
 EARLY_END_S: Final = 0.3
-
-
-def exit_on_error(action: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a listener so that every error ends Locust with a message and exit code 2.
-
-    Locust itself logs what a listener raises and goes on: without load, and to exit code 0.
-    """
-
-    @wraps(action)
-    def guarded(*arguments: Any, **keywords: Any) -> None:
-        try:
-            action(*arguments, **keywords)
-        except Exception as error:  # noqa: BLE001 (a crash must not look like a verdict)
-            print_error(error)
-            sys.exit(exit_code_of(error))
-
-    return guarded
 
 
 class ClusterRole(Protocol):
@@ -100,40 +97,97 @@ class OwnerRole:
     """A single process or a cluster's master: owns targets, run folder and verdict."""
 
     def __init__(
-        self, controller: RunController, runner: Runner, options: Namespace, *, has_web_ui: bool
+        self, controller: RunController, runner: Runner, options: Namespace, web_ui: Any
     ) -> None:
         self._controller = controller
         self._session = controller.session
         self._runner = runner
         self._options = options
-        self._has_web_ui = has_web_ui
+        self._web_ui = web_ui
         self._master = (
             ClusterMaster(controller, runner) if isinstance(runner, MasterRunner) else None
         )
         config = config_of(options)
-        classes = controller.user_classes
-        check_profiles(config, classes)
-        dispatchers = len(classes) * len(run_subjects(config))
+        check_profiles(config, controller.user_classes)
         if options.num_users is None:
-            options.num_users = default_users(config, dispatchers)
+            options.num_users = default_users(config, self._dispatchers(config))
         if options.spawn_rate is None:
             options.spawn_rate = max(100, options.num_users // 2)
-        check_stores(config, self._open_targets(config), classes)
+        self.check(options)
+        if self._master and (options.headless or options.autostart):
+            gevent.spawn(exit_on_error(self._await_workers))
+        check_stores(config, self._open_targets(config), controller.user_classes)
+        if web_ui is not None:
+            self._add_web_ui(config)
+
+    def _dispatchers(self, config: Config) -> int:
+        return len(self._controller.user_classes) * len(run_subjects(config))
+
+    def check(self, options: Namespace) -> None:
+        """Refuse options that no run can be made with. Raises LoadtestsError."""
+        config = config_of(options)
+        check_users(
+            config,
+            users=options.num_users,
+            spawn_rate_per_s=options.spawn_rate,
+            run_time_s=options.run_time,
+            dispatchers=self._dispatchers(config),
+        )
+
+    def _await_workers(self) -> None:
+        """Wait for the workers here: Locust waits for ever, or ends with the code of a FAIL."""
+        assert self._master is not None
+        options = self._options
+        longest_s = FORKED_CONNECT_S if options.processes else CONNECT_S
+        longest_s, options.expect_workers_max_wait = options.expect_workers_max_wait or longest_s, 0
+        self._master.await_workers(options.expect_workers, longest_s)
+
+    def _add_web_ui(self, config: Config) -> None:
+        web_ui, controller = self._web_ui, self._controller
+        check_port(web_ui.host, web_ui.port, "--web-port")
+        form = RunForm(
+            self._options,
+            self.check,
+            is_running=lambda: self._runner.state in {STATE_RUNNING, STATE_SPAWNING},
+            is_preparing=lambda: bool(controller.preparing),
+        )
+        guard_web_ui(web_ui, AllowedHosts.of(web_ui.host, config.web_ui.allowed_hosts), form)
+        add_live_view(web_ui, controller, config.slo)
+        controller.on_begin = self._restart_run_time
+        # a timer of --autostart cannot be started again, and would shorten the run
+        if not self._master and not (self._options.autostart and self._options.run_time):
+            controller.may_rehearse = True
+
+    def _restart_run_time(self) -> None:
+        """Count the form's run time from time 0: seeding and rehearsing take none of it."""
+        web_ui = self._web_ui
+        if web_ui._run_time_greenlet is not None and self._options.run_time:
+            web_ui._cancel_run_time_timer()
+            web_ui._run_time_greenlet = gevent.spawn_later(
+                self._options.run_time, web_ui._stop_runners
+            )
 
     def on_start(self, **_: Any) -> None:
         """A test starts; the web form may have changed the settings."""
         self._session.refusal = None
+        self._controller.forget_last_run()
+        # Locust does so once this returns; until then its page would offer no button to stop
+        self._runner.update_state(STATE_SPAWNING)
         try:
             self._start()
         except LoadtestsError as error:
-            if not self._has_web_ui or self._master:
+            if self._web_ui is None or self._master:
                 raise
             # a mistake in the form must not end the web UI: the next attempt may be right
             self._session.refusal = error
             print_error(error)
             gevent.spawn(self._runner.stop)
+        finally:
+            self._controller.preparing = ""
 
     def _start(self) -> None:
+        # those that Locust gives users to; others may join while the databases are seeded
+        workers = self._master.connected() if self._master else []
         run_time = self._options.run_time
         if run_time and self._options.headless and not self._master:
             # Locust's own stop first inspects the stack, which stalls the event loop for 30 ms
@@ -143,13 +197,15 @@ class OwnerRole:
         config = config_of(self._options)
         endpoints = self._open_targets(config)
         if self._master:
-            self._master.plan(config, endpoints)
+            self._master.plan(config, endpoints, workers)
         else:
             self._controller.open_folder(config, endpoints, [SINGLE])
             self._controller.make_load(config, endpoints, SINGLE, WorkerShare())
 
     def on_spawned(self, **_: Any) -> None:
         """All users have been spawned."""
+        if self._master and self._web_ui is not None:
+            self._restart_run_time()
         if not self._session.refusal:
             self._controller.begin()
 
@@ -162,13 +218,25 @@ class OwnerRole:
     def on_stop(self, **_: Any) -> None:
         """Judge what was measured."""
         path, self._controller.path = self._controller.path, None
-        if path is None:
+        if path is None or self._session.refusal:
             return
         environment, exit_code = self._controller.environment, self._session.exit_code
+        if exit_code != EXIT_ERROR and (problem := self._problem()):
+            print_error(problem)
+            self._session.refusal = problem
+            exit_code = EXIT_ERROR
         if not self._options.no_report and exit_code != EXIT_ERROR:
-            environment.process_exit_code = judge(path)
+            environment.process_exit_code = judge(path, quietly=self._options.json)
         else:
             environment.process_exit_code = exit_code or 0
+
+    def _problem(self) -> UsageError | None:
+        """Why the run that has ended is no measurement, where its figures cannot say it."""
+        if self._options.no_report and not self._controller.environment.stats.num_requests:
+            return UsageError(
+                "The run made no call.", hint="Run longer (--run-time), or raise --rate or --users."
+            )
+        return self._controller.faults.final_verdict()
 
     def on_quitting(self, **_: Any) -> None:
         """Locust ends, perhaps by Ctrl-C during a test."""
@@ -182,35 +250,43 @@ class OwnerRole:
 
 def _on_parser(parser: ArgumentParser, **_: Any) -> None:
     add_arguments(parser)
+    check_when_parsed(parser)
 
 
-def _on_init(environment: Environment, runner: Runner, **_: Any) -> None:
+def _on_init(environment: Environment, runner: Runner, web_ui: Any = None, **_: Any) -> None:
     search_current_folder_last()
     forget_foreign_settings()
     classes = [cls for cls in environment.user_classes if issubclass(cls, OpenLoopUser)]
-    options = environment.parsed_options
-    if not classes or options is None:
+    if not classes:
         return
     if len(classes) < len(environment.user_classes):
         raise UsageError(
             "The locustfile mixes open-loop users with others.",
             hint="Derive every user class from loadtests.load.plugin.OpenLoopUser.",
         )
+    check_environment(environment)
+    if environment.parsed_options is None:
+        environment.parsed_options = _default_options(headless=web_ui is None)
+    options = environment.parsed_options
     controller = RunController(open_session(environment), _scenario(environment))
     role: ClusterRole
     if isinstance(runner, WorkerRunner):
         role = WorkerRole(controller, runner)
     else:
-        web_ui = environment.web_ui
-        role = OwnerRole(controller, runner, options, has_web_ui=web_ui is not None)
-        if web_ui is not None:
-            add_live_view(web_ui, controller, config_of(options).slo)
+        role = OwnerRole(controller, runner, options, web_ui)
     environment.events.test_start.add_listener(exit_on_error(role.on_start))
     environment.events.spawning_complete.add_listener(exit_on_error(role.on_spawned))
     environment.events.test_stopping.add_listener(exit_on_error(role.on_stopping))
     environment.events.test_stop.add_listener(exit_on_error(role.on_stop))
     environment.events.quitting.add_listener(exit_on_error(role.on_quitting))
     update_loop_time()
+
+
+def _default_options(*, headless: bool) -> Namespace:
+    """Options for a program that uses Locust as a library: loadtests.toml and the environment."""
+    options: Namespace = argument_parser.get_parser(default_config_files=[]).parse_args([])
+    options.headless = headless
+    return options
 
 
 def update_loop_time() -> None:

@@ -25,7 +25,14 @@ from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow, ProcessFigures, SecondFigures
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.histogram import Sparse
-from loadtests.measure.results import Count, Milliseconds, RunInfo, SeriesInfo, StallInfo
+from loadtests.measure.results import (
+    Count,
+    Milliseconds,
+    RunInfo,
+    ScenarioError,
+    SeriesInfo,
+    StallInfo,
+)
 from loadtests.measure.series import CapacityTotals, RawSeries, SeriesName, SeriesPart
 from loadtests.measure.stalls.seconds import ClassifiedSecond, StallSecond
 from loadtests.patterns import METRICS
@@ -107,6 +114,14 @@ class WorkerLost:
     kind: Literal["lost"] = "lost"
 
 
+@dataclass(frozen=True, slots=True)
+class ScenarioFailed:
+    """The scenario's own code raised an error of a kind that it had not raised before."""
+
+    error: ScenarioError
+    kind: Literal["scenario_failed"] = "scenario_failed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunClock:
     """When load began and ended by the machine's monotonic clock, ns."""
@@ -131,6 +146,7 @@ Frame = (
     | SecondEnded
     | WorkerInterval
     | WorkerLost
+    | ScenarioFailed
     | RunClock
     | RunEnded
 )

@@ -681,6 +681,18 @@ class MicroInfo(_Part):
     rows: list[ResultRow] = Field(default_factory=list)
 
 
+class ScenarioError(_Part):
+    """The first error of its kind that a scenario's own code raised, with the place of it."""
+
+    pattern: str
+    backend: str
+    name: str
+    message: str = ""
+    place: str = ""
+    trace: str = ""
+    is_programming_error: bool = False
+
+
 class RunInfo(_Part):
     """run.json. Top-level fields of later versions are kept when the file is written again."""
 
@@ -697,6 +709,7 @@ class RunInfo(_Part):
     environment: EnvironmentInfo = Field(default_factory=EnvironmentInfo)
     targets: dict[str, TargetInfo] = Field(default_factory=dict)
     series: list[SeriesInfo] = Field(default_factory=list)
+    scenario_errors: list[ScenarioError] = Field(default_factory=list)
     steps: list[StepInfo] = Field(default_factory=list)
     health: HealthInfo = Field(default_factory=HealthInfo)
     stalls: StallInfo | None = None

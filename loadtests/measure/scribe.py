@@ -34,6 +34,7 @@ from loadtests.measure.messages import (
     RunClock,
     RunEnd,
     RunEnded,
+    ScenarioFailed,
     SecondEnded,
     WorkerInterval,
     WorkerLost,
@@ -118,6 +119,8 @@ class RunScribe:
                 self._take_workers_second(frame.worker, payload)
             case WorkerLost():
                 self._lose(frame.worker)
+            case ScenarioFailed():
+                self._folder.info.scenario_errors.append(frame.error)
             case RunClock():
                 clock = MonotonicClock(origin=frame.origin, end=frame.end)
                 self._folder.update({"monotonic_ns": clock})

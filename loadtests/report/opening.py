@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtests.measure.results import Bottleneck, Run, Validity
+from loadtests.patterns import DISPLAY_NAMES
 from loadtests.report.figures.capacity import answers_of, is_capacity_run
 from loadtests.report.figures.rounding import clean, per_second, percent, plain, seconds
 from loadtests.report.figures.stalls import basis_words
@@ -33,6 +34,17 @@ class Fact:
     tone: str = ""
 
 
+def scenario_errors_of(page: Page) -> list[str]:
+    """A sentence for each kind of error that the scenario's own code raised."""
+    return [
+        f"The scenario raised {error.name} in {error.pattern} on"
+        f" {DISPLAY_NAMES.get(error.backend, error.backend)}"
+        + (f": {error.message}" if error.message else "")
+        + (f" ({error.place})." if error.place else ".")
+        for error in page.run.info.scenario_errors
+    ]
+
+
 def notes_of(page: Page) -> list[str]:
     """What a reader must know before believing the rest."""
     info, notes = page.run.info, []
@@ -45,6 +57,7 @@ def notes_of(page: Page) -> list[str]:
         )
     if not page.series:
         notes.append("Nothing was measured: the log holds no call.")
+    notes += scenario_errors_of(page)
     if page.judged.status == NOT_JUDGED:
         notes.append("No verdict is stored in run.json, so no interval or target is shown.")
     if info.validity is None:

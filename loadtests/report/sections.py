@@ -25,7 +25,7 @@ from loadtests.report.figures.stalls import stalls_sentence
 from loadtests.report.figures.validity import signal_rows
 from loadtests.report.figures.verdict_view import NOT_JUDGED
 from loadtests.report.method import method_of
-from loadtests.report.opening import added_delay
+from loadtests.report.opening import added_delay, scenario_errors_of
 from loadtests.report.page import Page
 
 
@@ -40,7 +40,7 @@ class TitledTable:
 
 @dataclass(frozen=True, slots=True)
 class ReportSection:
-    """A heading and its content, in this order."""
+    """A heading and its content, in this order; `traces` open on demand."""
 
     anchor: str
     title: str
@@ -48,16 +48,18 @@ class ReportSection:
     charts: tuple[Chart, ...] = ()
     parts: tuple[TitledTable, ...] = ()
     definitions: tuple[tuple[str, str], ...] = ()
+    traces: tuple[tuple[str, str], ...] = ()
 
 
 def sections_of(page: Page) -> list[ReportSection]:
     """All sections of a single run's report."""
     if not page.series:
-        return [_setting(page)]
+        return [*_scenario_errors(page), _setting(page)]
     if is_capacity_run(page.run):
-        return _of_climb(page)
+        return [*_of_climb(page), *_scenario_errors(page)]
     return [
         *_verdicts(page),
+        *_scenario_errors(page),
         *_times(page),
         *_money(page),
         *_history(page),
@@ -65,6 +67,19 @@ def sections_of(page: Page) -> list[ReportSection]:
         _setting(page),
         ReportSection("method", "How each number was obtained", definitions=tuple(method_of(page))),
     ]
+
+
+def _scenario_errors(page: Page) -> Iterator[ReportSection]:
+    errors = page.run.info.scenario_errors
+    if errors:
+        yield ReportSection(
+            "scenario-errors",
+            "Errors of the scenario's own code",
+            ("The first error of each kind. They count as failed calls.",),
+            traces=tuple(
+                zip(scenario_errors_of(page), (error.trace for error in errors), strict=True)
+            ),
+        )
 
 
 def _verdicts(page: Page) -> Iterator[ReportSection]:

@@ -16,7 +16,8 @@ import pytest
 from loadtests.calibrate.server.scripts import SCRIPTS
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.errors import EXIT_ERROR, UsageError
-from loadtests.load.plugin import exit_on_error, update_loop_time
+from loadtests.load.locust.session import exit_on_error
+from loadtests.load.plugin import update_loop_time
 
 ROOT: Final = Path(__file__).parents[2]
 SCENARIO: Final = """

@@ -13,6 +13,7 @@ from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError
 from loadtests.interpreter import module_command
 from loadtests.load.child_environment import environment_for_child
+from loadtests.load.locust.verb_child import MODULE as VERB_CHILD
 from loadtests.targets.endpoints import Endpoints
 
 _MARGIN_S: Final = 60.0
@@ -72,7 +73,7 @@ def locust_command(config: Config, plan: LoadPlan) -> list[str]:
         "--users": plan.users or None,
         "--processes": plan.processes if (plan.processes or 1) > 1 else None,
     }
-    command = module_command("locust", "-f", ",".join(plan.scenarios))
+    command = module_command(VERB_CHILD, "-f", ",".join(plan.scenarios))
     command += ["--headless", "--only-summary", "--no-report", "--no-provision"]
     for option, value in options.items():
         command += [] if value is None else [option, str(value)]

@@ -11,13 +11,12 @@ from functools import partial
 from typing import Final, cast
 
 import numpy as np
-from greenlet import GreenletExit
 from locust import User
 
 from loadtests.config import Config
-from loadtests.errors import CallError, ResponseInvalid, UsageError
+from loadtests.errors import CallError, ResponseInvalid
+from loadtests.load.locust.faults import describe_fault
 from loadtests.load.locust.rehearsal import plan_rehearsal
-from loadtests.load.locust.session import session_of
 from loadtests.load.locust.users import OpenLoopUser, PatternCall
 from loadtests.load.loop.dispatcher import ArrivalDispatcher
 from loadtests.load.loop.run import CallerGroup, LoadRun
@@ -26,6 +25,7 @@ from loadtests.load.schedule.arrivals import Floats, Nanoseconds, WorkerShare, a
 from loadtests.load.subjects import LoadSubject, alternation_of, arrivals_seed, run_subjects
 from loadtests.load.user_split import split_by_cart_size, split_by_session_size
 from loadtests.load.workload import Carts, Sessions
+from loadtests.measure.results import ScenarioError
 from loadtests.patterns import BACKENDS
 from loadtests.stores import CartStore, SessionStore
 from loadtests.stores.foreign import NoStore
@@ -53,7 +53,8 @@ class UserGroup:
     seed: tuple[int, ...]
     carts: Carts
     sessions: Sessions
-    logged_errors: set[str] = field(default_factory=set)
+    on_fault: Callable[[ScenarioError], None]
+    logged_errors: set[tuple[str, str]] = field(default_factory=set)
     drawn: list[PatternCall] = field(default_factory=list)
     rng: np.random.Generator = field(init=False)
 
@@ -94,9 +95,13 @@ class UserGroup:
             series.record_not_made(user.intended_ns, time.monotonic_ns())
         if isinstance(error, ResponseInvalid):
             self.run.invalid_responses += 1
-        if name not in self.logged_errors:
-            self.logged_errors.add(name)
+        if (series.pattern, name) in self.logged_errors:
+            return
+        self.logged_errors.add((series.pattern, name))
+        if isinstance(error, CallError):
             _log.warning("%s on %s: %s", series.pattern, self.subject, error or name)
+        else:
+            self.on_fault(describe_fault(error, series.pattern, series.backend))
 
 
 class UserAssignment:
@@ -110,11 +115,13 @@ class UserAssignment:
         run: LoadRun,
         classes: list[type[OpenLoopUser]],
         share: WorkerShare,
+        on_fault: Callable[[ScenarioError], None],
     ) -> None:
         self._config = config
         self._endpoints = endpoints
         self._run = run
         self._share = share
+        self._on_fault = on_fault
         self._groups: dict[str, list[UserGroup]] = {}
         subjects = run_subjects(config)
         # one record of the carts per subject, whatever number of classes writes to them
@@ -144,10 +151,19 @@ class UserAssignment:
             group.restart_draws()
         _log.info("Rehearsal: %d calls in %.1f s.", calls, time.monotonic() - began_s)
 
+    def empty_groups(self) -> list[str]:
+        """Names of the groups that no user has joined: nobody would take their arrivals."""
+        return [
+            f"{name} on {group.subject}"
+            for name, groups in self._groups.items()
+            for group in groups
+            if not group.callers.users
+        ]
+
     def join(self, user: User) -> None:
         """Assign a user to the group of its class that has the fewest users.
 
-        A factory that fails now, although it worked before, ends the run and this user.
+        Raises what opening its stores raises, also a factory's error that it did not raise before.
         """
         if not isinstance(user, OpenLoopUser):
             raise TypeError(f"{type(user).__name__} is not an OpenLoopUser")
@@ -155,11 +171,7 @@ class UserAssignment:
             self._groups[type(user).__name__], key=lambda candidate: len(candidate.callers.users)
         )
         # a scenario that needs a store which its subject lacks was refused before the run
-        try:
-            carts, sessions = open_stores(group.subject.client, self._endpoints)
-        except UsageError as error:
-            session_of(user.environment).abort(error)
-            raise GreenletExit from None  # for this, Locust logs no stack trace
+        carts, sessions = open_stores(group.subject.client, self._endpoints)
         user.user_group = group
         user.carts = cast("CartStore", NoStore() if carts is None else carts)
         user.sessions = cast("SessionStore", NoStore() if sessions is None else sessions)
@@ -210,6 +222,7 @@ class UserAssignment:
             seed=(self._config.load.seed, class_index, self._share.index),
             carts=carts,
             sessions=sessions,
+            on_fault=self._on_fault,
         )
 
     def _schedule(

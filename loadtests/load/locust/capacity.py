@@ -18,7 +18,7 @@ from loadtests.config import Config, load_config
 from loadtests.errors import UsageError
 from loadtests.load.locust.assignment import backends_of
 from loadtests.load.locust.options import CAPACITY_FLAGS, add_settings, config_of
-from loadtests.load.plugin import exit_on_error
+from loadtests.load.locust.session import exit_on_error
 from loadtests.load.schedule.arrivals import Segment
 from loadtests.load.schedule.steps import length_s, plan_of, profile_of
 from loadtests.measure.results import StepInfo

@@ -1,4 +1,4 @@
-"""Checks a load run before it begins: rates of alternating subjects, and stores of factories.
+"""Checks a load run before it begins: users, rates of alternating subjects, stores of factories.
 
 Two subjects that alternate need a constant rate; otherwise they would meet different rates.
 """
@@ -27,6 +27,35 @@ def check_profiles(config: Config, classes: list[type[OpenLoopUser]]) -> None:
                 " constant rate.",
                 hint="Use --blocks 0 (both at the same time), or a scenario of a constant rate.",
             )
+
+
+def check_users(
+    config: Config,
+    *,
+    users: int,
+    spawn_rate_per_s: float,
+    run_time_s: float | None,
+    dispatchers: int,
+) -> None:
+    """Refuse fewer users than streams of arrivals, and users that are there too late.
+
+    Raises UsageError.
+    """
+    if users < dispatchers:
+        raise UsageError(
+            f"--users {users} is too few: {dispatchers} or more are needed, one for each scenario"
+            " class and database.",
+            hint="Leave out --users for a number that suffices.",
+        )
+    if not spawn_rate_per_s > 0:
+        raise UsageError(f"--spawn-rate {spawn_rate_per_s:g} starts no user.", hint="Leave it out.")
+    spawn_s = users / spawn_rate_per_s
+    if run_time_s and spawn_s > 1 and spawn_s + config.load.warm_up >= run_time_s:
+        raise UsageError(
+            f"Starting {users} users at --spawn-rate {spawn_rate_per_s:g} takes {spawn_s:.0f} s,"
+            " and arrivals begin once all are there: nothing of the run is left to measure.",
+            hint="Leave out --spawn-rate; --rate sets the load.",
+        )
 
 
 def check_stores(config: Config, endpoints: Endpoints, classes: list[type[OpenLoopUser]]) -> None:

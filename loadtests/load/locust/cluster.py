@@ -4,32 +4,76 @@ Messages on Locust's own channel:
 
 - `loadtests_plan`, master to workers, before Locust's spawn message: settings, endpoints, workers.
   It holds the DSN, so a cluster belongs on a trusted network, as Locust itself does.
+- `loadtests_answer`, worker to master: it takes part, or why it cannot.
 - `loadtests_interval`, worker to master: one second of one worker, bucketed and encoded.
+- `loadtests_fault`, worker to master: an error of the scenario's own code.
+- `loadtests_abort`, worker to master: it had to end, and why.
 - `loadtests_finish`, master to workers: end the run.
 - `loadtests_done`, worker to master: everything has been sent.
+
+The workers of a run are those that are connected when it is planned. One that joins later waits for
+the next run: Locust would move users to it, and the run would be of two clusters.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
 import gevent
+import locust
+from locust.dispatch import UsersDispatcher
 from locust.rpc.protocol import Message
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import MasterRunner, WorkerNode, WorkerRunner
 
+import loadtests
 from loadtests.config import Config
-from loadtests.errors import LoadtestsError
+from loadtests.errors import LoadtestsError, TargetError, UsageError
 from loadtests.load.locust.controller import RunController
+from loadtests.load.locust.session import exit_on_error
+from loadtests.load.locust.users import OpenLoopUser
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.measure.messages import WorkerInterval, WorkerLost
+from loadtests.measure.results import ScenarioError
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_from_json, endpoints_to_json
 
 _log: Final = logging.getLogger("loadtests")
 FINISH_S: Final = 15.0
 WATCH_S: Final = 1.0
+ANSWER_S: Final = 10.0  # of workers, to the plan
+CONNECT_S: Final = 60.0  # of workers that are started by hand
+FORKED_CONNECT_S: Final = 15.0  # of workers that --processes starts
+
+
+class FixedDispatcher(UsersDispatcher):
+    """Spreads users over the workers of the plan, and over no others."""
+
+    def add_worker(self, worker_node: WorkerNode) -> None:
+        """A worker joined during the run: it waits for the next one."""
+        _log.warning("Worker %s joined during the run and waits for the next one.", worker_node.id)
+
+    def remove_worker(self, worker_node: WorkerNode) -> None:
+        """A worker is gone: its users are not moved to others, whose load they would change."""
+        _log.warning("Worker %s is gone.", worker_node.id)
+
+
+def scenario_of(classes: list[type[OpenLoopUser]]) -> dict[str, dict[str, float]]:
+    """What a master and its workers must have in common: classes, access patterns and shares."""
+    return {
+        cls.__name__: {
+            "weight": float(cls.weight),
+            **{method.pattern: float(method.share) for method in cls.pattern_methods},
+        }
+        for cls in classes
+    }
+
+
+def versions() -> str:
+    """What a master and its workers run: the versions of the harness and of Locust."""
+    return f"loadtests {loadtests.__version__}, Locust {locust.__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +83,8 @@ class ClusterPlan:
     config: Config
     endpoints: Endpoints
     workers: dict[str, str]
+    scenario: dict[str, dict[str, float]]
+    versions: str
 
     def message(self) -> dict[str, Any]:
         """As plain data, for Locust's channel."""
@@ -46,6 +92,8 @@ class ClusterPlan:
             "config": self.config.model_dump(mode="json", by_alias=True),
             "endpoints": endpoints_to_json(self.endpoints),
             "workers": self.workers,
+            "scenario": self.scenario,
+            "versions": self.versions,
         }
 
     @classmethod
@@ -55,6 +103,8 @@ class ClusterPlan:
             Config.model_validate(message["config"]),
             endpoints_from_json(message["endpoints"]),
             dict(message["workers"]),
+            dict(message["scenario"]),
+            str(message["versions"]),
         )
 
     def share_of(self, client_id: str) -> WorkerShare:
@@ -69,19 +119,66 @@ class ClusterMaster:
         self._controller = controller
         self._runner = runner
         self._waiting: set[str] = set()
+        self._unanswered: set[str] = set()
         self._names: dict[str, str] = {}
-        self._runner.register_message("loadtests_interval", self._on_interval)
-        self._runner.register_message("loadtests_done", self._on_done)
+        controller.environment.dispatcher_class = FixedDispatcher
+        for name, listener in {
+            "loadtests_answer": self._on_answer,
+            "loadtests_interval": self._on_interval,
+            "loadtests_fault": self._on_fault,
+            "loadtests_abort": self._on_abort,
+            "loadtests_done": self._on_done,
+        }.items():
+            self._runner.register_message(name, exit_on_error(listener))
 
-    def plan(self, config: Config, endpoints: Endpoints) -> None:
-        """Number the workers and send them the plan, before Locust spawns users."""
-        clients = [client.id for client in self._runner.clients.all]
+    def connected(self) -> list[str]:
+        """The client ids of the workers that can take part, as Locust counts them."""
+        clients = self._runner.clients
+        return [client.id for client in (*clients.ready, *clients.running, *clients.spawning)]
+
+    def await_workers(self, expected: int, longest_s: float) -> None:
+        """Wait for the workers of a run that starts by itself.
+
+        Raises TargetError when they are not there in time.
+        """
+        deadline_s = time.monotonic() + longest_s
+        while (count := len(self.connected())) < expected and time.monotonic() < deadline_s:
+            gevent.sleep(0.1)
+        if count >= expected:
+            return
+        raise TargetError(
+            f"{count} of {expected} workers connected within {longest_s:g} s.",
+            hint="Look at the workers' output; start them with --worker and --master-host, or allow"
+            " more time with --expect-workers-max-wait.",
+        )
+
+    def plan(self, config: Config, endpoints: Endpoints, clients: list[str]) -> None:
+        """Number the workers and send them the plan, before Locust spawns users.
+
+        Raises LoadtestsError when one of them cannot take part.
+        """
         self._names = {client: f"worker {i + 1}" for i, client in enumerate(clients)}
         self._waiting = set(clients)
+        self._unanswered = set(clients)
+        plan = ClusterPlan(
+            config,
+            endpoints,
+            self._names,
+            scenario_of(self._controller.user_classes),
+            versions(),
+        )
+        for client in clients:
+            self._runner.send_message("loadtests_plan", plan.message(), client)
+        with gevent.Timeout(ANSWER_S, False):
+            while self._unanswered:
+                gevent.sleep(0.02)
+        if self._unanswered:
+            raise TargetError(
+                f"{self._names[min(self._unanswered)]} did not answer within {ANSWER_S:g} s.",
+                hint="Does it run the same scenario, with the same version of loadtests?",
+            )
         self._controller.open_folder(config, endpoints, list(self._names.values()))
-        plan = ClusterPlan(config, endpoints, self._names)
-        self._runner.send_message("loadtests_plan", plan.message())
-        gevent.spawn(self.watch)
+        gevent.spawn(exit_on_error(self.watch))
 
     def finish(self) -> None:
         """Have every worker end and wait for its last interval; report those that stay silent."""
@@ -124,6 +221,27 @@ class ClusterMaster:
     def _on_done(self, msg: Message, **_: Any) -> None:
         self._waiting.discard(msg.node_id)
 
+    def _on_answer(self, msg: Message, **_: Any) -> None:
+        problem = str(msg.data.get("problem", "")) if isinstance(msg.data, dict) else ""
+        if problem:
+            worker = self._names.get(msg.node_id, msg.node_id)
+            raise UsageError(
+                f"{worker} cannot take part: {problem}",
+                hint="Start master and workers with the same scenario and version.",
+            )
+        self._unanswered.discard(msg.node_id)
+
+    def _on_fault(self, msg: Message, **_: Any) -> None:
+        fault = ScenarioError.model_validate(msg.data)
+        self._controller.report_fault(fault)
+
+    def _on_abort(self, msg: Message, **_: Any) -> None:
+        worker = self._names.get(msg.node_id, msg.node_id)
+        data = msg.data if isinstance(msg.data, dict) else {}
+        self._controller.session.abort(
+            LoadtestsError(f"{worker}: {data.get('message')}", hint=str(data.get("hint", "")))
+        )
+
 
 class ClusterWorker:
     """A worker's part: makes its share of the load and sends its intervals."""
@@ -133,8 +251,12 @@ class ClusterWorker:
         self._runner = runner
         self._plan: ClusterPlan | None = None
         controller.on_interval = self._send
-        self._runner.register_message("loadtests_plan", self._on_plan)
-        self._runner.register_message("loadtests_finish", self._on_finish, concurrent=True)
+        controller.on_fault = self._send_fault
+        controller.session.on_abort = self._send_abort
+        self._runner.register_message("loadtests_plan", exit_on_error(self._on_plan))
+        self._runner.register_message(
+            "loadtests_finish", exit_on_error(self._on_finish), concurrent=True
+        )
 
     def start(self) -> None:
         """Make load as the plan says. Raises LoadtestsError for a worker that is not in it."""
@@ -152,9 +274,36 @@ class ClusterWorker:
     def _send(self, second: str) -> None:
         self._runner.send_message("loadtests_interval", {"second": second})
 
+    def _send_fault(self, fault: ScenarioError) -> None:
+        self._runner.send_message("loadtests_fault", fault.model_dump(mode="json"))
+
+    def _send_abort(self, error: Exception) -> None:
+        message = {"message": str(error), "hint": getattr(error, "hint", "")}
+        self._runner.send_message("loadtests_abort", message)
+
     def _on_plan(self, msg: Message, **_: Any) -> None:
-        self._plan = ClusterPlan.parse(msg.data)
+        problem = self._problem_with(msg.data)
+        if not problem:
+            self._plan = ClusterPlan.parse(msg.data)
+        self._runner.send_message("loadtests_answer", {"problem": problem})
+
+    def _problem_with(self, message: Any) -> str:
+        """Why this worker cannot take part in a plan; empty when it can."""
+        theirs = message.get("versions") if isinstance(message, dict) else None
+        if theirs != versions():
+            return f"the master runs {theirs or 'another version'}, and the worker {versions()}."
+        scenario = scenario_of(self._controller.user_classes)
+        if message.get("scenario") != scenario:
+            return (
+                f"the master's scenario is {_listed(message.get('scenario'))}, and the worker's"
+                f" {_listed(scenario)}, or their shares differ."
+            )
+        return ""
 
     def _on_finish(self, **_: Any) -> None:
         self._controller.finish()
         self._runner.send_message("loadtests_done", {})
+
+
+def _listed(scenario: Any) -> str:
+    return ", ".join(sorted(scenario or {})) or "unknown"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -20,16 +21,17 @@ from gevent.lock import Semaphore
 from locust.env import Environment
 
 from loadtests.config import Config
-from loadtests.errors import EXIT_ERROR, EXIT_INVALID, LoadtestsError
+from loadtests.errors import EXIT_ERROR, EXIT_INVALID, LoadtestsError, UsageError
 from loadtests.interpreter import module_command
 from loadtests.load.child_environment import inherited_endpoints, may_rehearse, run_id_for
 from loadtests.load.locust.assignment import UserAssignment, backends_of
+from loadtests.load.locust.faults import FaultWatch
 from loadtests.load.locust.locust_stats import copy_to_locust
-from loadtests.load.locust.session import LoadSession
+from loadtests.load.locust.session import LoadSession, exit_on_error
 from loadtests.load.locust.users import OpenLoopUser
 from loadtests.load.loop.priority import raise_priority
 from loadtests.load.loop.run import LoadRun
-from loadtests.load.loop.scribe_client import ScribeClient
+from loadtests.load.loop.scribe_client import SCRIBE_LOST, ScribeClient
 from loadtests.load.preconditions import check_before_start
 from loadtests.load.schedule.arrivals import WorkerShare
 from loadtests.load.subjects import recorded, run_subjects
@@ -39,10 +41,11 @@ from loadtests.measure.messages import (
     LiveFigures,
     OpenRun,
     OpenWorker,
+    ScenarioFailed,
     parse_live,
     parse_locust,
 )
-from loadtests.measure.results import RunConfig, RunInfo, StepInfo
+from loadtests.measure.results import RunConfig, RunInfo, ScenarioError, StepInfo
 from loadtests.model import to_iso_seconds
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import Progress
@@ -51,16 +54,20 @@ from loadtests.targets.supervisor.client import open_endpoints, seed_again
 
 _log: Final = logging.getLogger("loadtests")
 SINGLE: Final = "generator"
+JOIN_S: Final = 10.0
 
 
 class ProgressLog:
-    """An `OnProgress` that logs when a set-up step begins and ends."""
+    """An `OnProgress` that logs when a set-up step begins and ends, and passes each step on."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_step: Callable[[str], None]) -> None:
         self._begun: set[str] = set()
+        self._on_step = on_step
 
     def __call__(self, progress: Progress) -> None:
         """Log a step's begin and end."""
+        share = f", {progress.done:,} of {progress.total:,}" if progress.total else ""
+        self._on_step(f"{progress.step}{share}")
         if progress.step not in self._begun:
             self._begun.add(progress.step)
             _log.info("%s", progress.step)
@@ -69,7 +76,11 @@ class ProgressLog:
 
 
 class RunController:
-    """One per process. `path` is None between runs; `last_path` is the newest run's folder."""
+    """One per process. `path` is None between runs; `last_path` is the newest run's folder.
+
+    `preparing` is what happens before a run can begin, empty otherwise. `on_begin` is called at
+    time 0 of each run.
+    """
 
     def __init__(self, session: LoadSession, scenario: str) -> None:
         self.session = session
@@ -77,7 +88,11 @@ class RunController:
         self.scenario = scenario
         self.path: Path | None = None
         self.last_path: Path | None = None
+        self.preparing = ""
+        self.faults = FaultWatch()
+        self.on_begin: Callable[[], None] | None = None
         self.on_interval: Callable[[str], None] | None = None  # set on workers
+        self.on_fault: Callable[[ScenarioError], None] | None = None  # set on workers
         self._live_line = b""
         self._stack = ExitStack()
         self._endpoints: Endpoints | None = None
@@ -88,7 +103,7 @@ class RunController:
         self._users: UserAssignment | None = None
         self._called: Endpoints | None = None
         self._rehearsed: Endpoints | None = None  # databases that this process has rehearsed on
-        self._may_rehearse = may_rehearse(os.environ)
+        self.may_rehearse = may_rehearse(os.environ)
 
     # --- targets
 
@@ -100,14 +115,17 @@ class RunController:
         wanted = _without_rate(config)
         if self._endpoints is not None and wanted == self._opened_for:
             if self.last_path and provision:  # a run has changed the carts: restore them
-                seed_again(config, self._endpoints)
+                seed_again(config, self._endpoints, on_progress=ProgressLog(self._prepare))
         else:
             options = self.environment.parsed_options
             check_before_start(config, getattr(options, "num_users", None))
             self.close_targets()
             self._endpoints = inherited_endpoints(os.environ) or self._stack.enter_context(
                 open_endpoints(
-                    config, backends_of(config), provision=provision, on_progress=ProgressLog()
+                    config,
+                    backends_of(config),
+                    provision=provision,
+                    on_progress=ProgressLog(self._prepare),
                 )
             )
             self._opened_for = wanted
@@ -118,7 +136,22 @@ class RunController:
         self._stack.close()
         self._endpoints = None
 
+    def _prepare(self, step: str) -> None:
+        if self.preparing:
+            self.preparing = step
+
     # --- one run
+
+    def forget_last_run(self) -> None:
+        """A run is asked for: what the last one showed is old from now on."""
+        self.preparing = "starting"
+        self.faults = FaultWatch()
+        self._live_line = b""
+
+    @property
+    def is_rehearsing(self) -> bool:
+        """Whether databases are called at full speed before time 0."""
+        return self._run is not None and self._run.state == "rehearsing"
 
     @property
     def user_classes(self) -> list[type[OpenLoopUser]]:
@@ -151,7 +184,7 @@ class RunController:
             steps=self._steps(config),
         )
         rate_per_s = config.load.rate * len(run_subjects(config)) / len(workers)
-        self._scribe = ScribeClient(self._on_line)
+        self._scribe = ScribeClient(exit_on_error(self._on_line))
         self._scribe.send(
             OpenRun(
                 path=str(self.path),
@@ -165,7 +198,7 @@ class RunController:
     def open_relay(self, worker: str) -> None:
         """Start the scribe of a cluster's worker."""
         raise_priority()
-        self._scribe = ScribeClient(self._on_line)
+        self._scribe = ScribeClient(exit_on_error(self._on_line))
         self._scribe.send(OpenWorker(worker=worker))
 
     def make_load(
@@ -180,7 +213,7 @@ class RunController:
         self._run = LoadRun(scribe=self._scribe, worker=worker, warm_up_s=config.load.warm_up)
         dataset = make_dataset(config.data, config.load.seed, datetime.now(UTC))
         self._users = self.session.users = UserAssignment(
-            config, endpoints, dataset, self._run, self.user_classes, share
+            config, endpoints, dataset, self._run, self.user_classes, share, self.report_fault
         )
         self._called = endpoints
 
@@ -188,15 +221,33 @@ class RunController:
         """Every user has joined: rehearse on databases that are fresh, then start the arrivals."""
         if self._run and self._run.state == "new":
             # not here: Locust handles no message of the master before this returns
-            gevent.spawn(self._begin, self._run)
+            gevent.spawn(exit_on_error(self._begin), self._run)
 
     def _begin(self, run: LoadRun) -> None:
         # whatever a new process finds running may be warm; its own code and connections are not
-        if self._users and self._may_rehearse and self._called != self._rehearsed:
+        if self._users and self.may_rehearse and self._called != self._rehearsed:
             self._rehearsed = self._called
             self._users.rehearse()
+        self._check_users()
         if run is self._run and run.state == "new":  # it may have been ended meanwhile
             run.begin()
+            if self.on_begin:
+                self.on_begin()
+
+    def _check_users(self) -> None:
+        """Refuse a run in which nobody would take some of the arrivals."""
+        empty: list[str] = []
+        with gevent.Timeout(JOIN_S, False):
+            # users join in greenlets of their own
+            while self._users and self._run and (empty := self._users.empty_groups()):
+                gevent.sleep(0.02)
+        if empty and self._run:
+            self.session.abort(
+                UsageError(
+                    f"No user is there for {' and '.join(empty)}.",
+                    hint="Raise --users; each scenario class needs one for each database it calls.",
+                )
+            )
 
     def finish(self) -> None:
         """End the run and wait for its folder; a second caller waits for the first."""
@@ -219,6 +270,19 @@ class RunController:
         if self._scribe:
             self._scribe.send(frame, payload)
 
+    def report_fault(self, fault: ScenarioError) -> None:
+        """Log an error of the scenario's own code and store it, once for each kind."""
+        if not self.faults.note(fault):
+            return
+        if self.on_fault:  # the master logs it
+            self.on_fault(fault)
+            return
+        _log.error(
+            "%s on %s: the scenario raised %s (%s)\n%s",
+            *(fault.pattern, fault.backend, fault.name, fault.place, fault.trace),
+        )
+        self.forward(ScenarioFailed(fault))
+
     @property
     def live(self) -> LiveFigures | None:
         """The figures of the run so far; None before the first second has ended."""
@@ -226,7 +290,19 @@ class RunController:
 
     def _on_line(self, kind: str, content: bytes) -> None:
         if kind == "locust":
-            copy_to_locust(self.environment.stats, parse_locust(content))
+            entries = parse_locust(content)
+            copy_to_locust(self.environment.stats, entries)
+            self.faults.count(entries)
+            error = self.faults.verdict()
+            if error and self._run:  # a worker, or the only process
+                self.session.abort(error)
+        elif kind == SCRIBE_LOST:
+            self.session.abort(
+                LoadtestsError(
+                    "The process that writes the run folder ended; nothing more can be recorded.",
+                    hint="Its message is in the output above. Is the disk full?",
+                )
+            )
         elif kind == "live":
             self._live_line = content  # parsed when the web UI asks
         elif kind == "interval" and self.on_interval:
@@ -249,8 +325,12 @@ def _public(config: Config, environment: Environment, workers: list[str]) -> Run
     return RunConfig.model_validate(settings)
 
 
-def judge(path: Path) -> int:
-    """Judge and report a finished run in a separate process; returns the verdict's exit code."""
-    process = subprocess.Popen(module_command("loadtests", "gate", str(path)))
+def judge(path: Path, *, quietly: bool = False) -> int:
+    """Judge and report a finished run in a separate process; returns the verdict's exit code.
+
+    `quietly` leaves standard output to what Locust writes there (--json).
+    """
+    command = module_command("loadtests", "gate", str(path))
+    process = subprocess.Popen(command, stdout=sys.stderr.fileno() if quietly else None)
     code = process.wait()
     return code if code >= 0 else EXIT_ERROR  # ended by a signal: no verdict

@@ -18,7 +18,7 @@ from loadtests.load.subjects import qualified, run_subjects
 FLAGS: Final = tuple(
     name
     for name, setting in SETTINGS.items()
-    if setting.path[0] in {"load", "targets", "results"} and name != "run_time"
+    if setting.path[0] in {"load", "targets", "results", "web_ui"} and name != "run_time"
 )
 CAPACITY_FLAGS: Final = tuple(
     name for name, setting in SETTINGS.items() if setting.path[0] == "capacity" and name != "to"

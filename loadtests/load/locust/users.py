@@ -7,19 +7,24 @@ the choice of keys before it, nor the check of the response after it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Protocol, TypeVar
+from functools import wraps
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
+from greenlet import GreenletExit
 from locust import User
-from locust.exception import StopUser
+from locust.env import Environment
+from locust.exception import StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from loadtests.config import Config
-from loadtests.errors import CallError, UsageError
-from loadtests.load.locust.session import session_of
+from loadtests.errors import CallError, LoadtestsError, UsageError
+from loadtests.load.locust.faults import place_of
+from loadtests.load.locust.session import exit_on_error, session_of
 from loadtests.load.schedule.arrivals import Segment, constant_rate
 from loadtests.load.workload import Carts, Sessions
 from loadtests.measure.recorder import SeriesPair, SeriesRecorder
@@ -27,6 +32,7 @@ from loadtests.measure.results import StepInfo
 from loadtests.patterns import PATTERNS
 from loadtests.stores import CartStore, SessionStore
 
+_log: Final = logging.getLogger(__name__)
 Result = TypeVar("Result")
 PatternCall = tuple[Callable[[Any], None], SeriesPair]  # a method, and what records its call
 _clock = time.monotonic_ns
@@ -89,6 +95,38 @@ def access_pattern(
     return mark
 
 
+def ending_the_run(action: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Wrap what Locust calls on a user: its first error ends the run, with one message.
+
+    Locust logs a stack trace for each user and goes on with those that are left.
+    """
+
+    @wraps(action)
+    def guarded(user: Any) -> None:
+        try:
+            action(user)
+        except (StopUser, StopTest):
+            raise
+        except Exception as error:  # noqa: BLE001 (also a scenario's own bug)
+            where = f"{type(user).__name__}.{action.__name__}"
+            is_first = session_of(user.environment).abort(_as_scenario_error(error, where))
+            if is_first and not isinstance(error, LoadtestsError):
+                _log.error("%s failed", where, exc_info=error)
+            raise GreenletExit from None  # for this, Locust logs no stack trace
+
+    return guarded
+
+
+def _as_scenario_error(error: Exception, where: str) -> LoadtestsError:
+    if isinstance(error, LoadtestsError):
+        return error
+    message = " ".join(str(error).split())
+    return UsageError(
+        f"{where} failed with {type(error).__name__}" + (f": {message}." if message else "."),
+        hint=f"Correct it: {place_of(error)}",
+    )
+
+
 class OpenLoopUser(User):
     """A user that waits for scheduled arrivals instead of pacing itself.
 
@@ -120,6 +158,9 @@ class OpenLoopUser(User):
                     methods[method.pattern] = method
         cls.pattern_methods = tuple(methods.values())
         cls.tasks = [_serve]
+        for name in ("on_start", "on_stop"):
+            if name in vars(cls):
+                setattr(cls, name, ending_the_run(vars(cls)[name]))
 
     @classmethod
     def profile(cls, config: Config, backend: str) -> tuple[Segment, ...]:
@@ -149,6 +190,11 @@ class OpenLoopUser(User):
                 hint="Give cart.add at least the share of cart.remove.",
             )
 
+    def __init__(self, environment: Environment) -> None:
+        exit_on_error(session_of)(environment)
+        super().__init__(environment)
+
+    @ending_the_run
     def on_start(self) -> None:
         """Join a group: a backend, a dispatcher, stores and keys."""
         session = session_of(self.environment)
@@ -156,6 +202,7 @@ class OpenLoopUser(User):
             raise StopUser
         session.users.join(self)
 
+    @ending_the_run
     def on_stop(self) -> None:
         """Leave the group and close the stores."""
         users = session_of(self.environment).users
@@ -202,6 +249,7 @@ def note_capacity(series: SeriesRecorder, store: Any) -> None:
         series.record_capacity(capacity.rcu, capacity.wcu)
 
 
+@ending_the_run
 def _serve(user: OpenLoopUser) -> None:
     """Locust's only task of a user: serve arrivals until Locust ends the user."""
     group = user.user_group

@@ -18,13 +18,15 @@ from loadtests.measure.messages import Frame, RunEnd, RunEnded, pack, parse_line
 
 _PIPE_BYTES: Final = 1 << 20
 _F_SETPIPE_SZ: Final = 1031
+SCRIBE_LOST: Final = "lost"
 _SCRIBE: Final = module_command("loadtests.measure.scribe")
 
 
 class ScribeClient:
     """Starts a scribe, sends it frames and reads its lines.
 
-    `on_line` gets each line's kind and its content, still encoded as JSON.
+    `on_line` gets each line's kind and its content, still encoded as JSON; `SCRIBE_LOST` when the
+    scribe ends before it was asked to.
     """
 
     def __init__(self, on_line: Callable[[str, bytes], None]) -> None:
@@ -42,6 +44,7 @@ class ScribeClient:
         os.set_blocking(self._fd, False)
         with contextlib.suppress(OSError):  # not Linux, or an administrator's lower limit
             fcntl.fcntl(self._fd, _F_SETPIPE_SZ, _PIPE_BYTES)
+        self._ending = False
         self._reader = gevent.spawn(self._read_lines, output)
         self.lost = False
 
@@ -76,6 +79,7 @@ class ScribeClient:
 
         Raises LoadtestsError when the scribe has died or does not end in time.
         """
+        self._ending = True
         self.send(RunEnded(state))
         with gevent.Timeout(timeout_s, False):
             while self._waiting and not self.lost:
@@ -101,3 +105,5 @@ class ScribeClient:
     def _read_lines(self, output: IO[bytes]) -> None:
         for text in output:
             self._on_line(*parse_line(text))
+        if not self._ending:
+            self._on_line(SCRIBE_LOST, b"")

@@ -15,7 +15,7 @@ from loadtests.measure.results import PercentileRatio, Run
 from loadtests.report.figures.capacity import StepFigures, is_capacity_run, limit_of, steps_of
 from loadtests.report.figures.rounding import percent
 from loadtests.report.figures.stalls import basis_words
-from loadtests.report.opening import reasons_of, what_to_do
+from loadtests.report.opening import reasons_of, scenario_errors_of, what_to_do
 from loadtests.report.page import Page, TableCell, build_page
 from loadtests.report.verdict_style import status_text
 
@@ -34,6 +34,7 @@ def terminal_summary(run: Run | Page) -> Table | Text:
     if page.judged.status == "INVALID" and not is_capacity_run(page.run):
         lines = [f"{page.judged.status}: {page.judged.sentence}"]
         lines += [f"  - {reason}" for reason in reasons_of(page)]
+        lines += scenario_errors_of(page)
         return Text("\n".join(lines))
     return terminal_table(page)
 
@@ -101,6 +102,7 @@ def _caption(page: Page) -> list[str]:
         if len(undecided) > _MOST_REASONS:
             lines.append(f"  - and {len(undecided) - _MOST_REASONS} more in the report")
         lines.append(what_to_do(page))
+    lines += scenario_errors_of(page)
     if page.left_out is not None:
         lines.append(f"* {basis_words(page.left_out)}; {percent(page.left_out).text} left out")
     in_memory = [t.backend for t in page.setting.targets if "data in memory" in t.name]

@@ -23,7 +23,7 @@ class Staged:
 
     def __init__(self) -> None:
         self.controller = RunController(LoadSession(Environment()), "cart")
-        self.controller._may_rehearse = True
+        self.controller.may_rehearse = True
         self.events: list[str] = []
         self.ends_meanwhile = False
 
@@ -31,7 +31,9 @@ class Staged:
         """Begin a run on these databases, and let it come to its first arrival."""
         self.run = SimpleNamespace(state="new", begin=lambda: self.events.append("begin"))
         self.controller._run = cast("LoadRun", self.run)
-        self.controller._users = cast("UserAssignment", SimpleNamespace(rehearse=self._rehearse))
+        self.controller._users = cast(
+            "UserAssignment", SimpleNamespace(rehearse=self._rehearse, empty_groups=list)
+        )
         self.controller._called = endpoints
         self.controller.begin()
         gevent.sleep(0)
@@ -55,7 +57,7 @@ def test_databases_are_rehearsed_on_once_in_a_process() -> None:
 def test_a_locust_started_by_hand_does_not_rehearse() -> None:
     """Its timer for --run-time is running already."""
     here = Staged()
-    here.controller._may_rehearse = RunController(LoadSession(Environment()), "cart")._may_rehearse
+    here.controller.may_rehearse = RunController(LoadSession(Environment()), "cart").may_rehearse
     here.begin(FIRST)
     assert here.events == ["begin"]
 

@@ -92,7 +92,7 @@ def test_a_user_joins_and_leaves_the_users_of_its_session() -> None:
 
 
 def test_without_the_plugin_there_is_no_session() -> None:
-    with pytest.raises(RuntimeError, match="not been initialised"):
+    with pytest.raises(UsageError, match="no load-test plugin"):
         session_of(Environment())
 
 
@@ -153,7 +153,9 @@ class Store:
 
 
 def serve(group: Group) -> CartUser:
-    user = CartUser(Environment(user_classes=[CartUser]))
+    environment = Environment(user_classes=[CartUser])
+    open_session(environment)
+    user = CartUser(environment)
     user.user_group = group
     [task] = user.tasks
     with pytest.raises(StopUser):

@@ -18,11 +18,12 @@
   const milliseconds = (value) => (value == null ? "–" : value.toFixed(3));
   const MARKS = { within: "✓", over: "✗", unknown: "…" };
 
-  // name, class and text of every column; a narrow screen shows the first and scrolls to the rest
+  // name, class and text of every column, those that decide first: a narrow screen shows these, and
+  // scrolls to the rest
   const COLUMNS = [
-    ["p50 ms", "number", (row) => milliseconds(row.p50_ms)],
     ["p99 ms", "number", (row) => milliseconds(row.p99_ms)],
     ["so far", "status", (row) => `${MARKS[row.status]} ${row.detail}`],
+    ["p50 ms", "number", (row) => milliseconds(row.p50_ms)],
     ["p90 ms", "number", (row) => milliseconds(row.p90_ms)],
     ["slowest in last s, ms", "number", (row) => milliseconds(row.slowest_ms)],
     ["calls", "number", (row) => row.count.toLocaleString("en")],
@@ -93,6 +94,13 @@
     return [element("div", { class: "ending" }, verdict, element("p", {}, link))];
   }
 
+  function fault(data) {
+    return element("details", {},
+      element("summary", {}, element("span", { class: "over" }, data.title), " ",
+        element("code", {}, data.place)),
+      element("pre", { class: "scroll", tabindex: "0" }, data.trace));
+  }
+
   function view(data) {
     const parts = [element("h1", {}, "CloudShelf, live"),
       element("p", { class: "state" }, data.state), ...ending(data)];
@@ -101,6 +109,9 @@
         "Response time from the intended start, to three significant digits, without the warm-up. A " +
         "percentile is shown once it has enough calls. “So far” compares these figures with their " +
         "limits; the verdict after the run considers their confidence intervals."));
+    }
+    if (data.faults.length) {
+      parts.push(element("h2", {}, "Errors of the scenario's own code"), ...data.faults.map(fault));
     }
     if (data.errors.length) {
       parts.push(element("h2", {}, "Errors"),
@@ -135,7 +146,8 @@
       return undefined;
     }
     for (const { name } of [...old.attributes]) {
-      if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+      const opened = name === "open" && old.nodeName === "DETAILS"; // by the reader
+      if (!fresh.hasAttribute(name) && !opened) old.removeAttribute(name);
     }
     for (const { name, value } of fresh.attributes) {
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -209,7 +221,7 @@
     if (target) {
       try {
         const answer = await fetch(new URL("live.json", base), { cache: "no-store" });
-        if (!answer.ok) throw new Error(answer.statusText);
+        if (!answer.ok) throw new Error((await answer.json()).problem);
         show(target, view(await answer.json()));
         heard = new Date();
       } catch {

@@ -7,6 +7,7 @@ the run folder and the report.
 
 from __future__ import annotations
 
+import logging
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -16,9 +17,10 @@ from flask import Blueprint, Response, abort, jsonify, send_file
 from loadtests.config import Slo
 from loadtests.errors import ResultsError
 from loadtests.load.locust.controller import RunController
-from loadtests.load.locust.live_figures import FiguresView, live_figures
+from loadtests.load.locust.web.live_figures import FiguresView, live_figures
 from loadtests.measure.messages import LiveFigures
 from loadtests.measure.results import read_info
+from loadtests.patterns import DISPLAY_NAMES
 
 _TYPES: Final = {
     "live.js": "text/javascript",
@@ -26,21 +28,30 @@ _TYPES: Final = {
     "live": "text/html",
 }
 _SCRIPT: Final = '<script src="./loadtests/live.js" defer></script></head>'
+_log: Final = logging.getLogger("loadtests")
 
 
 def add_live_view(web_ui: Any, controller: RunController, slo: Slo) -> None:
     """Add routes and tab to a Locust web UI; behind its login, if it has one."""
-    blueprint = Blueprint("loadtests", __name__, url_prefix="/loadtests")
+    locust = web_ui.app.blueprints.get("locust")
+    base = (locust.url_prefix if locust else "") or ""  # --web-base-path
+    blueprint = Blueprint("loadtests", __name__, url_prefix=f"{base.rstrip('/')}/loadtests")
     guard = web_ui.auth_required_if_enabled
 
     def live_json() -> Response:
-        return jsonify(live_data(controller, slo))
+        try:
+            return jsonify(live_data(controller, slo))
+        except Exception as error:  # noqa: BLE001 (the run does not depend on its view)
+            _log.exception("The live view failed.")
+            answer = jsonify({"problem": f"The live view failed: {type(error).__name__}: {error}"})
+            answer.status_code = 500
+            return answer
 
     def asset(name: str) -> Response:
         if name not in _TYPES:
             abort(404)
         file = "live.html" if name == "live" else name
-        text = resources.files(__package__).joinpath("web", file).read_text(encoding="utf-8")
+        text = resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
         return Response(text, mimetype=_TYPES[name])
 
     def report() -> Response:
@@ -73,10 +84,19 @@ class LiveVerdict(TypedDict):
     sentence: str
 
 
+class FaultView(TypedDict):
+    """The first error of its kind that the scenario's own code raised."""
+
+    title: str
+    place: str
+    trace: str
+
+
 class LiveView(FiguresView):
     """Everything that the live view shows; `report` is the report's address, or empty."""
 
     state: str
+    faults: list[FaultView]
     verdict: LiveVerdict | None
     folder: str
     report: str
@@ -87,7 +107,16 @@ def live_data(controller: RunController, slo: Slo) -> LiveView:
     report = _report(controller)
     live = controller.live
     return {
-        "state": _refusal(controller) or _state(controller, live),
+        "state": _refusal(controller) or _not_begun(controller) or _state(controller, live),
+        "faults": [
+            {
+                "title": f"{each.pattern} on {DISPLAY_NAMES.get(each.backend, each.backend)}:"
+                f" {each.name}" + (f": {each.message}" if each.message else ""),
+                "place": each.place,
+                "trace": each.trace,
+            }
+            for each in controller.faults.faults
+        ],
         "verdict": _verdict(controller.last_path) if report else None,
         "folder": str(controller.last_path or ""),
         "report": "report.html" if report else "",
@@ -96,8 +125,12 @@ def live_data(controller: RunController, slo: Slo) -> LiveView:
 
 
 def _report(controller: RunController) -> Path | None:
-    """The last run's report, once that run has ended and the report exists."""
-    if controller.path or not controller.last_path:
+    """The last run's report, once that run has ended and the report exists.
+
+    A run that is being prepared, or could not start, hides it: it belongs to an older run.
+    """
+    is_old = bool(controller.preparing or controller.session.refusal)
+    if controller.path or is_old or not controller.last_path:
         return None
     path = controller.last_path / "report.html"
     return path if path.exists() else None
@@ -117,13 +150,20 @@ def _refusal(controller: RunController) -> str:
     error = controller.session.refusal
     if error is None:
         return ""
-    return f"The run could not start. {error.message} {error.hint or ''}".strip()
+    hint = getattr(error, "hint", "")
+    return f"There is no result. {error} {hint}".strip()
+
+
+def _not_begun(controller: RunController) -> str:
+    if controller.preparing:
+        return f"The run is being prepared: {controller.preparing}."
+    if controller.is_rehearsing:
+        return "Rehearsing: fresh databases are called at full speed before the run."
+    return "" if controller.last_path else "No run yet: start one with Locust's own form."
 
 
 def _state(controller: RunController, live: LiveFigures | None) -> str:
     elapsed = f"{live.time_s:.0f} s" if live else ""
-    if not controller.last_path:
-        return "No run yet: start one with Locust's own form."
     if controller.path:
         if not live:
             return "The run is starting."

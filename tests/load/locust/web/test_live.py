@@ -18,8 +18,9 @@ from werkzeug.serving import make_server
 
 from loadtests.config import Slo
 from loadtests.errors import UsageError
-from loadtests.load.locust.live import add_live_view, live_data
-from loadtests.load.locust.live_figures import SeriesView, live_figures
+from loadtests.load.locust.faults import FaultWatch
+from loadtests.load.locust.web.live import add_live_view, live_data
+from loadtests.load.locust.web.live_figures import SeriesView, live_figures
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.messages import LastSecond, LiveFigures, ProcessSecond
 from loadtests.measure.results import SeriesInfo, Times
@@ -104,11 +105,15 @@ def controller(
     last_path: Path | None = None,
     no_report: bool = False,
     refused: UsageError | None = None,
+    preparing: str = "",
 ) -> Any:
     """What the live view needs of a `RunController`."""
     environment = SimpleNamespace(parsed_options=SimpleNamespace(no_report=no_report))
     return SimpleNamespace(
         session=SimpleNamespace(refusal=refused),
+        preparing=preparing,
+        is_rehearsing=False,
+        faults=FaultWatch(),
         live=live,
         path=path,
         last_path=last_path or path,
@@ -210,7 +215,7 @@ def test_the_state_follows_the_run(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("")
     assert state(last_path=tmp_path, live=live) == "The run has ended after 12 s."
     slip = UsageError("The rate is -1.", hint="Ask for more.")
-    assert state(refused=slip) == "The run could not start. The rate is -1. Ask for more."
+    assert state(refused=slip) == "There is no result. The rate is -1. Ask for more."
 
 
 def test_a_report_is_linked_only_once_its_run_has_ended(tmp_path: Path) -> None:
@@ -328,3 +333,20 @@ def test_a_locust_that_is_gone_is_noticed(browser: Chrome, page: LivePage) -> No
     page.stop()
     until(lambda: "No answer from Locust since" in text_of(browser))
     assert "cart.get" in text_of(browser)
+
+
+@pytest.mark.browser
+def test_a_narrow_screen_shows_what_decides(browser: Chrome, page: LivePage) -> None:
+    """Slow figures and long names: at 390 px, p99 and status were beyond the edge."""
+    slow = series("session.store_summary", p50=12_345.678, p99=98_765.432)
+    page.controller.live = figures(slow, series("cart.get_item", p99=9.9), series(count=10))
+    emulate(browser, width=390)
+    browser.get(page.url)
+    until(lambda: "98765.432" in text_of(browser))
+    titles, right = browser.execute_script(
+        "const rows = [...document.querySelector('table').rows];"
+        "return [[...rows[0].cells].map(c => c.innerText),"
+        " rows.flatMap(r => [...r.cells].slice(0, 3).map(c => c.getBoundingClientRect().right))];"
+    )
+    assert titles[:3] == ["access pattern", "p99 ms", "so far"]
+    assert max(right) <= 390
