@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -10,15 +11,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from loadtests.config import Config
 from loadtests.errors import ResultsError, TargetError
 from loadtests.interpreter import module_command
 from loadtests.measure.run_folder import require_results_folder
 from loadtests.targets.embedded import download, dynamodb_local
 from loadtests.targets.embedded.server_environment import server_environment
+from loadtests.targets.embedded.start import start_embedded
+from loadtests.targets.progress import ignore
 
 ROOT = Path(__file__).parents[2]
 
@@ -193,6 +198,21 @@ def test_a_full_results_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 1 << 20))
     with pytest.raises(ResultsError, match="1 MiB are free, and a run may need 16"):
         require_results_folder(tmp_path / "results")
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`/tmp` became full while the databases started: "the supervisor ended unexpectedly"."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "log"))
+
+    monkeypatch.setattr(dynamodb_local, "locate", lambda *_: tmp_path)
+    monkeypatch.setattr(dynamodb_local, "start", full)
+    with ExitStack() as stack, pytest.raises(TargetError, match="No space left") as caught:
+        start_embedded(("dynamodb",), {}, Config(), os.environ, stack, ignore)
+    assert "TMPDIR" in caught.value.hint
 
 
 @pytest.fixture

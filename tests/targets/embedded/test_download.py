@@ -121,6 +121,23 @@ def test_what_a_killed_run_left_is_cleared(registry: Registry) -> None:
     assert registry.left() == ["simulator-1.0.0"]
 
 
+def test_a_registry_that_never_answers_is_waited_for_aloud_and_with_a_bound(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """npm waited 300 s behind a firewall, and nothing was said meanwhile."""
+    package = registry.offer(GOOD)
+    npm = registry.bin / "npm"
+    npm.write_text("#!/bin/sh\nexec /bin/sleep 600\n")
+    npm.chmod(0o755)
+    monkeypatch.setattr(download, "NPM_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(download, "_NOTICE_EVERY_S", 0.1)
+    notices: list[str] = []
+    with pytest.raises(DownloadError, match=r"did not download simulator@1\.0\.0 within"):
+        fetch(package, registry.environ, lambda progress: notices.append(progress.step))
+    assert any("so far, at most" in notice for notice in notices)
+    assert registry.left() == []
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"not a tarball", GOOD[:-40], GOOD + b"x"],
