@@ -113,7 +113,9 @@ def format_error(error: BaseException) -> str:
     LOADTESTS_DEBUG also its trace.
     """
     if isinstance(error, LoadtestsError):
-        return f"Error: {error.message}" + (f"\nHint: {error.hint}" if error.hint else "")
+        lines = f"Error: {error.message}" + (f"\nHint: {error.hint}" if error.hint else "")
+        # names of files, and what other programs said, may hold what a terminal obeys
+        return "".join(char if char in "\n\t" or ord(char) >= 32 else "�" for char in lines)
     text = " ".join(str(error).split())
     summary = f"Error: Internal error: {type(error).__name__}" + (f": {text}" if text else "")
     if is_debugging():

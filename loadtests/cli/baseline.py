@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from loadtests.cli.options import config_option, setting_options
+from loadtests.cli.screen.console import open_console, print_whole
 from loadtests.config import load_config
 from loadtests.errors import UsageError
 from loadtests.judge.baseline import (
@@ -84,18 +85,18 @@ def show_command(name: str, results: str | None) -> None:
         click.echo(f"  {run.info.id}{note}")
     for field, value in fingerprint(baseline.runs[0].info).items():
         click.echo(f"  {field} = {value}")
-    Console().print(_table(baseline))
+    print_whole(open_console(), _table(baseline))
 
 
 def _table(baseline: Baseline) -> Table:
     table = Table(title="response time, ms: mean of the runs (least-most)", title_justify="left")
     for heading in ("access pattern", "backend", "p50", "p90", "p99", "p99.9"):
-        table.add_column(heading, justify="left" if heading[0] in "ab" else "right")
+        table.add_column(heading, justify="left" if heading[0] in "ab" else "right", no_wrap=True)
     runs = [figures_of(run.info) for run in baseline.runs]
     for key in sorted({key for run in runs for key in run}):
         figures = [run[key] for run in runs if key in run]
         cells = [_cell(figures, name) for name in ("p50", "p90", "p99", "p99.9")]
-        table.add_row(key.pattern, f"{key.backend}/{key.driver}", *cells)
+        table.add_row(Text(key.pattern), Text(f"{key.backend}/{key.driver}"), *cells)
     return table
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from loadtests.cli.screen.console import is_redrawn
 from loadtests.config import Gate, Load, Slo
 from loadtests.errors import ResultsError
 from loadtests.judge.calibration.absolute import measure_limits
@@ -225,7 +226,7 @@ def _distribute(
     results = []
     for done, part in enumerate(pool.map(partial(_measure, measurement, source), numbers), 1):
         results.append(part)
-        if sys.stderr.isatty() or done in {1, parts}:
+        if is_redrawn(sys.stderr) or done in {1, parts}:
             click.echo(f"{measurement.__name__}: {done} of {parts} parts", err=True)
     return merge_counters(results)
 

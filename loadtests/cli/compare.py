@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from loadtests.cli.options import (
     SCENARIOS,
@@ -23,6 +22,7 @@ from loadtests.cli.runs.closing import printing
 from loadtests.cli.runs.interleave import OWN_DEFAULTS, interleave_config
 from loadtests.cli.runs.interleave import interleave as interleave_subjects
 from loadtests.cli.runs.locust_process import LoadPlan
+from loadtests.cli.screen.console import open_console, print_whole
 from loadtests.config import load_config
 from loadtests.errors import UsageError
 from loadtests.judge.baseline import baseline_names, read_baseline
@@ -32,7 +32,7 @@ from loadtests.judge.storing import store_verdict
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.results import Run, read_run
 from loadtests.measure.run_folder import shown_path
-from loadtests.report.formats.terminal import comparison_table, print_outcome
+from loadtests.report.formats.terminal import comparison_tables, print_outcome
 
 
 @click.command()
@@ -139,7 +139,7 @@ def command(
             allow_differences=allow_differences,
         )
     with printing():
-        Console().print(comparison_table(comparison, confidence))
+        print_whole(open_console(), *comparison_tables(comparison, confidence))
         print_outcome(comparison)
     return comparison.exit_code
 
@@ -165,7 +165,7 @@ def _compare_interleaved(
 
     report = build_reports(interleaved.run.path)[0]
     with printing():
-        Console().print(comparison_table(comparison, confidence))
+        print_whole(open_console(), *comparison_tables(comparison, confidence))
         print_outcome(comparison)
         if interleaved.advice:
             click.echo(interleaved.advice)

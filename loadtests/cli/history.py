@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from loadtests.cli.options import config_option, metric_option, pattern_option, setting_options
+from loadtests.cli.screen.console import open_console, print_whole
 from loadtests.config import load_config
 from loadtests.judge.history import (
     CHANGE_POINTS_HINT,
@@ -22,6 +26,7 @@ from loadtests.judge.history import (
 from loadtests.judge.sentences import three_digits
 from loadtests.measure.results import Key, RunInfo
 from loadtests.patterns import PATTERNS
+from loadtests.report.formats.whole_table import WholeTable
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN = 30  # runs in a sparkline
@@ -51,9 +56,17 @@ def command(
     if not shown:
         return
     if pattern:
-        Console().print(_by_run(shown, pattern, metric))
+        print_whole(
+            open_console(),
+            WholeTable(
+                _by_run(shown, pattern, metric), _by_run(shown, pattern, metric, narrow=True)
+            ),
+        )
         return
-    Console().print(_over_time(shown, metric))
+    print_whole(
+        open_console(),
+        WholeTable(*(partial(_over_time, shown, metric, bars=bars) for bars in (_SHOWN, 12, 0))),
+    )
     if not can_find_change_points():
         click.echo(f"Change points need Apache Otava: {CHANGE_POINTS_HINT}")
 
@@ -67,13 +80,15 @@ def _summary(folder: Path, count: int, invalid: int, unlike: int) -> str:
     return text + "."
 
 
-def _over_time(runs: Sequence[RunInfo], metric: str) -> Table:
+def _over_time(runs: Sequence[RunInfo], metric: str, *, bars: int) -> Table:
+    """A row for every percentile; with `bars` of a sparkline, where there are any."""
     first, last = runs[0].started_at, runs[-1].started_at
     title = f"{metric.replace('_', ' ')}, ms: {len(runs)} runs from {first} to {last}"
-    table = Table(title=title, title_justify="left")
+    table = _table(title)
     for heading in ("access pattern", "backend", ""):
         table.add_column(heading, no_wrap=True)
-    table.add_column("over time", no_wrap=True)
+    if bars:
+        table.add_column("over time", no_wrap=True)
     for heading in ("least", "newest", "most"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("changed for good")
@@ -85,16 +100,18 @@ def _over_time(runs: Sequence[RunInfo], metric: str) -> Table:
                 for info, run_figures in zip(runs, figures, strict=True)
                 if key in run_figures
             ]
-            table.add_row(key.pattern, f"{key.backend}/{key.driver}", name, *_cells(dated))
+            subject = Text(f"{key.backend}/{key.driver}")
+            table.add_row(Text(key.pattern), subject, name, *_cells(dated, bars))
     return table
 
 
-def _cells(dated: Sequence[tuple[str, float]]) -> list[str]:
+def _cells(dated: Sequence[tuple[str, float]], bars: int) -> list[RenderableType]:
     values = [value for _, value in dated]
     changes = change_points(values) if can_find_change_points() else []
     words = [f"{dated[change.index][0]}: {change.change:+.0%}" for change in changes]
     spread = [three_digits(v) for v in (min(values), values[-1], max(values))]
-    return [_sparkline(values[-_SHOWN:]), *spread, ", ".join(words)]
+    over_time = [_sparkline(values[-bars:])] if bars else []
+    return [*over_time, *spread, Text(", ".join(words))]
 
 
 def _sparkline(values: Sequence[float]) -> str:
@@ -102,20 +119,34 @@ def _sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[min(7, int(8 * value / top)) if top else 0] for value in values)
 
 
-def _by_run(runs: Sequence[RunInfo], pattern: str, metric: str) -> Table:
-    table = Table(title=f"{pattern}, {metric.replace('_', ' ')}, ms", title_justify="left")
-    for heading in ("started", "run", "verdict", "backend"):
+def _by_run(runs: Sequence[RunInfo], pattern: str, metric: str, *, narrow: bool = False) -> Table:
+    """A row for every run and subject; a narrow one has neither the run's name nor the p90."""
+    table = _table(f"{pattern}, {metric.replace('_', ' ')}, ms")
+    percentiles = ("p50", "p99", "p99.9") if narrow else ("p50", "p90", "p99", "p99.9")
+    for heading in ("started", *(() if narrow else ("run",)), "verdict", "backend"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("p50", "p90", "p99", "p99.9"):
+    for heading in percentiles:
         table.add_column(heading, justify="right", no_wrap=True)
     for info in runs:
         status = str(info.verdict.status if info.verdict else "not judged")
         figures = figures_of(info, metric)
         for key in _ordered(key for key in figures if key.pattern == pattern):
-            values = [three_digits(figures[key][name]) for name in ("p50", "p90", "p99", "p99.9")]
-            subject = f"{key.backend}/{key.driver}"
-            table.add_row(info.started_at, info.id, status, subject, *values)
+            values = [three_digits(figures[key][name]) for name in percentiles]
+            subject = Text(f"{key.backend}/{key.driver}")
+            names = [Text(info.started_at), *([] if narrow else [Text(info.id)])]
+            table.add_row(*names, status, subject, *values)
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=Text(title),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
 
 
 def _ordered(keys: object) -> list[Key]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from loadtests.cli.screen.console import open_console, print_whole
 from loadtests.measure.results import Run, read_run
 from loadtests.report.build import render, write_files
 from loadtests.report.comparison import build_comparison
@@ -37,7 +37,7 @@ def command(runs: tuple[Path, ...], output: Path | None) -> None:
         raise click.UsageError("--output is for comparisons; a run's reports stay in its folder.")
     page = build_page(read[0])
     written = write_files(read[0].path, render(page))
-    Console().print(terminal_table(page))
+    print_whole(open_console(), terminal_table(page))
     click.echo(f"Report: {written[0]}")
 
 

@@ -37,7 +37,8 @@ class ChangePoint:
 def read_history(results: Path, scenario: str | None = None) -> tuple[list[RunInfo], list[str]]:
     """Every finished run of a results folder, oldest first, and an error for each unreadable one.
 
-    Raises ResultsError when there is no such folder.
+    Copies of a run, which have its id, count once. Raises ResultsError when there is no such
+    folder.
     """
     if not results.is_dir():
         raise ResultsError(f"There is no folder {results}.", hint="Name one with --results.")
@@ -53,7 +54,8 @@ def read_history(results: Path, scenario: str | None = None) -> tuple[list[RunIn
             continue
         if info.state != "running" and scenario in {None, info.scenario}:
             runs.append(info)
-    return sorted(runs, key=lambda info: (info.started_at, info.id)), unreadable
+    once = {info.id: info for info in runs}
+    return sorted(once.values(), key=lambda info: (info.started_at, info.id)), unreadable
 
 
 def comparable_runs(runs: Sequence[RunInfo]) -> list[RunInfo]:

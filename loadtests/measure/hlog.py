@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 
@@ -28,13 +28,18 @@ from loadtests.measure.histogram import (
     Sparse,
     highest_value_ns,
 )
+from loadtests.stored_files import open_stored
 
 _COOKIE: Final = 0x1C849303 | 0x10
 _COMPRESSED_COOKIE: Final = 0x1C849304 | 0x10
 _HEADER: Final = struct.Struct(">iiiiqqd")
 _OUTER: Final = struct.Struct(">ii")
 _MAX_PLAIN: Final = _HEADER.size + 9 * LENGTH
-_BATCH_LINES: Final = 256  # decoded at once; a batch of the longest there can be stays in memory
+_BATCH_LINES: Final = 256  # decoded at once
+_BATCH_BYTES: Final = 1 << 20  # and of so much unpacked: decoding takes about 80 times as much
+_LONGEST_LINE: Final = 1 << 20
+_LONGEST_TAG: Final = 400
+_MOST_CALLS: Final = 1 << 40  # in one bucket of one interval: sums stay exact
 COLUMNS: Final = '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
 
 
@@ -170,56 +175,85 @@ def read_log(path: Path) -> Iterator[tuple[str, Interval]]:
     Raises ResultsError naming the file and line for anything else that cannot be read.
     """
     try:
-        # a byte that is not ASCII becomes a lone surrogate, refused below with its line's number
-        text = path.read_text(encoding="ascii", errors="surrogateescape")
+        with open_stored(path) as file:
+            yield from _read_lines(path, file)
     except FileNotFoundError:
         raise ResultsError(f"{path} is missing.", hint="Is this a complete run folder?") from None
     except OSError as error:
         raise ResultsError(f"{path} cannot be read: {error}.") from None
-    batch: list[tuple[int, str]] = []
-    for number, line in enumerate(text.split("\n")[:-1], 1):
-        if line.startswith(("#", '"')) or not line:
+
+
+def _read_lines(path: Path, file: BinaryIO) -> Iterator[tuple[str, Interval]]:
+    """Decode in batches, so that memory is bounded whatever the file holds."""
+    batch: list[_Line] = []
+    size = 0
+    for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+        if not line.endswith(b"\n"):
+            if len(line) == _LONGEST_LINE:
+                raise _damaged(path, number, ValueError("a line without end"))
+            break  # cut short by a crash
+        text = line.rstrip(b"\r\n")  # a checkout of a baseline may have changed the line ends
+        if not text or text.startswith((b"#", b'"')):
             continue
-        batch.append((number, line))
-        if len(batch) == _BATCH_LINES:
-            yield from _read_batch(path, batch)
-            batch = []
-    yield from _read_batch(path, batch)
+        try:
+            batch.append(_line(number, text))
+        except ValueError as error:
+            raise _damaged(path, number, error) from None
+        size += len(batch[-1].body)
+        if len(batch) == _BATCH_LINES or size > _BATCH_BYTES:
+            yield from _decode_batch(path, batch)
+            batch, size = [], 0
+    yield from _decode_batch(path, batch)
 
 
-def _read_batch(path: Path, batch: Sequence[tuple[int, str]]) -> Iterator[tuple[str, Interval]]:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the log, its histogram unpacked but not yet decoded."""
+
+    number: int
+    tag: str
+    start_s: float
+    length_s: float
+    body: bytes
+
+
+def _decode_batch(path: Path, batch: Sequence[_Line]) -> Iterator[tuple[str, Interval]]:
     try:
-        lines = _parse([line for _, line in batch])
+        counts = _decode_bodies([line.body for line in batch])
     except ValueError:
-        lines = []
-        for number, line in batch:  # one by one, to name the first that is damaged
+        for line in batch:  # one by one, to name the first that is damaged
             try:
-                lines += _parse([line])
+                _decode_bodies([line.body])
             except ValueError as error:
-                raise ResultsError(
-                    f"{path} line {number} is damaged: {error}.",
-                    hint="Take the run folder from its source again, or repeat the run.",
-                ) from None
-    yield from lines
+                raise _damaged(path, line.number, error) from None
+        raise
+    for line, each in zip(batch, counts, strict=True):
+        if each.counts.max(initial=0) > _MOST_CALLS:
+            raise _damaged(path, line.number, ValueError("a count that no run can reach"))
+        yield line.tag, Interval(line.start_s, line.length_s, each)
 
 
-def _parse(lines: Sequence[str]) -> list[tuple[str, Interval]]:
-    heads = [_head(line) for line in lines]
-    counts = _decode_bodies([_unpack(body) for *_, body in heads])
-    return [
-        (tag, Interval(start_s, length_s, each))
-        for (tag, start_s, length_s, _), each in zip(heads, counts, strict=True)
-    ]
+def _damaged(path: Path, number: int, error: ValueError) -> ResultsError:
+    return ResultsError(
+        f"{path} line {number} is damaged: {error}.",
+        hint="Take the run folder from its source again, or repeat the run.",
+    )
 
 
-def _head(line: str) -> tuple[str, float, float, str]:
-    """Tag, start and length in seconds, and the encoded histogram. Raises ValueError."""
-    if not line.isascii():
+def _line(number: int, content: bytes) -> _Line:
+    """A line's parts. Raises ValueError."""
+    if not content.isascii():
         raise ValueError("not ASCII text")
-    fields = line.split(",")
+    fields = content.decode("ascii").split(",")
     if len(fields) != 5 or not fields[0].startswith("Tag="):
         raise ValueError("expected Tag=…, start, length, max, histogram")
-    start_s, length_s = float(fields[1]), float(fields[2])
-    if not (0 <= start_s < 1e9 and 0 <= length_s < 1e9):
+    tag = fields[0][4:]
+    if not tag.isprintable() or len(tag) > _LONGEST_TAG:
+        raise ValueError("a tag that is no name")
+    try:
+        start_s, length_s = float(fields[1]), float(fields[2])
+    except ValueError:
+        raise ValueError("a time that is no number") from None
+    if not (0 <= start_s < 1e9 and 0 <= length_s < 1e6):
         raise ValueError("a time out of range")
-    return fields[0][4:], start_s, length_s, fields[4]
+    return _Line(number, tag, start_s, length_s, _unpack(fields[4]))

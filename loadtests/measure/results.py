@@ -58,16 +58,26 @@ from loadtests.measure.hlog import Interval
 from loadtests.measure.json_files import read_record
 from loadtests.measure.schema_v1 import upgraded
 from loadtests.measure.stalls.hiccup_meter import MeterKind
+from loadtests.patterns import METRICS
+from loadtests.stored_files import followed
 
 SCHEMA: Final = 2
+# what reads a log has an entry for each second from its first to its last
+_LONGEST_GAP_S: Final = 86_400
+_MOST_EMPTY: Final = 100  # seconds without calls for each with calls
 PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
-Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Units = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PerSecond = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+# Bounds that no run reaches: within them, sums and logarithms of figures stay finite.
+LARGEST_FIGURE: Final = 1e15
+MOST_CALLS: Final = 1 << 53  # a float holds such counts exactly
+Figure = Annotated[float, Field(ge=-LARGEST_FIGURE, le=LARGEST_FIGURE, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST_FIGURE, allow_inf_nan=False)]
+Milliseconds = NonNegative
+Seconds = NonNegative
+Units = NonNegative
+PerSecond = Annotated[float, Field(ge=1e-9, le=LARGEST_FIGURE, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=1e-15, le=LARGEST_FIGURE, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=MOST_CALLS)]
 
 Status = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID"]
 LimitKind = Literal["absolute", "relative", "error_rate"]
@@ -105,8 +115,10 @@ class Key:
     def parse(cls, tag: str) -> Key:
         """Read a tag. Raises ValueError."""
         parts = tag.split("/")
-        if len(parts) != 4:
+        if len(parts) != 4 or not all(parts):
             raise ValueError(f"tag {tag!r} is not backend/driver/pattern/metric")
+        if parts[3] not in METRICS:
+            raise ValueError(f"tag {tag!r} has none of the metrics {', '.join(METRICS)}")
         return cls(*parts)
 
 
@@ -398,9 +410,9 @@ class Bounds(_Part):
 
     model_config = ConfigDict(frozen=True)
 
-    estimate: float
-    low: float | None
-    high: float | None
+    estimate: Figure
+    low: Figure | None
+    high: Figure | None
     calls: Count
 
 
@@ -423,9 +435,9 @@ class LimitVerdict(_Derived):
     kind: LimitKind
     percentile: str | None
     limit: float
-    estimate: float
-    low: float | None
-    high: float | None
+    estimate: Figure
+    low: Figure | None
+    high: Figure | None
     calls: Count
     needed_calls: Count | None
     status: Status
@@ -542,7 +554,7 @@ class PercentileRatio(_Part):
     percentile: str
     subject_ms: Milliseconds
     reference_ms: Milliseconds
-    ratio: NonNegative
+    ratio: Ratio
     low: NonNegative | None
     high: NonNegative | None
     subject_calls: Count
@@ -720,6 +732,14 @@ class RunInfo(_Part):
     capacity_run: CapacityRun | None = None
     micro: MicroInfo | None = None
 
+    @model_validator(mode="after")
+    def _series_occur_once(self) -> Self:
+        places = Counter((each.backend, each.driver, each.pattern) for each in self.series)
+        for place, times in places.items():
+            if times > 1:
+                raise ValueError(f"series {'/'.join(place)} occurs {times} times")
+        return self
+
 
 UNITS: Final[Mapping[LimitKind, Unit]] = {
     "absolute": "ms",
@@ -759,8 +779,10 @@ class Run:
 
 def read_run(path: Path) -> Run:
     """Read a run folder (or `latest`). Raises ResultsError naming the file and field at fault."""
+    path = followed(path)
     info = read_info(path)
     intervals = _read_intervals(path / "latency.hlog")
+    _refuse_unlisted(path, info, intervals)
     warm_up_log = path / "warm-up.hlog"
     warm_up = _read_intervals(warm_up_log) if warm_up_log.exists() else {}
     undisturbed_log = path / "undisturbed.hlog"
@@ -775,7 +797,7 @@ def read_info(path: Path) -> RunInfo:
         f"{path} is not a run folder: it has no run.json.",
         hint="Name a folder under results/, or results/latest.",
     )
-    return read_record(path / "run.json", RunInfo, SCHEMA, missing, upgrade=upgraded)
+    return read_record(followed(path) / "run.json", RunInfo, SCHEMA, missing, upgrade=upgraded)
 
 
 def write_info(path: Path, info: RunInfo) -> None:
@@ -795,9 +817,28 @@ def summarise(histogram: Histogram) -> Times | None:
 
 def _read_intervals(path: Path) -> dict[Key, list[Interval]]:
     by_tag: dict[str, list[Interval]] = {}
+    seconds: set[int] = set()
     for tag, interval in hlog.read_log(path):
         by_tag.setdefault(tag, []).append(interval)
+        seconds.add(int(interval.start_s))
+    if seconds and max(seconds) - min(seconds) > _LONGEST_GAP_S + _MOST_EMPTY * len(seconds):
+        raise ResultsError(
+            f"{path} has {len(seconds):,} seconds with calls between second {min(seconds):,} and "
+            f"second {max(seconds):,}: its times are damaged.",
+            hint="Take the run folder from its source again, or repeat the run.",
+        )
     try:
         return {Key.parse(tag): intervals for tag, intervals in by_tag.items()}
     except ValueError as error:
         raise ResultsError(f"{path}: {error}.") from None
+
+
+def _refuse_unlisted(path: Path, info: RunInfo, intervals: Mapping[Key, object]) -> None:
+    """A complete run's log holds the series of its run.json and no other."""
+    listed = {(each.backend, each.driver, each.pattern) for each in info.series}
+    for key in intervals:
+        if info.state == "complete" and (key.backend, key.driver, key.pattern) not in listed:
+            raise ResultsError(
+                f"{path / 'latency.hlog'} holds calls of {key.tag}, which run.json does not list.",
+                hint="The log is from another run: copy the folder again from its source.",
+            )

@@ -14,7 +14,14 @@ from loadtests.measure import hlog
 from loadtests.measure.health.probes import HealthLog, HealthRow
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.merger import Merged
-from loadtests.measure.results import HealthInfo, RunInfo, SeriesInfo, Validity, write_info
+from loadtests.measure.results import (
+    HealthInfo,
+    RunInfo,
+    SeriesInfo,
+    Validity,
+    read_info,
+    write_info,
+)
 from loadtests.measure.stalls.record import StallLog, StallRow
 
 _LEAST_ROOM: Final = 16 << 20
@@ -123,14 +130,37 @@ def require_results_folder(results: Path) -> None:
 
 
 def point_latest(path: Path, name: str = LATEST) -> None:
-    """Make `results/latest` point to this run, atomically; skipped where links cannot be made."""
+    """Make `results/latest` point to this run, atomically.
+
+    A file with the folder's name takes its place where links cannot be made. A real folder of that
+    name (an artifact store, an archive or `docker cp` has followed the link) is a copy of an older
+    run: it is kept under another name. Where nothing can be written, nothing changes.
+    """
     link = path.parent / name
     fresh = path.parent / f".{name}-{os.getpid()}"
     try:
-        fresh.symlink_to(path.name)
+        try:
+            fresh.symlink_to(path.name)
+        except OSError:
+            fresh.write_text(path.name + "\n", encoding="utf-8")
+        if link.is_dir() and not link.is_symlink():
+            link.rename(_free_name(link))
         fresh.replace(link)
     except OSError:
         fresh.unlink(missing_ok=True)
+
+
+def _free_name(folder: Path) -> Path:
+    """Where a copy of a run goes: its own id, if no folder has it, else with a number."""
+    try:
+        run_id = read_info(folder).id
+    except ResultsError:
+        run_id = f"{folder.name}-copy"
+    if Path(run_id).name != run_id:  # it came from elsewhere, and may lead elsewhere
+        run_id = f"{folder.name}-copy"
+    names = [run_id, *(f"{run_id}-copy-{number}" for number in range(1, 1000))]
+    places = [folder.parent / each for each in names]
+    return next(place for place in places if not os.path.lexists(place))
 
 
 def shown_path(path: Path) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
@@ -14,9 +15,11 @@ from loadtests.measure.results import LimitVerdict, ResultRow, Run, SeriesInfo
 from loadtests.order_statistics import min_calls
 from loadtests.patterns import DRIVERS, PATTERNS
 from loadtests.report.figures.rounding import digits, milliseconds, span
+from loadtests.report.formats.whole_table import WholeTable
 from loadtests.report.verdict_style import STYLES
 
 _SMALL_MS: Final = 0.5  # a suite with shorter times only is shown in microseconds
+_ByName = Mapping[tuple[str, str], SeriesInfo]
 _MISSING: Final = Text("–", style="dim")
 
 
@@ -32,6 +35,16 @@ def summary(run: Run) -> Iterator[RenderableType]:
         for driver in drivers
         if driver in measured
     }
+    yield Text(f"p50 / p99 of one call in ms{_target(limits)}", style="italic")
+    yield WholeTable(
+        partial(_beside, by_name, backends, limits), partial(_below, by_name, backends, limits)
+    )
+    if verdict:
+        yield Text(verdict.sentence, style=STYLES[verdict.status])
+
+
+def _beside(by_name: _ByName, backends: Mapping[str, str], limits: Sequence[LimitVerdict]) -> Table:
+    """The drivers beside each other."""
     table = _table()
     table.add_column("access pattern", no_wrap=True)
     for driver, backend in backends.items():
@@ -40,10 +53,21 @@ def summary(run: Run) -> Iterator[RenderableType]:
         cells = [by_name.get((driver, pattern)) for driver in backends]
         if any(cells):
             table.add_row(Text(pattern), *(_cell(series, limits) for series in cells))
-    yield Text(f"p50 / p99 of one call in ms{_target(limits)}", style="italic")
-    yield table
-    if verdict:
-        yield Text(verdict.sentence, style=STYLES[verdict.status])
+    return table
+
+
+def _below(by_name: _ByName, backends: Mapping[str, str], limits: Sequence[LimitVerdict]) -> Table:
+    """The drivers below each other, where the terminal is narrow."""
+    table = _table()
+    for name in ("access pattern", "driver"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("p50 / p99", justify="right", no_wrap=True)
+    for pattern in PATTERNS:
+        for driver in backends:
+            series = by_name.get((driver, pattern))
+            if series:
+                table.add_row(Text(pattern), Text(driver), _cell(series, limits))
+    return table
 
 
 def details(rows: Sequence[ResultRow]) -> Iterator[RenderableType]:

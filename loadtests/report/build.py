@@ -57,6 +57,11 @@ def write_files(folder: Path, files: dict[str, bytes]) -> list[Path]:
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.resolve().is_relative_to(folder.resolve()):
+                raise ResultsError(
+                    f"{path.parent} leads out of the run folder, so nothing is written there.",
+                    hint="Remove that link, then `loadtests report` again.",
+                )
             write_atomically(path, content)
         except OSError as error:
             raise ResultsError(

@@ -7,16 +7,16 @@ between turns of calls and never from a thread of its own, which would run withi
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
+from loadtests.cli.screen.console import open_console, print_whole
 from loadtests.cli.screen.progress import show_benchmark_progress
 from loadtests.config import load_config
 from loadtests.measure.results import ResultRow
@@ -29,8 +29,6 @@ from loadtests.microbench.suites.plans import FULL, ONCE, QUICK
 from loadtests.microbench.tables import details as figures
 from loadtests.microbench.tables import summary
 from loadtests.targets.progress import OnProgress, Progress
-
-_PLAIN_WIDTH: Final = 120
 
 
 class BenchmarkScreen:
@@ -114,11 +112,7 @@ class BenchmarkScreen:
     def show(self, *, details: bool) -> None:
         """Judge, write the reports, show the tables. Raises LoadtestsError."""
         with self._uncaptured():
-            console = Console(file=sys.stdout)
-            if not console.is_terminal:
-                console = Console(file=sys.stdout, width=_PLAIN_WIDTH)
-            for shown in self._shown(details=details):
-                console.print(shown)
+            print_whole(open_console(), *self._shown(details=details))
 
     def _shown(self, *, details: bool) -> Iterator[RenderableType]:
         if not self.has_measured and self._session.state != "interrupted":

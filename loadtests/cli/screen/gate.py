@@ -1,7 +1,6 @@
 """What the gate shows while it works: phases, a progress bar, running figures, warnings.
 
-In a terminal the picture is redrawn; elsewhere it is plain lines, one every ten seconds. NO_COLOR
-and TERM=dumb are respected (by rich).
+In a terminal the picture is redrawn; elsewhere it is plain lines, one every ten seconds.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from loadtests.cli.screen.console import is_redrawn, open_console, print_whole
 from loadtests.measure.results import RunInfo, SeriesInfo
 from loadtests.targets.progress import Progress as Step
 
@@ -33,7 +33,8 @@ class Screen:
     """Shows phases and running figures until it is closed."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+        self._console = console or open_console()
+        self._redrawn = is_redrawn(self._console.file)
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -66,11 +67,11 @@ class Screen:
 
     def print(self, what: RenderableType) -> None:
         """Print above whatever is live."""
-        self._console.print(what)
+        print_whole(self._console, what)
 
     def notice(self, text: str) -> None:
         """A line of its own."""
-        self._console.print(Text(text), highlight=False)
+        self._console.print(Text(text), highlight=False, crop=False)
 
     def progress(self, step: Step) -> None:
         """A set-up step moved on (an `OnProgress`)."""
@@ -80,7 +81,7 @@ class Screen:
         if step.step not in self._steps:
             self._steps[step.step] = self._bars.add_task(step.step, total=step.total)
             self._step_shown_s = time.monotonic()
-            if not self._console.is_terminal:
+            if not self._redrawn:
                 self.notice(step.step)
         self._show_plain_line(step)
         self._bars.update(self._steps[step.step], completed=step.done, total=step.total)
@@ -89,7 +90,7 @@ class Screen:
     def _show_plain_line(self, step: Step) -> None:
         """Where nothing is redrawn, a long step says how far it is every ten seconds."""
         now = time.monotonic()
-        if self._console.is_terminal or not step.total or now - self._step_shown_s < _PLAIN_EVERY_S:
+        if self._redrawn or not step.total or now - self._step_shown_s < _PLAIN_EVERY_S:
             return
         self._step_shown_s = now
         self.notice(f"{step.step} {step.done / step.total:.0%}")
@@ -112,7 +113,7 @@ class Screen:
             if not signal.ok and signal.name not in self._warned:
                 self._warned.add(signal.name)
                 self._console.print(Text(f"Warning: {signal.text}", style="yellow"))
-        if self._console.is_terminal:
+        if self._redrawn:
             self._table = _figures(info)
             self._draw()
         elif info.duration_s - self._shown_s >= _PLAIN_EVERY_S:
@@ -120,7 +121,7 @@ class Screen:
             self.notice(f"{phase} {info.duration_s:.0f}/{self._planned_s:.0f} s  {_in_short(info)}")
 
     def _draw(self) -> None:
-        if not self._console.is_terminal:
+        if not self._redrawn:
             return
         if self._live is None:
             self._live = Live(console=self._console, refresh_per_second=8)

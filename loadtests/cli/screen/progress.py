@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +21,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
+from loadtests.cli.screen.console import is_redrawn, open_console
 from loadtests.targets.progress import OnProgress, Progress
 
 _EVERY_S: Final = 0.25
@@ -31,7 +31,7 @@ _PLAIN_EVERY_S: Final = 10.0
 @contextmanager
 def show_steps() -> Iterator[OnProgress]:
     """Give a callable that shows progress on standard error until the block ends."""
-    if sys.stderr.isatty():
+    if is_redrawn(sys.stderr):
         with _bars() as bars:
             yield _BarSteps(bars)
     else:
@@ -45,7 +45,7 @@ def _bars() -> Bars:
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=open_console(stderr=True),
     )
 
 
@@ -102,7 +102,7 @@ def show_benchmark_progress(relay: OnProgress | None) -> Iterator[OnProgress]:
 
 @contextmanager
 def _measuring_bars() -> Iterator[Bars | None]:
-    if not sys.stderr.isatty():
+    if not is_redrawn(sys.stderr):
         yield None
         return
     with Bars(
@@ -110,7 +110,7 @@ def _measuring_bars() -> Iterator[Bars | None]:
         BarColumn(bar_width=30),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=open_console(stderr=True),
         auto_refresh=False,
     ) as bars:
         yield bars

@@ -19,6 +19,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from loadtests.errors import ResultsError
 from loadtests.measure.stalls.hiccup_meter import MeterKind
 from loadtests.measure.stalls.windows import AFTER_NS, BEFORE_NS, DisturbedTime, Stall
+from loadtests.stored_files import open_stored
 
 _KEPT_NS: Final = 30_000_000_000  # older spans are forgotten: no call is classified so late
 
@@ -55,8 +56,8 @@ class StallRow:
 
     worker: str
     cpu: int
-    start_s: Annotated[float, Field(allow_inf_nan=False)]
-    length_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    start_s: Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+    length_ms: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
     meter: MeterKind
     used: bool
 
@@ -81,6 +82,7 @@ class StallLog:
 
 
 _ROW: Final = TypeAdapter(StallRow)
+_LARGEST_BYTES: Final = 1 << 26
 
 
 def read_stalls(path: Path) -> list[StallRow]:
@@ -89,21 +91,24 @@ def read_stalls(path: Path) -> list[StallRow]:
     A last row without its line end belongs to a run that was killed, and is left out. Raises
     ResultsError for any other row that is not a stall.
     """
-    if not path.exists():
-        return []
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_stored(path, _LARGEST_BYTES) as file:
+            text = file.read().decode()
+    except FileNotFoundError:
+        return []
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read: {error}.") from None
     complete = text[: text.rfind("\n") + 1]
-    rows = []
-    for number, values in enumerate(csv.reader(complete.splitlines()), 1):
-        if number == 1:
-            names = values
-            continue
+    rows: list[StallRow] = []
+    names: list[str] = []
+    for number, line in enumerate(complete.splitlines(), 1):
         try:
-            rows.append(_ROW.validate_python(dict(zip(names, values, strict=True))))
-        except (ValidationError, ValueError):
+            values = next(csv.reader([line]), [])
+            if number == 1:
+                names = values
+            else:
+                rows.append(_ROW.validate_python(dict(zip(names, values, strict=True))))
+        except (csv.Error, ValidationError, ValueError):
             raise ResultsError(
                 f"{path}, line {number} is not a stall of the machine.",
                 hint="The file was changed or damaged; restore it, or remove it to go without.",

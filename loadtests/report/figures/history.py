@@ -65,9 +65,11 @@ def _siblings(run: Run) -> list[RunInfo]:
             info = read_info(folder / name)
         except LoadtestsError:
             continue
-        if info.state != "running" and info.started_at <= run.info.started_at:
+        before = info.started_at <= run.info.started_at and info.id != run.info.id
+        if info.state != "running" and before:
             infos.append(info)
-    return sorted(infos, key=lambda info: (info.started_at, info.id))
+    once = {info.id: info for info in infos}  # a copy of a run is the same run
+    return sorted(once.values(), key=lambda info: (info.started_at, info.id))
 
 
 def _changes(

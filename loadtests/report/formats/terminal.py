@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
@@ -164,25 +165,27 @@ def _step_cells(step: StepFigures) -> list[Text]:
     ]
 
 
-def comparison_table(comparison: Comparison, confidence: float) -> Table:
-    """A row for every percentile; the two sides stand above where they are the same throughout."""
-    sides = {_subjects(row) for row in comparison.rows}
-    of = f"{sides.copy().pop()}, " if len(sides) == 1 else ""
-    metric = comparison.rows[0].metric.replace("_", " ")
-    table = Table(title=Text(f"{of}{metric}, {confidence:.0%} intervals"), title_justify="left",
+def comparison_tables(comparison: Comparison, confidence: float) -> Iterator[Table]:
+    """A row for every percentile; one table for all rows that divide the same by the same."""
+    sides = list(dict.fromkeys(_subjects(row) for row in comparison.rows))
+    for side in sides:
+        rows = [row for row in comparison.rows if _subjects(row) == side]
+        yield _comparison_table(side, rows, confidence)
+
+
+def _comparison_table(side: str, rows: Sequence[PercentileRatio], confidence: float) -> Table:
+    metric = rows[0].metric.replace("_", " ")
+    table = Table(title=Text(f"{side}, {metric}, {confidence:.0%} intervals"), title_justify="left",
                   box=SIMPLE_HEAD, header_style="bold", pad_edge=False,
                   padding=(0, 1, 0, 0))  # fmt: skip
     table.add_column("access pattern", no_wrap=True)
-    if len(sides) > 1:
-        table.add_column("B over A", overflow="fold")
     table.add_column("", no_wrap=True)
     for heading in ("A ms", "B ms", "change", "interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for row in comparison.rows:
+    for row in rows:
         table.add_row(
-            row.pattern,
-            *([_subjects(row)] if len(sides) > 1 else []),
+            Text(row.pattern),
             row.percentile,
             three_digits(row.reference_ms),
             three_digits(row.subject_ms),
