@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final, TextIO
+from typing import IO, Final
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -27,7 +27,7 @@ def open_console(*, stderr: bool = False) -> Console:
     return Console(file=stream, width=_width(stream))
 
 
-def is_redrawn(stream: TextIO) -> bool:
+def is_redrawn(stream: IO[str]) -> bool:
     """Whether a display on the stream can be redrawn: a terminal that a person looks at."""
     environ = os.environ
     return (
@@ -45,7 +45,7 @@ def print_whole(console: Console, *shown: RenderableType) -> None:
         console.print(WholeTable(each) if isinstance(each, Table) else each, crop=False)
 
 
-def _width(stream: TextIO) -> int | None:
+def _width(stream: IO[str]) -> int | None:
     """Columns; None lets rich ask the terminal again whenever it prints."""
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given) > 0:
@@ -60,7 +60,7 @@ def _width(stream: TextIO) -> int | None:
         return PLAIN_WIDTH
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def _is_terminal(stream: IO[str]) -> bool:
     try:
         return stream.isatty()
     except ValueError:  # closed
