@@ -23,7 +23,8 @@ from loadtests.measure.recorder import Recorder
 from loadtests.measure.series import SeriesName, SeriesPart
 from loadtests.microbench.timing.clocks import open_clocks
 from loadtests.patterns import METRICS, PATTERNS
-from loadtests.stores.http.sigv4 import Keys, Signer
+from loadtests.stores.http.sigv4 import Signer
+from loadtests.targets.endpoints import AwsKeys
 
 pytestmark = pytest.mark.benchmark(group="harness", max_time=0.25)
 BODY = b'{"TableName":"cloudshelf-carts","Key":{"user_id":{"S":"u"},"book_id":{"S":"b"}}}'
@@ -50,7 +51,7 @@ def test_draw_a_key(benchmark: BenchmarkFixture) -> None:
 
 
 def test_sign_a_request(benchmark: BenchmarkFixture) -> None:
-    keys = Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+    keys = AwsKeys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
     signer = Signer(lambda: keys, region="us-east-1", host="127.0.0.1", version="DynamoDB_20120810")
     benchmark(signer.request, "GetItem", BODY)
 

@@ -182,7 +182,10 @@ class Targets(_Section):
         PostgresStorage,
         Flag("Where the embedded PostgreSQL keeps its data; auto: in memory where there is room."),
     ] = "auto"
-    region: Annotated[Text, Flag("AWS region.", "REGION")] = "us-east-1"
+    region: Annotated[
+        Text | None,
+        Flag("AWS region; by default that of the AWS settings, else us-east-1.", "REGION"),
+    ] = None
     allow_remote: Annotated[bool, Flag("Allow targets on other machines.")] = False
 
 

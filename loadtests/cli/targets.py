@@ -102,7 +102,7 @@ def env() -> None:
     if running is None or running.endpoints is None:
         raise TargetError("No databases are up.", hint="Start them with `loadtests targets up`.")
     if dynamodb := running.endpoints.dynamodb:
-        click.echo(f"export LOADTESTS_DYNAMODB_ENDPOINT={shlex.quote(dynamodb.url or 'aws')}")
+        click.echo(f"export LOADTESTS_DYNAMODB_ENDPOINT={shlex.quote(dynamodb.url)}")
     if postgres := running.endpoints.postgres:
         click.echo(f"export LOADTESTS_POSTGRES_DSN={shlex.quote(postgres.dsn)}")
 

@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 Storage = Literal["memory", "disk"]
 
-# Every driver signs calls to an emulator with these keys, which AWS's documentation uses as its
-# example. They give access to nothing: emulators do not verify signatures.
-EMULATOR_ACCESS_KEY: Final = "AKIAIOSFODNN7EXAMPLE"
-EMULATOR_SECRET_KEY: Final = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105 - see above
+
+class AwsKeys(NamedTuple):
+    """AWS credentials at one moment. `repr` hides them."""
+
+    access_key: str
+    secret_key: str
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return "AwsKeys(…)"
 
 
-@dataclass(frozen=True, slots=True)
+# The keys that AWS's documentation uses as its example. They give access to nothing: emulators do
+# not verify signatures.
+EMULATOR_KEYS: Final = AwsKeys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DynamoDBEndpoint:
-    """A DynamoDB: `url` None means AWS's own endpoint for the region.
+    """A DynamoDB as every client calls it: nothing else is read from the environment.
 
-    Calls to an `emulator` are signed with the fixed keys above, others with botocore's credentials.
-    `embedded` ones were started by this harness.
+    `keys` None means the credentials that botocore's providers give. `ca_bundle` is a file with
+    certificate authorities; empty: those of botocore. With `loopback_only`, a connection to another
+    machine is refused when it opens. `embedded` ones were started by this harness; only an endpoint
+    of AWS is no `emulator`.
     """
 
-    url: str | None
-    region: str = "us-east-1"
+    url: str = field(kw_only=False)
+    region: str = field(default="us-east-1", kw_only=False)
     emulator: bool = True
     label: str = "DynamoDB"
     version: str = ""
     embedded: bool = False
+    keys: AwsKeys | None = EMULATOR_KEYS
+    ca_bundle: str = ""
+    loopback_only: bool = False
+
+    @property
+    def host(self) -> str:
+        """The host name or address that is called."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def usual_on_aws(self) -> bool:
+        """Whether this is what AWS offers to everyone in the region, so that its URL says nothing.
+
+        The host of an account's own endpoint begins with the account's number.
+        """
+        usual = (f"dynamodb.{self.region}.amazonaws.com", f".ddb.{self.region}.amazonaws.com")
+        return not self.emulator and (self.host == usual[0] or self.host.endswith(usual[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +85,12 @@ class Endpoints:
         """Where each backend ran, for run.json: without the DSN, which may contain a password."""
         targets: dict[str, dict[str, object]] = {}
         if dynamodb := self.dynamodb:
-            elsewhere = "url" if dynamodb.url else "aws"
+            elsewhere = "url" if dynamodb.emulator else "aws"
             targets["dynamodb"] = {
                 "label": dynamodb.label,
                 "where": "embedded" if dynamodb.embedded else elsewhere,
                 "version": dynamodb.version or None,
-                "url": dynamodb.url or "aws",
+                "url": "aws" if dynamodb.usual_on_aws else dynamodb.url,
                 "emulator": dynamodb.emulator,
                 "region": dynamodb.region,
             }

@@ -13,10 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import aioboto3
 import asyncpg
-import boto3
 import psycopg
+from aiobotocore.config import AioConfig
 from botocore.config import Config
 
 from loadtests.errors import ResponseInvalid
@@ -26,7 +25,7 @@ from loadtests.microbench.suites.bench import Bench, Closable, open_carts
 from loadtests.microbench.suites.cases import Call, Case
 from loadtests.patterns import CARTS_TABLE
 from loadtests.stores import TIMEOUT_S
-from loadtests.stores.dynamodb.aioboto3 import Aioboto3CartStore
+from loadtests.stores.dynamodb.aioboto3 import Aioboto3CartStore, new_aio_session
 from loadtests.stores.dynamodb.boto3 import Boto3CartStore
 from loadtests.stores.dynamodb.botocore_client import (
     CLIENT_ERRORS,
@@ -37,7 +36,7 @@ from loadtests.stores.dynamodb.requests import get_cart
 from loadtests.stores.dynamodb.wire import WireCartStore
 from loadtests.stores.open import ASYNC_DRIVERS
 from loadtests.stores.postgres.asyncpg import to_uri
-from loadtests.targets.dynamodb.client import client_settings
+from loadtests.targets.dynamodb.client import client_settings, new_session
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ class ResourceStore:
     """boto3's resource API: `Table.get_item`, with its own conversion of types."""
 
     def __init__(self, endpoint: DynamoDBEndpoint) -> None:
-        config = Config(**config_settings(endpoint, TIMEOUT_S))
-        self._resource = boto3.session.Session().resource(
+        config = Config(**config_settings(TIMEOUT_S))
+        self._resource = new_session(endpoint).resource(
             "dynamodb", config=config, **client_settings(endpoint)
         )
         self._table = self._resource.Table(CARTS_TABLE)
@@ -202,14 +201,18 @@ def _new_session_client(endpoint: DynamoDBEndpoint) -> DynamoDBClient:
 
 
 def _new_client(endpoint: DynamoDBEndpoint, *, connections: int) -> DynamoDBClient:
-    settings = config_settings(endpoint, TIMEOUT_S) | {"max_pool_connections": connections}
-    return boto3.session.Session().client(
+    settings = config_settings(TIMEOUT_S) | {"max_pool_connections": connections}
+    return new_session(endpoint).client(
         "dynamodb", config=Config(**settings), **client_settings(endpoint)
     )
 
 
 async def _new_aio_client(endpoint: DynamoDBEndpoint) -> object:
-    return await aioboto3.Session().client("dynamodb", **client_settings(endpoint)).__aenter__()
+    config = AioConfig(proxies={}, account_id_endpoint_mode="disabled")
+    client = new_aio_session(endpoint).client(
+        "dynamodb", config=config, **client_settings(endpoint)
+    )
+    return await client.__aenter__()
 
 
 async def _new_asyncpg_connection(endpoint: PostgresEndpoint) -> object:

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
 
 from loadtests.stores.dynamodb.botocore_client import (
     CLIENT_ERRORS,
@@ -26,8 +27,13 @@ from loadtests.stores.dynamodb.stores import (
     AsyncDynamoDBSessionStore,
 )
 from loadtests.stores.wire_time import TimedSocket, WireTime
-from loadtests.targets.dynamodb.client import client_settings
-from loadtests.targets.endpoints import DynamoDBEndpoint
+from loadtests.targets.dynamodb.client import (
+    client_settings,
+    current_keys,
+    session_variables,
+)
+from loadtests.targets.endpoints import AwsKeys, DynamoDBEndpoint
+from loadtests.targets.loopback import refuse_remote_peer
 
 
 class Aioboto3Calls(BotocoreCalls, AsyncCalls):
@@ -51,9 +57,12 @@ class Aioboto3Calls(BotocoreCalls, AsyncCalls):
         return response
 
     async def _connect(self) -> None:
-        config = AioConfig(http_session_cls=_timed_session(self._wire), **self._config)
+        http_session = _timed_session(self._wire, self._endpoint)
+        config = AioConfig(http_session_cls=http_session, **self._config)
         client = await self._open.enter_async_context(
-            _session().client("dynamodb", config=config, **client_settings(self._endpoint))
+            _shared_session(self._endpoint).client(
+                "dynamodb", config=config, **client_settings(self._endpoint)
+            )
         )
         self._methods = {
             operation: getattr(client, method) for operation, method in METHODS.items()
@@ -73,17 +82,42 @@ class Aioboto3SessionStore(Aioboto3Calls, AsyncDynamoDBSessionStore):
     """`AsyncSessionStore` through aioboto3."""
 
 
-@functools.cache
-def _session() -> aioboto3.Session:
-    """One for all stores: its parsed service model is large, its credentials refresh once."""
-    return aioboto3.Session()
+def new_aio_session(endpoint: DynamoDBEndpoint) -> aioboto3.Session:
+    """A session for one endpoint, as `client.new_session` makes it for boto3."""
+    session = AioSession(session_vars=session_variables())
+    if endpoint.keys:
+        session.set_credentials(*endpoint.keys)
+    else:
+        vars(session)["_credentials"] = _ProviderCredentials()
+    return aioboto3.Session(botocore_session=session, region_name=endpoint.region)
 
 
-def _timed_session(wire: WireTime) -> Callable[..., AIOHTTPSession]:
+@functools.lru_cache(maxsize=16)
+def _shared_session(endpoint: DynamoDBEndpoint) -> aioboto3.Session:
+    """One for all stores of an endpoint: its parsed service model is large."""
+    return new_aio_session(endpoint)
+
+
+class _ProviderCredentials:
+    """The credentials of this process's boto3 clients, as aiobotocore asks for them."""
+
+    method = "loadtests"
+    account_id = None
+
+    async def get_frozen_credentials(self) -> AwsKeys:
+        return current_keys()
+
+    def get_deferred_property(self, name: str) -> Callable[[], object]:
+        return lambda: getattr(self, name, None)
+
+
+def _timed_session(wire: WireTime, endpoint: DynamoDBEndpoint) -> Callable[..., AIOHTTPSession]:
     """The HTTP session of aiobotocore, over sockets that stamp `wire`."""
 
     def timed_socket(address: tuple[Any, ...]) -> TimedSocket:  # as `getaddrinfo` gives it
-        family, kind, protocol, *_ = address
+        family, kind, protocol, _, peer = address
+        if endpoint.loopback_only:
+            refuse_remote_peer(peer, endpoint.url)
         timed = TimedSocket(family, kind, protocol)
         timed.wire = wire
         return timed

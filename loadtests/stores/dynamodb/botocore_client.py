@@ -20,6 +20,7 @@ from loadtests.stores.dynamodb.responses import call_error, timed_out
 from loadtests.stores.dynamodb.stores import DynamoDBCalls
 from loadtests.stores.wire_time import WireTime
 from loadtests.targets.endpoints import DynamoDBEndpoint
+from loadtests.targets.loopback import NotOnThisMachine
 
 METHODS: Final = {
     "Query": "query",
@@ -61,25 +62,24 @@ class BotocoreCalls(DynamoDBCalls):
         super().__init__(consistent=consistent, ask_capacity=ask_capacity)
         self._endpoint = endpoint
         self._timeout_s = timeout_s
-        self._config = {**config_settings(endpoint, timeout_s), **(config or {})}
+        self._config = {**config_settings(timeout_s), **(config or {})}
         self._wire = WireTime()
 
 
-def config_settings(endpoint: DynamoDBEndpoint, timeout_s: float) -> dict[str, Any]:
+def config_settings(timeout_s: float) -> dict[str, Any]:
     """Arguments of botocore's Config: one keep-alive connection, timeouts, no retries.
 
     A retry would hide a failed call inside a slow one: throttles and errors are counted by name.
     """
-    settings: dict[str, Any] = {
+    return {
         "retries": {"total_max_attempts": 1},
         "connect_timeout": timeout_s,
         "read_timeout": timeout_s,
         "max_pool_connections": 1,
         "tcp_keepalive": True,
+        "account_id_endpoint_mode": "disabled",  # the endpoint's URL is what is called
+        "proxies": {},  # a proxy is refused before, or its exceptions name this host
     }
-    if endpoint.emulator:
-        settings["proxies"] = {}  # an HTTP_PROXY in the environment is not for loopback
-    return settings
 
 
 def client_error(request: DynamoDBRequest, error: Exception, timeout_s: float) -> CallError:
@@ -92,6 +92,9 @@ def client_error(request: DynamoDBRequest, error: Exception, timeout_s: float) -
         return call_error(request, name, message)
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
         return timed_out(request, timeout_s)
+    cause = error.kwargs.get("error") if isinstance(error, BotoCoreError) else None
+    if isinstance(cause, NotOnThisMachine):
+        return BackendError(cause.message, name="NotOnThisMachine")
     if isinstance(error, ResponseParserError):
         return ResponseInvalid(f"{request.operation}: not a DynamoDB response: {error}")
     return BackendError(f"{request.operation}: {error}", name=type(error).__name__)

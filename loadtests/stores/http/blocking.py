@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from loadtests.stores.http.transport import RECEIVE, is_quiet, seconds_left
 
@@ -31,6 +32,10 @@ class BlockingTransport:
         """See Transport."""
         self._sock.settimeout(seconds_left(deadline_ns))
         return self._sock.recv(RECEIVE)
+
+    def peer(self) -> tuple[Any, ...]:
+        """See Transport."""
+        return self._sock.getpeername()  # type: ignore[no-any-return]
 
     def usable(self) -> bool:
         """See Transport."""

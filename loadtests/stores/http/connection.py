@@ -19,6 +19,7 @@ from loadtests.stores.http.blocking import connect_blocking
 from loadtests.stores.http.response import BadResponse, HeadPattern, Incoming, Response
 from loadtests.stores.http.tls import TlsTransport
 from loadtests.stores.http.transport import Transport
+from loadtests.targets.loopback import NotOnThisMachine, refuse_remote_peer
 
 _MOST_PATTERNS: Final = 8  # a server whose heads differ more often has no usual response
 
@@ -34,11 +35,15 @@ _ERROR_NAMES: Final[tuple[tuple[type[OSError], str], ...]] = (
 
 
 class Address(NamedTuple):
-    """Where to connect; `tls` None means plain HTTP."""
+    """Where to connect; `tls` None means plain HTTP.
+
+    With `loopback_only`, a connection that reaches another machine is closed at once.
+    """
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
+    loopback_only: bool = False
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -107,10 +112,12 @@ class HttpConnection:
 
     def _open(self, deadline_ns: int) -> Transport:
         self.close()
-        host, port, tls = self._address
+        host, port, tls, loopback_only = self._address
         plain: Transport | None = None
         try:
             plain = _connect(host, port, deadline_ns)
+            if loopback_only:
+                refuse_remote_peer(plain.peer(), f"{self._address}")
             self._transport = plain if tls is None else TlsTransport(plain, tls, host, deadline_ns)
         except BaseException as error:
             if plain is not None:
@@ -120,7 +127,9 @@ class HttpConnection:
                     f"{self._address} did not accept the connection in time."
                 ) from None
             if isinstance(error, OSError):
-                raise self._name(error) from None
+                raise self._name(error) from error
+            if isinstance(error, NotOnThisMachine):
+                raise BackendError(error.message, name="NotOnThisMachine") from None
             raise
         return self._transport
 

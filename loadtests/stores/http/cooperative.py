@@ -73,6 +73,10 @@ class GeventTransport:
             except BlockingIOError:
                 continue  # sockets may wake a reader without data
 
+    def peer(self) -> tuple[Any, ...]:
+        """See Transport."""
+        return self._sock.getpeername()  # type: ignore[no-any-return]
+
     def usable(self) -> bool:
         """See Transport."""
         if not self._unread:

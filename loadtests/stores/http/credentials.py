@@ -1,4 +1,4 @@
-"""Endpoint → address, host header and credentials, by botocore's rules and off the hot path.
+"""Endpoint → address, host header and credentials, off the hot path.
 
 Resolved once per process and endpoint. Credentials that expire are refreshed in a background thread
 (a greenlet under Locust) well before they expire, so that no call waits for it.
@@ -17,14 +17,9 @@ from urllib.parse import urlsplit
 
 from loadtests.errors import TargetError
 from loadtests.stores.http.connection import Address
-from loadtests.stores.http.sigv4 import Keys, Signer
-from loadtests.targets.endpoints import (
-    EMULATOR_ACCESS_KEY,
-    EMULATOR_SECRET_KEY,
-    DynamoDBEndpoint,
-)
+from loadtests.stores.http.sigv4 import Signer
+from loadtests.targets.endpoints import AwsKeys, DynamoDBEndpoint
 
-_EMULATOR_KEYS: Final = Keys(EMULATOR_ACCESS_KEY, EMULATOR_SECRET_KEY)
 _CHECK_EVERY_S: Final = 30.0
 
 
@@ -37,7 +32,7 @@ class RefreshingKeys:
 
     def __init__(
         self,
-        read: Callable[[], Keys],
+        read: Callable[[], AwsKeys],
         *,
         clock: Callable[[], float] = time.monotonic,
         start: Callable[[Callable[[], None]], None] | None = None,
@@ -48,7 +43,7 @@ class RefreshingKeys:
         self._keys = _checked(read())
         self._check_at = clock() + _CHECK_EVERY_S
 
-    def __call__(self) -> Keys:
+    def __call__(self) -> AwsKeys:
         """The keys to sign with now; never waits."""
         now = self._clock()
         if now >= self._check_at:
@@ -63,7 +58,7 @@ class RefreshingKeys:
             return
 
 
-def _checked(keys: Keys) -> Keys:
+def _checked(keys: AwsKeys) -> AwsKeys:
     """The keys, if they are valid in a header. Raises TargetError."""
     if not all(re.fullmatch(r"[!-~]+", part) for part in keys if part is not None):
         raise TargetError(
@@ -83,17 +78,13 @@ def resolve(endpoint: DynamoDBEndpoint, api_version: str) -> tuple[Address, Sign
 
     Raises TargetError if there are no credentials or the URL is invalid.
     """
-    if endpoint.emulator and endpoint.url is not None:
-        url, keys = endpoint.url, _emulator_keys
-    else:
-        url, keys = _ask_botocore(endpoint)
-    secure, host, port = _split_url(url)
+    secure, host, port = _split_url(endpoint.url)
     default_port = 443 if secure else 80
     name = f"[{host}]" if ":" in host else host
     header = name if port in {None, default_port} else f"{name}:{port}"
-    tls = _verifying_context() if secure else None
-    signer = Signer(keys, region=endpoint.region, host=header, version=api_version)
-    return Address(host, port or default_port, tls), signer
+    tls = _verifying_context(endpoint.ca_bundle) if secure else None
+    signer = Signer(_keys_of(endpoint), region=endpoint.region, host=header, version=api_version)
+    return Address(host, port or default_port, tls, endpoint.loopback_only), signer
 
 
 def _split_url(url: str) -> tuple[bool, str, int | None]:
@@ -112,47 +103,18 @@ def _split_url(url: str) -> tuple[bool, str, int | None]:
     )
 
 
-def _emulator_keys() -> Keys:
-    return _EMULATOR_KEYS
+def _keys_of(endpoint: DynamoDBEndpoint) -> Callable[[], AwsKeys]:
+    keys = endpoint.keys
+    if keys is not None:
+        return lambda: keys
+    # imported here: botocore takes a third of a second, which runs against an emulator save
+    from loadtests.targets.dynamodb.client import current_keys
+
+    return RefreshingKeys(current_keys)
 
 
-def _ask_botocore(endpoint: DynamoDBEndpoint) -> tuple[str, Callable[[], Keys]]:
-    # imported here: it takes a third of a second, which runs against an emulator save
-    import botocore.session
-    from botocore.exceptions import BotoCoreError
-
-    session = botocore.session.get_session()
-    try:
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise TargetError(
-                "There are no AWS credentials.",
-                hint="Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run on a "
-                "machine with an IAM role.",
-            )
-        url = endpoint.url
-        if url is None:
-            client = session.create_client("dynamodb", region_name=endpoint.region)
-            url = client.meta.endpoint_url
-            client.close()
-
-        def read() -> Keys:
-            frozen = credentials.get_frozen_credentials()
-            return Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token or None)
-
-        return url, RefreshingKeys(read)
-    except BotoCoreError as error:
-        raise TargetError(
-            f"DynamoDB on AWS ({endpoint.region}) cannot be used: {error}",
-            hint="Check the region and the AWS profile.",
-        ) from None
-
-
-def _verifying_context() -> ssl.SSLContext:
+def _verifying_context(ca_bundle: str) -> ssl.SSLContext:
     """A context that verifies certificate and host name, with botocore's choice of authorities."""
-    import os
-
     from botocore.httpsession import get_cert_path
 
-    bundle = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
-    return ssl.create_default_context(cafile=bundle)
+    return ssl.create_default_context(cafile=ca_bundle or get_cert_path(True))

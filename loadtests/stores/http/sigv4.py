@@ -14,6 +14,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from loadtests.targets.endpoints import AwsKeys
+
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
@@ -22,17 +24,6 @@ CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 _BLOCK: Final = 64  # SHA-256's block size, to which HMAC pads the key
 _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
-
-
-class Keys(NamedTuple):
-    """AWS credentials at one moment. `repr` hides them."""
-
-    access_key: str
-    secret_key: str
-    token: str | None = None
-
-    def __repr__(self) -> str:
-        return "Keys(…)"
 
 
 class _Operation(NamedTuple):
@@ -46,7 +37,7 @@ class _Key(NamedTuple):
     """The signing key of a day, as SHA-256 states after HMAC's inner and outer pads."""
 
     day: str
-    keys: Keys
+    keys: AwsKeys
     inner: Hash
     outer: Hash
 
@@ -73,7 +64,7 @@ class Signer:
 
     def __init__(
         self,
-        keys: Callable[[], Keys],
+        keys: Callable[[], AwsKeys],
         *,
         region: str,
         host: str,
@@ -118,7 +109,7 @@ class Signer:
         self._now = now = _Second(second, moment, scope, to_sign, key, {})
         return now
 
-    def _derive(self, keys: Keys, day: str) -> _Key:
+    def _derive(self, keys: AwsKeys, day: str) -> _Key:
         key = f"AWS4{keys.secret_key}".encode()
         for part in (day, self._region, self._service, "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")

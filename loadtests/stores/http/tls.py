@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 from loadtests.stores.http.transport import RECEIVE, Transport
 
@@ -39,6 +40,10 @@ class TlsTransport:
                 self._fill(deadline_ns)
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b""
+
+    def peer(self) -> tuple[Any, ...]:
+        """See Transport."""
+        return self._inner.peer()
 
     def usable(self) -> bool:
         """See Transport.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 RECEIVE: Final = 64 * 1024
 _NS: Final = 1_000_000_000
@@ -29,6 +29,9 @@ class Transport(Protocol):
 
     def receive(self, deadline_ns: int) -> bytes:
         """Return the next bytes, as many as there are."""
+
+    def peer(self) -> tuple[Any, ...]:
+        """The socket address of the other end (`getpeername`)."""
 
     def usable(self) -> bool:
         """Whether the idle connection is open and has nothing to read."""

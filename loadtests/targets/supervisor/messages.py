@@ -14,7 +14,7 @@ from typing import Any, Final
 from loadtests import errors
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, TargetError
-from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.endpoints import AwsKeys, DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.progress import Progress
 
 KEEP: Final = b"keep\n"
@@ -55,15 +55,16 @@ class SupervisorRequest:
 
 
 def endpoints_to_json(endpoints: Endpoints) -> JsonObject:
-    """Plain values, including the DSN with its password."""
+    """Plain values, including the DSN with its password and an emulator's keys."""
     return asdict(endpoints)
 
 
 def endpoints_from_json(content: JsonObject) -> Endpoints:
     """Read what `endpoints_to_json` wrote. Raises TypeError, KeyError."""
     dynamodb, postgres = content["dynamodb"], content["postgres"]
+    keys = dynamodb["keys"] if dynamodb else None
     return Endpoints(
-        DynamoDBEndpoint(**dynamodb) if dynamodb else None,
+        DynamoDBEndpoint(**dynamodb | {"keys": keys and AwsKeys(*keys)}) if dynamodb else None,
         PostgresEndpoint(**postgres) if postgres else None,
     )
 

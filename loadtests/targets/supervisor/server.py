@@ -145,9 +145,9 @@ def _reach(
 
     dynamodb = postgres = None
     if named.get("dynamodb", "embedded") != "embedded":
-        if named["dynamodb"] == "aws" and request.provision:
-            on_progress(Progress(aws_notice(request.config), 0, 0))
         dynamodb = reach_dynamodb(request.config.targets)
+        if not dynamodb.emulator and request.provision:
+            on_progress(Progress(aws_notice(request.config, dynamodb), 0, 0))
     if named.get("postgres", "embedded") != "embedded":
         postgres = reach_postgres(request.config.targets, environ)
     return Endpoints(dynamodb, postgres)

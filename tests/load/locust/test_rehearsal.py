@@ -35,11 +35,17 @@ def test_every_embedded_backend_gets_its_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", [None, "https://dynamodb.example", "http://127.0.0.1:8000"], ids=["aws", "url", "local"]
+    ("url", "emulator"),
+    [
+        ("https://dynamodb.us-east-1.amazonaws.com", False),
+        ("https://dynamodb.example", True),
+        ("http://127.0.0.1:8000", True),
+    ],
+    ids=["aws", "url", "local"],
 )
-def test_a_database_that_the_harness_did_not_start_gets_no_burst(url: str | None) -> None:
+def test_a_database_that_the_harness_did_not_start_gets_no_burst(url: str, emulator: bool) -> None:
     theirs = Endpoints(
-        dynamodb=DynamoDBEndpoint(url, emulator=url is not None),
+        dynamodb=DynamoDBEndpoint(url, emulator=emulator),
         postgres=PostgresEndpoint("host=db.example"),
     )
     assert planned(DYNAMODB, POSTGRES, endpoints=theirs) is None

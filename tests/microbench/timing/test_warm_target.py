@@ -22,7 +22,7 @@ def bench_on(endpoint: DynamoDBEndpoint | None) -> Bench:
 
 def test_only_the_emulator_is_warmed_up() -> None:
     assert needs_warming(bench_on(DynamoDBEndpoint("http://127.0.0.1:1")))
-    assert not needs_warming(bench_on(DynamoDBEndpoint(None, emulator=False)))
+    assert not needs_warming(bench_on(DynamoDBEndpoint("https://a", emulator=False)))
     assert not needs_warming(bench_on(None))
 
 

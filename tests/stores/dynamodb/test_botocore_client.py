@@ -43,11 +43,16 @@ def test_what_a_botocore_client_raises(
     assert (type(call_error), call_error.name) == (error, name)
 
 
-def test_clients_never_retry_and_emulators_need_no_credentials_or_proxy() -> None:
-    emulator, aws = DynamoDBEndpoint("http://127.0.0.1:1"), DynamoDBEndpoint(None, emulator=False)
-    for endpoint in (emulator, aws):
-        assert config_settings(endpoint, 1.0)["retries"] == {"total_max_attempts": 1}
-    assert config_settings(emulator, 1.0)["proxies"] == {}
-    assert "proxies" not in config_settings(aws, 1.0)
-    assert client_settings(emulator)["aws_access_key_id"]
-    assert client_settings(aws) == {"region_name": "us-east-1"}
+def test_clients_never_retry_and_use_no_proxy() -> None:
+    settings = config_settings(1.0)
+    assert settings["retries"] == {"total_max_attempts": 1}
+    assert settings["proxies"] == {}
+
+
+def test_a_client_is_made_with_what_its_endpoint_says() -> None:
+    endpoint = DynamoDBEndpoint("https://127.0.0.1:1", "eu-west-1", ca_bundle="/ca.pem")
+    assert client_settings(endpoint) == {
+        "region_name": "eu-west-1",
+        "endpoint_url": "https://127.0.0.1:1",
+        "verify": "/ca.pem",
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -41,17 +42,19 @@ def server(certificate: Certificate) -> Iterator[Endpoints]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    yield Endpoints(DynamoDBEndpoint(f"https://localhost:{listener.getsockname()[1]}"))
+    yield Endpoints(
+        DynamoDBEndpoint(
+            f"https://localhost:{listener.getsockname()[1]}",
+            ca_bundle=str(certificate.certificate),
+        )
+    )
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join()
 
 
 @pytest.mark.parametrize("driver", ["boto3", "aioboto3"])
-def test_a_trusted_server_is_called_and_timed(
-    driver: str, server: Endpoints, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate.certificate))
+def test_a_trusted_server_is_called_and_timed(driver: str, server: Endpoints) -> None:
     with opened(driver, "carts", server) as store:
         for _ in range(3):  # `opened` holds each to 0 < wire time <= service time
             assert store.get("u") == []
@@ -61,5 +64,7 @@ def test_a_trusted_server_is_called_and_timed(
 
 @pytest.mark.parametrize("driver", ["boto3", "aioboto3"])
 def test_a_server_nobody_vouches_for_is_refused(driver: str, server: Endpoints) -> None:
-    with opened(driver, "carts", server) as store, pytest.raises(BackendError):
+    assert server.dynamodb is not None
+    untrusting = Endpoints(replace(server.dynamodb, ca_bundle=""))
+    with opened(driver, "carts", untrusting) as store, pytest.raises(BackendError):
         store._finish(store.store.get("u"))

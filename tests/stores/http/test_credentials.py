@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import pytest
 from loadtests.errors import TargetError
 from loadtests.stores.dynamodb.requests import API_VERSION
 from loadtests.stores.http.credentials import RefreshingKeys, resolve
-from loadtests.stores.http.sigv4 import Keys, Signer
-from loadtests.targets.endpoints import EMULATOR_ACCESS_KEY, DynamoDBEndpoint
+from loadtests.stores.http.sigv4 import Signer
+from loadtests.targets.dynamodb.client import provider_credentials
+from loadtests.targets.endpoints import EMULATOR_KEYS, AwsKeys, DynamoDBEndpoint
+
+AWS = DynamoDBEndpoint("https://dynamodb.us-east-1.amazonaws.com", emulator=False, keys=None)
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +38,10 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     resolve.cache_clear()
+    provider_credentials.cache_clear()
     yield
     resolve.cache_clear()
+    provider_credentials.cache_clear()
 
 
 def authorization(signer: Signer) -> str:
@@ -52,7 +58,7 @@ def test_an_emulator_gets_dummy_keys_whatever_the_environment_holds(
     )
     assert (address.host, address.port, address.tls) == ("127.0.0.1", 8000, None)
     request = authorization(signer)
-    assert f"Credential={EMULATOR_ACCESS_KEY}/" in request
+    assert f"Credential={EMULATOR_KEYS.access_key}/" in request
     assert "/eu-west-1/dynamodb/aws4_request" in request
     assert "REALKEY" not in request
 
@@ -62,7 +68,8 @@ def test_aws_is_found_and_signed_for_as_botocore_would(monkeypatch: pytest.Monke
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "the-token")
     address, signer = resolve(
-        DynamoDBEndpoint(None, region="eu-central-1", emulator=False), API_VERSION
+        replace(AWS, url="https://dynamodb.eu-central-1.amazonaws.com", region="eu-central-1"),
+        API_VERSION,
     )
     assert address.host == "dynamodb.eu-central-1.amazonaws.com"
     assert address.port == 443
@@ -72,15 +79,6 @@ def test_aws_is_found_and_signed_for_as_botocore_would(monkeypatch: pytest.Monke
     assert "Host: dynamodb.eu-central-1.amazonaws.com\r\n" in request
     assert "X-Amz-Security-Token: the-token\r\n" in request
     assert "Credential=AKIDENV/" in request
-
-
-def test_botocores_endpoint_settings_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "https://vpce-1.example.com:8443")
-    address, signer = resolve(DynamoDBEndpoint(None, emulator=False), API_VERSION)
-    assert (address.host, address.port) == ("vpce-1.example.com", 8443)
-    assert "Host: vpce-1.example.com:8443\r\n" in authorization(signer)
 
 
 def test_the_whole_chain_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -98,13 +96,13 @@ def test_the_whole_chain_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (tmp_path / "config").write_text(
         f"[default]\ncredential_process = {sys.executable} {program}\n"
     )
-    _, signer = resolve(DynamoDBEndpoint(None, emulator=False), API_VERSION)
+    _, signer = resolve(AWS, API_VERSION)
     assert "Credential=AKIDPROC/" in authorization(signer)
 
 
 def test_no_credentials_is_a_target_error_with_a_hint() -> None:
-    with pytest.raises(TargetError, match="no AWS credentials") as caught:
-        resolve(DynamoDBEndpoint(None, emulator=False), API_VERSION)
+    with pytest.raises(TargetError, match="there are none") as caught:
+        resolve(AWS, API_VERSION)
     assert "AWS_PROFILE" in caught.value.hint
 
 
@@ -147,30 +145,30 @@ class Background:
 
 def test_keys_are_renewed_in_the_background() -> None:
     now = [0.0]
-    source = [Keys("A", "1")]
+    source = [AwsKeys("A", "1")]
     background = Background()
     keys = RefreshingKeys(lambda: source[0], clock=lambda: now[0], start=background)
-    source[0] = Keys("B", "2")
+    source[0] = AwsKeys("B", "2")
     now[0] = 29.0
-    assert keys() == Keys("A", "1")
+    assert keys() == AwsKeys("A", "1")
     assert not background.works
     now[0] = 30.0
-    assert keys() == Keys("A", "1")  # no call waits for it
-    assert keys() == Keys("A", "1")
+    assert keys() == AwsKeys("A", "1")  # no call waits for it
+    assert keys() == AwsKeys("A", "1")
     assert len(background.works) == 1
     background.run()
-    assert keys() == Keys("B", "2")
+    assert keys() == AwsKeys("B", "2")
 
 
 def test_the_old_keys_stay_when_renewing_fails() -> None:
     now = [0.0]
     background = Background()
-    answers = iter([Keys("A", "1")])
+    answers = iter([AwsKeys("A", "1")])
     keys = RefreshingKeys(lambda: next(answers), clock=lambda: now[0], start=background)
     now[0] = 31.0
     keys()
     background.run()
-    assert keys() == Keys("A", "1")
+    assert keys() == AwsKeys("A", "1")
     now[0] = 62.0
     keys()
     assert len(background.works) == 1  # it is tried again
@@ -178,4 +176,4 @@ def test_the_old_keys_stay_when_renewing_fails() -> None:
 
 def test_keys_with_line_breaks_cannot_smuggle_headers() -> None:
     with pytest.raises(TargetError):
-        RefreshingKeys(lambda: Keys("A\r\nX: y", "1"))
+        RefreshingKeys(lambda: AwsKeys("A\r\nX: y", "1"))

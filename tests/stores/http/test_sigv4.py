@@ -11,13 +11,14 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.stores.http.sigv4 import CONTENT_TYPE, Keys, Signer
+from loadtests.stores.http.sigv4 import CONTENT_TYPE, Signer
+from loadtests.targets.endpoints import AwsKeys
 
 VERSION = "DynamoDB_20120810"
 
 printable = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=60)
 keys = st.builds(
-    Keys,
+    AwsKeys,
     st.from_regex(r"[A-Z0-9]{16,24}", fullmatch=True),
     printable,
     st.none() | st.text("abcXYZ019+/=", min_size=1, max_size=400),
@@ -40,7 +41,7 @@ class Clock:
 
 
 def by_botocore(
-    key: Keys, region: str, host: str, second: int, operation: str, body: bytes
+    key: AwsKeys, region: str, host: str, second: int, operation: str, body: bytes
 ) -> dict[str, str]:
     """The headers of the same request, signed by botocore."""
     request = AWSRequest(
@@ -66,7 +67,7 @@ def taken_apart(message: bytes) -> tuple[str, dict[str, str], bytes]:
 
 
 def check(
-    signer: Signer, key: Keys, region: str, host: str, second: int, operation: str, body: bytes
+    signer: Signer, key: AwsKeys, region: str, host: str, second: int, operation: str, body: bytes
 ) -> None:
     first, headers, sent = taken_apart(signer.request(operation, body))
     assert first == "POST / HTTP/1.1"
@@ -77,7 +78,7 @@ def check(
 
 @given(keys, regions, hosts, seconds, operations, bodies)
 def test_every_header_is_what_botocore_makes_it(
-    key: Keys, region: str, host: str, second: int, operation: str, body: bytes
+    key: AwsKeys, region: str, host: str, second: int, operation: str, body: bytes
 ) -> None:
     signer = Signer(lambda: key, region=region, host=host, version=VERSION, clock=Clock(second))
     check(signer, key, region, host, second, operation, body)
@@ -89,7 +90,7 @@ def test_every_header_is_what_botocore_makes_it(
     st.lists(st.integers(-90_000, 90_000), max_size=6),
 )
 def test_nothing_stale_is_left_when_clock_keys_or_operation_change(
-    steps: list[tuple[int, Keys, str, bytes]], jumps: list[int]
+    steps: list[tuple[int, AwsKeys, str, bytes]], jumps: list[int]
 ) -> None:
     """What is kept for a second, a day or a key is never used for another."""
     clock = Clock(0)
@@ -109,9 +110,9 @@ def test_nothing_stale_is_left_when_clock_keys_or_operation_change(
 def test_keys_are_asked_once_a_second_not_once_a_call() -> None:
     asked = []
 
-    def read() -> Keys:
+    def read() -> AwsKeys:
         asked.append(1)
-        return Keys("A", "B")
+        return AwsKeys("A", "B")
 
     clock = Clock(1_700_000_000.0)
     signer = Signer(
@@ -130,6 +131,6 @@ def test_keys_are_asked_once_a_second_not_once_a_call() -> None:
 
 
 def test_keys_do_not_show_themselves() -> None:
-    shown = f"{Keys('AKIDEXAMPLE', 'very-secret', 'token-too')!r}"
+    shown = f"{AwsKeys('AKIDEXAMPLE', 'very-secret', 'token-too')!r}"
     assert "secret" not in shown
     assert "token" not in shown

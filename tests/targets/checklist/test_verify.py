@@ -162,7 +162,7 @@ def test_a_kms_key_and_another_class_are_named() -> None:
             "TableClassSummary": {"TableClass": "STANDARD_INFREQUENT_ACCESS"},
         },
     )
-    aws = DynamoDBEndpoint(None, emulator=False)
+    aws = DynamoDBEndpoint("https://dynamodb.us-east-1.amazonaws.com", emulator=False)
     assert verify_dynamodb._sse(described, aws) == (False, "KMS key, ENABLED")
     assert verify_dynamodb._sse(cast("TableDescriptionTypeDef", {}), aws) == (
         True,

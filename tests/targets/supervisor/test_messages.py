@@ -6,7 +6,7 @@ import pytest
 
 from loadtests.config import Config, Data, Slo, Targets
 from loadtests.errors import DownloadError, LoadtestsError, ProvisionError, TargetError
-from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.endpoints import AwsKeys, DynamoDBEndpoint, Endpoints, PostgresEndpoint
 from loadtests.targets.progress import Progress
 from loadtests.targets.supervisor.messages import (
     Message,
@@ -46,8 +46,10 @@ def test_a_request_arrives_whole(request_: SupervisorRequest) -> None:
         Progress("Fetching"),
         Endpoints(),
         Endpoints(
-            DynamoDBEndpoint(None, "eu-west-1", emulator=False), PostgresEndpoint("dsn", "x")
+            DynamoDBEndpoint("https://a", "eu-west-1", emulator=False, keys=None),
+            PostgresEndpoint("dsn", "x"),
         ),
+        Endpoints(DynamoDBEndpoint("http://127.0.0.1:1", keys=AwsKeys("local", "s", "token"))),
     ],
 )
 def test_a_message_arrives_whole(message: Message) -> None:
