@@ -67,6 +67,11 @@ def _by_botocore(given: str | None, targets: Targets) -> DynamoDBEndpoint:
     url = _plain_url(url, "The endpoint that AWS_ENDPOINT_URL or the AWS profile names")
     if not _is_aws(url):
         return _emulator(url, targets, region)
+    if ".api." in url:  # botocore accepts such a host from its own settings only
+        raise TargetError(
+            f"The dual-stack endpoint {url} cannot be called by every client.",
+            hint="Unset AWS_USE_DUALSTACK_ENDPOINT, and use_dualstack_endpoint of the AWS profile.",
+        )
     addresses = _addresses(url)
     if _all_here(addresses):
         # such as LocalStack, which gives AWS's names an address of this machine
