@@ -50,6 +50,7 @@ KINDS: Final[tuple[MeterKind, ...]] = ("realtime", "ordinary")
 SHIFTS_S: Final = (5, 10, 20, 30, 40, 50)
 SHAM_RATE_PER_S: Final = 200.0
 LIMIT_NS: Final = 10_000_000
+_PRIVATE: Final = f"/safety-{os.getpid()}"  # a run's own meters are not those under test
 _READ_S: Final = 0.25
 _REPORT_S: Final = 0.2  # within which meters have reported what was before
 
@@ -58,7 +59,9 @@ class Watch:
     """Both kinds of meter, and all that they have seen."""
 
     def __init__(self, stack: ExitStack) -> None:
-        self.monitors = {kind: stack.enter_context(StallMonitor(wanted=kind)) for kind in KINDS}
+        self.monitors = {
+            kind: stack.enter_context(StallMonitor(wanted=kind, private=_PRIVATE)) for kind in KINDS
+        }
         self.stalls: dict[MeterKind, list[Stall]] = {kind: [] for kind in KINDS}
         for monitor in self.monitors.values():
             monitor.start()
@@ -183,7 +186,7 @@ def meter_cost(kind: MeterKind, seconds: float) -> float:
 
     def cpu_s(length_s: float) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with StallMonitor(wanted=kind) as monitor:
+        with StallMonitor(wanted=kind, private=_PRIVATE) as monitor:
             monitor.start()
             end_s = time.monotonic() + length_s
             while time.monotonic() < end_s:

@@ -28,6 +28,7 @@ from loadtests.measure.histogram import Sparse
 from loadtests.measure.results import (
     Count,
     Milliseconds,
+    RehearsalInfo,
     RunInfo,
     ScenarioError,
     SeriesInfo,
@@ -83,7 +84,8 @@ class SecondEnded:
 
     `index` is its number since the run began, `end_ns` its end by CLOCK_MONOTONIC. `scheduled` are
     the measured arrivals that the schedule holds for it, by subject (`series.subject_of`), and
-    `last` says that the process makes no more calls. The payload
+    `last` says that the process makes no more calls. `rehearsal` comes with the first second. The
+    payload
     holds four columns of int64 nanoseconds: the intended starts of `dispatch_delays` arrivals and
     their delays, then the moments at which the event loop was sampled and its delays.
     """
@@ -95,6 +97,7 @@ class SecondEnded:
     dispatch_delays: Count
     scheduled: dict[str, Count] = field(default_factory=dict)
     last: bool = False
+    rehearsal: RehearsalInfo | None = None
     kind: Literal["second"] = "second"
 
 
@@ -256,6 +259,7 @@ class WorkerSecond:
     stalls: StallSecond | None = None
     scheduled: dict[str, Count] = field(default_factory=dict)
     last: bool = False
+    rehearsal: RehearsalInfo | None = None
 
     @classmethod
     def of(cls, second: ClassifiedSecond) -> WorkerSecond:
@@ -272,6 +276,7 @@ class WorkerSecond:
             stalls=second.stalls,
             scheduled=dict(second.scheduled),
             last=second.last,
+            rehearsal=second.rehearsal,
         )
 
     def decode(self) -> ClassifiedSecond:
@@ -289,6 +294,7 @@ class WorkerSecond:
             stalls=self.stalls,
             scheduled=self.scheduled,
             last=self.last,
+            rehearsal=self.rehearsal,
         )
 
 

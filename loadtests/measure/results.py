@@ -270,6 +270,13 @@ class StallInfo(_Part):
     throttled_ms: Milliseconds | None = None
 
 
+class RehearsalInfo(_Part):
+    """Calls made at full speed before time 0, which are in no figure: by backend, in `seconds`."""
+
+    calls: dict[str, Count]
+    seconds: Seconds
+
+
 class StepInfo(_Part):
     """One rate of a capacity run on one backend, with the generator's health meanwhile.
 
@@ -731,6 +738,7 @@ class RunInfo(_Part):
     monotonic_ns: MonotonicClock | None = None
     capacity_run: CapacityRun | None = None
     micro: MicroInfo | None = None
+    rehearsal: RehearsalInfo | None = None
 
     @model_validator(mode="after")
     def _series_occur_once(self) -> Self:

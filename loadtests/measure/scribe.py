@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol, TextIO
 
 from loadtests.measure.health.accounts import RunAccount
 from loadtests.measure.health.evidence import GeneratorEvidence
-from loadtests.measure.health.probes import HostProbe
+from loadtests.measure.health.probes import HostProbe, boot_id
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.health.step_evidence import StepEvidence
 from loadtests.measure.health.validity import judge_validity, with_signals
@@ -43,13 +44,13 @@ from loadtests.measure.messages import (
     parse_worker_second,
     unpack,
 )
-from loadtests.measure.results import MonotonicClock, SeriesInfo, Validity
+from loadtests.measure.results import MonotonicClock, RehearsalInfo, SeriesInfo, Validity
 from loadtests.measure.run_folder import RunFolderWriter
 from loadtests.measure.series import SeriesPart
 from loadtests.measure.stalls.classifier import SecondClassifier
 from loadtests.measure.stalls.monitor import StallMonitor
 from loadtests.measure.stalls.record import StallRecord, ThrottleWatch
-from loadtests.measure.stalls.seconds import ClassifiedSecond, StallTotals
+from loadtests.measure.stalls.seconds import ClassifiedSecond, StallList, StallTotals
 
 
 class ScribeRole(Protocol):
@@ -102,6 +103,7 @@ class RunScribe:
         self._steps = StepEvidence(steps, sources) if steps else None
         self._evidence = GeneratorEvidence(rate_per_s=frame.rate_per_s)
         self._stalls = StallTotals()
+        self._stall_list = StallList()
         self._account = RunAccount(sources, frame.info.warm_up_s)
         self._folder = RunFolderWriter(Path(frame.path), frame.info, frame.started_at_s)
         self._index = 0
@@ -179,9 +181,11 @@ class RunScribe:
             self._merger.add(index, part)
 
     def _close(self, second: ClassifiedSecond) -> None:
-        row = second.row
+        row, second = second.row, self._stall_list.add(second)
         self._folder.add_health(row)
         self._account.add(second)
+        if second.rehearsal:
+            self._folder.info.rehearsal = together(self._folder.info.rehearsal, second.rehearsal)
         if second.stalls:
             self._folder.add_stalls(second.stalls.rows)
         self._processes[row.worker] = process_second(row)
@@ -215,6 +219,15 @@ class RunScribe:
             print_line(self._out, "live", live)
             print_line(self._out, "locust", locust_entries(self._unreported))
             self._unreported = []
+
+
+def together(first: RehearsalInfo | None, second: RehearsalInfo) -> RehearsalInfo:
+    """The rehearsals of two load processes, which made them at the same time."""
+    if first is None:
+        return second
+    calls = Counter(first.calls)
+    calls.update(second.calls)
+    return RehearsalInfo(calls=dict(calls), seconds=max(first.seconds, second.seconds))
 
 
 def print_line(out: TextIO, kind: LineKind, content: object) -> None:
@@ -255,7 +268,8 @@ def main() -> None:
     host = HostProbe()
     with StallMonitor() as meters:
         stalls = StallRecord(meters, throttled=ThrottleWatch(host.throttled_us))
-        serve(sys.stdin.buffer, sys.stdout, SecondClassifier(host, stalls))
+        own = SecondClassifier(host, stalls, machine=boot_id())
+        serve(sys.stdin.buffer, sys.stdout, own)
 
 
 if __name__ == "__main__":

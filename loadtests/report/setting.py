@@ -147,7 +147,19 @@ def _load(run: Run) -> str:
     if measured_s:
         after = f" after {seconds(run.info.warm_up_s)} of warm-up" if run.info.warm_up_s else ""
         parts.append(f"for {seconds(measured_s)}{after}")
-    return f"Load: {', '.join(parts)}." if parts else ""
+    return f"Load: {', '.join(parts)}.{_rehearsal(run)}" if parts else ""
+
+
+def _rehearsal(run: Run) -> str:
+    """The calls at full speed before the run, which belong to no figure."""
+    rehearsal = run.info.rehearsal
+    if rehearsal is None or not any(rehearsal.calls.values()):
+        return ""
+    calls = " and ".join(
+        f"{count:,} calls on {DISPLAY_NAMES.get(backend, clean(backend))}"
+        for backend, count in rehearsal.calls.items()
+    )
+    return f" Before it, {calls} at full speed in {seconds(rehearsal.seconds)}, in no figure."
 
 
 def _climb(run: Run, law: str | None) -> str:

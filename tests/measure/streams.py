@@ -165,6 +165,7 @@ def classifier(meters: Meters | None = None) -> SecondClassifier:
     return SecondClassifier(
         HostProbe(NO_HOST, clock=lambda: 0.0),
         StallRecord(meters or NoMeters()),
+        machine="this boot",
         clock=lambda: 0,
         pause=lambda seconds: None,
     )
@@ -192,7 +193,7 @@ def locust_lines(lines: list[tuple[str, bytes]]) -> list[list[LocustEntry]]:
     return [parse_locust(content) for kind, content in lines if kind == "locust"]
 
 
-def relay(stream: bytes, worker: str = "worker 1") -> list[bytes]:
+def relay(stream: bytes, worker: str = "worker 1", meters: Meters | None = None) -> list[bytes]:
     """Run a worker's scribe; its seconds as the frames that reach the master's scribe."""
-    lines = scribe(pack(OpenWorker(worker=worker)) + stream)
+    lines = scribe(pack(OpenWorker(worker=worker)) + stream, meters)
     return [pack(WorkerInterval(worker), content) for kind, content in lines if kind == "interval"]

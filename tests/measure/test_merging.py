@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from loadtests.measure.histogram import Sparse, highest_value_ns
 from loadtests.measure.messages import WorkerLost, pack
 from loadtests.measure.recorder import Recorder
-from loadtests.measure.results import Key, Run, read_run
-from loadtests.measure.scribe import serve
+from loadtests.measure.results import Key, RehearsalInfo, Run, read_run
+from loadtests.measure.scribe import serve, together
 from tests.known import known
 from tests.measure.latencies import equivalent_range, latencies
 from tests.measure.streams import (
@@ -404,3 +404,12 @@ def test_latest_points_to_the_newest_run(tmp_path: Path) -> None:
         scribe(opening(tmp_path / name) + end())
         assert (tmp_path / "latest").resolve() == (tmp_path / name).resolve()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["first", "latest", "second"]
+
+
+def test_the_rehearsals_of_workers_are_added() -> None:
+    first = RehearsalInfo(calls={"dynamodb": 10, "postgres": 2}, seconds=3.0)
+    second = RehearsalInfo(calls={"dynamodb": 11}, seconds=4.0)
+    assert together(None, first) == first
+    assert together(first, second) == RehearsalInfo(
+        calls={"dynamodb": 21, "postgres": 2}, seconds=4.0
+    )

@@ -8,7 +8,7 @@ import pytest
 from loadtests.config import Slo
 from loadtests.judge.storing import store_verdict
 from loadtests.measure.health.signals import Signal
-from loadtests.measure.results import HealthInfo, Run, TargetInfo, Verdict
+from loadtests.measure.results import HealthInfo, RehearsalInfo, Run, TargetInfo, Verdict
 from loadtests.report.figures.ratios import NOT_STORED
 from loadtests.report.figures.validity import signal_rows
 from loadtests.report.figures.verdict_view import NOT_JUDGED, view_verdict
@@ -55,6 +55,12 @@ def test_what_it_ran_on_is_said_in_words(passed: Run) -> None:
     )
     assert "An emulator is not AWS" in setting.caution
     assert "900 Poisson arrivals/s" in setting.load
+    assert "Before it" not in setting.load
+    rehearsal = RehearsalInfo(calls={"dynamodb": 20_000, "postgres": 2_000}, seconds=7.0)
+    assert build_page(with_info(passed, rehearsal=rehearsal)).setting.load.endswith(
+        ". Before it, 20,000 calls on DynamoDB and 2,000 calls on PostgreSQL at full speed in 7 s,"
+        " in no figure."
+    )
 
 
 def test_aws_needs_no_caution(passed: Run) -> None:

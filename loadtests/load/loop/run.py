@@ -24,6 +24,7 @@ from loadtests.load.loop.timer import Timer, open_timer
 from loadtests.measure.health.probes import ProcessProbe, SecondFigures
 from loadtests.measure.messages import Frame, RunClock, SecondEnded
 from loadtests.measure.recorder import Recorder, SeriesPair, SeriesRecorder
+from loadtests.measure.results import RehearsalInfo
 from loadtests.measure.series import subject_of
 
 DRAIN_S: Final = 2.0  # how long started and waiting calls may still end after the last arrival
@@ -70,7 +71,12 @@ class CallerGroup:
         """The backend and driver that its calls go to; empty without access patterns."""
         if not self.pairs:
             return ""
-        return subject_of(self.pairs[0][0].backend, self.pairs[0][0].driver)
+        return subject_of(self.backend, self.pairs[0][0].driver)
+
+    @property
+    def backend(self) -> str:
+        """The backend that its calls go to; empty without access patterns."""
+        return self.pairs[0][0].backend if self.pairs else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,7 @@ class LoadRun:
         self._closed_ns = 0
         self._index = -1
         self._frozen = False
+        self._rehearsed: RehearsalInfo | None = None  # until the scribe has it
 
     def add_dispatcher(self, dispatcher: ArrivalDispatcher, pairs: list[SeriesPair]) -> CallerGroup:
         """Let a dispatcher take part in the run; its users are added to the group returned."""
@@ -138,7 +145,8 @@ class LoadRun:
         new again, unless it was ended meanwhile.
         """
         self.state = "rehearsing"
-        stop_ns = self._clock() + int(rehearsal.longest_s * 1e9)
+        began_ns = self._clock()
+        stop_ns = began_ns + int(rehearsal.longest_s * 1e9)
         end_ns = stop_ns + REHEARSAL_DRAIN_NS
         planned = list(zip(self.groups, rehearsal.calls, strict=True))
         for (group, calls), users in zip(planned, rehearsal.users, strict=True):
@@ -147,7 +155,10 @@ class LoadRun:
             if not any(group.dispatcher.rehearsal_calls for group, _ in planned):
                 break
             gevent.sleep(_REHEARSAL_POLL_S)
-        made = sum(calls - group.dispatcher.rehearsal_calls for group, calls in planned)
+        made: Counter[str] = Counter()
+        for group, calls in planned:
+            if calls:
+                made[group.backend] += calls - group.dispatcher.rehearsal_calls
         for group, _ in planned:
             group.dispatcher.end_rehearsal()
         while self.state == "rehearsing" and self._clock() < end_ns:
@@ -158,7 +169,9 @@ class LoadRun:
         self.invalid_responses = 0
         if self.state == "rehearsing":
             self.state = "new"
-        return made
+        seconds = (self._clock() - began_ns) / 1e9
+        self._rehearsed = RehearsalInfo(calls=dict(made), seconds=seconds)
+        return made.total()
 
     def begin(self) -> None:
         """Start the arrivals in 0.1 seconds."""
@@ -267,9 +280,11 @@ class LoadRun:
             dispatch_delays=len(dispatch_delays),
             scheduled=scheduled,
             last=last,
+            rehearsal=self._rehearsed,
         )
         self._scribe.send(frame, dispatched.tobytes() + dispatch_delays.tobytes() + event_loop)
         self.invalid_responses = 0
+        self._rehearsed = None
         self._closed_ns = now_ns
         if not self._frozen and now_ns > self.measure_from_ns - FREEZE_BEFORE_NS - _SECOND_NS:
             self._freeze()

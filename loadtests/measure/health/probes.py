@@ -20,6 +20,7 @@ from loadtests.measure.results import Count, Milliseconds
 
 STALL_NS: Final = 5_000_000  # half of single-digit milliseconds
 _PRESSURES: Final = ("cpu", "memory", "io")
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 
 
@@ -138,6 +139,17 @@ class HealthRow:
 
 
 COLUMNS: Final = tuple(field.name for field in fields(HealthRow))
+
+
+def boot_id() -> str:
+    """The machine's boot, by which load processes of one machine recognise each other.
+
+    Containers of a machine have the same one. Empty where the system has none.
+    """
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def read_cpu_wait_ns() -> int | None:

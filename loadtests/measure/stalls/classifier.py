@@ -39,8 +39,8 @@ class _WaitingSecond:
 class SecondClassifier:
     """Collects a load process's frames; gives its seconds out in order, classified.
 
-    `clock` is CLOCK_MONOTONIC in nanoseconds, `pause` waits for seconds; both only matter at
-    the end of a run.
+    `machine` names the machine (`probes.boot_id`). `clock` is CLOCK_MONOTONIC in nanoseconds,
+    `pause` waits for seconds; both only matter at the end of a run.
     """
 
     def __init__(
@@ -48,11 +48,13 @@ class SecondClassifier:
         host: HostProbe,
         stalls: StallRecord,
         *,
+        machine: str = "",
         clock: Callable[[], int] = time.monotonic_ns,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._host = host
         self._stalls = stalls
+        self._machine = machine
         self._clock = clock
         self._pause = pause
         self._columns = SecondColumns()  # of the second that is not over yet
@@ -112,6 +114,7 @@ class SecondClassifier:
             stalls=self._stalls_of(frame, parts, touches) if touches else None,
             scheduled=frame.scheduled,
             last=frame.last,
+            rehearsal=frame.rehearsal,
         )
 
     def _stalls_of(
@@ -125,6 +128,7 @@ class SecondClassifier:
             dead_ns = self._stalls.dead_ns(begin_ns, frame.end_ns) if excused else 0
         return StallSecond(
             meter=self._stalls.kind or "ordinary",
+            machine=self._machine,
             rows=[
                 self._row(frame.second.worker, stall, origin_ns, used=used and excused)
                 for stall, used in self._stalls.take(frame.end_ns)
@@ -143,6 +147,7 @@ class SecondClassifier:
             stall.length_ns / 1e6,
             self._stalls.kind or "ordinary",
             used,
+            stall.due_ns,
         )
 
 

@@ -1,4 +1,4 @@
-"""A process that only sleeps and measures how late it wakes; one per CPU.
+"""A process that only sleeps and measures how late it wakes; one per CPU and machine.
 
 The idea is jHiccup's (Gil Tene, https://github.com/giltene/jHiccup). A hypervisor takes CPUs away
 for milliseconds, often without counting it as stolen time. What ran there was late, generator and
@@ -14,10 +14,11 @@ Two kinds of meter:
     (`/proc/self/schedstat`, second field): another process ran then, so the machine did run. It
     sees fewer stalls than the other kind: one that hides in such a wait is not counted.
 
-Run by `StallMonitor` as `python -m loadtests.measure.stalls.hiccup_meter CPU KIND`. It prints
-`k <kind>` first (`ordinary` where the system does not allow `realtime`), `s <from> <due> <length>`
-for each late wake-up, and `u <time>` about 40 times per second: all stalls before that time have
-been printed. CLOCK_MONOTONIC nanoseconds. It ends when nobody reads it.
+Started by `StallMonitor` as `python -m loadtests.measure.stalls.hiccup_meter CPU KIND NAME`, where
+no meter of that name runs yet (`readers.py`). Each reader gets `k <kind>` first (`ordinary` where
+the system does not allow `realtime`), `s <from> <due> <length>` for each late wake-up, and
+`u <time>` about 40 times per second: all stalls before that time have been sent. CLOCK_MONOTONIC
+nanoseconds. It ends when nobody reads it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from loadtests.measure.stalls.readers import Readers
 
 MeterKind = Literal["realtime", "ordinary"]
 
@@ -44,17 +47,19 @@ _PR_SET_TIMERSLACK: Final = 29
 class Sleeper:
     """What a meter needs of its system; the tests pass their own.
 
-    `run_queue_wait_ns` is how long this process has waited in the run queue so far.
+    `run_queue_wait_ns` is how long this process has waited in the run queue so far. `attend` admits
+    readers and raises BrokenPipeError when there are none.
     """
 
     clock: Callable[[], int]
     sleep: Callable[[float], None]
     run_queue_wait_ns: Callable[[], int]
+    attend: Callable[[], None]
     write: Callable[[str], None]
 
 
 def measure(sleeper: Sleeper) -> None:
-    """Sleep and report until the reader is gone (BrokenPipeError is raised by `write`)."""
+    """Sleep and report until nobody reads (`attend` raises BrokenPipeError then)."""
     clock, sleep, wait_ns = sleeper.clock, sleeper.sleep, sleeper.run_queue_wait_ns
     waited_ns = wait_ns()
     report_ns = clock()
@@ -68,6 +73,7 @@ def measure(sleeper: Sleeper) -> None:
         if length_ns > LATE_NS:
             sleeper.write(f"s {from_ns} {due_ns} {length_ns}\n")
         if now_ns >= report_ns:
+            sleeper.attend()
             sleeper.write(f"u {now_ns}\n")
             report_ns = now_ns + REPORT_NS
 
@@ -80,7 +86,7 @@ def _run_queue_wait() -> Callable[[], int]:
 
 def main() -> None:
     """Entry point: pin to the CPU, choose the scheduling class, measure."""
-    cpu, wanted = int(sys.argv[1]), sys.argv[2]
+    cpu, wanted, name = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     kind: MeterKind = "ordinary"
     try:
         os.sched_setaffinity(0, {cpu})
@@ -95,16 +101,19 @@ def main() -> None:
             wait = int  # nothing runs before it, so it waits for nothing: always 0
     with suppress(OSError, AttributeError):  # ordinary sleepers wake up to 50 µs late by default
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    try:
+        readers = Readers(f"\0{name}", f"k {kind}\n", time.monotonic_ns)
+    except OSError:
+        return  # another meter of this CPU was faster
     sleeper = Sleeper(
-        clock=time.monotonic_ns, sleep=time.sleep, run_queue_wait_ns=wait, write=_write
+        clock=time.monotonic_ns,
+        sleep=time.sleep,
+        run_queue_wait_ns=wait,
+        attend=readers.attend,
+        write=readers.write,
     )
     with suppress(BrokenPipeError, KeyboardInterrupt):
-        sleeper.write(f"k {kind}\n")
         measure(sleeper)
-
-
-def _write(line: str) -> None:
-    os.write(1, line.encode("ascii"))
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class Meters(Protocol):
 class StallRow:
     """A row of stalls.csv: seconds since the run's start, milliseconds.
 
+    `due_ns` is the same moment as `start_s`, by CLOCK_MONOTONIC of the machine (0: not known).
     `used` says whether calls near it are left out: short stalls are not, and neither are stalls
     that a meter saw while the control group was throttled.
     """
@@ -60,6 +61,7 @@ class StallRow:
     length_ms: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
     meter: MeterKind
     used: bool
+    due_ns: int = 0
 
 
 class StallLog:
@@ -76,7 +78,7 @@ class StallLog:
         for row in rows:
             self._writer.writerow(
                 [row.worker, row.cpu, f"{row.start_s:.6f}", f"{row.length_ms:.3f}", row.meter,
-                 int(row.used)]
+                 int(row.used), row.due_ns]
             )  # fmt: skip
         self._out.flush()
 

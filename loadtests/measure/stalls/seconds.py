@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from loadtests.measure.health.generator_delay import GeneratorDelays
 from loadtests.measure.health.probes import HealthRow, RunSeconds
-from loadtests.measure.results import Count, SeriesInfo, StallInfo
+from loadtests.measure.results import Count, RehearsalInfo, SeriesInfo, StallInfo
 from loadtests.measure.series import SeriesPart
 from loadtests.measure.stalls.hiccup_meter import MeterKind
 from loadtests.measure.stalls.record import StallRow
 from loadtests.measure.stalls.windows import AFTER_NS, BEFORE_NS, MIN_USED_NS
+
+_REMEMBERED: Final = 10_000  # stalls of a CPU: minutes of the worst machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StallSecond:
     """The stalls of one second of one load process's machine.
 
-    `dead_s` is how much of it the windows around stalls cover; `unclassified` calls were left out
-    because the meters had not reported in time.
+    `machine` is the same for all load processes that read the same meters; empty: not known.
+    `dead_s` is how much of the second the windows around stalls cover; `unclassified` calls were
+    left out because the meters had not reported in time.
     """
 
     meter: MeterKind
     rows: list[StallRow]
     dead_s: RunSeconds
     unclassified: Count
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifiedSecond:
     """A second with its calls bucketed and classified; `stalls` is None without meters.
 
-    `scheduled` and `last` are those of `messages.SecondEnded`.
+    `scheduled`, `last` and `rehearsal` are those of `messages.SecondEnded`.
     """
 
     index: int
@@ -42,6 +47,31 @@ class ClassifiedSecond:
     stalls: StallSecond | None
     scheduled: Mapping[str, int] = field(default_factory=dict)
     last: bool = False
+    rehearsal: RehearsalInfo | None = None
+
+
+class StallList:
+    """One list of stalls per machine: its load processes all report the same ones."""
+
+    def __init__(self) -> None:
+        self._listed: dict[tuple[str, int], dict[int, None]] = {}
+
+    def add(self, second: ClassifiedSecond) -> ClassifiedSecond:
+        """The second with only those stalls that no process of its machine has reported before."""
+        stalls = second.stalls
+        if stalls is None or not stalls.machine:
+            return second
+        rows = [row for row in stalls.rows if self._is_new(stalls.machine, row)]
+        return replace(second, stalls=replace(stalls, rows=rows))
+
+    def _is_new(self, machine: str, row: StallRow) -> bool:
+        listed = self._listed.setdefault((machine, row.cpu), {})
+        if row.due_ns in listed:
+            return False
+        listed[row.due_ns] = None
+        if len(listed) > _REMEMBERED:
+            del listed[next(iter(listed))]
+        return True
 
 
 @dataclass(slots=True)

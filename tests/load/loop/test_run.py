@@ -30,7 +30,7 @@ from loadtests.measure.health.accounts import ARRIVALS_RULE, SECONDS_RULE, folde
 from loadtests.measure.histogram import highest_value_ns
 from loadtests.measure.messages import Frame, RecordedCalls, SecondEnded, pack, unpack
 from loadtests.measure.recorder import SeriesRecorder
-from loadtests.measure.results import read_run
+from loadtests.measure.results import RehearsalInfo, read_run
 from tests.known import known
 from tests.load.clockwork import MS, Clockwork, S
 from tests.measure.latencies import equivalent_range
@@ -588,6 +588,24 @@ def test_a_rehearsal_makes_its_calls_at_full_speed_and_leaves_no_trace(staged: S
     here.finish()
     recorded = sum(s["calls"] for frame, _ in here.scribe.calls() for s in frame.series)
     assert recorded == len(due_ms)
+
+
+def test_a_rehearsal_is_reported_once_with_its_calls_by_backend(
+    staged: Stage, tmp_path: Path
+) -> None:
+    here = staged([([10], 2, [50]), ([10], 1, [50])], begin=False)
+    here.rehearse(Rehearsal(calls=[40, 0], users=[2, 1], longest_s=5.0))
+    here.run.begin()
+    here.world.run_to(here.world.now_ns + 3 * S)
+    here.finish()
+    sent = [frame.rehearsal for frame, _ in here.scribe.seconds()]
+    assert sent == [RehearsalInfo(calls={"dynamodb": 40}, seconds=known(sent[0]).seconds)] + [
+        None
+    ] * (len(sent) - 1)
+    assert 1.0 <= known(sent[0]).seconds <= 1.1  # 40 calls of 50 ms by two users
+    path = tmp_path / "run"
+    scribe(opening(path) + here.scribe.sent + end_frame(), account=False)
+    assert known(read_run(path).info.rehearsal).calls == {"dynamodb": 40}
 
 
 def test_a_rehearsal_ends_at_its_longest_time_whatever_is_left(staged: Stage) -> None:

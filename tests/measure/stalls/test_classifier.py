@@ -215,6 +215,6 @@ def test_the_run_folder_has_both_sets_and_the_stalls(tmp_path: Path) -> None:
     assert stalls.dead_time == pytest.approx((5 * MS + BEFORE_NS + AFTER_NS) / (2 * S))
     lines = (tmp_path / "run/stalls.csv").read_text().splitlines()
     assert lines[1:] == [
-        "generator,0,0.500000,5.000,realtime,1",
-        "generator,0,0.700000,0.600,realtime,0",
+        "generator,0,0.500000,5.000,realtime,1,5000500000000",
+        "generator,0,0.700000,0.600,realtime,0,5000700000000",
     ]

@@ -31,6 +31,7 @@ class FakeSystem:
             clock=lambda: self.now_ns,
             sleep=self.sleep,
             run_queue_wait_ns=lambda: self.waited_ns,
+            attend=lambda: None,
             write=self.lines.append,
         )
         with pytest.raises(BrokenPipeError):

@@ -88,7 +88,7 @@ def test_without_meters_nothing_is_known() -> None:
 def test_stalls_are_rows_of_a_table() -> None:
     out = io.StringIO()
     log = StallLog(out)
-    log.write([StallRow("generator", 1, 12.3456789, 4.56789, "ordinary", used=True)])
+    log.write([StallRow("generator", 1, 12.3456789, 4.56789, "ordinary", used=True, due_ns=7)])
     [row] = csv.DictReader(io.StringIO(out.getvalue()))
     assert row == {
         "worker": "generator",
@@ -97,4 +97,5 @@ def test_stalls_are_rows_of_a_table() -> None:
         "length_ms": "4.568",
         "meter": "ordinary",
         "used": "1",
+        "due_ns": "7",
     }
