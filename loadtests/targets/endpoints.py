@@ -64,7 +64,11 @@ class DynamoDBEndpoint:
 class PostgresEndpoint:
     """A PostgreSQL by its DSN, which may contain a password and is never shown.
 
-    `storage` is where an embedded one keeps its data; None where that is not known.
+    One that was reached has a DSN with every setting that a client needs (`postgres/reach.py`).
+    `hostaddr` is the address that was connected to, empty for a Unix socket: every client connects
+    to it, whatever the DSN's host name means by then. `pooled`: a pooler is in between, so that
+    nothing outlasts a transaction. `storage` is where an embedded one keeps its data; None where
+    that is not known.
     """
 
     dsn: str = field(repr=False)
@@ -72,6 +76,8 @@ class PostgresEndpoint:
     storage: Storage | None = None
     version: str = ""
     embedded: bool = False
+    hostaddr: str = ""
+    pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +105,6 @@ class Endpoints:
                 "label": postgres.label,
                 "where": "embedded" if postgres.embedded else "url",
                 "version": postgres.version or None,
+                "url": postgres.hostaddr or None,
             }
         return targets

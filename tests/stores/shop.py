@@ -29,9 +29,9 @@ from loadtests.stores.open import (
     open_cart_store,
     open_session_store,
 )
-from loadtests.targets.connect import postgres_connection
 from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.postgres.connect import postgres_connection
 
 ALL_DRIVERS = tuple(driver for drivers in DRIVERS.values() for driver in drivers)
 NOW = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)

@@ -35,9 +35,11 @@ from loadtests.stores.dynamodb.botocore_client import (
 from loadtests.stores.dynamodb.requests import get_cart
 from loadtests.stores.dynamodb.wire import WireCartStore
 from loadtests.stores.open import ASYNC_DRIVERS
-from loadtests.stores.postgres.asyncpg import to_uri
 from loadtests.targets.dynamodb.client import client_settings, new_session
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
+from loadtests.targets.postgres.asyncpg_settings import asyncpg_settings
+from loadtests.targets.postgres.connect import connect
+from loadtests.targets.postgres.conninfo import hidden_variables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -216,11 +218,12 @@ async def _new_aio_client(endpoint: DynamoDBEndpoint) -> object:
 
 
 async def _new_asyncpg_connection(endpoint: PostgresEndpoint) -> object:
-    return await asyncpg.connect(to_uri(endpoint.dsn))
+    with hidden_variables():
+        return await asyncpg.connect(**asyncpg_settings(endpoint))
 
 
 def _new_psycopg_connection(endpoint: PostgresEndpoint) -> object:
-    return psycopg.connect(endpoint.dsn)
+    return connect(psycopg.Connection, endpoint)
 
 
 _CLIENTS: Final[dict[str, Callable[[DynamoDBEndpoint], object]]] = {

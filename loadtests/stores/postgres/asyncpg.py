@@ -1,16 +1,17 @@
-"""PostgreSQL through asyncpg: one connection per store, prepared statements."""
+"""PostgreSQL through asyncpg: one connection per store, prepared statements.
+
+Through a pooler, statements are not prepared (docs/decisions/stores.md).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Any, Final, TypeVar
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
-from psycopg.conninfo import conninfo_to_dict
 
-from loadtests.errors import BackendError, CallError
+from loadtests.errors import BackendError, CallError, TargetError
 from loadtests.stores import TIMEOUT_S
 from loadtests.stores.postgres.rows import (
     CONNECTION_FAILED,
@@ -28,7 +29,16 @@ from loadtests.stores.postgres.stores import (
 )
 from loadtests.stores.wire_time import WireTime
 from loadtests.targets.endpoints import PostgresEndpoint
+from loadtests.targets.postgres.asyncpg_settings import asyncpg_settings
+from loadtests.targets.postgres.conninfo import hidden_variables
 
+_ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    TargetError,  # settings that asyncpg does not know
+    OSError,
+    UnicodeError,
+)
 Data = TypeVar("Data")  # bytes, or an iterable of bytes
 
 
@@ -46,32 +56,38 @@ class AsyncpgQueries(AsyncQueries):
     async def _fetch(self, query: Query) -> Rows:
         self._wire.begin()
         try:
-            statement = self._statements.get(query.statement)
-            if statement is None:
-                statement = await self._prepare(query.statement)
-            rows: Rows = await statement.fetch(*query.parameters, timeout=self._timeout_s + GRACE_S)
+            rows = await self._rows(query)
         except TimeoutError as error:
             self._drop()
             raise timed_out(self._timeout_s) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, UnicodeError) as error:
+        except _ERRORS as error:
             raise self._failed(error) from error
         finally:
             self.wire_ns += self._wire.elapsed_ns()
         return rows
 
-    async def _prepare(self, statement: str) -> PreparedStatement:
+    async def _rows(self, query: Query) -> Rows:
         if self._connection is None:
             self._connection = await _connect(self._endpoint, self._timeout_s)
             _stamp_transport(self._connection, self._wire)
-        prepared = await self._connection.prepare(statement, timeout=self._timeout_s)
-        self._statements[statement] = prepared
-        return prepared
+        rows: Rows
+        if self._endpoint.pooled:
+            rows = await self._connection.fetch(
+                query.statement, *query.parameters, timeout=self._timeout_s
+            )
+            return rows
+        statement = self._statements.get(query.statement)
+        if statement is None:
+            statement = await self._connection.prepare(query.statement, timeout=self._timeout_s)
+            self._statements[query.statement] = statement
+        rows = await statement.fetch(*query.parameters, timeout=self._timeout_s + GRACE_S)
+        return rows
 
     def _failed(self, error: Exception) -> CallError:
         lost = self._connection is not None and self._connection.is_closed()
         if lost:
             self._drop()
-        if isinstance(error, OSError):
+        if isinstance(error, OSError | TargetError):
             name = CONNECTION_LOST if lost else CONNECTION_FAILED
             return BackendError(str(error), name=name)
         if isinstance(error, asyncpg.PostgresError) and error.sqlstate:
@@ -105,27 +121,14 @@ class AsyncpgSessionStore(AsyncpgQueries, AsyncPostgresSessionStore):
 
 
 async def _connect(endpoint: PostgresEndpoint, timeout_s: float) -> asyncpg.Connection:
-    return await asyncpg.connect(
-        to_uri(endpoint.dsn),
-        timeout=timeout_s,
-        server_settings={
-            "application_name": "cloudshelf-loadtests",
+    settings = asyncpg_settings(endpoint, application="cloudshelf-loadtests")
+    if not endpoint.pooled:
+        settings["server_settings"] |= {
             "statement_timeout": str(int(timeout_s * 1000)),
             "timezone": "UTC",
-        },
-    )
-
-
-def to_uri(dsn: str) -> str:
-    """The DSN as a URI, the only form that asyncpg reads; `host=… dbname=…` is a DSN too."""
-    if "://" in dsn:
-        return dsn
-    parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
-    login = quote(parts.pop("user", ""), safe="")
-    if "password" in parts:
-        login += ":" + quote(parts.pop("password"), safe="")
-    database = quote(parts.pop("dbname", ""), safe="")
-    return f"postgresql://{login}@/{database}?{urlencode(parts)}"
+        }
+    with hidden_variables():
+        return await asyncpg.connect(**settings, timeout=timeout_s)
 
 
 def _stamp_transport(connection: asyncpg.Connection, wire: WireTime) -> None:

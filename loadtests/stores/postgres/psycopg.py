@@ -1,12 +1,14 @@
-"""PostgreSQL through psycopg 3: one connection per store, prepared statements, binary results."""
+"""PostgreSQL through psycopg 3: one connection per store, prepared statements, binary results.
+
+Through a pooler, statements are not prepared (docs/decisions/stores.md).
+"""
 
 from __future__ import annotations
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_loads
 
-from loadtests.errors import BackendError, CallError, CallTimeout
+from loadtests.errors import BackendError, CallError, CallTimeout, TargetError
 from loadtests.stores import TIMEOUT_S
 from loadtests.stores.postgres.psycopg_connection import TimedConnection, TimedCursor
 from loadtests.stores.postgres.rows import (
@@ -19,6 +21,8 @@ from loadtests.stores.postgres.rows import (
 from loadtests.stores.postgres.sql import Query
 from loadtests.stores.postgres.stores import PostgresCartStore, PostgresSessionStore, SyncQueries
 from loadtests.targets.endpoints import PostgresEndpoint
+from loadtests.targets.postgres.connect import connect
+from loadtests.targets.postgres.conninfo import endpoint_settings, without_secrets
 
 
 class PsycopgQueries(SyncQueries):
@@ -38,7 +42,7 @@ class PsycopgQueries(SyncQueries):
         try:
             cursor = self._cursors.get(query.statement) or self._cursor(query.statement)
             rows = cursor.execute(query.statement, query.parameters, binary=True).fetchall()
-        except (psycopg.Error, UnicodeError) as error:
+        except (psycopg.Error, TargetError, UnicodeError) as error:
             raise self._failed(error) from error
         except BaseException:  # timed out or killed: the response may still come
             self.close()
@@ -65,9 +69,11 @@ class PsycopgQueries(SyncQueries):
             return CallTimeout(str(error))
         if isinstance(error, psycopg.Error) and error.sqlstate:
             return call_error(error.sqlstate, str(error), constraint=error.diag.constraint_name)
-        if isinstance(error, psycopg.OperationalError):
+        if isinstance(error, psycopg.OperationalError | TargetError):
             name = CONNECTION_LOST if lost else CONNECTION_FAILED
-            return BackendError(str(error), name=name)
+            return BackendError(
+                without_secrets(str(error), endpoint_settings(self._endpoint)), name=name
+            )
         return BackendError(str(error), name=type(error).__name__)
 
     def close(self) -> None:
@@ -87,18 +93,18 @@ class PsycopgSessionStore(PsycopgQueries, PostgresSessionStore):
 
 
 def _connect(endpoint: PostgresEndpoint, timeout_s: float) -> TimedConnection:
-    parts = conninfo_to_dict(endpoint.dsn)
     timeout_ms = int(timeout_s * 1000)
-    options = f"-c statement_timeout={timeout_ms} -c timezone=UTC"
-    conninfo = make_conninfo(
-        endpoint.dsn,
-        application_name="cloudshelf-loadtests",
+    connection = connect(
+        TimedConnection,
+        endpoint,
+        application="cloudshelf-loadtests",
+        session=f"-c statement_timeout={timeout_ms}",
+        prepare_threshold=0,
         connect_timeout=max(int(timeout_s), 2),  # libpq's minimum
         tcp_user_timeout=timeout_ms,
-        options=f"{parts.get('options') or ''} {options}".strip(),
     )
-    connection = TimedConnection.connect(conninfo, autocommit=True, prepare_threshold=0)
-    connection.timeout_s = timeout_s + GRACE_S
+    # A pooled session has no statement_timeout: nobody else ends the call.
+    connection.timeout_s = timeout_s + (0 if endpoint.pooled else GRACE_S)
     set_json_loads(_keep_text, connection)
     return connection
 

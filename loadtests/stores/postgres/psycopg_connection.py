@@ -47,13 +47,17 @@ class TimedConnection(Connection[tuple[Any, ...]]):
 
 
 class TimedCursor(RawCursor[tuple[Any, ...]]):
-    """A cursor that stamps `wire` when it sends a prepared statement and when it has read results.
+    """A cursor that stamps `wire` when it sends a statement and when it has read results.
 
     psycopg has no public place for this. If these methods move, `wire_ns` stays 0 and the contract
     tests fail.
     """
 
     wire: WireTime
+
+    def _execute_send(self, *args: Any, **settings: Any) -> None:
+        self.wire.sending()
+        super()._execute_send(*args, **settings)
 
     def _send_prepare(self, *args: Any, **settings: Any) -> None:
         self.wire.sending()

@@ -28,9 +28,9 @@ from loadtests.targets.checklist.sample import (
     sample_session,
     sample_user,
 )
-from loadtests.targets.connect import PostgresConnection
+from loadtests.targets.postgres.connect import PostgresConnection
 from loadtests.targets.seed.postgres import cart_row, insert, session_row
-from loadtests.targets.seed.postgres_schema import TABLES, find_problems, read_shapes
+from loadtests.targets.seed.postgres_schema import TABLES, find_problems, missing_privileges
 
 _RELATIONAL: Final = ("books", "users", "orders")
 _PAST_S: Final = 120
@@ -47,7 +47,9 @@ def baseline_checks(connection: PostgresConnection, unique: UUID, now: datetime)
     """The tables' shapes; then the samples, in a transaction that is rolled back."""
     try:
         problems = find_problems(connection)
-        missing = set(TABLES) - set(read_shapes(connection))
+        missing = set(TABLES) - set(problems)
+        for table, lacking in missing_privileges(connection).items():
+            problems.get(table, []).extend(lacking)
     except psycopg.Error as error:
         problems, missing = {table: [str(error)] for table in TABLES}, set()
     for table in TABLES:

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
 from loadtests.targets.checklist.check import Check, Finding, check
-from loadtests.targets.connect import PostgresConnection
+from loadtests.targets.postgres.connect import PostgresConnection
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,9 +11,9 @@ from loadtests.targets.checklist.check import Check
 from loadtests.targets.checklist.dynamodb import cart_checks, session_checks, table_checks
 from loadtests.targets.checklist.postgres import baseline_checks, relational_checks
 from loadtests.targets.checklist.references import reference_checks
-from loadtests.targets.connect import reopened_postgres
 from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
+from loadtests.targets.postgres.connect import postgres_connection
 
 
 def verify_dynamodb(endpoint: DynamoDBEndpoint, unique: UUID, now: datetime) -> Iterator[Check]:
@@ -31,12 +31,12 @@ def verify_dynamodb(endpoint: DynamoDBEndpoint, unique: UUID, now: datetime) -> 
 
 def verify_postgres(endpoint: PostgresEndpoint, unique: UUID, now: datetime) -> Iterator[Check]:
     """The relational tables, and the baseline tables with the samples; leaves nothing behind."""
-    with reopened_postgres(endpoint) as connection:
+    with postgres_connection(endpoint) as connection:
         yield from relational_checks(connection)
         yield from baseline_checks(connection, unique, now)
 
 
 def verify_references(dynamodb: DynamoDBEndpoint, postgres: PostgresEndpoint) -> Iterator[Check]:
     """Every reference in DynamoDB refers to a row in PostgreSQL."""
-    with closing(dynamodb_client(dynamodb)) as client, reopened_postgres(postgres) as connection:
+    with closing(dynamodb_client(dynamodb)) as client, postgres_connection(postgres) as connection:
         yield from reference_checks(client, connection)

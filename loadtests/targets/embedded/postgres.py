@@ -22,6 +22,9 @@ import psycopg
 from loadtests.errors import TargetError
 from loadtests.targets.embedded.postgres_installation import Installation
 from loadtests.targets.embedded.server_environment import server_environment
+from loadtests.targets.endpoints import PostgresEndpoint
+from loadtests.targets.postgres.connect import connect
+from loadtests.targets.postgres.refusals import is_temporary, server_words
 from loadtests.targets.supervisor.process import (
     LOOPBACK,
     DatabaseProcess,
@@ -42,6 +45,7 @@ _SETTINGS: Final = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+_READY: Final = "ready to accept connections"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +93,33 @@ def start(cluster: Cluster, port: int, folder: Path, environ: Mapping[str, str])
     )
 
 
-def accepts_login(dsn: str) -> bool:
-    """Whether it accepts a login."""
+def ready_port(server: ServerLog, cluster: Cluster, port: int) -> int | None:
+    """`port` once the server accepts a login there, else None: it is starting.
+
+    Raises TargetError if it refuses for good, which waiting does not change.
+    """
     try:
-        psycopg.connect(dsn, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+        connect(psycopg.Connection, _endpoint(cluster.dsn(port)), connect_timeout=2).close()
+    except psycopg.Error as error:
+        # Until our server says so, another one may hold the port.
+        if is_temporary(error) or _READY not in server.log_text():
+            return None
+        raise TargetError(
+            f"The embedded PostgreSQL refused the harness's login ({server_words(str(error))}).",
+            hint="Use another server with --postgres-dsn, and please report this message.",
+        ) from None
+    return port
 
 
 def version(dsn: str) -> str:
     """The server's version, such as 18.1."""
-    with psycopg.connect(dsn, connect_timeout=5) as connection:
+    with connect(psycopg.Connection, _endpoint(dsn), connect_timeout=5) as connection:
         text = connection.info.parameter_status("server_version") or "?"
         return text.split()[0]
+
+
+def _endpoint(dsn: str) -> PostgresEndpoint:
+    return PostgresEndpoint(dsn, embedded=True)
 
 
 def failure(server: ServerLog) -> TargetError:

@@ -107,9 +107,7 @@ def _start_postgres(
     return _Start(
         name="PostgreSQL",
         start=lambda port: embedded_postgres.start(cluster, port, folder, environ),
-        ready_port=lambda _, port: (
-            port if embedded_postgres.accepts_login(cluster.dsn(port)) else None
-        ),
+        ready_port=lambda server, port: embedded_postgres.ready_port(server, cluster, port),
         failure=embedded_postgres.failure,
         fixed_port=fixed_port,
         choose_port=free_port,

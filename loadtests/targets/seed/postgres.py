@@ -1,10 +1,11 @@
-"""Write the whole data set to PostgreSQL: COPY into temporary tables, then merge, atomically."""
+"""Write the whole data set to PostgreSQL in one transaction; needs only privileges on its rows."""
 
 from __future__ import annotations
 
 import itertools
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,47 +14,15 @@ from psycopg import sql
 
 from loadtests.errors import ProvisionError
 from loadtests.model import CartItem, CartSummary, Session, SessionData, to_iso
-from loadtests.targets.connect import PostgresConnection
+from loadtests.targets.postgres.connect import PostgresConnection
+from loadtests.targets.postgres.refusals import statement_hint
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.seed.dataset import Dataset
-from loadtests.targets.seed.postgres_schema import TABLES, first_line
+from loadtests.targets.seed.postgres_schema import SHAPES, TABLES, first_line, limit_lock_waits
 
 Values = tuple[object, ...]  # of one row, in the order of the columns
 _STEP: Final = "Seeding PostgreSQL"
-_PROGRESS_ROWS: Final = 1_000
-_KEYS: Final = {
-    "books": ("book_id",),
-    "users": ("user_id",),
-    "orders": ("order_id",),
-    "carts": ("user_id", "book_id"),
-    "sessions": ("session_id",),
-}
-_COLUMNS: Final = {
-    "books": ("book_id", "title", "price", "image_url"),
-    "users": ("user_id", "email", "name", "created_at"),
-    "orders": ("order_id", "user_id", "total_amount", "status", "created_at"),
-    "carts": (
-        "user_id",
-        "book_id",
-        "quantity",
-        "added_at",
-        "updated_at",
-        "book_title",
-        "book_price",
-        "book_image_url",
-    ),
-    "sessions": (
-        "session_id",
-        "user_id",
-        "session_data",
-        "cart_summary",
-        "last_activity",
-        "created_at",
-        "expires_at",
-        "ip_address",
-        "user_agent",
-    ),
-}
+_CHUNK_ROWS: Final = 1_000  # per statement
 
 
 def seed_postgres(
@@ -74,26 +43,25 @@ def seed_postgres(
         "sessions": [session_row(session) for session in dataset.sessions],
     }
     total = sum(map(len, rows.values()))
-    done = 0
+    changed = "Nothing was changed."
     try:
         with connection.transaction():
-            for table, content in rows.items():
-                for copied in _stage(connection, table, content):
-                    on_progress(Progress(_STEP, min(done + copied, total - 1), total))
-                done += len(content)
+            limit_lock_waits(connection)
             connection.execute(
-                "delete from carts using new_users n where carts.user_id = n.user_id"
+                "delete from carts where user_id = any(%s)", ([u.user_id for u in dataset.users],)
             )
             connection.execute("delete from sessions where expires_at <= now()")
+            done = 0
             for table in TABLES:
-                _merge(connection, table)
-        for table in TABLES:
-            connection.execute(sql.SQL("vacuum (analyze) {}").format(sql.Identifier(table)))
+                for count in _merge(connection, table, rows[table]):
+                    done += count
+                    on_progress(Progress(_STEP, min(done, total - 1), total))
+            changed = "Whether it was changed is not known."  # if the commit has no response
+        _refresh_statistics(connection)
     except psycopg.Error as error:
         raise ProvisionError(
             f"PostgreSQL refused the seed data ({first_line(error)}).",
-            hint="Nothing was changed. The user must own CloudShelf's tables, and existing rows "
-            "must not conflict with the seed.",
+            hint=f"{changed} {statement_hint(error)}",
         ) from None
     on_progress(Progress(_STEP, total, total))
 
@@ -153,47 +121,54 @@ def cart_row(item: CartItem) -> Values:
 
 def insert(connection: PostgresConnection, table: str, rows: Iterable[Values]) -> None:
     """Insert rows in the order of the columns; an existing key is an error."""
+    names = list(SHAPES[table].columns)
     statement = sql.SQL("insert into {} ({}) values ({})").format(
         sql.Identifier(table),
-        _identifiers(_COLUMNS[table]),
-        sql.SQL(", ").join(sql.Placeholder() * len(_COLUMNS[table])),
+        _identifiers(names),
+        sql.SQL(", ").join(sql.Placeholder() * len(names)),
     )
-    with connection.cursor() as cursor:
-        cursor.executemany(statement, rows)
+    for row in rows:
+        connection.execute(statement, row)
 
 
-def _stage(connection: PostgresConnection, table: str, rows: Iterable[Values]) -> Iterator[int]:
-    names = {"table": sql.Identifier(table), "new": sql.Identifier(f"new_{table}")}
-    connection.execute(
-        sql.SQL("create temporary table {new} (like {table}) on commit drop").format(**names)
-    )
-    copy_in = sql.SQL("copy {new} ({columns}) from stdin").format(
-        columns=_identifiers(_COLUMNS[table]), **names
-    )
-    with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
-        for count, row in enumerate(rows, start=1):
-            copy.write_row(row)
-            if count % _PROGRESS_ROWS == 0:
-                yield count
+def _merge(connection: PostgresConnection, table: str, rows: list[Values]) -> Iterator[int]:
+    """Insert rows, or restore those whose keys exist; yields the number after each statement.
 
-
-def _merge(connection: PostgresConnection, table: str) -> None:
-    columns = _COLUMNS[table]
+    One array per column, so that a statement has many rows. In the order of the keys: concurrent
+    set-ups then wait for each other instead of blocking each other for ever.
+    """
+    shape = SHAPES[table]
+    key_length = len(shape.primary_key)
+    rows = sorted(rows, key=lambda row: tuple(map(str, row[:key_length])))
     statement = sql.SQL(
-        "insert into {table} ({columns}) select {columns} from {new} order by {keys} "
+        "insert into {table} ({columns}) select {columns} from unnest({arrays}) as new({columns}) "
         "on conflict ({keys}) do update set {changes}"
     ).format(
         table=sql.Identifier(table),
-        new=sql.Identifier(f"new_{table}"),
-        columns=_identifiers(columns),
-        keys=_identifiers(_KEYS[table]),
+        columns=_identifiers(shape.columns),
+        arrays=sql.SQL(", ").join(
+            sql.SQL("{}::{}[]").format(sql.Placeholder(), sql.SQL(type_))
+            for type_, _ in shape.columns.values()
+        ),
+        keys=_identifiers(shape.primary_key),
         changes=sql.SQL(", ").join(
             sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column))
-            for column in columns
-            if column not in _KEYS[table]
+            for column in shape.columns
+            if column not in shape.primary_key
         ),
     )
-    connection.execute(statement)
+    for start in range(0, len(rows), _CHUNK_ROWS):
+        chunk = rows[start : start + _CHUNK_ROWS]
+        connection.execute(statement, [list(column) for column in zip(*chunk, strict=True)])
+        yield len(chunk)
+
+
+def _refresh_statistics(connection: PostgresConnection) -> None:
+    """Vacuum and analyse the tables; the server skips those that the user does not own."""
+    for table in TABLES:
+        # not needed for a run: another session may hold the table, or a timeout end this
+        with suppress(psycopg.errors.QueryCanceled, psycopg.errors.InsufficientPrivilege):
+            connection.execute(sql.SQL("vacuum (analyze) {}").format(sql.Identifier(table)))
 
 
 def _identifiers(names: Iterable[str]) -> sql.Composed:

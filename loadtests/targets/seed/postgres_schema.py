@@ -1,7 +1,8 @@
 """CloudShelf's PostgreSQL schema: created if missing, checked if present.
 
-`schema.sql` is the only description. The expected tables are read from the catalogue after running
-it in a temporary schema, so that the check cannot differ from it.
+`schema.sql` makes the tables. What a table must look like is `SHAPES`, so that the check needs no
+privilege but to read the catalogue; a test compares it with what `schema.sql` makes. Tables are
+looked up along the search_path, as the statements of the load find them.
 """
 
 from __future__ import annotations
@@ -15,25 +16,52 @@ from typing import Final
 import psycopg
 
 from loadtests.errors import ProvisionError
-from loadtests.targets.connect import PostgresConnection
+from loadtests.targets.postgres.connect import PostgresConnection
+from loadtests.targets.postgres.refusals import statement_hint
 
 TABLES: Final = ("books", "users", "orders", "carts", "sessions")
+INDEXES: Final = ("orders_by_user", "sessions_by_expiry")
 _LOCK: Final = 0x636C6F7564  # advisory, so that concurrent set-ups run one after the other
+_LOCK_WAIT_S: Final = 10  # how long set-up waits for locks of other sessions
+_ROWS: Final = ("SELECT", "INSERT", "UPDATE")
+# What set-up, load and checklist do with the rows of each table.
+PRIVILEGES: Final = {
+    "books": _ROWS,
+    "users": _ROWS,
+    "orders": _ROWS,
+    "carts": (*_ROWS, "DELETE"),
+    "sessions": (*_ROWS, "DELETE"),
+}
 
 _COLUMNS: Final = """
-select c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+select t.name, c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod),
        a.attnotnull and not a.atthasdef and a.attidentity = '' and a.attgenerated = ''
-from pg_class c join pg_attribute a on a.attrelid = c.oid
-where c.relnamespace = %s and c.relname = any(%s) and c.relkind in ('r', 'p')
-  and a.attnum > 0 and not a.attisdropped
+from unnest(%s::text[]) t(name) join pg_class c on c.oid = to_regclass(t.name)
+     join pg_attribute a on a.attrelid = c.oid
+where a.attnum > 0 and not a.attisdropped
 """
 _PRIMARY_KEYS: Final = """
-select c.relname, a.attname
-from pg_class c join pg_index i on i.indrelid = c.oid and i.indisprimary
+select t.name, a.attname
+from unnest(%s::text[]) t(name)
+     join pg_index i on i.indrelid = to_regclass(t.name) and i.indisprimary
      cross join unnest(i.indkey) with ordinality as k(attnum, position)
-     join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
-where c.relnamespace = %s and c.relname = any(%s)
-order by c.relname, k.position
+     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+order by t.name, k.position
+"""
+# DELETE is the one privilege that cannot be granted by column.
+_MISSING_PRIVILEGE: Final = """
+select not has_table_privilege(to_regclass(%(table)s), %(privilege)s)
+   and (%(privilege)s = 'DELETE' or exists (
+        select from pg_attribute a
+        where a.attrelid = to_regclass(%(table)s) and a.attname = any(%(columns)s)
+          and not has_column_privilege(a.attrelid, a.attnum,
+                                       case %(privilege)s when 'DELETE' then 'SELECT'
+                                       else %(privilege)s end)))
+"""
+_ELSEWHERE: Final = """
+select distinct n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relname = any(%s) and c.relkind in ('r', 'p')
+  and to_regclass(c.relname::text) is distinct from c.oid::regclass order by 1
 """
 
 
@@ -45,49 +73,174 @@ class TableShape:
     columns: Mapping[str, tuple[str, bool]]
 
 
+def _shape(key: tuple[str, ...], optional: tuple[str, ...] = (), **types: str) -> TableShape:
+    return TableShape(key, {name: (type_, name not in optional) for name, type_ in types.items()})
+
+
+_TIME: Final = "timestamp with time zone"
+SHAPES: Final[Mapping[str, TableShape]] = {
+    "books": _shape(
+        ("book_id",), book_id="text", title="text", price="numeric(10,2)", image_url="text"
+    ),
+    "users": _shape(("user_id",), user_id="text", email="text", name="text", created_at=_TIME),
+    "orders": _shape(
+        ("order_id",),
+        order_id="text",
+        user_id="text",
+        total_amount="numeric(12,2)",
+        status="text",
+        created_at=_TIME,
+    ),
+    "carts": _shape(
+        ("user_id", "book_id"),
+        user_id="text",
+        book_id="text",
+        quantity="smallint",
+        added_at=_TIME,
+        updated_at=_TIME,
+        book_title="text",
+        book_price="numeric(10,2)",
+        book_image_url="text",
+    ),
+    "sessions": _shape(
+        ("session_id",),
+        session_id="text",
+        user_id="text",
+        session_data="jsonb",
+        cart_summary="jsonb",
+        last_activity=_TIME,
+        created_at=_TIME,
+        expires_at=_TIME,
+        ip_address="text",
+        user_agent="text",
+    ),
+}
+
+
 def ensure_schema(connection: PostgresConnection) -> tuple[str, ...]:
     """Create the missing tables and indexes in one transaction; returns the created tables' names.
 
-    Raises ProvisionError, changing nothing, if a table of that name has another shape.
+    Where the tables exist, the privilege to read and write their rows is enough. Raises
+    ProvisionError, changing nothing: a table has another shape, or a privilege is missing.
     """
     try:
         with connection.transaction():
-            connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
-            existing = read_shapes(connection)
-            problems = list(chain.from_iterable(find_problems(connection).values()))
-            if problems:
+            limit_lock_waits(connection)
+            missing = _missing(connection)
+            if missing:
+                connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+                missing = _missing(connection)
+            if missing:
+                connection.execute(_statements())
+            else:
+                _ensure_indexes(connection)
+            if lacking := list(chain.from_iterable(missing_privileges(connection).values())):
                 raise ProvisionError(
-                    f"PostgreSQL has other tables under CloudShelf's names: {'; '.join(problems)}.",
-                    hint="Nothing was changed. Use another database, or drop the table if it is "
-                    "not needed.",
+                    f"PostgreSQL: {'; '.join(lacking)}.",
+                    hint="Nothing was changed. Grant them to the user, or name another in the DSN.",
                 )
-            connection.execute(_statements())
     except psycopg.Error as error:
         raise ProvisionError(
             f"PostgreSQL refused to set up CloudShelf's tables ({first_line(error)}).",
-            hint="The user needs the privilege to create tables (also temporary ones) here.",
+            hint=f"No table was changed. {_creation_hint(connection, error)}",
         ) from None
-    return tuple(name for name in TABLES if name not in existing)
+    return missing
+
+
+def _missing(connection: PostgresConnection) -> tuple[str, ...]:
+    """The tables that do not exist. Raises ProvisionError if one of the others is wrong."""
+    problems = find_problems(connection)
+    wrong = list(chain.from_iterable(problems.values()))
+    if wrong:
+        raise ProvisionError(
+            f"PostgreSQL has other tables under CloudShelf's names: {'; '.join(wrong)}.",
+            hint="Nothing was changed. Use another database, or drop the table if it is not "
+            "needed.",
+        )
+    missing = tuple(name for name in TABLES if name not in problems)
+    row = connection.execute("select current_schema() is null").fetchone()
+    if missing and row == (True,):
+        raise ProvisionError(
+            "PostgreSQL has no schema to create tables in.",
+            hint="Nothing was changed. Set the user's search_path to an existing schema that it "
+            "may use.",
+        )
+    return missing
+
+
+def _ensure_indexes(connection: PostgresConnection) -> None:
+    """Create the missing indexes if the user owns the tables; no access pattern needs them."""
+    exist = "select count(*) from unnest(%s::text[]) t(name) where to_regclass(name) is not null"
+    if connection.execute(exist, (list(INDEXES),)).fetchone() == (len(INDEXES),):
+        return
+    try:
+        with connection.transaction():
+            connection.execute(_statements())
+    except psycopg.errors.InsufficientPrivilege:
+        pass
+
+
+def _creation_hint(connection: PostgresConnection, error: psycopg.Error) -> str:
+    if error.sqlstate != "42501":
+        return statement_hint(error)
+    hint = (
+        "The tables do not exist where the user looks for them. Grant it CREATE on the schema, "
+        "or let another user run loadtests/targets/seed/schema.sql."
+    )
+    elsewhere = [row[0] for row in connection.execute(_ELSEWHERE, (list(TABLES),))]
+    if elsewhere:
+        hint += (
+            f" Tables of these names are in {', '.join(map(str, elsewhere))}: is it missing in the "
+            "search_path, or USAGE on it?"
+        )
+    return hint
+
+
+def limit_lock_waits(connection: PostgresConnection) -> None:
+    """Let this transaction wait a few seconds at most for locks that other sessions hold."""
+    connection.execute(f"set local lock_timeout = '{_LOCK_WAIT_S}s'")
+
+
+def missing_privileges(connection: PostgresConnection) -> dict[str, list[str]]:
+    """What the user may not do with each existing table, in words."""
+    lacking: dict[str, list[str]] = {}
+    for table, privileges in PRIVILEGES.items():
+        names = []
+        for privilege in privileges:
+            values = {
+                "table": table,
+                "privilege": privilege,
+                "columns": list(SHAPES[table].columns),
+            }
+            if connection.execute(_MISSING_PRIVILEGE, values).fetchone() == (True,):
+                names.append(privilege)
+        user = connection.info.user
+        lacking[table] = [f"{user} lacks {', '.join(names)} on {table}"] if names else []
+    return lacking
 
 
 def find_problems(connection: PostgresConnection) -> dict[str, list[str]]:
     """The problems of each existing table; empty lists for correct tables."""
-    expected = _expected(connection)
     return {
-        name: _problems(name, shape, expected[name])
+        name: _problems(name, shape, SHAPES[name]) if shape else [f"{name} is not a table"]
         for name, shape in read_shapes(connection).items()
     }
 
 
-def read_shapes(connection: PostgresConnection) -> dict[str, TableShape]:
-    """The CloudShelf tables in the current schema."""
-    row = connection.execute("select current_schema()::regnamespace::oid").fetchone()
-    if row is None or row[0] is None:
-        raise ProvisionError(
-            "PostgreSQL has no schema to create tables in.",
-            hint="Set the user's search_path to an existing schema.",
-        )
-    return _shapes(connection, row[0])
+def read_shapes(connection: PostgresConnection) -> dict[str, TableShape | None]:
+    """What the search_path finds under CloudShelf's names; None for a view or another object."""
+    columns: dict[str, dict[str, tuple[str, bool]]] = {}
+    others: dict[str, TableShape | None] = {}
+    keys: dict[str, list[str]] = {}
+    for table, kind, column, type_, required in connection.execute(_COLUMNS, (list(TABLES),)):
+        if kind not in ("r", "p"):
+            others[table] = None
+        else:
+            columns.setdefault(table, {})[column] = (type_, required)
+    for table, column in connection.execute(_PRIMARY_KEYS, (list(TABLES),)):
+        keys.setdefault(table, []).append(column)
+    shapes = {name: TableShape(tuple(keys.get(name, ())), columns[name]) for name in columns}
+    return others | shapes
 
 
 def first_line(error: psycopg.Error) -> str:
@@ -97,26 +250,6 @@ def first_line(error: psycopg.Error) -> str:
 
 def _statements() -> str:
     return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
-
-
-def _expected(connection: PostgresConnection) -> dict[str, TableShape]:
-    with connection.transaction(force_rollback=True):
-        connection.execute("set local search_path = pg_temp")
-        connection.execute(_statements())
-        row = connection.execute("select pg_my_temp_schema()").fetchone()
-        assert row is not None
-        return _shapes(connection, row[0])
-
-
-def _shapes(connection: PostgresConnection, schema: int) -> dict[str, TableShape]:
-    columns: dict[str, dict[str, tuple[str, bool]]] = {}
-    keys: dict[str, list[str]] = {}
-    wanted = (schema, list(TABLES))
-    for table, column, type_, required in connection.execute(_COLUMNS, wanted):
-        columns.setdefault(table, {})[column] = (type_, required)
-    for table, column in connection.execute(_PRIMARY_KEYS, wanted):
-        keys.setdefault(table, []).append(column)
-    return {name: TableShape(tuple(keys.get(name, ())), columns[name]) for name in columns}
 
 
 def _problems(name: str, actual: TableShape, expected: TableShape) -> list[str]:

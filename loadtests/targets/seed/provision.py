@@ -9,9 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from loadtests.targets.connect import reopened_postgres
 from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.postgres.connect import postgres_connection
 from loadtests.targets.progress import OnProgress, ignore
 from loadtests.targets.seed.dataset import Dataset
 from loadtests.targets.seed.dynamodb import THREADS, seed_dynamodb
@@ -26,7 +26,7 @@ def make_tables(endpoints: Endpoints) -> None:
         with closing(dynamodb_client(endpoints.dynamodb)) as client:
             ensure_tables(client)
     if endpoints.postgres:
-        with reopened_postgres(endpoints.postgres) as connection:
+        with postgres_connection(endpoints.postgres) as connection:
             ensure_schema(connection)
 
 
@@ -58,6 +58,6 @@ def provision_postgres(
     endpoint: PostgresEndpoint, dataset: Dataset, on_progress: OnProgress = ignore
 ) -> None:
     """Set up and seed one PostgreSQL. Raises ProvisionError, TargetError."""
-    with reopened_postgres(endpoint) as connection:
+    with postgres_connection(endpoint) as connection:
         ensure_schema(connection)
         seed_postgres(connection, dataset, on_progress)

@@ -50,15 +50,9 @@ def seed_again(config: Config, endpoints: Endpoints, *, on_progress: OnProgress 
     A run changes carts and sessions, and the next run expects them as seeded.
     Raises TargetError, ProvisionError.
     """
-    named: dict[str, str] = {}
-    if endpoints.dynamodb:
-        named["dynamodb_endpoint"] = endpoints.dynamodb.url or "aws"
-    if endpoints.postgres:
-        named["postgres_dsn"] = endpoints.postgres.dsn
-    reached = config.model_copy(update={"targets": config.targets.model_copy(update=named)})
-    backends = [name for name in BACKENDS if getattr(endpoints, name)]
-    with open_endpoints(reached, backends, on_progress=on_progress):
-        pass
+    backends = tuple(name for name in BACKENDS if getattr(endpoints, name))
+    with Supervisor(SupervisorRequest(config, backends, reached=endpoints)) as supervisor:
+        supervisor.endpoints(on_progress)
 
 
 class Supervisor:

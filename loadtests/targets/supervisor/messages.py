@@ -24,7 +24,10 @@ JsonObject = dict[str, Any]  # as `json` reads it: of any types until checked
 
 @dataclass(frozen=True, slots=True)
 class SupervisorRequest:
-    """Which databases to open, and whether to set them up and seed them."""
+    """Which databases to open, and whether to set them up and seed them.
+
+    `reached` are databases that are open already: nothing about them is resolved again.
+    """
 
     config: Config
     backends: tuple[str, ...]
@@ -32,6 +35,7 @@ class SupervisorRequest:
     keep: bool = False
     dynamodb_port: int | None = None
     postgres_port: int | None = None
+    reached: Endpoints | None = None
 
     def line(self) -> bytes:
         """The line to send by pipe, not as an argument: it may contain a password."""
@@ -42,6 +46,7 @@ class SupervisorRequest:
             "keep": self.keep,
             "dynamodb_port": self.dynamodb_port,
             "postgres_port": self.postgres_port,
+            "reached": endpoints_to_json(self.reached) if self.reached else None,
         }
         return json.dumps(content).encode() + b"\n"
 
@@ -51,6 +56,8 @@ class SupervisorRequest:
         content = json.loads(line)
         content["config"] = Config.model_validate(content["config"])
         content["backends"] = tuple(content["backends"])
+        if content.get("reached"):
+            content["reached"] = endpoints_from_json(content["reached"])
         return cls(**content)
 
 

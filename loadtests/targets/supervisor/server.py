@@ -59,7 +59,7 @@ def serve(source: BinaryIO, sink: BinaryIO, environ: Mapping[str, str]) -> None:
         threading.Thread(target=_watch, args=(source,), daemon=True).start()
         with open_databases(request, environ, messages.progress) as endpoints:
             messages.send(endpoints)
-            if request.keep or "embedded" in _named(request).values():
+            if request.keep or (not request.reached and "embedded" in _named(request).values()):
                 while True:
                     signal.pause()
     except LoadtestsError as error:
@@ -83,6 +83,10 @@ def open_databases(
     request: SupervisorRequest, environ: Mapping[str, str], on_progress: OnProgress
 ) -> Iterator[Endpoints]:
     """Reach or start every backend of `request`; set up and seed them if requested."""
+    if request.reached:
+        _provision(request, request.reached, on_progress)
+        yield request.reached
+        return
     with ExitStack() as stack:
         lock = _lock(environ, stack) if request.keep else None
         named = _named(request)
@@ -141,7 +145,7 @@ def _reach(
 ) -> Endpoints:
     # Imported here: boto3 takes long, and the embedded databases need not wait for it.
     from loadtests.targets.dynamodb.reach import aws_notice, reach_dynamodb
-    from loadtests.targets.external import reach_postgres
+    from loadtests.targets.postgres.reach import reach_postgres
 
     dynamodb = postgres = None
     if named.get("dynamodb", "embedded") != "embedded":
@@ -149,7 +153,7 @@ def _reach(
         if not dynamodb.emulator and request.provision:
             on_progress(Progress(aws_notice(request.config, dynamodb), 0, 0))
     if named.get("postgres", "embedded") != "embedded":
-        postgres = reach_postgres(request.config.targets, environ)
+        postgres = reach_postgres(request.config, environ)
     return Endpoints(dynamodb, postgres)
 
 

@@ -20,9 +20,9 @@ from loadtests.targets.checklist.check import Check
 from loadtests.targets.checklist.dynamodb import cart_checks, session_checks, table_checks
 from loadtests.targets.checklist.sample import sample_session
 from loadtests.targets.checklist.verify import verify_postgres, verify_references
-from loadtests.targets.connect import postgres_connection
 from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.endpoints import DynamoDBEndpoint, PostgresEndpoint
+from loadtests.targets.postgres.connect import postgres_connection
 from loadtests.targets.seed import dynamodb_tables
 from loadtests.targets.seed.dataset import Dataset
 from loadtests.targets.seed.dynamodb_tables import TableDefinition

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from loadtests.targets.embedded import postgres_installation
-from loadtests.targets.embedded.postgres import accepts_login, failure, initialise, start
+from loadtests.targets.embedded.postgres import failure, initialise, ready_port, start
 from loadtests.targets.embedded.postgres_installation import prepare
 from loadtests.targets.endpoints import PostgresEndpoint
 from loadtests.targets.supervisor.process import free_port
@@ -62,7 +62,7 @@ def test_binaries_that_nobody_cannot_reach_are_copied(
     server = start(cluster, port, folder, os.environ)
     try:
         deadline = time.monotonic() + 60
-        while not accepts_login(cluster.dsn(port)):
+        while not ready_port(server, cluster, port):
             assert not server.ended(), server.log_text()
             assert time.monotonic() < deadline
     finally:

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from loadtests.errors import ProvisionError
-from loadtests.targets.connect import postgres_connection
 from loadtests.targets.endpoints import Endpoints, PostgresEndpoint
+from loadtests.targets.postgres.connect import postgres_connection
 from loadtests.targets.seed.dataset import Dataset
 from loadtests.targets.seed.postgres_schema import ensure_schema, find_problems
 

@@ -19,9 +19,9 @@ from loadtests.dynamodb_items import (
 )
 from loadtests.model import CartItem
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
-from loadtests.targets.connect import postgres_connection
 from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+from loadtests.targets.postgres.connect import postgres_connection
 from loadtests.targets.seed.dataset import Dataset, make_dataset
 from loadtests.targets.seed.provision import provision
 
