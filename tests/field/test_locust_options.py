@@ -19,6 +19,7 @@ from typing import Any, Final
 import gevent
 import locust
 import pytest
+from greenlet import GreenletExit
 from locust import LoadTestShape, User, argument_parser, task
 from locust.dispatch import UsersDispatcher
 from locust.env import Environment
@@ -422,21 +423,31 @@ def test_a_worker_of_another_version_or_scenario_does_not_take_part() -> None:
 
 def test_a_master_refuses_a_run_with_such_a_worker(capsys: pytest.CaptureFixture[str]) -> None:
     runner: Any = Runner("a")
-    ClusterMaster(controller_of(CartUser), runner)
+    controller = controller_of(CartUser)
+    controller.open_folder = lambda *_: pytest.fail("the run began")
+    master = ClusterMaster(controller, runner)
     answer = Message("loadtests_answer", {"problem": "the master runs version 1."}, "a")
-    with pytest.raises(SystemExit) as caught:
-        runner.listeners["loadtests_answer"](msg=answer)
-    assert caught.value.code == EXIT_ERROR
-    assert "cannot take part: the master runs version 1." in capsys.readouterr().err
+    gevent.spawn_later(0, runner.listeners["loadtests_answer"], msg=answer)
+    with pytest.raises(GreenletExit):
+        master.plan(Config(), Endpoints(), ["a"])
+    assert controller.environment.process_exit_code == EXIT_ERROR
+    message = capsys.readouterr().err
+    assert message.startswith("Error: worker 1 cannot take part: the master runs version 1.\n")
+    assert message.count("Error: ") == 1
 
 
-def test_a_worker_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_does_not_answer_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A worker without the plugin: the run began, and its share of the load was never made."""
     monkeypatch.setattr("loadtests.load.locust.cluster.ANSWER_S", 0.01)
     runner: Any = Runner("a", "b")
-    master = ClusterMaster(controller_of(CartUser), runner)
-    with pytest.raises(TargetError, match="worker 1 did not answer"):
+    controller = controller_of(CartUser)
+    master = ClusterMaster(controller, runner)
+    with pytest.raises(GreenletExit):
         master.plan(Config(), Endpoints(), ["a", "b"])
+    assert controller.environment.process_exit_code == EXIT_ERROR
+    assert "Error: worker 1 did not answer" in capsys.readouterr().err
     assert [client for name, _, client in runner.sent if name == "loadtests_plan"] == ["a", "b"]
 
 

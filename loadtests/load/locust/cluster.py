@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import gevent
 import locust
+from greenlet import GreenletExit
 from locust.dispatch import UsersDispatcher
 from locust.rpc.protocol import Message
 from locust.runners import MasterRunner, WorkerNode, WorkerRunner
@@ -155,7 +156,7 @@ class ClusterMaster:
     def plan(self, config: Config, endpoints: Endpoints, clients: list[str]) -> None:
         """Number the workers and send them the plan, before Locust spawns users.
 
-        Raises LoadtestsError when one of them cannot take part.
+        When one of them cannot take part, the run is aborted and this greenlet ends.
         """
         self._names = {client: f"worker {i + 1}" for i, client in enumerate(clients)}
         self._waiting = set(clients)
@@ -169,14 +170,18 @@ class ClusterMaster:
         )
         for client in clients:
             self._runner.send_message("loadtests_plan", plan.message(), client)
+        session = self._controller.session
         with gevent.Timeout(ANSWER_S, False):
-            while self._unanswered:
+            while self._unanswered and session.exit_code is None:
                 gevent.sleep(0.02)
-        if self._unanswered:
-            raise TargetError(
-                f"{self._names[min(self._unanswered)]} did not answer within {ANSWER_S:g} s.",
-                hint="Does it run the same scenario, with the same version of loadtests?",
+        if self._unanswered:  # an answer that refuses has ended the run already
+            session.abort(
+                TargetError(
+                    f"{self._names[min(self._unanswered)]} did not answer within {ANSWER_S:g} s.",
+                    hint="Does it run the same scenario, with the same version of loadtests?",
+                )
             )
+            raise GreenletExit  # nothing starts; the abort also ends the workers
         self._controller.open_folder(config, endpoints, list(self._names.values()))
         gevent.spawn(exit_on_error(self.watch))
 
@@ -225,10 +230,13 @@ class ClusterMaster:
         problem = str(msg.data.get("problem", "")) if isinstance(msg.data, dict) else ""
         if problem:
             worker = self._names.get(msg.node_id, msg.node_id)
-            raise UsageError(
-                f"{worker} cannot take part: {problem}",
-                hint="Start master and workers with the same scenario and version.",
+            self._controller.session.abort(
+                UsageError(
+                    f"{worker} cannot take part: {problem}",
+                    hint="Start master and workers with the same scenario and version.",
+                )
             )
+            return
         self._unanswered.discard(msg.node_id)
 
     def _on_fault(self, msg: Message, **_: Any) -> None:
