@@ -259,3 +259,41 @@ def test_a_named_cache_folder_is_the_same_for_every_process(
     """A `~` from a YAML file was the name of a folder."""
     monkeypatch.setenv("HOME", "/home/somebody")
     assert download.cache_folder({"LOADTESTS_CACHE": given}) == Path(expected)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="is about the Makefile")
+@pytest.mark.parametrize("venv", ["VENV", "/proc/read-only"])
+@pytest.mark.parametrize(
+    ("verdict", "ended"), [(0, 0), (1, 2), (3, 2)], ids=["PASS", "FAIL", "INCONCLUSIVE"]
+)
+def test_make_gate_never_loses_a_verdict(
+    tmp_path: Path, venv: str, verdict: int, ended: int
+) -> None:
+    """In a read-only project folder the file with the gate's code could not be written, and `make
+    gate` ended with 0 after a FAIL."""
+    gate = tmp_path / "loadtests"
+    gate.write_text(f"#!/bin/sh\nexit {verdict}\n")
+    gate.chmod(0o755)
+    ready = tmp_path / "ready"
+    ready.touch()
+    venv = venv.replace("VENV", str(tmp_path))
+    done = run(["make", "gate", f"VENV={venv}", f"BIN={tmp_path}", f"READY={ready}"])
+    assert done.returncode == ended, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="is about the Makefile")
+def test_make_without_a_complete_environment_says_so_where_nothing_can_be_written(
+    tmp_path: Path,
+) -> None:
+    """A container with a read-only project folder got the errors of pip."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "bin").mkdir()
+    shell = tmp_path / "bin/sh"  # root may write everywhere, so `test` says that it may not
+    shell.write_text('#!/bin/sh\ntest() { return 1; }\nshift; eval "$1"\n')
+    shell.chmod(0o755)
+    done = run(["make", "gate", f"SHELL={shell}", "PYTHON=false"], tmp_path)
+    assert done.returncode == 2
+    assert "cannot be written to. Run `make setup` where it can." in done.stderr
