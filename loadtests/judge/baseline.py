@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict
 from loadtests.config import Config
 from loadtests.errors import ResultsError, UsageError
 from loadtests.judge.fingerprint import differences, refuse_differences
-from loadtests.measure.json_files import read_record
 from loadtests.measure.results import Run, RunInfo, read_info, read_run
+from loadtests.measure.stored_files import read_record
 
 FOLDER: Final = "baseline"
 PARTS: Final = ("run.json", "latency.hlog")

@@ -50,6 +50,7 @@ class RunSamples:
                 hint="Set a --run-time longer than --warm-up.",
             )
         if run.info.state == "complete":
+            self._check_series()
             for series in run.info.series:
                 self._check_count(series)
 
@@ -89,6 +90,17 @@ class RunSamples:
     def seconds(self) -> int:
         """Measured seconds."""
         return len(self._unit_of_second)
+
+    def _check_series(self) -> None:
+        """The log holds the series of run.json and no other."""
+        listed = {(each.backend, each.driver, each.pattern) for each in self.run.info.series}
+        for key in self.run.intervals:
+            if (key.backend, key.driver, key.pattern) not in listed:
+                raise ResultsError(
+                    f"{self.run.path / 'latency.hlog'} holds calls of {key.tag}, which run.json "
+                    "does not list.",
+                    hint="The log is from another run: copy the folder again from its source.",
+                )
 
     def _check_count(self, series: SeriesInfo) -> None:
         key = series.key("response_time")

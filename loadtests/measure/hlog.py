@@ -28,7 +28,7 @@ from loadtests.measure.histogram import (
     Sparse,
     highest_value_ns,
 )
-from loadtests.stored_files import open_stored
+from loadtests.measure.stored_files import open_stored
 
 _COOKIE: Final = 0x1C849303 | 0x10
 _COMPRESSED_COOKIE: Final = 0x1C849304 | 0x10

@@ -55,11 +55,10 @@ from loadtests.measure import hlog
 from loadtests.measure.health.signals import Signal
 from loadtests.measure.histogram import Histogram
 from loadtests.measure.hlog import Interval
-from loadtests.measure.json_files import read_record
 from loadtests.measure.schema_v1 import upgraded
 from loadtests.measure.stalls.hiccup_meter import MeterKind
+from loadtests.measure.stored_files import followed, read_record
 from loadtests.patterns import METRICS
-from loadtests.stored_files import followed
 
 SCHEMA: Final = 2
 # what reads a log has an entry for each second from its first to its last
@@ -790,7 +789,6 @@ def read_run(path: Path) -> Run:
     path = followed(path)
     info = read_info(path)
     intervals = _read_intervals(path / "latency.hlog")
-    _refuse_unlisted(path, info, intervals)
     warm_up_log = path / "warm-up.hlog"
     warm_up = _read_intervals(warm_up_log) if warm_up_log.exists() else {}
     undisturbed_log = path / "undisturbed.hlog"
@@ -839,14 +837,3 @@ def _read_intervals(path: Path) -> dict[Key, list[Interval]]:
         return {Key.parse(tag): intervals for tag, intervals in by_tag.items()}
     except ValueError as error:
         raise ResultsError(f"{path}: {error}.") from None
-
-
-def _refuse_unlisted(path: Path, info: RunInfo, intervals: Mapping[Key, object]) -> None:
-    """A complete run's log holds the series of its run.json and no other."""
-    listed = {(each.backend, each.driver, each.pattern) for each in info.series}
-    for key in intervals:
-        if info.state == "complete" and (key.backend, key.driver, key.pattern) not in listed:
-            raise ResultsError(
-                f"{path / 'latency.hlog'} holds calls of {key.tag}, which run.json does not list.",
-                hint="The log is from another run: copy the folder again from its source.",
-            )

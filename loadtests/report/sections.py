@@ -20,7 +20,7 @@ from loadtests.report.figures.capacity import answers_of, is_capacity_run, limit
 from loadtests.report.figures.cost import PRICES_SAID, costs_of, total_of
 from loadtests.report.figures.history import read_past
 from loadtests.report.figures.ratios import against_baseline
-from loadtests.report.figures.rounding import MISSING, digits, plain
+from loadtests.report.figures.rounding import MISSING, digits, milliseconds, plain
 from loadtests.report.figures.stalls import stalls_sentence
 from loadtests.report.figures.validity import signal_rows
 from loadtests.report.figures.verdict_view import NOT_JUDGED
@@ -353,5 +353,5 @@ def in_unit(limit: LimitVerdict, value: float | None, *, exact: bool = False) ->
         return MISSING
     shown = plain if exact else digits
     if limit.unit == "ms":
-        return f"{shown(value)} ms"
+        return f"{plain(value)} ms" if exact else milliseconds(value).text
     return f"{shown(100 * value)}%" if limit.unit == "share" else f"{shown(value)}×"

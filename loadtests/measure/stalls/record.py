@@ -19,7 +19,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from loadtests.errors import ResultsError
 from loadtests.measure.stalls.hiccup_meter import MeterKind
 from loadtests.measure.stalls.windows import AFTER_NS, BEFORE_NS, DisturbedTime, Stall
-from loadtests.stored_files import open_stored
+from loadtests.measure.stored_files import open_stored
 
 _KEPT_NS: Final = 30_000_000_000  # older spans are forgotten: no call is classified so late
 

@@ -19,6 +19,8 @@ NOT_STORED: Final = (
     "judged. `loadtests gate RUN` judges it again and stores the comparison."
 )
 
+_UNDISTURBED: Final = "Compared are the calls that no stall of the machine can have touched."
+
 
 @dataclass(frozen=True, slots=True)
 class ForestRow:
@@ -76,7 +78,8 @@ def backends_view(run: Run) -> BackendsView:
         )
         for name in SHOWN
     )
-    return BackendsView(_sentence(shown), groups)
+    basis = "" if head_to_head.basis == "all" else f" {_UNDISTURBED}"
+    return BackendsView(_sentence(shown) + basis, groups)
 
 
 def _could_be_compared(run: Run) -> bool:

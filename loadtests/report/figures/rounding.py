@@ -13,6 +13,7 @@ from typing import Final
 CONFIDENCE: Final = 0.95
 MISSING: Final = "–"
 _LONGEST: Final = 200
+_SECONDS_FROM_MS: Final = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,25 @@ def _side(value: float, limit: float) -> int:
 
 
 def milliseconds(value_ms: float | None, limit_ms: float | None = None) -> Number:
-    """`1.23 ms`."""
+    """`1.23 ms`; seconds from ten of them on, where milliseconds have more than four digits."""
     if value_ms is None or not math.isfinite(value_ms):
         return UNKNOWN
+    if abs(value_ms) >= _SECONDS_FROM_MS:
+        limit_s = None if limit_ms is None else limit_ms / 1e3
+        return Number(value_ms, f"{beside(value_ms / 1e3, limit_s)} s")
     return Number(value_ms, f"{beside(value_ms, limit_ms)} ms")
 
 
 def span(low: float | None, high: float | None, unit: str = "ms") -> str:
-    """An interval, `1.20–1.31 ms`; an end without a bound is shown as open."""
+    """An interval, `1.20–1.31 ms`; an end without a bound is shown as open.
+
+    Seconds where an end has at least ten of them, as `milliseconds` has.
+    """
     if low is None and high is None:
         return ""
+    ends = [end for end in (low, high) if end is not None and math.isfinite(end)]
+    if unit == "ms" and max(map(abs, ends), default=0.0) >= _SECONDS_FROM_MS:
+        return span(None if low is None else low / 1e3, None if high is None else high / 1e3, "s")
     if high is None or not math.isfinite(high):
         return f"≥ {digits(low or 0.0)} {unit}".rstrip()
     if low is None or not math.isfinite(low):

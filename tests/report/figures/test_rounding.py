@@ -67,6 +67,10 @@ def test_beside_shows_more_digits_only_where_needed() -> None:
     assert beside(9.9984, None) == "10.0"
     assert milliseconds(7.1234, 10.0).text == "7.12 ms"
     assert milliseconds(None).text == "–"
+    assert milliseconds(9_994.0).text == "9,990 ms"
+    assert milliseconds(11_274.0, 10.0).text == "11.3 s"
+    assert milliseconds(12_345_678.0).text == "12,300 s"
+    assert milliseconds(11_274.0, 11_300.0).text == "11.27 s"
 
 
 def test_an_open_end_is_said_to_be_open() -> None:
@@ -75,6 +79,8 @@ def test_an_open_end_is_said_to_be_open() -> None:
     assert span(None, 2.0) == "≤ 2.00 ms"
     assert span(1.0, math.inf) == "≥ 1.00 ms"
     assert span(None, None) == ""
+    assert span(2_900.0, 11_660.0) == "2.90–11.7 s"
+    assert span(11_660.0, None) == "≥ 11.7 s"
 
 
 def test_growth() -> None:

@@ -290,3 +290,4 @@ def test_a_run_that_is_not_valid_says_why(tmp_path: Path) -> None:
     document = Document(render(page)["report.html"].decode())
     assert known(run.info.validity).reasons[0].found[1:].rstrip(".") in document.text
     assert ("header", {"class": "top INVALID"}) in document.tags
+    assert document.text.count("⊘ INVALID") == 1  # for the run, and not again in every row
