@@ -19,6 +19,8 @@ from loadtests.load.schedule.arrivals import dispatcher_seed
 from loadtests.patterns import BACKENDS, DRIVERS
 from loadtests.stores.factories import backend_of_factory, is_factory
 from loadtests.stores.open import SYNC_DRIVERS
+from loadtests.stores.probe import probe_store
+from loadtests.targets.endpoints import Endpoints
 
 BLOCK_S: Final = 1
 _NO_END_S: Final = 600.0  # blocks listed for a run without --run-time
@@ -110,6 +112,18 @@ def qualified(config: Config) -> Config:
         "backend": "both" if len(backends) > 1 else backends.pop(),
     }
     return config.model_copy(update={"load": config.load.model_copy(update=settled)})
+
+
+def probe_subjects(config: Config, endpoints: Endpoints) -> None:
+    """Call every pattern of each subject's stores once, before any data is seeded.
+
+    Not those of drivers on a database that the harness started itself. Raises TargetError,
+    UsageError.
+    """
+    for subject in run_subjects(config):
+        endpoint = endpoints.dynamodb if subject.backend == "dynamodb" else None
+        if endpoint and (is_factory(subject.client) or not endpoint.embedded):
+            probe_store(subject.client, subject.backend, endpoints)
 
 
 def recorded(config: Config, run_time_s: float | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -18,6 +19,7 @@ import click
 from loadtests.cli.runs.locust_process import LoadPlan, LocustProcess
 from loadtests.cli.runs.micro_process import MicroProcess
 from loadtests.config import Config
+from loadtests.load.subjects import probe_subjects
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.supervisor.client import open_endpoints, seed_again
@@ -98,11 +100,20 @@ class StartMicro(Protocol):
         """The benchmarks, running."""
 
 
+def open_probed(
+    config: Config, backends: tuple[str, ...], /, *, on_progress: OnProgress
+) -> AbstractContextManager[Endpoints]:
+    """Start or reach the databases; every store that the load will use is called before seeding."""
+    return open_endpoints(
+        config, backends, on_progress=on_progress, probe=partial(probe_subjects, config)
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Children:
     """What a verb starts."""
 
-    open_endpoints: OpenEndpoints = open_endpoints
+    open_endpoints: OpenEndpoints = open_probed
     seed_again: SeedAgain = seed_again
     load: Callable[[Config, Endpoints, LoadPlan, str], LoadChild] = LocustProcess
     micro: StartMicro = MicroProcess

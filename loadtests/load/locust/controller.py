@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,7 @@ from loadtests.load.loop.run import LoadRun
 from loadtests.load.loop.scribe_client import SCRIBE_LOST, ScribeClient
 from loadtests.load.preconditions import check_before_start
 from loadtests.load.schedule.arrivals import WorkerShare
-from loadtests.load.subjects import recorded, run_subjects
+from loadtests.load.subjects import probe_subjects, recorded, run_subjects
 from loadtests.measure.environment import describe_environment, describe_targets
 from loadtests.measure.messages import (
     Frame,
@@ -126,6 +127,7 @@ class RunController:
                     backends_of(config),
                     provision=provision,
                     on_progress=ProgressLog(self._prepare),
+                    probe=partial(probe_subjects, config),
                 )
             )
             self._opened_for = wanted

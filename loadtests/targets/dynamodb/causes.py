@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import NameResolutionError
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from loadtests.errors import CallError, LoadtestsError, ProvisionError, TargetError
 from loadtests.targets.endpoints import DynamoDBEndpoint
@@ -343,6 +344,7 @@ _ERRORS: Final[tuple[tuple[tuple[type[BaseException], ...], Cause], ...]] = (
 _INNER: Final[tuple[tuple[tuple[type[BaseException], ...], Cause], ...]] = (
     ((socket.gaierror, NameResolutionError), _UNKNOWN_HOST),
     ((ConnectionRefusedError,), _REFUSED),
+    ((CertificateError,), Cause(*_CERTIFICATES[62])),  # urllib3 compares the names itself
 )
 
 

@@ -14,6 +14,7 @@ from loadtests.dynamodb_items import Attributes, cart_item_to_attributes, sessio
 from loadtests.errors import ProvisionError
 from loadtests.model import CartItem, User
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
+from loadtests.targets.dynamodb.causes import cause_of
 from loadtests.targets.progress import OnProgress, Progress
 from loadtests.targets.seed.dataset import Dataset
 
@@ -56,10 +57,7 @@ def seed_dynamodb(
             done += written
             on_progress(Progress(_STEP, min(done, total - 1), total))
     except (ClientError, BotoCoreError) as error:
-        raise ProvisionError(
-            f"DynamoDB refused the seed data ({str(error)[:300]}).",
-            hint="The credentials need Query and BatchWriteItem on these two tables.",
-        ) from None
+        raise cause_of(error).as_provision_error("Seeding DynamoDB failed") from None
     finally:
         pool.shutdown(cancel_futures=True)
     on_progress(Progress(_STEP, total, total))

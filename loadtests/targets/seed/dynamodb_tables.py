@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from loadtests.errors import ProvisionError
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
+from loadtests.targets.dynamodb.causes import cause_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -51,18 +52,14 @@ def ensure_tables(client: DynamoDBClient) -> tuple[str, ...]:
         if problems:
             raise ProvisionError(
                 f"DynamoDB has other tables under CloudShelf's names: {'; '.join(problems)}.",
-                hint="Nothing was changed. Use another endpoint or region, or delete the table if "
-                "it is not needed.",
+                hint="Nothing was changed in DynamoDB. Use another endpoint or region, or delete "
+                "the table if it is not needed.",
             )
         created = tuple(table.name for table in TABLES if descriptions[table.name] is None)
         for table in TABLES:
             create_table(client, table)
     except (ClientError, BotoCoreError) as error:
-        raise ProvisionError(
-            f"DynamoDB refused to set up CloudShelf's tables ({_reason(error)}).",
-            hint="The credentials need CreateTable, DescribeTable, DescribeTimeToLive and "
-            "UpdateTimeToLive on these two tables.",
-        ) from None
+        raise cause_of(error).as_provision_error("Setting up CloudShelf's tables failed") from None
     return created
 
 
@@ -149,7 +146,14 @@ def _create(client: DynamoDBClient, table: TableDefinition) -> None:
 
 def _await_active(client: DynamoDBClient, table: TableDefinition) -> None:
     deadline = time.monotonic() + ACTIVE_TIMEOUT_S
-    while not _is_active(describe(client, table.name)):
+    while (status := _status(describe(client, table.name))) not in ("ACTIVE", "UPDATING"):
+        if status not in ("CREATING", "absent"):
+            raise ProvisionError(
+                f"{table.name} cannot be used: its status is {status}.",
+                hint="Wait until it is deleted, then try again."
+                if status == "DELETING"
+                else "Restore it or its encryption key in the AWS console.",
+            )
         if time.monotonic() > deadline:
             raise ProvisionError(
                 f"{table.name} did not become active in {ACTIVE_TIMEOUT_S:.0f} s.",
@@ -158,13 +162,5 @@ def _await_active(client: DynamoDBClient, table: TableDefinition) -> None:
         time.sleep(0.2)
 
 
-def _is_active(description: TableDescriptionTypeDef | None) -> bool:
-    status = description.get("TableStatus") if description else None
-    return status in ("ACTIVE", "UPDATING")
-
-
-def _reason(error: ClientError | BotoCoreError) -> str:
-    if isinstance(error, ClientError):
-        detail = error.response.get("Error", {})
-        return f"{detail.get('Code', '?')}: {detail.get('Message', '')}"[:300]
-    return str(error)[:300]
+def _status(description: TableDescriptionTypeDef | None) -> str:
+    return description.get("TableStatus", "CREATING") if description else "absent"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import IO, Final, Self
@@ -20,7 +20,13 @@ from loadtests.interpreter import module_command
 from loadtests.patterns import BACKENDS
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress, ignore
-from loadtests.targets.supervisor.messages import KEEP, SupervisorRequest, read_message
+from loadtests.targets.supervisor.messages import (
+    KEEP,
+    SEED,
+    SupervisorRequest,
+    TablesReady,
+    read_message,
+)
 
 _STOP_TIMEOUT_S: Final = 20.0
 COMMAND: Final = module_command("loadtests.targets.supervisor.server")
@@ -33,15 +39,23 @@ def open_endpoints(
     *,
     provision: bool = True,
     on_progress: OnProgress = ignore,
+    probe: Callable[[Endpoints], None] | None = None,
 ) -> Iterator[Endpoints]:
     """Start or reach the targets that `config` names; stop those that were started at the end.
 
     `embedded` means the databases of `loadtests targets up` if they are up, else new ones for this
-    run. `provision` sets all targets up and seeds them, in CloudShelf's own tables.
+    run. `provision` sets all targets up and seeds them, in CloudShelf's own tables. `probe` is
+    called once the tables exist, before any data is seeded; what it raises ends the set-up.
     Raises TargetError, ProvisionError.
     """
-    with Supervisor(SupervisorRequest(config, tuple(backends), provision)) as supervisor:
-        yield supervisor.endpoints(on_progress)
+    request = SupervisorRequest(
+        config, tuple(backends), provision, confirm=provision and probe is not None
+    )
+    with Supervisor(request) as supervisor:
+        endpoints = supervisor.endpoints(on_progress, probe)
+        if probe and not provision:
+            probe(endpoints)
+        yield endpoints
 
 
 def seed_again(config: Config, endpoints: Endpoints, *, on_progress: OnProgress = ignore) -> None:
@@ -81,7 +95,11 @@ class Supervisor:
         """Its process id."""
         return self._process.pid
 
-    def endpoints(self, on_progress: OnProgress = ignore) -> Endpoints:
+    def endpoints(
+        self,
+        on_progress: OnProgress = ignore,
+        probe: Callable[[Endpoints], None] | None = None,
+    ) -> Endpoints:
         """Wait until the databases are ready, relaying progress. Raises the supervisor's error."""
         for line in iter(self._from_supervisor.readline, b""):
             message = read_message(line)
@@ -89,6 +107,10 @@ class Supervisor:
                 on_progress(message)
             elif isinstance(message, LoadtestsError):
                 raise message
+            elif isinstance(message, TablesReady):
+                if probe:
+                    probe(message.endpoints)
+                self._send(SEED)
             else:
                 return message
         raise self._unexpected_end()

@@ -2,7 +2,8 @@
 
 The run sends one `SupervisorRequest` and keeps its end of the pipe open; for databases that are to
 outlive it, it ends with `KEEP`. The supervisor sends progress, then endpoints or an error, then
-nothing more.
+nothing more. If the request says `confirm`, the supervisor sends `TablesReady` before it seeds, and
+waits for `SEED`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from loadtests.targets.endpoints import AwsKeys, DynamoDBEndpoint, Endpoints, Po
 from loadtests.targets.progress import Progress
 
 KEEP: Final = b"keep\n"
+SEED: Final = b"seed\n"
 
 JsonObject = dict[str, Any]  # as `json` reads it: of any types until checked
 
@@ -36,6 +38,7 @@ class SupervisorRequest:
     dynamodb_port: int | None = None
     postgres_port: int | None = None
     reached: Endpoints | None = None
+    confirm: bool = False
 
     def line(self) -> bytes:
         """The line to send by pipe, not as an argument: it may contain a password."""
@@ -47,6 +50,7 @@ class SupervisorRequest:
             "dynamodb_port": self.dynamodb_port,
             "postgres_port": self.postgres_port,
             "reached": endpoints_to_json(self.reached) if self.reached else None,
+            "confirm": self.confirm,
         }
         return json.dumps(content).encode() + b"\n"
 
@@ -76,7 +80,14 @@ def endpoints_from_json(content: JsonObject) -> Endpoints:
     )
 
 
-Message = Progress | Endpoints | LoadtestsError
+@dataclass(frozen=True, slots=True)
+class TablesReady:
+    """All tables exist; the supervisor seeds them once the run has sent `SEED`."""
+
+    endpoints: Endpoints
+
+
+Message = Progress | TablesReady | Endpoints | LoadtestsError
 
 
 def write_message(message: Message) -> bytes:
@@ -84,6 +95,8 @@ def write_message(message: Message) -> bytes:
     content: JsonObject
     if isinstance(message, Progress):
         content = {"event": "progress", **asdict(message)}
+    elif isinstance(message, TablesReady):
+        content = {"event": "tables", "endpoints": endpoints_to_json(message.endpoints)}
     elif isinstance(message, Endpoints):
         content = {"event": "ready", "endpoints": endpoints_to_json(message)}
     else:
@@ -102,6 +115,8 @@ def read_message(line: bytes) -> Message:
     event = content.pop("event")
     if event == "progress":
         return Progress(**content)
+    if event == "tables":
+        return TablesReady(endpoints_from_json(content["endpoints"]))
     if event == "ready":
         return endpoints_from_json(content["endpoints"])
     error_class = getattr(errors, content["error"], TargetError)

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
@@ -23,7 +23,14 @@ from loadtests.errors import EXIT_PASS, LoadtestsError, UsageError
 from loadtests.targets.embedded.start import start_embedded
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress
-from loadtests.targets.supervisor.messages import KEEP, Message, SupervisorRequest, write_message
+from loadtests.targets.supervisor.messages import (
+    KEEP,
+    SEED,
+    Message,
+    SupervisorRequest,
+    TablesReady,
+    write_message,
+)
 from loadtests.targets.supervisor.state import SupervisorLock, find_supervisor
 
 _PROGRESS_PERIOD_S: Final = 0.1
@@ -56,8 +63,14 @@ def serve(source: BinaryIO, sink: BinaryIO, environ: Mapping[str, str]) -> None:
     messages = _Messages(sink)
     try:
         request = _read_request(source)
-        threading.Thread(target=_watch, args=(source,), daemon=True).start()
-        with open_databases(request, environ, messages.progress) as endpoints:
+        may_seed = threading.Event()
+        threading.Thread(target=_watch, args=(source, may_seed), daemon=True).start()
+
+        def confirm(endpoints: Endpoints) -> None:
+            messages.send(TablesReady(endpoints))
+            may_seed.wait()
+
+        with open_databases(request, environ, messages.progress, confirm) as endpoints:
             messages.send(endpoints)
             if request.keep or (not request.reached and "embedded" in _named(request).values()):
                 while True:
@@ -80,9 +93,15 @@ def _read_request(source: BinaryIO) -> SupervisorRequest:
 
 @contextmanager
 def open_databases(
-    request: SupervisorRequest, environ: Mapping[str, str], on_progress: OnProgress
+    request: SupervisorRequest,
+    environ: Mapping[str, str],
+    on_progress: OnProgress,
+    confirm: Callable[[Endpoints], None],
 ) -> Iterator[Endpoints]:
-    """Reach or start every backend of `request`; set up and seed them if requested."""
+    """Reach or start every backend of `request`; set up and seed them if requested.
+
+    Where the request says so, `confirm` is called between the two.
+    """
     if request.reached:
         _provision(request, request.reached, on_progress)
         yield request.reached
@@ -100,7 +119,7 @@ def open_databases(
             reached.dynamodb or local.dynamodb, reached.postgres or local.postgres
         )
         if request.provision:
-            _provision(request, endpoints, on_progress)
+            _provision(request, endpoints, on_progress, confirm if request.confirm else None)
         if lock:
             lock.announce(endpoints)
         yield endpoints
@@ -157,15 +176,23 @@ def _reach(
     return Endpoints(dynamodb, postgres)
 
 
-def _provision(request: SupervisorRequest, endpoints: Endpoints, on_progress: OnProgress) -> None:
+def _provision(
+    request: SupervisorRequest,
+    endpoints: Endpoints,
+    on_progress: OnProgress,
+    confirm: Callable[[Endpoints], None] | None = None,
+) -> None:
     """Set up and seed in a thread, so that a stop request need not wait for it."""
     from loadtests.targets.seed.dataset import make_dataset
-    from loadtests.targets.seed.provision import provision
+    from loadtests.targets.seed.provision import make_tables, provision
 
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
+            if confirm:
+                make_tables(endpoints)
+                confirm(endpoints)
             data = make_dataset(request.config.data, request.config.load.seed, datetime.now(UTC))
             provision(endpoints, data, on_progress)
         except BaseException as error:  # noqa: BLE001 - raised again in the main thread
@@ -203,9 +230,13 @@ class _Messages:
             self.send(progress)
 
 
-def _watch(source: BinaryIO) -> None:
-    """Wait until the run sends `KEEP` or ends."""
-    if source.readline() != KEEP:
+def _watch(source: BinaryIO, may_seed: threading.Event) -> None:
+    """Wait until the run sends `KEEP` or ends; note that it sends `SEED` before."""
+    line = source.readline()
+    if line == SEED:
+        may_seed.set()
+        line = source.readline()
+    if line != KEEP:
         os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,0 +1,118 @@
+"""One call of every access pattern through the very store that the load will use.
+
+Made before any data is seeded. A failure that every later call would meet, too, ends the run with
+its cause. Writes under keys that nobody else uses, looks for them through the set-up's own
+connection, and removes them: so a store that reaches another database is seen as well.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from loadtests.errors import BackendError, CallError, CallTimeout, LoadtestsError, TargetError
+from loadtests.stores import CartStore, SessionStore
+from loadtests.stores.open import open_stores
+from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.probe_rows import ProbeRows, open_probe_rows
+
+_MAX_TEXT: Final = 200
+_PASSING: Final = (
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "InternalServerError",
+    "ServiceUnavailable",
+)
+
+
+def probe_store(client: str, backend: str, endpoints: Endpoints) -> None:
+    """Call every pattern of a driver, or of a store factory, once.
+
+    A timeout, throttling or an error inside the database says nothing of later calls: it is left
+    to the load. Raises TargetError, UsageError.
+    """
+    only = Endpoints(
+        endpoints.dynamodb if backend == "dynamodb" else None,
+        endpoints.postgres if backend == "postgres" else None,
+    )
+    carts, sessions = open_stores(client, endpoints)
+    try:
+        with open_probe_rows(only, uuid.uuid4(), datetime.now(UTC)) as rows:
+            if carts is not None:
+                _probe(_cart_calls(carts, rows), rows.sees_line, client, rows, endpoints)
+            if sessions is not None:
+                _probe(_session_calls(sessions, rows), rows.sees_session, client, rows, endpoints)
+    finally:
+        for store in (carts, sessions):
+            if store is not None:
+                store.close()
+
+
+Calls = list[tuple[str, Callable[[], object]]]  # the first one writes what `sees` looks for
+
+
+def _cart_calls(carts: CartStore, rows: ProbeRows) -> Calls:
+    book, now = rows.book, rows.now
+    user_id, book_id = rows.user.user_id, book.book_id
+    return [
+        ("cart.add", lambda: carts.add(user_id, book, 1, now)),
+        ("cart.get", lambda: carts.get(user_id)),
+        ("cart.get_item", lambda: carts.get_item(user_id, book_id)),
+        ("cart.update", lambda: carts.update(user_id, book_id, 2, now)),
+        ("cart.remove", lambda: carts.remove(user_id, book_id)),
+    ]
+
+
+def _session_calls(sessions: SessionStore, rows: ProbeRows) -> Calls:
+    session, now = rows.session, rows.now
+    return [
+        ("session.create", lambda: sessions.create(session)),
+        ("session.get", lambda: sessions.get(session.session_id, now)),
+        ("session.refresh", lambda: sessions.refresh(session.session_id, now)),
+        (
+            "session.store_summary",
+            lambda: sessions.store_summary(session.session_id, session.cart_summary, now),
+        ),
+    ]
+
+
+def _probe(
+    calls: Calls, sees: Callable[[], bool], client: str, rows: ProbeRows, endpoints: Endpoints
+) -> None:
+    for index, (pattern, call) in enumerate(calls):
+        try:
+            call()
+        except CallTimeout:
+            return
+        except CallError as error:
+            if error.name in _PASSING or error.name.startswith("HTTP 5"):
+                return
+            raise _failure(pattern, client, error, endpoints) from error
+        except Exception as error:
+            text = " ".join(str(error).split())[:_MAX_TEXT]
+            raise TargetError(
+                f"{pattern} through {client} failed: {type(error).__name__}: {text}.",
+                hint="The store raised it before anything was measured. Correct the store.",
+            ) from error
+        if index == 0 and not sees():
+            raise TargetError(
+                f"{pattern} through {client} did not write to {rows.label}.",
+                hint="The store reaches another database, schema or account than the set-up: "
+                "compare its endpoint, credentials and region with the run's.",
+            )
+
+
+def _failure(pattern: str, client: str, error: CallError, endpoints: Endpoints) -> LoadtestsError:
+    reason, hint = f"{error.name}: {error.message}"[:_MAX_TEXT].rstrip("."), ""
+    if endpoints.dynamodb and client in ("wire", "boto3") and isinstance(error, BackendError):
+        # imported here: botocore takes a third of a second
+        from loadtests.targets.dynamodb.causes import cause_of
+
+        reason, hint, _ = cause_of(error, endpoints.dynamodb)
+    return TargetError(
+        f"{pattern} through {client} failed: {reason}.",
+        hint=hint or "Nothing was measured: every call of the load would fail like this one.",
+    )
