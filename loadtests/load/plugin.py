@@ -24,7 +24,12 @@ from locust.runners import (
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
 from loadtests.interpreter import forget_foreign_settings, search_current_folder_last
-from loadtests.load.locust.checks import check_profiles, check_stores, check_users
+from loadtests.load.locust.checks import (
+    check_connections,
+    check_profiles,
+    check_stores,
+    check_users,
+)
 from loadtests.load.locust.cluster import (
     CONNECT_S,
     FORKED_CONNECT_S,
@@ -116,7 +121,9 @@ class OwnerRole:
         self.check(options)
         if self._master and (options.headless or options.autostart):
             gevent.spawn(exit_on_error(self._await_workers))
-        check_stores(config, self._open_targets(config), controller.user_classes)
+        endpoints = self._open_targets(config)
+        check_stores(config, endpoints, controller.user_classes)
+        check_connections(config, endpoints, controller.user_classes, users=options.num_users)
         if web_ui is not None:
             self._add_web_ui(config)
 

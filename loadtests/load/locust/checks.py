@@ -11,6 +11,7 @@ from loadtests.load.locust.users import OpenLoopUser
 from loadtests.load.subjects import alternation_of, run_subjects
 from loadtests.stores.factories import confirm_factory, is_factory, open_factory_stores
 from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.postgres.limits import free_connections
 
 
 def check_profiles(config: Config, classes: list[type[OpenLoopUser]]) -> None:
@@ -55,6 +56,30 @@ def check_users(
             f"Starting {users} users at --spawn-rate {spawn_rate_per_s:g} takes {spawn_s:.0f} s,"
             " and arrivals begin once all are there: nothing of the run is left to measure.",
             hint="Leave out --spawn-rate; --rate sets the load.",
+        )
+
+
+def check_connections(
+    config: Config, endpoints: Endpoints, classes: list[type[OpenLoopUser]], *, users: int
+) -> None:
+    """Refuse more users than PostgreSQL has connections for: their calls would all fail.
+
+    Users are shared evenly, and each has a connection for carts and one for sessions if it calls
+    both. Raises UsageError, TargetError.
+    """
+    subjects = run_subjects(config)
+    postgres = endpoints.postgres
+    count = sum(subject.client == "psycopg" for subject in subjects)
+    if postgres is None or not count:
+        return
+    kinds = [len({m.pattern.partition(".")[0] for m in cls.pattern_methods}) for cls in classes]
+    needed = users // (len(classes) * len(subjects)) * count * sum(kinds)
+    free = free_connections(postgres)
+    if free and needed > free.left:
+        raise UsageError(
+            f"{users} users need {needed} connections to {postgres.label}, and {free.limit} leaves "
+            f"{max(0, free.left)}.",
+            hint="Use fewer --users, close other sessions, or raise that limit.",
         )
 
 

@@ -22,7 +22,7 @@ from loadtests.targets.postgres.refusals import statement_hint
 TABLES: Final = ("books", "users", "orders", "carts", "sessions")
 INDEXES: Final = ("orders_by_user", "sessions_by_expiry")
 _LOCK: Final = 0x636C6F7564  # advisory, so that concurrent set-ups run one after the other
-_LOCK_WAIT_S: Final = 10  # how long set-up waits for locks of other sessions
+_LOCK_WAIT_S: Final = 10.0  # how long set-up waits for locks of other sessions
 _ROWS: Final = ("SELECT", "INSERT", "UPDATE")
 # What set-up, load and checklist do with the rows of each table.
 PRIVILEGES: Final = {
@@ -198,7 +198,7 @@ def _creation_hint(connection: PostgresConnection, error: psycopg.Error) -> str:
 
 def limit_lock_waits(connection: PostgresConnection) -> None:
     """Let this transaction wait a few seconds at most for locks that other sessions hold."""
-    connection.execute(f"set local lock_timeout = '{_LOCK_WAIT_S}s'")
+    connection.execute(f"set local lock_timeout = '{_LOCK_WAIT_S * 1000:.0f}ms'")
 
 
 def missing_privileges(connection: PostgresConnection) -> dict[str, list[str]]:
