@@ -11,6 +11,7 @@ import pytest
 
 from loadtests.config import Targets
 from loadtests.errors import ProvisionError, TargetError
+from loadtests.targets.checklist.dynamodb import table_checks
 from loadtests.targets.dynamodb.client import dynamodb_client
 from loadtests.targets.dynamodb.reach import reach_dynamodb
 from loadtests.targets.endpoints import DynamoDBEndpoint
@@ -151,6 +152,8 @@ def test_a_permission_that_is_missing() -> None:
     }
     with fake_dynamodb(answers) as server:
         endpoint = DynamoDBEndpoint(server.url)
-        with closing(dynamodb_client(endpoint)) as client, pytest.raises(ProvisionError) as caught:
-            ensure_tables(client)
+        with closing(dynamodb_client(endpoint)) as client:
+            with pytest.raises(ProvisionError) as caught:
+                ensure_tables(client)
+            assert [check.ok for check in table_checks(client, endpoint)] == [False, False]
     assert "may not use dynamodb:DescribeTable" in caught.value.message

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from botocore.exceptions import ClientError
+
 from loadtests.dynamodb_items import (
     cart_item_from_attributes,
     cart_item_to_attributes,
@@ -19,6 +21,7 @@ from loadtests.model import SESSION_LIFE_S, CartItem, Session
 from loadtests.patterns import CARTS_TABLE, SESSIONS_TABLE
 from loadtests.targets.checklist.check import Check, Finding, check, compare
 from loadtests.targets.checklist.sample import sample_cart, sample_session
+from loadtests.targets.dynamodb.causes import cause_of
 from loadtests.targets.endpoints import DynamoDBEndpoint
 from loadtests.targets.seed.dynamodb_tables import (
     TABLES,
@@ -48,7 +51,11 @@ _MAX_PROMPT_ITEMS: Final = 40
 def table_checks(client: DynamoDBClient, endpoint: DynamoDBEndpoint) -> Iterator[Check]:
     """Keys, billing mode, class, encryption and TTL of both tables."""
     for table in TABLES:
-        description = describe(client, table.name)
+        try:
+            description = describe(client, table.name)
+        except ClientError as error:
+            yield Check(table.name, False, cause_of(error, endpoint).reason)
+            continue
         if description is None:
             yield Check(f"{table.name}", False, "there is no such table")
             continue
