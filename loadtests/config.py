@@ -96,13 +96,13 @@ class SettingsOrigin(BaseModel):
     """Where the limits of a run came from.
 
     `path` is the settings file as it was named, and `sha256` that of its content. `kind` is
-    `built-in` where there is no file or it sets no limit. `stored`: they are those that the run
-    folder holds, and not those of the settings in force.
+    `built-in` where there is no file or it sets no limit, `unknown` for runs of older versions.
+    `stored`: they are those that the run folder holds, and not those of the settings in force.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    kind: Literal["built-in", "file"] = "built-in"
+    kind: Literal["built-in", "file", "unknown"] = "built-in"
     path: str = ""
     sha256: str = ""
     stored: bool = False
@@ -111,6 +111,8 @@ class SettingsOrigin(BaseModel):
     def words(self) -> str:
         """Where they came from, as half a sentence."""
         digest = f" (SHA-256 {self.sha256[:12]})" if self.sha256 else ""
+        if self.kind == "unknown":
+            return "stored in the run"
         if self.kind == "file":
             text = f"{self.path}{digest}"
         else:

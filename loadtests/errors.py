@@ -24,6 +24,7 @@ code 1 means FAIL and nothing else.
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
 from typing import Final
@@ -41,6 +42,10 @@ class LoadtestsError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM ends the process, with everything taken down as after Ctrl-C."""
 
 
 class UsageError(LoadtestsError):
@@ -116,11 +121,45 @@ def format_error(error: BaseException) -> str:
         lines = f"Error: {error.message}" + (f"\nHint: {error.hint}" if error.hint else "")
         # names of files, and what other programs said, may hold what a terminal obeys
         return "".join(char if char in "\n\t" or ord(char) >= 32 else "�" for char in lines)
-    text = " ".join(str(error).split())
+    trace = _trace_of(error) if is_debugging() else ""
+    if isinstance(error, OSError) and error.errno in _HINTS and error.filename is not None:
+        reason = error.strerror or type(error).__name__
+        return f"{trace}Error: {reason}: {error.filename}\nHint: {_HINTS[error.errno]}"
+    text = _text_of(error)
     summary = f"Error: Internal error: {type(error).__name__}" + (f": {text}" if text else "")
-    if is_debugging():
-        return "".join(traceback.format_exception(error)) + summary
+    if trace:
+        return trace + summary
     return f"{summary}\nHint: Run `loadtests --debug …`, or set {DEBUG_VARIABLE}=1, for the trace."
+
+
+# the machine's refusals, which are no defect of the harness where they name a file
+_HINTS: Final = {
+    errno.EACCES: "Give this user the right to it, or name another folder.",
+    errno.EPERM: "Give this user the right to it, or name another folder.",
+    errno.EROFS: "The disk is read-only: name another folder with --results.",
+    errno.ENOSPC: "Free some space, or name another folder with --results.",
+    errno.EDQUOT: "Free some of this user's quota, or name another folder with --results.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n).",
+    errno.ENFILE: "The machine has too many open files: close some programs.",
+    errno.ENAMETOOLONG: "Use a shorter path.",
+    errno.EIO: "The disk reports an error: try another one.",
+    errno.ESTALE: "The network disk has lost the file: try again, or another disk.",
+}
+
+
+def _text_of(error: BaseException) -> str:
+    """The exception's message in one line; empty where it cannot say it."""
+    try:
+        return " ".join(str(error).split())[:1000]
+    except Exception:  # noqa: BLE001 (an exception whose text fails)
+        return ""
+
+
+def _trace_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 (an exception whose text fails, or no memory for it)
+        return "(The trace cannot be shown.)\n"
 
 
 def exit_code_of(error: BaseException) -> int:

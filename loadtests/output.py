@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+def open_closed_descriptors() -> None:
+    """Open the null device for each of the descriptors 0 to 2 that the process lacks.
+
+    Otherwise the next file that is opened takes the number, and output of child processes goes
+    into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+
+
 class TolerantFile(io.FileIO):
     """A file descriptor whose write errors are noted instead of raised; later output is dropped."""
 

@@ -30,7 +30,7 @@ LAYERS: Final = [
     "loadtests.cli.importlib.import_module",
     "loadtests.config.read_settings_file",
     "loadtests.cli.runs.closing.read_run",
-    "loadtests.cli.runs.interim.judge_run",
+    "loadtests.judge.storing.judge_run",
     "loadtests.cli.runs.closing.store_verdict",
     "loadtests.report.build.build_reports",
 ]

@@ -26,6 +26,7 @@ VERBS: Final = {
     "targets": "Start, show and stop the embedded databases.",
     "calibrate": "Prove the reported percentiles against servers of known latency.",
     "capacity": "Find the highest rate that keeps the promise.",
+    "plan": "How long a run must be to decide its limits.",
     "settings": "Every setting with its value and its source.",
 }
 

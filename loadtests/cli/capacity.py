@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import click
 
@@ -17,13 +17,13 @@ from loadtests.cli.options import (
     users_option,
 )
 from loadtests.cli.runs.children import children_of
-from loadtests.cli.runs.closing import Ended, finish, show_closing, show_run
-from loadtests.cli.runs.interim import judge_steps_so_far
+from loadtests.cli.runs.closing import Ended, finish_stored, refuse_flags, show_closing, show_run
+from loadtests.cli.runs.interim import CapacityProgress, InterimJudge, judge_steps_so_far
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.runs.locust_run import LocustRun
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import SETTINGS, Config, load_config, value_of
-from loadtests.errors import ResultsError, UsageError
+from loadtests.errors import LoadtestsError, ResultsError, UsageError
 from loadtests.judge.capacity.answer import capacity_of, measured_in, store_capacity_run
 from loadtests.load.preconditions import check_before_start
 from loadtests.load.schedule.steps import lead_s, length_s, rates_of
@@ -83,7 +83,8 @@ def command(
     """  # noqa: D301 (click's mark for text kept as it is)
     config = load_config(flags)
     if runs:
-        return show_closing([finish(_capacity_run_at(path), config, None) for path in runs])
+        refuse_flags(context, flags, users=users, processes=processes)
+        return show_closing([finish_stored(_capacity_run_at(path), config) for path in runs])
     load = config.load.model_copy(update={"rate": config.capacity.to})
     config = config.model_copy(update={"load": load})
     rates_of(config)  # refused before anything is started
@@ -98,6 +99,7 @@ def command(
     )
     check_before_start(config, users)
     children = children_of(context)
+    children.check_run(_alone(config, backends[0]), plan)
     paths: list[Path] = []
     with (
         Screen() as screen,
@@ -106,7 +108,10 @@ def command(
         for backend in backends:
             alone = _alone(config, backend)
             run = LocustRun(alone, endpoints, plan, screen=screen, children=children)
-            paths.append(run.follow(_Steps(alone, run.path, screen).is_enough))
+            with _Steps(alone, run.path, screen) as steps:
+                paths.append(run.follow(steps.is_enough))
+            if run.interrupted:
+                break
     return _close(paths, config)
 
 
@@ -131,25 +136,48 @@ class _Steps:
         self._path = path
         self._screen = screen
         self._judged = 0
+        self._judge: InterimJudge[CapacityProgress] | None = None
+        self._asked = 0
         steps = len(rates_of(config))
         screen.notice(f"Capacity run on {config.load.backend}, {steps} steps at most")
         screen.plan(config.load.run_time, lead_s(config))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._judge:
+            self._judge.close()
+
     def is_enough(self, info: RunInfo) -> bool:
-        """Whether the run may end; judges it whenever a step has ended."""
+        """Whether the run may end; has it judged whenever a step has ended."""
         if info.duration_s and not info.steps:
             raise UsageError(
                 f"The scenario {info.scenario} has no steps.",
                 hint="Put CapacityRamp before its user class, as scenarios/capacity.py does.",
             )
         ended = sum(info.duration_s + _END_TOLERANCE_S >= step.end_s for step in info.steps)
-        if ended == self._judged:
+        if info.steps and ended >= len(info.steps):
+            return True
+        if self._judge is None:
+            if ended == self._asked:
+                return False
+            self._asked = ended
+            self._judge = judge_steps_so_far(self._path, self._config)
+        try:
+            progress = self._judge.answer()
+        except LoadtestsError as error:
+            # the run goes on: the step is judged with the next one, or at the end
+            self._screen.notice(error.message)
+            progress = CapacityProgress([], over=False)
+        if progress is None:
             return False
-        progress = judge_steps_so_far(self._path, self._config)
+        self._judge.close()
+        self._judge = None
         for sentence in progress.sentences[self._judged :]:
             self._screen.notice(sentence)
-        self._judged = max(ended, len(progress.sentences))
-        return progress.over or self._judged >= len(info.steps)
+        self._judged = max(self._judged, len(progress.sentences))
+        return progress.over
 
 
 def _close(paths: Sequence[Path], config: Config) -> int:
@@ -165,7 +193,7 @@ def _close(paths: Sequence[Path], config: Config) -> int:
             if other != path
         ]
         run, verdict = store_capacity_run(
-            read_run(path), config.slo, config.gate.confidence, others
+            read_run(path), config.slo, config.gate.confidence, others, config.limits_from
         )
         ended.append(show_run(run, verdict))
     return show_closing(ended)

@@ -18,7 +18,7 @@ from loadtests.cli.options import (
     users_option,
 )
 from loadtests.cli.runs.children import Children, children_of
-from loadtests.cli.runs.closing import printing
+from loadtests.cli.runs.closing import by_stored_limits, printing
 from loadtests.cli.runs.interleave import OWN_DEFAULTS, interleave_config
 from loadtests.cli.runs.interleave import interleave as interleave_subjects
 from loadtests.cli.runs.locust_process import LoadPlan
@@ -119,6 +119,8 @@ def command(
     config = load_config({"results": results})
     folder = Path(config.results)
     old = _runs(before, folder)
+    new = _runs(after, folder) if after is not None else old
+    config = by_stored_limits(new[-1].info, config)
     allowed, confidence = config.slo.relative, config.gate.confidence
     if after is None:
         if len(old) != 1:
@@ -132,7 +134,7 @@ def command(
             )
         comparison = compare_runs(
             old,
-            _runs(after, folder),
+            new,
             allowed,
             confidence,
             metric=metric,
@@ -141,6 +143,7 @@ def command(
     with printing():
         print_whole(open_console(), *comparison_tables(comparison, confidence))
         print_outcome(comparison)
+        click.echo(f"Limits: {config.limits_from.words}")
     return comparison.exit_code
 
 
@@ -159,7 +162,9 @@ def _compare_interleaved(
     comparison = compare_interleaved(
         interleaved.run, interleaved.second, interleaved.first, allowed, confidence, metric=metric
     )
-    store_verdict(interleaved.run, verdict_of(interleaved.run, comparison, allowed, confidence))
+    verdict = verdict_of(interleaved.run, comparison, allowed, confidence)
+    verdict = verdict.model_copy(update={"limits_from": config.limits_from})
+    store_verdict(interleaved.run, verdict)
 
     from loadtests.report.build import build_reports  # with matplotlib: not before a run
 
@@ -169,6 +174,7 @@ def _compare_interleaved(
         print_outcome(comparison)
         if interleaved.advice:
             click.echo(interleaved.advice)
+        click.echo(f"Limits: {config.limits_from.words}")
         click.echo(f"Report: {shown_path(report)}")
     return comparison.exit_code
 

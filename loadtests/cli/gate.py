@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import click
 
@@ -18,14 +19,13 @@ from loadtests.cli.options import (
     users_option,
 )
 from loadtests.cli.runs.children import Children, children_of
-from loadtests.cli.runs.closing import Ended, finish, show_closing
-from loadtests.cli.runs.interim import judge_so_far
+from loadtests.cli.runs.closing import Ended, finish, finish_stored, refuse_flags, show_closing
+from loadtests.cli.runs.interim import InterimJudge, InterimVerdict, judge_so_far
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.runs.locust_run import POLL_S, LocustRun
-from loadtests.cli.runs.micro_process import refuse_without_benchmarks
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config, load_config
-from loadtests.errors import ConfigError, LoadtestsError, UsageError
+from loadtests.errors import LoadtestsError, UsageError
 from loadtests.judge.interim import next_analysis, planned_analyses
 from loadtests.judge.stats.distributions import TailProbability
 from loadtests.load.child_environment import new_run_id
@@ -80,38 +80,35 @@ def command(
             raise UsageError(
                 "--micro runs benchmarks; RUN… judges what has run.", hint="Leave one of them out."
             )
-        return show_closing([finish(path, config, None) for path in runs])
-    if config.load.run_time <= config.load.warm_up:
-        raise ConfigError(
-            "The configuration",
-            [f"run_time ({config.load.run_time:g} s) is not longer than warm_up."],
-        )
-    if config.gate.micro != "off":
-        refuse_without_benchmarks()
+        refuse_flags(context, flags, users=users, processes=processes, scenarios=scenarios)
+        return show_closing([finish_stored(path, config) for path in runs])
     plan = LoadPlan(scenarios=scenarios or SCENARIOS, users=users, processes=processes)
-    return _gate(config, plan, children_of(context))
+    children = children_of(context)
+    children.check_run(config, plan, micro=config.gate.micro != "off")
+    return _gate(config, plan, children)
 
 
 def _gate(config: Config, plan: LoadPlan, children: Children) -> int:
     """Run the load, then the micro-benchmarks where the settings ask for them; the exit code.
 
-    What was measured is judged and reported, even if the micro-benchmarks fail afterwards.
+    What was measured is judged and reported, even if the micro-benchmarks fail or are interrupted
+    afterwards.
     """
     check_before_start(config, plan.users)
     backends = selected_backends(config.load.backend)
-    broken: LoadtestsError | None = None
+    broken: LoadtestsError | KeyboardInterrupt | None = None
     micro: Path | None = None
     with (
         Screen() as screen,
         children.open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
     ):
         run = LocustRun(config, endpoints, plan, screen=screen, children=children)
-        extensions = _Extensions(config, run.path, screen)
-        load = run.follow(extensions.is_enough)
-        if config.gate.micro != "off":
+        with _Extensions(config, run.path, screen, judge_so_far) as extensions:
+            load = run.follow(extensions.is_enough)
+        if config.gate.micro != "off" and not run.interrupted:
             try:
                 micro = _run_micro(config, endpoints, screen, children)
-            except LoadtestsError as error:
+            except (LoadtestsError, KeyboardInterrupt) as error:
                 broken = error
     point_latest(load)
     ended: Sequence[Ended] = [finish(load, config, extensions.alpha)]
@@ -151,17 +148,35 @@ def _own_baseline(config: Config) -> Config:
 
 
 class _Extensions:
-    """Decides when the run ends: it is extended while it is INCONCLUSIVE and that may help."""
+    """Decides when the run ends: it is extended while it is INCONCLUSIVE and that may help.
 
-    def __init__(self, config: Config, path: Path, screen: Screen) -> None:
+    `start` begins an interim analysis of a run folder.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        path: Path,
+        screen: Screen,
+        start: Callable[[Path, Config, TailProbability], InterimJudge[InterimVerdict]],
+    ) -> None:
         self._config = config
         self._path = path
         self._screen = screen
+        self._start = start
         self._warm_up_s = config.load.warm_up
         self._analyses = planned_analyses(config.gate, config.load.run_time - self._warm_up_s)
         self._done = 0
         self._next = self._analyses[0]
+        self._judge: InterimJudge[InterimVerdict] | None = None
         self._plan()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._judge:
+            self._judge.close()
 
     @property
     def alpha(self) -> TailProbability:
@@ -169,13 +184,28 @@ class _Extensions:
         return self._next.alpha
 
     def is_enough(self, info: RunInfo) -> bool:
-        """Whether the run may end; judges it whenever the next analysis is due."""
+        """Whether the run may end; has it judged whenever the next analysis is due.
+
+        The last analysis is that of the finished run: nothing it could say would extend the run.
+        """
         if info.duration_s < self._warm_up_s + self._next.measured_s:
             return False
-        verdict = judge_so_far(self._path, self._config, self._next.alpha)
+        if self._done + 1 >= len(self._analyses):
+            return True
+        if self._judge is None:
+            self._judge = self._start(self._path, self._config, self._next.alpha)
+        try:
+            verdict = self._judge.answer()
+        except LoadtestsError as error:
+            self._screen.notice(f"{error.message} The run ends without an extension.")
+            return True
+        if verdict is None:
+            return False
+        self._judge.close()
+        self._judge = None
         self._done += 1
         further = next_analysis(verdict.status, verdict.needed_s, self._analyses, self._done)
-        if further is None:
+        if further is None or not verdict.open:
             return True
         self._screen.notice(f"{verdict.sentence} Extending the run to {further.measured_s:.0f} s.")
         self._next = further

@@ -76,7 +76,17 @@ p50_ms = 3
 ```
 
 Names with a dot are quoted. A limit is left out by leaving out its key; `[slo]` has the defaults of
-the table below.
+the table below. A table for a pattern that the run did not call leaves the verdict INCONCLUSIVE,
+because that limit was not judged. A table for a backend that `--backend` left out is named in the
+verdict and changes nothing else.
+
+**Which limits a run is judged by.** A run folder stores the limits that it was measured under, and
+`loadtests gate RUN`, `loadtests capacity RUN` and `loadtests compare A B` use those (of B),
+whatever lies in the current folder. To judge it by other limits, name them:
+`loadtests gate RUN --config FILE`. A run of an older version stores no limits until it is
+judged; such a run is judged by the settings in force. The terminal, the reports and `run.json`
+(`verdict.limits_from`) say where the limits came from, with the SHA-256 of the file.
+[How long must a run be](RUN_LENGTH.md) says how many calls a limit takes.
 """
 _LIMIT_TABLES: Final = (
     ("slo", "patterns", LIMITED_PATTERN),

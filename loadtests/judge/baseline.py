@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from loadtests.config import Config
 from loadtests.errors import ResultsError, UsageError
-from loadtests.judge.fingerprint import differences, refuse_differences
+from loadtests.judge.fingerprint import differences, fingerprint, refuse_differences
 from loadtests.measure.results import Run, RunInfo, read_info, read_run
 from loadtests.measure.stored_files import read_record
 
@@ -148,6 +148,34 @@ def find_baseline(run: Run, config: Config) -> Baseline | None:
         return None
     _, name, fields = min(different)
     return Baseline(name, (), tuple(fields))
+
+
+def refuse_baseline(config: Config, planned: RunInfo) -> None:
+    """Raise ResultsError where the baseline that `gate.baseline` names will not fit a run.
+
+    `planned` has what is known of the run before it is made; only that is compared.
+    """
+    name = config.gate.baseline
+    if name in ("none", "auto"):
+        return
+    results = Path(config.results)
+    read_promotion(name, results)
+    paths = _run_paths(results / FOLDER / name)
+    if not paths:
+        raise ResultsError(f"{results / FOLDER / name} holds no runs.", hint="Promote it again.")
+    stored, ours = fingerprint(read_info(paths[0])), fingerprint(planned)
+    known = ("scenario", "config.load.", "config.data.", "config.workers", "environment.")
+    fields = [
+        f"{field}: {value}, {stored[field]}"
+        for field, value in ours.items()
+        if field.startswith(known) and stored.get(field, value) != value
+    ]
+    if fields:
+        raise ResultsError(
+            f"This run could not be compared with baseline {name} (this run, the baseline):\n"
+            + "\n".join(f"  {line}" for line in fields),
+            hint="Set gate.baseline to `auto` or another name, or run under its conditions.",
+        )
 
 
 def _run_paths(folder: Path) -> list[Path]:

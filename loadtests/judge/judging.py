@@ -18,12 +18,13 @@ from loadtests.judge.limit_estimate import (
 )
 from loadtests.judge.run_samples import MAX_LEFT_OUT, RunSamples, left_out
 from loadtests.judge.sentences import (
+    MAX_SHOWN,
     limit_sentence,
     not_compared,
     run_sentence,
     stalled_too_often,
 )
-from loadtests.judge.slo import limits_of
+from loadtests.judge.slo import limits_of, uncalled_limits
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
 from loadtests.judge.stats.holm import Decision, holm, overall_first_weights
 from loadtests.judge.stats.nested import nested_alpha
@@ -129,22 +130,31 @@ def judge_run(
     )
     decided = decide_limits(estimates, circumstances, samples.seconds())
     verdicts, needed_s = decided.limits, decided.needed_s
-    status = "INVALID" if invalidating else decided.status
+    status: Status = "INVALID" if invalidating else decided.status
+    uncalled, unselected = uncalled_limits(slo, run.info)
     reasons = [*invalidating, *delaying] if status in ("INVALID", "INCONCLUSIVE") else []
     if status == "INCONCLUSIVE" and circumstances.too_many_left_out:
         reasons.insert(0, stalled_too_often(circumstances.left_out or 0.0))
+    sentence = run_sentence(
+        status, verdicts, reasons, gate.confidence, needed_s, circumstances.left_out
+    )
+    missed = uncalled
+    if status == "PASS" and missed:
+        status, reasons = "INCONCLUSIVE", missed
+        held = sentence.removeprefix("PASS: ")
+        sentence = f"INCONCLUSIVE: {missed[0]} {held[:1].upper()}{held[1:]}"
+        missed = missed[1:]
+    sentence += "".join(f" {text}" for text in [*missed[:MAX_SHOWN], *unselected])
     return Verdict(
         status=status,
-        sentence=run_sentence(
-            status, verdicts, reasons, gate.confidence, needed_s, circumstances.left_out
-        )
-        + (not_compared(baseline.name, baseline.refused) if baseline else ""),
+        sentence=sentence + (not_compared(baseline.name, baseline.refused) if baseline else ""),
         confidence=gate.confidence,
         level=alpha,
         needed_s=needed_s,
         reasons=tuple(reasons),
         baseline=_reference_to(baseline),
         slo=slo,
+        not_judged=(*uncalled, *unselected),
         limits=verdicts,
         estimates=tuple(_estimates(samples, slo, gate.confidence)),
     )

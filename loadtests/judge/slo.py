@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from loadtests.config import Relative, Slo
+from loadtests.config import Limits, Relative, Slo
 from loadtests.measure.results import (
     UNITS,
     LimitKind,
@@ -91,6 +91,40 @@ def _series_limits(series: SeriesInfo, slo: Slo, *, relative: bool) -> Iterator[
 def allowed_growth(relative: Relative) -> dict[str, float | None]:
     """The growth over a baseline that each percentile may have; None for no limit."""
     return {"p50": relative.p50, "p90": relative.p90, "p99": relative.p99}
+
+
+def uncalled_limits(slo: Slo, info: RunInfo) -> tuple[list[str], list[str]]:
+    """Limits that name what a run did not call, in words: those missed, and those left out.
+
+    Left out are those of a backend that the run's settings did not select. The others are missed,
+    and a run that misses a limit does not show that the promise holds.
+    """
+    called = {(series.backend, series.pattern) for series in info.series if series.count}
+    missed = [
+        f"{pattern} was not called, so its limits are not judged."
+        for pattern, limits in slo.patterns.items()
+        if _names_limits(limits) and all(pattern != each for _, each in called)
+    ]
+    left_out: list[str] = []
+    for backend, of_backend in slo.backends.items():
+        patterns = [name for name, limits in of_backend.patterns.items() if _names_limits(limits)]
+        if all(backend != each for each, _ in called):
+            if _names_limits(of_backend) or patterns:
+                text = f"{backend} was not called, so its limits are not judged."
+                (missed if info.config.load.backend == "both" else left_out).append(text)
+            continue
+        missed += [
+            f"{backend} {pattern} was not called, so its limits are not judged."
+            for pattern in patterns
+            if (backend, pattern) not in called and pattern not in slo.patterns
+        ]
+    return missed, left_out
+
+
+def _names_limits(limits: Limits) -> bool:
+    return any(
+        getattr(limits, name) is not None for name in Limits.model_fields if name != "metric"
+    )
 
 
 def expected_series(info: RunInfo) -> list[tuple[str, str]]:

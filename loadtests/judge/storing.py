@@ -1,22 +1,61 @@
-"""Stores a verdict in run.json, and with it how the backends of the run compare."""
+"""Judges a run by settings, and stores the verdict in run.json.
+
+With it goes how the backends of the run compare, and where the limits came from.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
 
+from loadtests.config import Config, SettingsOrigin
 from loadtests.errors import ResultsError
+from loadtests.judge.baseline import find_baseline
 from loadtests.judge.interleaved import compare_backends
+from loadtests.judge.judging import judge_run
 from loadtests.judge.run_samples import comparable_samples
+from loadtests.judge.stats.distributions import TailProbability
 from loadtests.measure.results import (
     CapacityRun,
     HeadToHead,
     Run,
+    RunInfo,
     Verdict,
     write_info,
 )
 
 PERCENTILES_COMPARED: Final = ("p50", "p99")
+
+
+def judge_with(run: Run, config: Config, alpha: TailProbability | None = None) -> Verdict:
+    """The verdict on a run as it stands, against its baseline if it has one."""
+    verdict = judge_run(run, config.slo, config.gate, find_baseline(run, config), alpha=alpha)
+    return verdict.model_copy(update={"limits_from": config.limits_from})
+
+
+def with_stored_limits(info: RunInfo, config: Config) -> Config:
+    """The settings with the limits and rules of judging that a run stores, where it does.
+
+    Those that it was made under, else those that it was last judged by.
+    """
+    stored, verdict = info.config, info.verdict
+    slo = stored.slo or (verdict.slo if verdict else None)
+    if slo is None:
+        return config
+    gate = stored.gate
+    if gate is None and verdict is not None:
+        gate = config.gate.model_copy(update={"confidence": verdict.confidence})
+    origin = stored.limits_from
+    if stored.slo is None and verdict is not None:
+        origin = verdict.limits_from
+    update = {
+        "slo": slo,
+        "gate": gate or config.gate,
+        "limits_from": (origin or SettingsOrigin(kind="unknown")).model_copy(
+            update={"stored": True}
+        ),
+    }
+    return config.model_copy(update=update)
 
 
 def store_verdict(run: Run, verdict: Verdict, capacity_run: CapacityRun | None = None) -> Run:

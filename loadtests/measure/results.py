@@ -43,7 +43,7 @@ from pydantic import (
 )
 
 from loadtests.atomic_files import write_atomically
-from loadtests.config import Slo
+from loadtests.config import Gate, SettingsOrigin, Slo
 from loadtests.errors import (
     EXIT_FAIL,
     EXIT_INCONCLUSIVE,
@@ -345,7 +345,7 @@ class AlternationBlock(_Part):
         return self
 
 
-def _foreign_slo(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+def _foreign(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     """None for limits that this version does not know: they are only shown."""
     try:
         return handler(value)
@@ -353,15 +353,17 @@ def _foreign_slo(value: object, handler: ValidatorFunctionWrapHandler) -> object
         return None
 
 
-StoredSlo = Annotated[Slo | None, WrapValidator(_foreign_slo)]
+StoredSlo = Annotated[Slo | None, WrapValidator(_foreign)]
+StoredGate = Annotated[Gate | None, WrapValidator(_foreign)]
 
 
 class RunConfig(_Conditions):
     """The settings of a run that a reader needs; no DSN among them.
 
     `blocks` is the plan of two alternating subjects. `patterns` are the access patterns that every
-    backend of a micro-benchmark run must have measured, and `slo` its limits; a load run stores its
-    limits with the verdict.
+    backend of a micro-benchmark run must have measured. `slo` and `gate` are the limits and the
+    rules of judging that were in force when the run was made, and `limits_from` is where they came
+    from; older runs store the limits with the verdict alone.
     """
 
     data: DataSettings = Field(default_factory=DataSettings)
@@ -372,6 +374,8 @@ class RunConfig(_Conditions):
     blocks: list[AlternationBlock] | None = None
     patterns: list[str] | None = None
     slo: StoredSlo = None
+    gate: StoredGate = None
+    limits_from: SettingsOrigin | None = None
 
 
 class EnvironmentInfo(_Conditions):
@@ -510,7 +514,8 @@ class Verdict(_Derived):
 
     `level` is the probability of a wrong decision that this analysis may spend, `needed_s` the
     measured seconds that would decide an INCONCLUSIVE run, `reasons` why a run is INVALID, and
-    `slo` the limits that the run was judged by (None where it was not judged by any).
+    `slo` the limits that the run was judged by (None where it was not judged by any). `limits_from`
+    is where they came from. `not_judged` are limits on what the run did not call.
     """
 
     derived = ("exit_code", "counts")
@@ -523,6 +528,8 @@ class Verdict(_Derived):
     reasons: tuple[str, ...] = ()
     baseline: BaselineReference | None = None
     slo: StoredSlo = None
+    limits_from: SettingsOrigin | None = None
+    not_judged: tuple[str, ...] = ()
     limits: tuple[LimitVerdict, ...] = ()
     estimates: tuple[PercentileEstimate, ...] = ()
 

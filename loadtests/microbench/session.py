@@ -18,9 +18,7 @@ from random import Random
 
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, UsageError
-from loadtests.judge.baseline import find_baseline
-from loadtests.judge.judging import judge_run
-from loadtests.judge.storing import store_verdict
+from loadtests.judge.storing import judge_with, store_verdict
 from loadtests.load.child_environment import inherited_endpoints, run_id_for
 from loadtests.measure.results import (
     DataSettings,
@@ -243,6 +241,8 @@ def describe_settings(config: Config, selected: Sequence[Spec]) -> RunConfig:
         load=LoadSettings(seed=config.load.seed),
         data=DataSettings(**config.data.model_dump()),
         slo=config.slo,
+        gate=config.gate,
+        limits_from=config.limits_from,
         patterns=patterns,
     )
 
@@ -257,7 +257,7 @@ def conclude(path: Path, config: Config) -> Run | None:
     run = read_run(path)
     if not any(series.count for series in run.info.series):
         return None
-    verdict = judge_run(run, config.slo, config.gate, find_baseline(run, config))
+    verdict = judge_with(run, config)
     run = store_verdict(run, verdict)
     build_reports(run.path)
     return run

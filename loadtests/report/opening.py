@@ -79,6 +79,9 @@ def what_to_do(page: Page) -> str:
     verdict = page.run.info.verdict
     if verdict is None or verdict.status != "INCONCLUSIVE":
         return ""
+    decides = [limit for limit in verdict.limits if limit.decides]
+    if verdict.not_judged and all(limit.status == "PASS" for limit in decides):
+        return "What to do: run a scenario that calls them, or take their limits out of the file."
     if verdict.needed_s is None or "longer run" in verdict.sentence:
         return "What to do: look at the limit or at the slowest part; more calls will not decide."
     run_time = math.ceil(verdict.needed_s + page.run.info.warm_up_s)

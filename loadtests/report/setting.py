@@ -53,7 +53,7 @@ def read_setting(run: Run) -> Setting:
         targets=targets,
         ran_on=_ran_on(targets),
         caution=_caution(targets),
-        load=_load(run),
+        load=" ".join(filter(None, [_load(run), _limits(run)])),
         offered_per_s=_rate(run),
         configuration=tuple(flat(_settings(info.config.as_conditions()))),
         environment=tuple(flat(info.environment.as_conditions())),
@@ -160,6 +160,13 @@ def _rehearsal(run: Run) -> str:
         for backend, count in rehearsal.calls.items()
     )
     return f" Before it, {calls} at full speed in {seconds(rehearsal.seconds)}, in no figure."
+
+
+def _limits(run: Run) -> str:
+    """`Limits: loadtests.toml (SHA-256 1a2b3c4d5e6f).`"""
+    verdict = run.info.verdict
+    origin = verdict.limits_from if verdict else run.info.config.limits_from
+    return f"Limits: {clean(without_passwords(origin.words))}." if origin else ""
 
 
 def _climb(run: Run, law: str | None) -> str:

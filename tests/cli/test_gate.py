@@ -11,6 +11,7 @@ import pytest
 
 from loadtests.cli.runs.children import Children
 from loadtests.cli.runs.locust_process import LoadPlan
+from loadtests.cli.runs.preflight import check_results_folder, refuse_without_benchmarks
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, ResultsError, UsageError
 from loadtests.judge.baseline import promote
@@ -86,6 +87,7 @@ class Stage:
 
     def gate(self, *arguments: object) -> tuple[int, str]:
         children = Children(
+            check_run=self._check_run,
             open_endpoints=self._open,
             seed_again=self._seed_again,
             load=self._load,
@@ -93,6 +95,11 @@ class Stage:
             pause=lambda _: None,
         )
         return run_verb("gate", *arguments, children=children)
+
+    def _check_run(self, config: Config, plan: LoadPlan, /, *, micro: bool = False) -> None:
+        check_results_folder(Path(config.results))
+        if micro:
+            refuse_without_benchmarks()
 
     @contextmanager
     def _open(

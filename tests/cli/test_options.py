@@ -21,6 +21,7 @@ RUN: Final = (
 FLAGS: Final = {
     "gate": f"--backend --rate --run-time --micro {RUN}",
     "settings": "--page --config",
+    "plan": "--rate --limit --exceedance --error-rate --design-effect --chance --scenario",
     "capacity": f"--backend --from --to --growth --step-time --settle {RUN}",
     "compare": (
         "--subjects --metric --allow-differences --results --interleave --blocks --rate --run-time"

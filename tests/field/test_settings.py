@@ -15,8 +15,11 @@ import pytest
 from loadtests.__main__ import run, run_root
 from loadtests.config import SETTINGS, ZIPF_EXPONENT, load_config
 from loadtests.config_sources import INTERNAL_VARIABLES, OTHER_VARIABLES
-from loadtests.errors import EXIT_ERROR, ConfigError
+from loadtests.errors import EXIT_ERROR, ConfigError, UsageError
+from loadtests.judge.slo import uncalled_limits
 from loadtests.load.workload import Zipf
+from loadtests.measure.results import RunConfig, Verdict, read_info, write_info
+from tests.cli.verbs import SLOW_MS, run_verb, write_gate_run
 
 ROOT = Path(__file__).resolve().parents[2]
 STRICT = "[slo]\np99_ms = 2\n"
@@ -248,3 +251,141 @@ def test_an_exponent_of_zero_calls_all_keys_equally_often() -> None:
     assert most_frequent(0.0) < draws * 0.02
     assert most_frequent(ZIPF_EXPONENT) > draws * 0.15
     assert most_frequent(2.0) > draws * 0.5
+
+
+# --- which limits a finished run is judged by
+
+
+@pytest.fixture
+def no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadtests.report.build.build_reports", lambda path: [path / "report.html"])
+
+
+def verdict_in(path: Path) -> Verdict:
+    verdict = read_info(path).verdict
+    assert verdict is not None
+    return verdict
+
+
+def write_stored(path: Path, slo: str = STRICT) -> Path:
+    """A run of cart.get that was made under these limits."""
+    config = load_config(environ={}, path=written(path.with_suffix(".toml"), slo))
+    stored = config.model_dump(mode="json", by_alias=True, include={"slo", "gate", "limits_from"})
+    run = write_gate_run(path)
+    info = read_info(run)
+    settings = {**info.config.model_dump(mode="json", by_alias=True), **stored}
+    write_info(run, info.model_copy(update={"config": RunConfig.model_validate(settings)}))
+    return run
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_finished_run_is_judged_by_its_own_limits(tmp_path: Path, no_reports: None) -> None:
+    """`gate RUN` in another folder judged the run by that folder's loadtests.toml."""
+    run = write_stored(tmp_path / "run", "[slo]\np99_ms = 1000\n")
+    written(tmp_path / "loadtests.toml", "[slo]\np99_ms = 0.1\n")  # of another project
+    code, output = run_verb("gate", run)
+    assert code == 0, output
+    assert re.search(r"^Limits: stored in the run: run\.toml \(SHA-256 ", output, re.MULTILINE)
+    origin = verdict_in(run).limits_from
+    assert origin is not None
+    assert origin.stored
+    assert origin.path == "run.toml"
+
+
+def test_other_limits_are_those_of_a_file_that_was_named(
+    tmp_path: Path, no_reports: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release manager asks whether the same run would keep a stricter promise."""
+    run = write_stored(tmp_path / "run", "[slo]\np99_ms = 1000\n")
+    written(tmp_path / "strict.toml", "[slo]\np99_ms = 0.1\n")
+    monkeypatch.setenv("LOADTESTS_CONFIG", "unused.toml")  # and is restored afterwards
+    code, output = run_verb("gate", run, "--config", "strict.toml")
+    assert code == 1, output
+    assert "Limits: strict.toml (SHA-256 " in output
+    monkeypatch.delenv("LOADTESTS_CONFIG")
+    assert run_verb("gate", run)[0] == 0  # by those that it was made under, again
+
+
+def test_a_run_that_stores_no_limits_is_judged_by_those_in_force(
+    tmp_path: Path, no_reports: None
+) -> None:
+    """A run of an older version, judged for the first time."""
+    run = write_gate_run(tmp_path / "run")
+    written(tmp_path / "loadtests.toml", "[slo]\np99_ms = 0.1\n")
+    code, output = run_verb("gate", run)
+    assert code == 1
+    assert "Limits: loadtests.toml (SHA-256 " in output
+    written(tmp_path / "loadtests.toml", "[slo]\np99_ms = 1000\n")
+    assert run_verb("gate", run)[0] == 1  # it stores them now
+
+
+def test_a_comparison_uses_the_later_runs_limits(tmp_path: Path) -> None:
+    """`compare A B` allowed the growth that the current folder's file names."""
+    before = write_stored(tmp_path / "a")
+    after = write_stored(tmp_path / "b", "[slo.relative]\np50 = 5.0\np99 = 5.0\n")
+    written(tmp_path / "loadtests.toml", "[slo.relative]\np50 = 0.0001\np99 = 0.0001\n")
+    code, output = run_verb("compare", before, after)
+    assert code == 0, output
+    assert "Limits: stored in the run: b.toml" in output
+
+
+@pytest.mark.parametrize("flag", ["--rate=300", "--backend=dynamodb", "--users=9", "--micro=off"])
+def test_a_flag_for_a_new_run_is_refused_where_a_finished_one_is_judged(
+    tmp_path: Path, flag: str
+) -> None:
+    """`gate RUN --rate 300` ignored the rate."""
+    run = write_gate_run(tmp_path / "run")
+    with pytest.raises(UsageError, match=flag.partition("=")[0]):
+        run_verb("gate", run, flag)
+
+
+# --- limits of what was not called
+
+
+@pytest.mark.parametrize(
+    ("slo", "missed"),
+    [
+        ('[slo.patterns."session.get"]\np99_ms = 5\n', "session.get was not called"),
+        (
+            '[slo.backends.postgres.patterns."cart.add"]\nerror_rate = 0.5\n',
+            "postgres cart.add was not called",
+        ),
+    ],
+)
+def test_a_limit_of_what_was_not_called_is_not_kept(
+    tmp_path: Path, no_reports: None, slo: str, missed: str
+) -> None:
+    """A scenario without sessions: PASS, and no word of the limit on session.get."""
+    run = write_gate_run(tmp_path / "run")
+    written(tmp_path / "loadtests.toml", slo)
+    assert run_verb("gate", run)[0] == 3
+    verdict = verdict_in(run)
+    assert missed in verdict.sentence
+    assert missed in " ".join(verdict.not_judged)
+    assert all(limit.status == "PASS" for limit in verdict.limits)
+
+
+def test_a_backend_that_was_deselected_is_named_and_no_more(tmp_path: Path) -> None:
+    """`--backend dynamodb` with a file that has limits for both."""
+    info = read_info(write_gate_run(tmp_path / "run"))
+    info.series = [series for series in info.series if series.backend == "dynamodb"]
+    path = written(tmp_path / "loadtests.toml", "[slo.backends.postgres]\np50_ms = 5\n")
+    slo = load_config(environ={}, path=path).slo
+    text = ["postgres was not called, so its limits are not judged."]
+    assert uncalled_limits(slo, info) == (text, [])
+    info.config.load.backend = "dynamodb"
+    assert uncalled_limits(slo, info) == ([], text)
+
+
+def test_a_broken_limit_stays_broken_beside_one_that_is_not_judged(
+    tmp_path: Path, no_reports: None
+) -> None:
+    """FAIL is not softened by a limit that nothing was measured for."""
+    run = write_gate_run(tmp_path / "run", median_ms=SLOW_MS)
+    written(tmp_path / "loadtests.toml", '[slo.patterns."session.get"]\np99_ms = 5\n')
+    assert run_verb("gate", run)[0] == 1
+    assert "session.get was not called" in verdict_in(run).sentence

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -52,6 +54,12 @@ class ChildProcess:
             self._process.kill()
             return self._process.wait()
 
+    def kill(self) -> None:
+        """End it and the processes that it has started, at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
     def end_of_output(self) -> str:
         """The last lines of its output, as a hint."""
         return "Its last output: " + " / ".join(self.lines()[-3:])
@@ -80,6 +88,9 @@ class ChildProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.end()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.kill()  # the user has asked twice
+        else:
+            self.end()
         self._output = self.lines()
         self._log.close()

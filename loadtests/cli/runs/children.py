@@ -18,6 +18,7 @@ import click
 
 from loadtests.cli.runs.locust_process import LoadPlan, LocustProcess
 from loadtests.cli.runs.micro_process import MicroProcess
+from loadtests.cli.runs.preflight import check_run
 from loadtests.config import Config
 from loadtests.load.subjects import probe_subjects
 from loadtests.targets.endpoints import Endpoints
@@ -73,6 +74,13 @@ class MicroChild(Protocol):
         """Wait for the run folder at `path`."""
 
 
+class CheckRun(Protocol):
+    """Finds before a run what would end it in an error."""
+
+    def __call__(self, config: Config, plan: LoadPlan, /, *, micro: bool = False) -> None:
+        """Raise LoadtestsError."""
+
+
 class OpenEndpoints(Protocol):
     """Starts or reaches the databases."""
 
@@ -113,6 +121,7 @@ def open_probed(
 class Children:
     """What a verb starts."""
 
+    check_run: CheckRun = check_run
     open_endpoints: OpenEndpoints = open_probed
     seed_again: SeedAgain = seed_again
     load: Callable[[Config, Endpoints, LoadPlan, str], LoadChild] = LocustProcess

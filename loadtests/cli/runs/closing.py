@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.cli.runs.interim import judge
 from loadtests.cli.screen.gate import Screen
 from loadtests.config import Config
-from loadtests.errors import format_error
+from loadtests.config_sources import named_file
+from loadtests.errors import UsageError, format_error
 from loadtests.judge.capacity.answer import store_capacity_run
 from loadtests.judge.judging import worst_status
 from loadtests.judge.stats.distributions import TailProbability
-from loadtests.judge.storing import store_verdict
-from loadtests.measure.results import EXIT_CODES, Run, Verdict, read_run
+from loadtests.judge.storing import judge_with, store_verdict, with_stored_limits
+from loadtests.measure.results import EXIT_CODES, Run, RunInfo, Verdict, read_info, read_run
 from loadtests.measure.run_folder import shown_path
 from loadtests.microbench.folder import SCENARIO
 from loadtests.microbench.tables import summary
@@ -41,11 +42,34 @@ def finish(path: Path, config: Config, alpha: TailProbability | None) -> Ended:
     """Judge a finished run folder, write its reports, print its table."""
     run = read_run(path)
     if run.info.steps:
-        run, verdict = store_capacity_run(run, config.slo, config.gate.confidence)
+        run, verdict = store_capacity_run(
+            run, config.slo, config.gate.confidence, limits_from=config.limits_from
+        )
     else:
-        verdict = judge(run, config, alpha)
+        verdict = judge_with(run, config, alpha)
         run = store_verdict(run, verdict)
     return show_run(run, verdict)
+
+
+def finish_stored(path: Path, config: Config) -> Ended:
+    """As `finish`, by the limits that the run stores, unless the user names a settings file."""
+    return finish(path, by_stored_limits(read_info(path), config), None)
+
+
+def by_stored_limits(info: RunInfo, config: Config) -> Config:
+    """The settings with the limits that a finished run is judged by."""
+    return config if named_file(os.environ) else with_stored_limits(info, config)
+
+
+def refuse_flags(context: click.Context, flags: Mapping[str, object], **others: object) -> None:
+    """Raise UsageError for a flag about making a run, where finished runs are judged."""
+    spelled = {option.name: option.opts[0] for option in context.command.params}
+    for name, value in {**flags, **others}.items():
+        if name != "results" and value not in (None, ()):
+            raise UsageError(
+                f"{spelled[name]} is for a new run; RUN… judges what has run.",
+                hint="Leave it out. Limits come from the run, or from --config FILE.",
+            )
 
 
 def show_run(run: Run, verdict: Verdict) -> Ended:
@@ -56,6 +80,8 @@ def show_run(run: Run, verdict: Verdict) -> Ended:
     with printing(), Screen() as screen:
         for shown in summary(run) if run.info.scenario == SCENARIO else [terminal_summary(run)]:
             screen.print(shown)
+        if verdict.limits_from:
+            click.echo(f"Limits: {verdict.limits_from.words}")
         click.echo(f"Report: {shown_path(report)}")
     return Ended(run, verdict, report)
 

@@ -18,7 +18,7 @@ from loadtests.interpreter import module_command, search_current_folder_last
 from loadtests.load.subjects import qualified, run_subjects
 from loadtests.stores.factories import confirm_factory, is_factory
 
-_LONGEST_S = 60.0
+_LONGEST_S = 15.0
 
 
 def settled(config: Config) -> Config:

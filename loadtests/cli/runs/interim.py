@@ -10,30 +10,37 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Generic, TypeVar
 
 from loadtests.config import Config
 from loadtests.errors import EXIT_PASS, LoadtestsError
 from loadtests.interpreter import module_command
-from loadtests.judge.baseline import find_baseline
 from loadtests.judge.capacity.answer import by_backend, rate, should_stop
 from loadtests.judge.capacity.steps import judge_steps
-from loadtests.judge.judging import judge_run
 from loadtests.judge.stats.distributions import TailProbability
-from loadtests.measure.results import Run, Status, Verdict, read_run
+from loadtests.judge.storing import judge_with
+from loadtests.measure.results import Status, read_run
+
+LONGEST_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class InterimVerdict:
-    """The verdict so far, and the measured seconds that would decide an INCONCLUSIVE run."""
+    """The verdict so far, and the measured seconds that would decide an INCONCLUSIVE run.
+
+    `open`: a deciding limit is undecided, so that more calls may change the verdict.
+    """
 
     status: Status
     needed_s: float | None
     sentence: str
+    open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +51,86 @@ class CapacityProgress:
     over: bool
 
 
-def judge(run: Run, config: Config, alpha: TailProbability | None) -> Verdict:
-    """The verdict on a run as it stands, against its baseline if it has one."""
-    return judge_run(run, config.slo, config.gate, find_baseline(run, config), alpha=alpha)
+Answer = TypeVar("Answer", bound="InterimVerdict | CapacityProgress")
 
 
-def judge_so_far(path: Path, config: Config, alpha: TailProbability) -> InterimVerdict:
-    """Judge a run that may still be going on. Raises LoadtestsError when it cannot be judged."""
-    return InterimVerdict(**_ask("verdict", path, config, {"alpha": alpha}))
+class InterimJudge(Generic[Answer]):
+    """A judging process under way; it has `LONGEST_S`, since the load goes on meanwhile."""
+
+    def __init__(
+        self,
+        question: str,
+        path: Path,
+        config: Config,
+        *,
+        read: Callable[..., Answer],
+        facts: Mapping[str, object],
+    ) -> None:
+        request = {
+            "path": str(path),
+            "config": config.model_dump(mode="json", by_alias=True),
+            **facts,
+        }
+        self._read: Callable[..., Answer] = read
+        self._begun_s = time.monotonic()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        with tempfile.TemporaryFile() as asked:
+            asked.write(json.dumps(request).encode())
+            asked.seek(0)
+            self._process = subprocess.Popen(
+                module_command("loadtests.cli.runs.interim", question),
+                stdin=asked,
+                stdout=self._output,
+                stderr=self._errors,
+                start_new_session=True,  # a scheduling group of its own
+            )
+
+    def answer(self) -> Answer | None:
+        """The answer; None while it is being found.
+
+        Raises LoadtestsError when the run cannot be judged, or not in time.
+        """
+        code = self._process.poll()
+        if code is None:
+            if time.monotonic() - self._begun_s < LONGEST_S:
+                return None
+            raise LoadtestsError(f"The run so far could not be judged within {LONGEST_S:.0f} s.")
+        if code != EXIT_PASS:
+            self._errors.seek(0)
+            text = self._errors.read().decode("utf-8", "replace").strip()
+            raise LoadtestsError("The run so far cannot be judged.", hint=text[-300:])
+        self._output.seek(0)
+        answer: Answer = self._read(**json.loads(self._output.read()))
+        return answer
+
+    def close(self) -> None:
+        """End it, whether or not it has an answer."""
+        self._process.kill()
+        self._process.wait()
+        self._output.close()
+        self._errors.close()
 
 
-def judge_steps_so_far(path: Path, config: Config) -> CapacityProgress:
-    """Judge the steps that have ended. Raises LoadtestsError when they cannot be judged."""
-    return CapacityProgress(**_ask("steps", path, config, {}))
+def judge_so_far(
+    path: Path, config: Config, alpha: TailProbability
+) -> InterimJudge[InterimVerdict]:
+    """Judge a run that may still be going on."""
+    return InterimJudge("verdict", path, config, read=InterimVerdict, facts={"alpha": alpha})
 
 
-def _ask(question: str, path: Path, config: Config, facts: Mapping[str, object]) -> Any:
-    request = {"path": str(path), "config": config.model_dump(mode="json", by_alias=True), **facts}
-    answer = subprocess.run(
-        module_command("loadtests.cli.runs.interim", question),
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,  # a scheduling group of its own
-    )
-    if answer.returncode != EXIT_PASS:
-        raise LoadtestsError("The run so far cannot be judged.", hint=answer.stderr.strip()[-300:])
-    return json.loads(answer.stdout)
+def judge_steps_so_far(path: Path, config: Config) -> InterimJudge[CapacityProgress]:
+    """Judge the steps that have ended."""
+    return InterimJudge("steps", path, config, read=CapacityProgress, facts={})
 
 
 def _answer_verdict(path: Path, config: Config, alpha: float) -> InterimVerdict:
     with suppress(OSError):
         os.nice(19)
         Path("/proc/self/autogroup").write_text("19", encoding="ascii")
-    verdict = judge(read_run(path), config, TailProbability(alpha))
-    return InterimVerdict(verdict.status, verdict.needed_s, verdict.sentence)
+    verdict = judge_with(read_run(path), config, TailProbability(alpha))
+    undecided = any(limit.decides and limit.status == "INCONCLUSIVE" for limit in verdict.limits)
+    return InterimVerdict(verdict.status, verdict.needed_s, verdict.sentence, undecided)
 
 
 def _answer_steps(path: Path, config: Config) -> CapacityProgress:

@@ -43,12 +43,15 @@ def interleave(config: Config, plan: LoadPlan, children: Children) -> Interleave
     Raises LoadtestsError.
     """
     check_before_start(config, plan.users)
+    children.check_run(config, plan)
     backends = selected_backends(config.load.backend)
     with (
         Screen() as screen,
         children.open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
     ):
         run = LocustRun(config, endpoints, plan, screen=screen, children=children)
+        if advice := _advice(config):
+            screen.notice(advice)
         screen.plan(config.load.run_time, config.load.warm_up)
         path = run.follow(lambda info: info.duration_s >= config.load.run_time)
     first, second = (

@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Final
 
 from loadtests.cli.runs.child_process import ChildProcess
+from loadtests.cli.runs.preflight import BENCHMARKS
 from loadtests.config import Config
-from loadtests.errors import ResultsError, UsageError
+from loadtests.errors import ResultsError
 from loadtests.interpreter import module_command
 from loadtests.load.child_environment import environment_for_child
 from loadtests.microbench.progress_pipe import PROGRESS_VARIABLE
@@ -24,19 +25,9 @@ from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import Progress
 from loadtests.targets.supervisor.messages import read_message
 
-BENCHMARKS: Final = Path("bench/bench_access_patterns.py")
 # 3,000 are the least that can pass; calls in a row are alike, so that a few limits need more.
 ROUNDS: Final = 4_000
 _FAILED: Final = 1  # pytest's code when a benchmark failed: the folder says which calls did
-
-
-def refuse_without_benchmarks() -> None:
-    """Raise UsageError where there is no bench/ to run."""
-    if not BENCHMARKS.exists():
-        raise UsageError(
-            f"There is no {BENCHMARKS} here, so there is nothing for --micro to run.",
-            hint="Run the gate in the project's own folder, or leave --micro out.",
-        )
 
 
 class MicroProcess(ChildProcess):

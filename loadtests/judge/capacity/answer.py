@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from loadtests.config import Slo
+from loadtests.config import SettingsOrigin, Slo
 from loadtests.judge.capacity.steps import judge_steps
 from loadtests.judge.judging import worst_status
 from loadtests.judge.sentences import three_digits
@@ -70,7 +70,11 @@ def knee_of(steps: Sequence[JudgedStep]) -> JudgedStep | None:
 
 
 def store_capacity_run(
-    run: Run, slo: Slo, confidence: float, others: Sequence[CapacityRun] | None = None
+    run: Run,
+    slo: Slo,
+    confidence: float,
+    others: Sequence[CapacityRun] | None = None,
+    limits_from: SettingsOrigin | None = None,
 ) -> tuple[Run, Verdict]:
     """Judge every step and write `capacity_run` and the verdict into run.json.
 
@@ -79,7 +83,9 @@ def store_capacity_run(
     p99 limit, ResultsError for a run without steps.
     """
     own = capacity_of(run, slo, confidence)
-    verdict = verdict_of(run, own.answers, confidence).model_copy(update={"slo": slo})
+    verdict = verdict_of(run, own.answers, confidence).model_copy(
+        update={"slo": slo, "limits_from": limits_from}
+    )
     shown = [own, *([_others_in(run)] if others is None else others)]
     capacity_run = CapacityRun(
         confidence=confidence,

@@ -319,7 +319,8 @@ def _without_rate(config: Config) -> Config:
 def _public(config: Config, environment: Environment, workers: list[str]) -> RunConfig:
     """The settings without the DSN, which may hold a password."""
     options = environment.parsed_options
-    settings = config.model_dump(mode="json", include={"data"})
+    stored = {"data", "slo", "gate", "limits_from"}
+    settings = config.model_dump(mode="json", by_alias=True, include=stored)
     settings |= recorded(config, getattr(options, "run_time", None))
     settings["users"] = getattr(options, "num_users", None)
     settings["run_time_s"] = getattr(options, "run_time", None)
