@@ -121,7 +121,7 @@ def probe_subjects(config: Config, endpoints: Endpoints) -> None:
     UsageError.
     """
     for subject in run_subjects(config):
-        endpoint = endpoints.dynamodb if subject.backend == "dynamodb" else None
+        endpoint = endpoints.dynamodb if subject.backend == "dynamodb" else endpoints.postgres
         if endpoint and (is_factory(subject.client) or not endpoint.embedded):
             probe_store(subject.client, subject.backend, endpoints)
 

@@ -12,10 +12,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+import psycopg
+
 from loadtests.errors import BackendError, CallError, CallTimeout, LoadtestsError, TargetError
 from loadtests.stores import CartStore, SessionStore
 from loadtests.stores.open import open_stores
+from loadtests.stores.postgres.rows import CONNECTION_FAILED, CONNECTION_LOST
 from loadtests.targets.endpoints import Endpoints
+from loadtests.targets.postgres.conninfo import endpoint_settings
+from loadtests.targets.postgres.refusals import connection_refusal, server_words, statement_hint
 from loadtests.targets.probe_rows import ProbeRows, open_probe_rows
 
 _MAX_TEXT: Final = 200
@@ -25,6 +30,13 @@ _PASSING: Final = (
     "RequestLimitExceeded",
     "InternalServerError",
     "ServiceUnavailable",
+    CONNECTION_LOST,
+)
+# SQLSTATEs by their beginnings: conflicts, resources, locks, and ends by an operator or a timeout
+_PASSING_STATES: Final = ("40", "53", "55P03", "57")
+_ELSEWHERE: Final = (
+    "The store reaches another database, schema or account than the set-up: "
+    "compare its endpoint, credentials and region with the run's."
 )
 
 
@@ -88,7 +100,7 @@ def _probe(
         except CallTimeout:
             return
         except CallError as error:
-            if error.name in _PASSING or error.name.startswith("HTTP 5"):
+            if _passes(error):
                 return
             raise _failure(pattern, client, error, endpoints) from error
         except Exception as error:
@@ -100,9 +112,17 @@ def _probe(
         if index == 0 and not sees():
             raise TargetError(
                 f"{pattern} through {client} did not write to {rows.label}.",
-                hint="The store reaches another database, schema or account than the set-up: "
-                "compare its endpoint, credentials and region with the run's.",
+                hint=_ELSEWHERE,
             )
+
+
+def _passes(error: CallError) -> bool:
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    return (
+        error.name in _PASSING
+        or error.name.startswith("HTTP 5")
+        or state.startswith(_PASSING_STATES)
+    )
 
 
 def _failure(pattern: str, client: str, error: CallError, endpoints: Endpoints) -> LoadtestsError:
@@ -112,6 +132,13 @@ def _failure(pattern: str, client: str, error: CallError, endpoints: Endpoints) 
         from loadtests.targets.dynamodb.causes import cause_of
 
         reason, hint, _ = cause_of(error, endpoints.dynamodb)
+    elif isinstance(error.__cause__, psycopg.Error) and error.name != CONNECTION_FAILED:
+        reason = f"{error.name}: {server_words(str(error.__cause__))}"
+        refers = isinstance(error.__cause__, psycopg.errors.ForeignKeyViolation)
+        hint = _ELSEWHERE if refers else statement_hint(error.__cause__)
+    elif isinstance(error.__cause__, psycopg.Error) and endpoints.postgres:
+        settings = endpoint_settings(endpoints.postgres)
+        return connection_refusal(error.__cause__, endpoints.postgres.label, settings)
     return TargetError(
         f"{pattern} through {client} failed: {reason}.",
         hint=hint or "Nothing was measured: every call of the load would fail like this one.",
