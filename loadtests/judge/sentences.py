@@ -11,6 +11,7 @@ from loadtests.judge.slo import Limit
 from loadtests.measure.results import PERCENTILES, Bounds, LimitVerdict, Status
 from loadtests.patterns import ALL_PATTERNS
 
+SECONDS_FROM_MS: Final = 10_000.0  # times are shown in seconds from here on
 MAX_SHOWN: Final = 3  # limits named in the run's sentence
 MAX_ADVISED_S: Final = 6 * 3600.0  # the longest run that is advised
 MAX_ADVISED_GROWTH: Final = 1000  # times the calls of the run
@@ -34,10 +35,8 @@ def limit_sentence(
     where it exceeds the budget. `delayed`: beyond the limit, though perhaps by the generator.
     `in_this_run` is the share of calls beyond the limit, where that decides.
     """
-    low, estimate, high = bounds
-    upper = _format(limit, high, with_unit=False) if math.isfinite(high) else "unbounded"
-    lower = _format(limit, low, with_unit=False)
-    interval = f"{_format(limit, estimate)} [{lower}, {upper}]"
+    high = bounds[2]
+    interval = _interval(limit, *bounds)
     where = f" {calls_judged}" * bool(calls_judged)
     subject = f"{limit.backend} {limit.pattern} {_statistic(limit)}"
     allowed = _format(limit, limit.limit)
@@ -168,9 +167,20 @@ def _statistic(limit: Limit) -> str:
     return f"{name} against the baseline" if limit.kind == "relative" else name
 
 
-def _format(limit: Limit, value: float, *, with_unit: bool = True) -> str:
+def _interval(limit: Limit, low: float, estimate: float, high: float) -> str:
+    """The estimate with its unit, and its bounds in the same unit."""
+    if limit.kind != "absolute":
+        upper = _format(limit, high) if math.isfinite(high) else "unbounded"
+        return f"{_format(limit, estimate)} [{_format(limit, low)}, {upper}]"
+    # from ten seconds on, milliseconds have more digits than are significant
+    per_unit, unit = (1e3, "s") if estimate >= SECONDS_FROM_MS else (1.0, "ms")
+    figures = (three_digits(value / per_unit) for value in (estimate, low, high))
+    return "{} {unit} [{}, {}]".format(*figures, unit=unit)
+
+
+def _format(limit: Limit, value: float) -> str:
     if limit.kind == "absolute":
-        return three_digits(value) + (" ms" if with_unit else "")
+        return f"{three_digits(value)} ms"
     if limit.kind == "error_rate":
         return f"{100 * value:.3g}%"
     return f"{100 * (value - 1):+.1f}%"

@@ -11,13 +11,13 @@ import pytest
 
 from loadtests.cli.runs.children import Children
 from loadtests.cli.runs.locust_process import LoadPlan
-from loadtests.cli.runs.preflight import check_results_folder, refuse_without_benchmarks
+from loadtests.cli.runs.preflight import refuse_without_benchmarks
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, ResultsError, UsageError
 from loadtests.judge.baseline import promote
 from loadtests.judge.judging import worst_status
 from loadtests.measure.results import Status, read_run
-from loadtests.measure.run_folder import point_latest
+from loadtests.measure.run_folder import point_latest, require_results_folder
 from loadtests.report import build
 from loadtests.report.build import build_reports
 from loadtests.targets.endpoints import Endpoints
@@ -97,7 +97,7 @@ class Stage:
         return run_verb("gate", *arguments, children=children)
 
     def _check_run(self, config: Config, plan: LoadPlan, /, *, micro: bool = False) -> None:
-        check_results_folder(Path(config.results))
+        require_results_folder(Path(config.results))
         if micro:
             refuse_without_benchmarks()
 

@@ -5,8 +5,6 @@ Nothing is said after five minutes that could be said before.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,15 +13,15 @@ from typing import Final
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.runs.scenarios import read_scenarios
 from loadtests.config import Config
-from loadtests.errors import ConfigError, ResultsError, UsageError
+from loadtests.errors import ConfigError, UsageError
 from loadtests.judge.baseline import refuse_baseline
 from loadtests.load.subjects import recorded, run_subjects
 from loadtests.measure.environment import describe_environment
 from loadtests.measure.results import RunConfig, RunInfo
+from loadtests.measure.run_folder import require_results_folder
 
 BENCHMARKS: Final = Path("bench/bench_access_patterns.py")
 _BENCHMARK_PACKAGES: Final = ("pytest", "pytest_benchmark", "aioboto3", "asyncpg")
-_LEAST_FREE_BYTES: Final = 8 << 20
 
 
 def check_run(config: Config, plan: LoadPlan, *, micro: bool = False) -> None:
@@ -35,7 +33,7 @@ def check_run(config: Config, plan: LoadPlan, *, micro: bool = False) -> None:
             [f"run_time ({load.run_time:g} s) is not longer than warm_up ({load.warm_up:g} s)"],
             hint="Run longer, or give a shorter --warm-up.",
         )
-    check_results_folder(Path(config.results))
+    require_results_folder(Path(config.results).absolute())
     if micro:
         refuse_without_benchmarks()
     subjects = len(run_subjects(config))
@@ -63,31 +61,6 @@ def planned_run(config: Config, plan: LoadPlan) -> RunInfo:
         config=RunConfig.model_validate({**settings, "workers": plan.processes or 1}),
         environment=describe_environment(),
     )
-
-
-def check_results_folder(folder: Path) -> None:
-    """Raise ResultsError where run folders cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"\0" * 65_536)
-            file.flush()
-        free = os.statvfs(folder)
-    except FileExistsError:
-        raise ResultsError(
-            f"The results folder {folder} is no folder.", hint="Name another with --results."
-        ) from None
-    except OSError as error:
-        raise ResultsError(
-            f"The results folder {folder} cannot be written: {error.strerror}.",
-            hint="Name another with --results, or give this user the right to write there.",
-        ) from None
-    if free.f_bavail * free.f_frsize < _LEAST_FREE_BYTES:
-        raise ResultsError(
-            f"The disk of the results folder {folder} is full:"
-            f" {free.f_bavail * free.f_frsize / 2**20:.0f} MiB are free.",
-            hint="Remove old run folders, or name another folder with --results.",
-        )
 
 
 def refuse_without_benchmarks() -> None:

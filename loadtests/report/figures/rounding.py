@@ -10,10 +10,11 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from loadtests.judge.sentences import SECONDS_FROM_MS
+
 CONFIDENCE: Final = 0.95
 MISSING: Final = "–"
 _LONGEST: Final = 200
-_SECONDS_FROM_MS: Final = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def milliseconds(value_ms: float | None, limit_ms: float | None = None) -> Numbe
     """`1.23 ms`; seconds from ten of them on, where milliseconds have more than four digits."""
     if value_ms is None or not math.isfinite(value_ms):
         return UNKNOWN
-    if abs(value_ms) >= _SECONDS_FROM_MS:
+    if abs(value_ms) >= SECONDS_FROM_MS:
         limit_s = None if limit_ms is None else limit_ms / 1e3
         return Number(value_ms, f"{beside(value_ms / 1e3, limit_s)} s")
     return Number(value_ms, f"{beside(value_ms, limit_ms)} ms")
@@ -83,7 +84,7 @@ def span(low: float | None, high: float | None, unit: str = "ms") -> str:
     if low is None and high is None:
         return ""
     ends = [end for end in (low, high) if end is not None and math.isfinite(end)]
-    if unit == "ms" and max(map(abs, ends), default=0.0) >= _SECONDS_FROM_MS:
+    if unit == "ms" and max(map(abs, ends), default=0.0) >= SECONDS_FROM_MS:
         return span(None if low is None else low / 1e3, None if high is None else high / 1e3, "s")
     if high is None or not math.isfinite(high):
         return f"≥ {digits(low or 0.0)} {unit}".rstrip()

@@ -116,7 +116,8 @@ def test_the_trust_section_names_meter_dead_time_share_and_throttling(stalled: R
         "generator,0,nan,4.0,realtime,1",
         "generator,0,1.0,4.0,sundial,1",
         "generator,x,1.0,4.0,realtime,1",
-        "generator,0,1.0,4.0,realtime,1,2",
+        "generator,0,1.0,4.0,realtime,1,x",
+        "generator,0,1.0,4.0,realtime,1,2,3",
     ],
 )
 def test_a_malformed_row_of_stalls_is_refused_by_its_line(
