@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,10 +106,12 @@ class RunFolderWriter:
 
 
 def require_results_folder(results: Path) -> None:
-    """Make the folder that run folders are written to, and write there once.
+    """Write once to the folder that run folders are written to; it is made for that if missing.
 
-    Raises ResultsError if that is not possible, or if there is too little room.
+    Raises ResultsError if that is not possible, or if there is too little room. A folder that was
+    made here is removed again, because the run may still be refused.
     """
+    made = [folder for folder in (results, *results.parents) if not folder.exists()]
     try:
         results.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=results) as file:
@@ -121,6 +124,10 @@ def require_results_folder(results: Path) -> None:
         if free >= _LEAST_ROOM:
             return
         reason, kind = f"{free >> 20} MiB are free, and a run may need {_LEAST_ROOM >> 20}", 0
+    finally:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
     raise ResultsError(
         f"No run can be written to {results}: {reason}.",
         hint="Free space there, or name another folder with --results."

@@ -194,7 +194,8 @@ def test_what_a_run_lacks_is_said_before_anything_starts(
 
 def test_a_full_results_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk was full after two minutes of measuring."""
-    require_results_folder(tmp_path / "results")
+    require_results_folder(tmp_path / "results" / "nightly")
+    assert not (tmp_path / "results").exists(), "the run may still be refused"
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 1 << 20))
     with pytest.raises(ResultsError, match="1 MiB are free, and a run may need 16"):
         require_results_folder(tmp_path / "results")

@@ -150,9 +150,10 @@ def test_qualified_says_all_there_is_to_know_without_an_import() -> None:
     assert qualified(config(backend="postgres")) == config(backend="postgres")
 
 
-def test_the_record_of_a_run_without_subjects_is_as_ever() -> None:
+def test_the_record_of_a_run_without_subjects_names_no_subjects() -> None:
     assert set(recorded(config(), 60)["load"]) == {
         "backend", "driver", "rate", "arrivals", "warm_up", "run_time", "seed",
+        "zipf_exponent",
     }  # fmt: skip
     assert set(recorded(config(), 60)) == {"load"}
 

@@ -154,9 +154,10 @@ def folder_reasons(path: Path, info: RunInfo) -> list[Reason]:
     """What is missing in the health.csv of a complete run; nothing where there is no such file.
 
     Folders of versions that did not count the schedule are checked for missing seconds alone.
+    Micro-benchmarks have no schedule, and pause between their suites: nothing can be missing.
     """
     file = path / "health.csv"
-    if info.state != "complete" or not file.exists():
+    if info.state != "complete" or info.micro is not None or not file.exists():
         return []
     seen: dict[str, SecondsSeen] = {}
     scheduled: int | None = 0
