@@ -16,7 +16,7 @@ UV ?= $(BIN)/uv
 unexport PYTHONHOME PYTHONSTARTUP PYTHONINSPECT PYTHONWARNINGS PYTHONOPTIMIZE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gate run-gate test test-fast coverage check format typecheck hooks bench bench-drivers bench-validity bench-slowdown bench-noise calibrate calibrate-gate constraints settings clean
+.PHONY: help setup gate run-gate test test-fast field coverage check format typecheck hooks bench bench-drivers bench-validity bench-slowdown bench-noise calibrate calibrate-gate constraints settings clean
 
 help:  ## Show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -61,6 +61,9 @@ endif
 
 test-fast: $(READY)  ## Tests that need no database, no browser and no whole run: a minute
 	@$(BIN)/python $(PYTEST) -m "not embedded and not browser and not slow"
+
+field: $(READY)  ## The situations of docs/ENVIRONMENTS.md, by kind; part of `make test`
+	@$(BIN)/python $(PYTEST) tests/field
 
 coverage: $(READY)  ## All tests; fails when they reach too few branches of judge, measure or stores
 	@rm -f .coverage .coverage.*
