@@ -109,10 +109,10 @@ def command(page: bool) -> None:
     loaded = load_settings({})
     for key, value, source in _rows(loaded):
         click.echo(f"{key} = {value}    {source}")
-    click.echo(f"Limits: {loaded.config.limits_from.words}")
     for name in OTHER_VARIABLES:
         if name in os.environ:
             click.echo(f"{name} is set")
+    click.echo(f"Limits: {loaded.config.limits_from.words}")
 
 
 def _rows(loaded: LoadedSettings) -> Iterator[tuple[str, str, str]]:

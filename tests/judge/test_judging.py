@@ -532,7 +532,7 @@ def test_a_plainly_broken_promise_fails_although_its_interval_is_wide() -> None:
     assert known(share).estimate == pytest.approx(603 / 845)
     assert limit.needed_calls is None
     assert "71.4% [66.8%, 75.6%] of this run's calls" in limit.sentence
-    assert "For other runs its p99, 11274 ms [0, 11660], is undecided." in limit.sentence
+    assert "For other runs its p99, 11.3 s [0, 11.7], is undecided." in limit.sentence
     assert "needed" not in limit.sentence
 
 
