@@ -16,7 +16,8 @@ from loadtests.load.schedule.arrivals import Segment, constant_rate, pause, step
 from loadtests.measure.results import StepInfo
 
 MOST_STEPS: Final = 200
-CLOSING_S: Final = 1  # after the last step, so that its last second is closed
+# after the last step: its last second is closed; Locust counts from before its users are spawned
+CLOSING_S: Final = 3
 
 
 def rates_of(config: Config) -> list[float]:
