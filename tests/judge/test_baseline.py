@@ -16,6 +16,7 @@ from loadtests.judge.baseline import (
     promote,
     read_baseline,
     read_promotion,
+    refuse_baseline,
 )
 from loadtests.judge.judging import judge_run
 from loadtests.measure.results import Run, Status, Verdict, read_run
@@ -142,6 +143,19 @@ def test_the_baseline_made_alike_is_found_by_itself(tmp_path: Path) -> None:
     named = find_baseline(run, config(tmp_path, "elsewhere"))
     with pytest.raises(ResultsError, match=r"environment\.kernel"):
         judge_run(run, Slo(), Gate(), named)
+
+
+def test_a_baseline_without_its_runs_is_named_and_never_chosen(tmp_path: Path) -> None:
+    """Somebody deleted the run folders of a baseline, but not its record."""
+    run = a_run(tmp_path / "r0")
+    promoted(tmp_path, run, name="emptied")
+    for folder in list((tmp_path / "results").rglob("run.json")):
+        shutil.rmtree(folder.parent)
+    assert find_baseline(run, config(tmp_path)) is None
+    with pytest.raises(ResultsError, match="emptied holds no runs"):
+        find_baseline(run, config(tmp_path, "emptied"))
+    with pytest.raises(ResultsError, match="emptied holds no runs"):
+        refuse_baseline(config(tmp_path, "emptied"), run.info)
 
 
 def test_where_only_unlike_ones_are_the_verdict_says_so(tmp_path: Path) -> None:
