@@ -138,7 +138,7 @@ def variable_problems(environ: Mapping[str, str], settings: Collection[str]) -> 
 
 
 def parse_text(text: str, kind: type) -> object:
-    """The value that a variable's or flag's text stands for; the text itself where it is none."""
+    """The value of a variable's or flag's text; the text itself where it is none."""
     plain = text.strip()
     try:
         if kind is int:

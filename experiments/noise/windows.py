@@ -31,7 +31,7 @@ WARM_UP_S: Final = 60  # DynamoDB Local compiles its code
 
 
 def record(results: Path, level: float, seconds: int, flags: Sequence[str]) -> Path:
-    """A run of so many seconds on embedded databases under stalls; an earlier one is taken as is.
+    """A run of that length on embedded databases under stalls; an earlier one is taken as is.
 
     Raises TargetError where stalls cannot be injected.
     """

@@ -120,7 +120,7 @@ def calibrate_on(
     only_limits: bool = False,
     processes: int | None = None,
 ) -> CalibrationResults:
-    """Measure the gate's error rates on recorded runs, shared by so many processes.
+    """Measure the gate's error rates on recorded runs, in parallel processes.
 
     `quiet` is a recording without stalls, for the true percentiles. Raises ResultsError for a
     recording that is too short.

@@ -190,7 +190,7 @@ class DecidedLimits:
 def decide_limits(
     estimates: Sequence[LimitEstimate], circumstances: Circumstances, seconds: float
 ) -> DecidedLimits:
-    """Decide every limit of so many measured seconds, FAIL by Holm's procedure over all."""
+    """Decide every limit after the measured seconds, FAIL by Holm's procedure over all."""
     deciding = [circumstances.deciding(estimate) for estimate in estimates]
     decisions = holm(
         [estimate.low if estimate else _no_bound for estimate in deciding],

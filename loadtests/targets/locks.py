@@ -22,7 +22,7 @@ from typing import Any, Final
 
 _POLL_S: Final = 0.05
 _NOTICE_EVERY_S: Final = 10.0
-# Whoever asks if a lock is free takes it for a moment.
+# A process that asks if a lock is free takes it for a moment.
 _GRACE_S: Final = 0.5
 
 

@@ -285,7 +285,7 @@ def test_an_analysis_has_a_time_limit(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 class Locust:
-    """A child that runs until it is told to finish; `pause` is where time goes by."""
+    """A child that runs until it is asked to finish; `pause` is where time goes by."""
 
     def __init__(self) -> None:
         self.finished = False

@@ -147,7 +147,7 @@ class DrawnRun:
     def draw(
         cls, recording: RecordedRun, rng: np.random.Generator, seconds: int, block: int
     ) -> DrawnRun:
-        """Draw a window of so many seconds, in blocks of recorded ones."""
+        """Draw a window of that length in seconds, in blocks of recorded ones."""
         drawn = recording.draw_seconds(rng, seconds, block)
         series = recording.resample(drawn)
         undisturbed = None
@@ -164,7 +164,7 @@ class DrawnRun:
         return cls(series, undisturbed, failed)
 
     def judge(self, limits: Sequence[Limit], seconds: int, alpha: TailProbability) -> DecidedLimits:
-        """Decide the limits after so many seconds, as `judge_run` does."""
+        """Decide the limits after that number of seconds, as `judge_run` does."""
         begun = self._begun(seconds, frozenset(filter(None, (each.percentile for each in limits))))
         estimates = [
             estimate for limit in limits if (estimate := _estimate(limit, begun)) is not None

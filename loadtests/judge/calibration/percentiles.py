@@ -40,7 +40,7 @@ PercentileKey = tuple[str, str, Basis]  # backend, percentile, which calls
 def measure_percentiles(
     recordings: Sequence[RecordedRun], seconds: int, plan: CalibrationPlan, numbers: Iterable[int]
 ) -> dict[PercentileKey, WindowPercentiles]:
-    """The percentiles of the windows of these numbers, each of so many seconds."""
+    """The percentiles of the windows of these numbers, each of that length in seconds."""
     backends = sorted({key.backend for recording in recordings for key in recording.series})
     values: dict[PercentileKey, list[float]] = {
         (backend, name, basis): [] for backend in backends for name in SHOWN for basis in BASES

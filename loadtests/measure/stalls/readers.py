@@ -1,4 +1,4 @@
-"""Sharing a hiccup meter: one per CPU and machine, whoever reads it.
+"""Sharing a hiccup meter: one per CPU and machine, for all its readers.
 
 A meter listens on a socket of Linux's abstract namespace, which has no file and ends with its
 process. Binding the name is the lock: of two meters of a CPU, the second cannot bind and ends. Each

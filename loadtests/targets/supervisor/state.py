@@ -1,7 +1,7 @@
 """The lock file of `loadtests targets up`, whose databases stay up between commands.
 
 The supervisor holds the lock for as long as it lives; a file whose lock is free means nothing.
-Whoever wants it to end writes a stop request beside it, which needs no process id and therefore
+To end it, a process writes a stop request beside it, which needs no process id and therefore
 also works from another container. Reading changes nothing.
 
 Each network has its own file: what listens on 127.0.0.1 in one container cannot be reached from
