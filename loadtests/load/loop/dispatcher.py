@@ -36,8 +36,8 @@ class SecondCounters:
     """What a dispatcher counted since it was last read. Times in nanoseconds.
 
     `dispatch_delays_ns` holds, for each arrival that found a user free, the time from its intended
-    start (`dispatched_ns`) to its dispatch; the generator causes this delay. `queued` arrivals
-    found every user busy.
+    start (`dispatched_ns`) to its dispatch, or until an asyncio client has begun its call; the
+    generator causes this delay. `queued` arrivals found every user busy.
     """
 
     dispatched_ns: list[int] = field(default_factory=list)
@@ -142,6 +142,26 @@ class ArrivalDispatcher:
     def free_users(self) -> int:
         """Users parked and waiting."""
         return len(self._parked)
+
+    def add_hand_over(self, intended_ns: int, hand_over_ns: int) -> None:
+        """A call began in another thread, `hand_over_ns` after its user was ready to call.
+
+        This is part of the arrival's dispatch delay. An arrival that found every user busy, or that
+        was dispatched in an earlier second, gets a sample of its own. Nothing is noted outside of
+        the run.
+        """
+        if self._timer is None:
+            return
+        counters = self.counters
+        dispatched_ns = counters.dispatched_ns
+        for place in range(len(dispatched_ns) - 1, -1, -1):
+            if dispatched_ns[place] <= intended_ns:
+                if dispatched_ns[place] == intended_ns:
+                    counters.dispatch_delays_ns[place] += hand_over_ns
+                    return
+                break
+        dispatched_ns.append(intended_ns)
+        counters.dispatch_delays_ns.append(hand_over_ns)
 
     def stop_offering(self, end_ns: int) -> None:
         """No arrival after `end_ns`; those already due are still handed out."""

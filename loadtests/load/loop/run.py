@@ -26,6 +26,7 @@ from loadtests.measure.messages import Frame, RunClock, SecondEnded
 from loadtests.measure.recorder import Recorder, SeriesPair, SeriesRecorder
 from loadtests.measure.results import RehearsalInfo
 from loadtests.measure.series import subject_of
+from loadtests.stores.asyncio_calls import hand_over_of_process
 
 DRAIN_S: Final = 2.0  # how long started and waiting calls may still end after the last arrival
 LEAD_NS: Final = 100_000_000
@@ -184,7 +185,7 @@ class LoadRun:
             group.dispatcher.start(self._origin_ns, self.measure_from_ns)
         self._heartbeat.start(self._origin_ns)
         if self._sampler:
-            self._sampler.start(self._origin_ns)
+            self._sampler.start(self._origin_ns, hand_over_of_process())
 
     def finish(self) -> None:
         """Stop offering arrivals, give calls 2 s to end, count the rest at their age, close."""

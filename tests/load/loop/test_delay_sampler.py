@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,3 +112,55 @@ def test_what_is_overdue_counts_when_read() -> None:
     assert all(lag > 0 for lag in lags)
     here.run_to(800)
     assert here.lags() == [0] * 10
+
+
+class OtherLoop:
+    """An event loop in another thread: it runs what was handed over when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], object]] = []
+
+    def hand_over(self, callback: Callable[..., object], *arguments: Any) -> None:
+        self.waiting.append(partial(callback, *arguments))
+
+    def run(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for callback in waiting:
+            callback()
+
+
+def through(other: OtherLoop) -> tuple[Clockwork, DelaySampler]:
+    world = Clockwork()
+    sampler = DelaySampler(clock=world.clock, timer=world.timer, seed=1)
+    sampler.start(ORIGIN, other.hand_over)
+    return world, sampler
+
+
+def test_through_another_loop_a_delay_ends_there() -> None:
+    other = OtherLoop()
+    world, sampler = through(other)
+    world.run_to(ORIGIN + 100 * MS)
+    assert len(other.waiting) == 10, "each moment by itself"
+    assert sampler.read() == b"", "none has been handled"
+    world.now_ns += 3 * MS
+    other.run()
+    world.now_ns += 47 * MS  # what this loop does afterwards is no delay
+    sampled, delays = np.frombuffer(sampler.read(), np.int64).reshape(2, -1)
+    assert len(sampled) == 10
+    assert (sampled + delays == ORIGIN + 103 * MS).all()
+    assert len(other.waiting) == 1, "the moments meanwhile, together"
+    other.run()
+    sampled, delays = np.frombuffer(sampler.read(), np.int64).reshape(2, -1)
+    assert len(sampled) == 5
+    assert (sampled + delays == ORIGIN + 150 * MS).all()
+
+
+def test_moments_that_another_loop_never_handled_count_at_the_end() -> None:
+    other = OtherLoop()
+    world, sampler = through(other)
+    world.run_to(ORIGIN + S)
+    sampler.stop()
+    other.run()  # too late
+    sampled, delays = np.frombuffer(sampler.read(), np.int64).reshape(2, -1)
+    assert len(sampled) == 100
+    assert (sampled + delays == ORIGIN + S).all()

@@ -417,3 +417,24 @@ def test_a_rehearsal_may_be_made_by_a_few_users(world: Clockwork) -> None:
     world.run_to(world.now_ns + 100 * MS)
     assert (len(users.by), set(users.by), dispatcher.free_users) == (6, {0, 1}, 5)
     users.close()
+
+
+def test_the_hand_over_to_another_thread_is_part_of_the_dispatch_delay(stage: MakeStage) -> None:
+    here = stage([[10, 20, 21]], users=1, service_ms=[5])
+    here.dispatcher.add_hand_over(int((ORIGIN_MS + 5) * MS), 1)  # sampled by itself
+    here.run_to(30)
+    for due, hand_over_ns in ((10, 300), (20, 400), (21, 500)):
+        here.dispatcher.add_hand_over(int((ORIGIN_MS + due) * MS), hand_over_ns)
+    counters = here.dispatcher.read_counters()
+    assert (counters.offered, counters.queued) == (3, 1)
+    delays = dict(zip(map(ms, counters.dispatched_ns), counters.dispatch_delays_ns, strict=True))
+    assert delays == {5: 1, 10: 300, 20: 400, 21: 500}
+    # its second has been closed
+    here.dispatcher.add_hand_over(int((ORIGIN_MS + 20) * MS), 600)
+    assert here.dispatcher.read_counters().dispatch_delays_ns == [600]
+
+
+def test_a_hand_over_before_the_run_is_no_delay_of_it(world: Clockwork) -> None:
+    dispatcher = ArrivalDispatcher(schedule([10]), clock=world.clock, timer=world.timer)
+    dispatcher.add_hand_over(5, 6)
+    assert dispatcher.read_counters().dispatch_delays_ns == []
