@@ -21,6 +21,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 SERVERS = 2
+LONGEST_S = 30.0  # of a wait; whatever waits longer has gone wrong
 TRACKED = {
     "user",
     "database",
@@ -45,9 +46,8 @@ _STATUSES = (
 @contextmanager
 def open_pooler(dsn: str) -> Iterator[str]:
     """A pooler before the server at `dsn`; gives the DSN that leads through it."""
-    servers = [psycopg.connect(dsn, autocommit=True) for _ in range(SERVERS)]
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        pooler = _Pooler(listener, servers)
+        pooler = _Pooler(listener, dsn)
         thread = threading.Thread(target=pooler.serve)
         thread.start()
         try:
@@ -56,23 +56,34 @@ def open_pooler(dsn: str) -> Iterator[str]:
             yield make_conninfo("", **parts)
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            thread.join(LONGEST_S)
             pooler.close()
-            for server in servers:
-                server.close()
+
+
+class _Server:
+    """A connection of the pooler to the server, used as a plain socket once it is logged in."""
+
+    def __init__(self, dsn: str) -> None:
+        self.session = psycopg.connect(dsn, autocommit=True)
+        self.socket = socket.socket(fileno=os.dup(self.session.fileno()))
+        self.socket.setblocking(
+            True
+        )  # libpq left it non-blocking: a part of a message was an error
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def close(self) -> None:
+        self.socket.close()
+        self.session.close()
 
 
 class _Pooler:
-    def __init__(
-        self, listener: socket.socket, servers: list[psycopg.Connection[tuple[object, ...]]]
-    ) -> None:
+    def __init__(self, listener: socket.socket, dsn: str) -> None:
         self._listener = listener
-        self._idle: queue.Queue[socket.socket] = queue.Queue()
-        for server in servers:
-            connection = socket.socket(fileno=os.dup(server.fileno()))
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._idle.put(connection)
-        status = servers[0].info.parameter_status
+        self._dsn = dsn
+        self._idle: queue.Queue[_Server] = queue.Queue()
+        for _ in range(SERVERS):
+            self._idle.put(_Server(dsn))
+        status = self._idle.queue[0].session.info.parameter_status
         self._statuses = {name: status(name) or "" for name in _STATUSES}
         self._threads: list[threading.Thread] = []
         self._clients: list[socket.socket] = []
@@ -92,20 +103,25 @@ class _Pooler:
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join()
+            thread.join(LONGEST_S)
+            assert not thread.is_alive(), "a client of the pooler was not let go"
         while not self._idle.empty():
             self._idle.get().close()
 
     def _serve_client(self, client: socket.socket) -> None:
-        with client, suppress(OSError, EOFError):
+        with client, suppress(OSError, EOFError, queue.Empty):
             if self._log_in(client):
                 while True:
                     first = _read_message(client)
                     if first[:1] == b"X":
                         return
-                    server = self._idle.get()
+                    server = self._idle.get(timeout=LONGEST_S)
                     try:
-                        _run_transaction(client, server, first)
+                        _run_transaction(client, server.socket, first)
+                    except BaseException:  # what it still owes nobody else may get
+                        server.close()
+                        server = _Server(self._dsn)
+                        raise
                     finally:
                         self._idle.put(server)
 
@@ -140,7 +156,9 @@ def _run_transaction(client: socket.socket, server: socket.socket, first: bytes)
     owed = int(first[:1] in (b"Q", b"S"))
     server.sendall(first)
     while True:
-        ready, _, _ = select.select([client, server], [], [])
+        ready, _, _ = select.select([client, server], [], [], LONGEST_S)
+        if not ready:
+            raise EOFError
         if server in ready:
             answer = _read_message(server)
             client.sendall(answer)

@@ -11,7 +11,8 @@ other blocks with it, for windows of many lengths, and prints the share left out
 
 Targets: `embedded` (DynamoDB Local and PostgreSQL), `scripted` (a server of known latency),
 `one-cpu` (embedded, stalls on one CPU only), `other-cpu` (generator and databases restricted to
-CPU 0, stalls on CPU 1). Pieces are kept in results/windows; a second start adds more. Linux only;
+CPU 0, stalls on CPU 1), `budget` (embedded, the shares at which a third to two thirds of the calls
+are left out). Pieces are kept in results/windows; a second start adds more. Linux only;
 needs the real-time class. Keep other work off the machine meanwhile.
 """
 
@@ -61,9 +62,11 @@ class Setting:
     stalls_on: tuple[int, ...] | None = None
 
 
+_BUDGET: Final = (0.0, 0.08, 0.05, 0.0, 0.12, 0.08)
 _ONE_SHARE: Final = (0.0, 0.08, 0.08, 0.0) * 4
 SETTINGS: Final = {
     "embedded": Setting(flags=("--rate", "500")),
+    "budget": Setting(flags=("--rate", "500"), shares=_BUDGET + _BUDGET[::-1]),
     "scripted": Setting(flags=("--rate", "500", "--backend", "dynamodb")),
     "one-cpu": Setting(flags=("--rate", "500"), shares=_ONE_SHARE, stalls_on=(1,)),
     "other-cpu": Setting(

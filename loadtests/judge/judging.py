@@ -22,6 +22,7 @@ from loadtests.judge.sentences import (
     limit_sentence,
     not_compared,
     run_sentence,
+    share_words,
     stalled_too_often,
 )
 from loadtests.judge.slo import limits_of, uncalled_limits
@@ -304,7 +305,9 @@ def _calls_judged(
         undisturbed = basis.basis == "undisturbed"
         return "on undisturbed calls" if undisturbed else "on all calls, disturbed ones included"
     if basis.basis == "undisturbed":
-        return f"on {basis.calls / estimate.calls:.0%} of calls, undisturbed by the machine"
+        return (
+            f"on {share_words(basis.calls / estimate.calls)} of calls, undisturbed by the machine"
+        )
     some_left_out = estimate.undisturbed and estimate.undisturbed.calls < estimate.calls
     return "on all calls, disturbed ones included" if status == "PASS" and some_left_out else ""
 

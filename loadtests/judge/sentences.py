@@ -124,7 +124,8 @@ def _calls_judged(deciding: Sequence[LimitVerdict], left_out: float) -> str:
     """On which calls the limits hold, where some were left out."""
     undisturbed = sum(limit.basis == "undisturbed" for limit in deciding)
     if undisturbed:
-        return f" {undisturbed} of them on {1 - left_out:.0%} of calls, undisturbed by the machine."
+        share = share_words(1 - left_out)
+        return f" {undisturbed} of them on {share} of calls, undisturbed by the machine."
     return " They hold for all calls, disturbed ones included." if left_out else ""
 
 
@@ -184,6 +185,11 @@ def _format(limit: Limit, value: float) -> str:
     if limit.kind == "error_rate":
         return f"{100 * value:.3g}%"
     return f"{100 * (value - 1):+.1f}%"
+
+
+def share_words(share: float) -> str:
+    """A share in percent: `93%`, and near 1 without a false 100%, `99.7%`."""
+    return f"{share:.0%}" if share <= 0.99 or share >= 1.0 else f"{math.floor(share * 1e4) / 100}%"
 
 
 def three_digits(value: float) -> str:

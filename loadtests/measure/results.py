@@ -596,7 +596,9 @@ class JudgedStep(_Part):
 
     `run` names the run that the step was measured in, where that is another one. `beyond` and
     `queued` are shares of the calls, `generator_cpu` of a core. `sustained` says whether the
-    offered load was completed, `overloaded` whether the step failed by a wide margin.
+    offered load was completed, `overloaded` whether the step failed by a wide margin. The p50, the
+    p99 and `beyond` are of the calls that `basis` names; `left_out` is the share of the calls that
+    a stall of the machine may have touched, None where stalls were not measured.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -622,6 +624,9 @@ class JudgedStep(_Part):
     verdict: Status
     sentence: str
     run: str = ""
+    basis: Basis = "all"
+    left_out: NonNegative | None = None
+    all_calls_p99_ms: Milliseconds | None = None
 
 
 class CapacityAnswer(_Part):

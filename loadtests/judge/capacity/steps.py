@@ -5,17 +5,21 @@ ends, or still wait for a user, count as slower than any limit: a backlog cannot
 of a step. `docs/METHOD.md` has the rules and their reasons.
 
     INVALID        the load generator was the bottleneck (the run's health rules, on this step)
-    FAIL           significantly more than 1% of the calls exceed their limit, over all access
-                   patterns or in one; or the offered load was not sustained; or the error rate is
-                   significantly above its limit
-    PASS           significantly at most 1% exceed their limit, and the offered load was sustained
+    FAIL           significantly more than 1% of the undisturbed calls exceed their limit, over all
+                   access patterns or in one; or the offered load was not sustained; or the error
+                   rate is significantly above its limit
+    PASS           significantly at most 1% exceed their limit, of all calls or of the undisturbed
+                   ones, and the offered load was sustained
     INCONCLUSIVE   neither is significant
+
+Stalls of the machine can only add to a response time, so they never turn a PASS into a FAIL, nor
+excuse a load that was not sustained (docs/STALLS.md). Unfinished calls belong to both sets.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -29,13 +33,16 @@ from loadtests.judge.capacity.tail import (
     exceedance_rate,
     unfinished_calls,
 )
-from loadtests.judge.sentences import three_digits
+from loadtests.judge.run_samples import MAX_LEFT_OUT
+from loadtests.judge.sentences import share_words, three_digits
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
 from loadtests.judge.stats.exceedance import ExceedanceRate
+from loadtests.judge.stats.nested import nested_alpha
 from loadtests.judge.stats.proportions import FailureRate
 from loadtests.judge.stats.samples import Samples, samples_by_unit
 from loadtests.measure.histogram import Counts, bucket_index
-from loadtests.measure.results import JudgedStep, Key, Run, Status, StepInfo
+from loadtests.measure.hlog import Interval
+from loadtests.measure.results import Basis, JudgedStep, Key, Run, Status, StepInfo
 from loadtests.patterns import ALL_PATTERNS
 
 BEYOND_P99: Final = 0.01  # the proportion of calls above a p99
@@ -72,16 +79,14 @@ class _StepSeries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _StepFindings:
-    """What the decision on a step is based on."""
+class _TailFindings:
+    """How slow the calls of a step were: all of them, or the undisturbed ones."""
 
-    step: StepInfo
+    basis: Basis
     tail: StepTail
     beyond: ExceedanceRate
     overloaded: bool
-    sustained: bool
     worst_pattern: str
-    failed: FailureRate | None
 
     @property
     def p99(self) -> str:
@@ -92,17 +97,55 @@ class _StepFindings:
         return f"p99 {three_digits(p99_ms)} ms"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StepFindings:
+    """What the decision on a step is based on.
+
+    `undisturbed` are the findings that may show a limit to be broken: those of all calls where
+    stalls were not measured, None where they left too few. `left_out` is the share of the calls.
+    """
+
+    step: StepInfo
+    everything: _TailFindings
+    undisturbed: _TailFindings | None
+    left_out: float | None
+    sustained: bool
+    failed: FailureRate | None
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether calls exceed a multiple of their limit, and not because the machine stalled."""
+        return self.undisturbed is not None and self.undisturbed.overloaded
+
+
 def _judge(run: Run, step: StepInfo, slo: Slo, confidence: float) -> JudgedStep | None:
     seconds = range(round(step.measure_from_s), round(step.end_s))
-    series = _series(run, step.backend, seconds, slo)
+    series = _series(run, run.intervals, step.backend, seconds, slo)
     calls = sum(part.samples.calls for part in series)
     if not calls and not step.unfinished and not step.offered:
         return None
     alpha = one_sided(confidence)
-    findings = _findings(step, series, len(seconds), alpha)
-    status, sentence = _decide(findings, slo, alpha)
+    everything = _tail_findings("all", step, series, len(seconds), alpha)
+    undisturbed: _TailFindings | None = everything
+    left_out = None
+    if run.undisturbed is not None and calls:
+        rest = _series(run, run.undisturbed, step.backend, seconds, slo)
+        left_out = 1.0 - sum(part.samples.calls for part in rest) / calls
+        if left_out > MAX_LEFT_OUT:
+            undisturbed = None
+        elif left_out > 0.0:
+            undisturbed = _tail_findings("undisturbed", step, rest, len(seconds), alpha)
+    findings = _StepFindings(
+        step=step,
+        everything=everything,
+        undisturbed=undisturbed,
+        left_out=left_out,
+        sustained=_sustained(step, calls, len(seconds)),
+        failed=FailureRate(min(sum(step.errors.values()), calls), calls) if calls else None,
+    )
+    status, sentence, shown = _decide(findings, slo, alpha)
     limits = {part.limit_ms for part in series}
-    tail, bound_alpha = findings.tail, two_sided(confidence)
+    tail, bound_alpha = shown.tail, two_sided(confidence)
     return JudgedStep(
         backend=step.backend,
         driver=series[0].key.driver if series else "",
@@ -115,7 +158,7 @@ def _judge(run: Run, step: StepInfo, slo: Slo, confidence: float) -> JudgedStep 
         p99_ms=_finite(tail.quantile_ms(0.99)),
         p99_low_ms=_finite(tail.low_ms(0.99, bound_alpha)) or None,
         p99_high_ms=_finite(tail.high_ms(0.99, bound_alpha)),
-        beyond=findings.beyond.estimate,
+        beyond=shown.beyond.estimate,
         queued=step.queued / step.offered if step.offered else 0.0,
         unfinished=step.unfinished,
         errors=sum(step.errors.values()),
@@ -124,50 +167,90 @@ def _judge(run: Run, step: StepInfo, slo: Slo, confidence: float) -> JudgedStep 
         overloaded=status == "FAIL" and (findings.overloaded or not findings.sustained),
         verdict=status,
         sentence=sentence,
+        basis=shown.basis,
+        left_out=left_out,
+        all_calls_p99_ms=_finite(everything.tail.quantile_ms(0.99)),
     )
 
 
-def _findings(
-    step: StepInfo, series: Sequence[_StepSeries], seconds: int, alpha: TailProbability
-) -> _StepFindings:
-    calls = sum(part.samples.calls for part in series)
+def _tail_findings(
+    basis: Basis,
+    step: StepInfo,
+    series: Sequence[_StepSeries],
+    seconds: int,
+    alpha: TailProbability,
+) -> _TailFindings:
     unfinished = Samples.of([(seconds - 1, unfinished_calls(step.unfinished))], seconds)
     tail = StepTail(Samples.sum([*(part.samples for part in series), unfinished]))
     beyond = _beyond(series, tail, 1.0)
-    return _StepFindings(
-        step=step,
+    return _TailFindings(
+        basis=basis,
         tail=tail,
         beyond=beyond,
         overloaded=_beyond(series, tail, OVERLOAD_FACTOR).is_more_than(BEYOND_P99, alpha),
-        sustained=_sustained(step, calls, seconds),
         worst_pattern=_worst_pattern(series, beyond, alpha),
-        failed=FailureRate(min(sum(step.errors.values()), calls), calls) if calls else None,
     )
 
 
-def _decide(findings: _StepFindings, slo: Slo, alpha: TailProbability) -> tuple[Status, str]:
-    """The status, and its reason in words."""
+def _decide(
+    findings: _StepFindings, slo: Slo, alpha: TailProbability
+) -> tuple[Status, str, _TailFindings]:
+    """The status, its reason in words, and the calls that it is based on."""
+    everything = findings.everything
+    basis = findings.undisturbed or everything
     validity = findings.step.validity
     if validity is None:
-        return "INVALID", "The generator's health was not judged in this step."
-    if not validity.valid:
-        reason = next(iter(validity.reasons), None)
-        return "INVALID", f"{reason.found} {reason.remedy}" if reason else "No reason was recorded."
-    if failure := _failure(findings, slo, alpha):
-        return "FAIL", failure
-    if findings.beyond.is_at_most(BEYOND_P99, alpha):
-        return "PASS", f"{findings.p99}."
-    return "INCONCLUSIVE", f"{findings.p99}: {findings.beyond.calls:,} calls do not decide it."
+        return "INVALID", "The generator's health was not judged in this step.", everything
+    reasons = validity.reasons
+    only_delayed = bool(reasons) and all(reason.rules_out == "FAIL" for reason in reasons)
+    if validity.valid or only_delayed:
+        failure = _failure(findings, slo, alpha)
+        holds = None if failure else _holds(findings, alpha)
+        if holds:
+            return "PASS", f"{holds.p99}{_calls_judged(findings, holds)}.", holds
+        if validity.valid:
+            return ("FAIL", failure, basis) if failure else _undecided(findings)
+    invalid = f"{reasons[0].found} {reasons[0].remedy}" if reasons else "No reason was recorded."
+    return "INVALID", invalid, everything
+
+
+def _holds(findings: _StepFindings, alpha: TailProbability) -> _TailFindings | None:
+    """The calls that show the limits to hold: all of them, or the undisturbed ones."""
+    sets = [findings.everything, *([findings.undisturbed] if findings.undisturbed else [])]
+    alpha = nested_alpha(alpha, 1.0 - (findings.left_out or 0.0)) if len(sets) > 1 else alpha
+    return next((each for each in sets if each.beyond.is_at_most(BEYOND_P99, alpha)), None)
+
+
+def _undecided(findings: _StepFindings) -> tuple[Status, str, _TailFindings]:
+    if findings.undisturbed is None:
+        share = share_words(findings.left_out or 0.0)
+        sentence = f"{share} of the calls were disturbed by stalls of the machine."
+        return "INCONCLUSIVE", sentence, findings.everything
+    basis = findings.undisturbed
+    sentence = f"{basis.p99}: {basis.beyond.calls:,} calls do not decide it."
+    return "INCONCLUSIVE", sentence, basis
+
+
+def _calls_judged(findings: _StepFindings, shown: _TailFindings) -> str:
+    """Which calls a step passed on, in words; empty where none were left out."""
+    if not findings.left_out:
+        return ""
+    if shown.basis == "all":
+        return " on all calls, disturbed ones included"
+    return f" on {share_words(1.0 - findings.left_out)} of calls, undisturbed by the machine"
 
 
 def _failure(findings: _StepFindings, slo: Slo, alpha: TailProbability) -> str:
     """Which rule the step fails, in words; empty for none."""
+    undisturbed = findings.undisturbed
     if not findings.sustained:
-        return f"The offered load was not sustained; {findings.p99}."
-    if findings.beyond.is_more_than(BEYOND_P99, alpha):
-        return f"{findings.beyond.estimate:.2%} of the calls exceeded their limit; {findings.p99}."
-    if findings.worst_pattern:
-        return f"{findings.worst_pattern} exceeds its limit significantly."
+        return f"The offered load was not sustained; {(undisturbed or findings.everything).p99}."
+    if undisturbed and undisturbed.beyond.is_more_than(BEYOND_P99, alpha):
+        which = "undisturbed calls" if undisturbed.basis == "undisturbed" else "calls"
+        share = undisturbed.beyond.estimate
+        return f"{share:.2%} of the {which} exceeded their limit; {undisturbed.p99}."
+    if undisturbed and undisturbed.worst_pattern:
+        return f"{undisturbed.worst_pattern} exceeds its limit significantly."
     limit = slo.limits_for(findings.step.backend, ALL_PATTERNS).error_rate
     if findings.failed and limit is not None and findings.failed.low(alpha) > limit:
         return f"{findings.failed.estimate:.2%} of the calls failed."
@@ -186,7 +269,9 @@ def _sustained(step: StepInfo, calls: int, seconds: int) -> bool:
     )
 
 
-def _series(run: Run, backend: str, seconds: range, slo: Slo) -> list[_StepSeries]:
+def _series(
+    run: Run, intervals: Mapping[Key, Sequence[Interval]], backend: str, seconds: range, slo: Slo
+) -> list[_StepSeries]:
     """The backend's access patterns that have a p99 limit, in the metric of that limit."""
     unit_of_second = {second: unit for unit, second in enumerate(seconds)}
     step_series = []
@@ -196,7 +281,7 @@ def _series(run: Run, backend: str, seconds: range, slo: Slo) -> list[_StepSerie
         if limits.p99_ms is None:
             continue
         key = info.key(limits.metric or "response_time")
-        samples = samples_by_unit(run.intervals.get(key, []), unit_of_second)
+        samples = samples_by_unit(intervals.get(key, []), unit_of_second)
         step_series.append(_StepSeries(key, samples, limits.p99_ms))
     if of_backend and not step_series:
         raise ConfigError(

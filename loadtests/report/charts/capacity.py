@@ -63,6 +63,7 @@ def steps_table(steps: Sequence[StepFigures]) -> ChartTable:
     """A row for each step."""
     head = ("Asked for", "Done", "p50", "p99", "95% interval, ms", "Queued", "Generator CPU")
     several = len({s.backend for s in steps}) > 1
+    left_out = any(s.left_out.value for s in steps)
     rows = tuple(
         (
             *((s.backend,) if several else ()),
@@ -73,12 +74,14 @@ def steps_table(steps: Sequence[StepFigures]) -> ChartTable:
             s.interval or "–",
             s.queued.text,
             s.generator.text,
+            *((s.left_out.text,) if left_out else ()),
             s.verdict_words,
             s.sentence,
         )
         for s in steps
     )
-    return ChartTable((*(("Backend",) if several else ()), *head, "Verdict", "In words"), rows)
+    named = (*(("Backend",) if several else ()), *head, *(("Calls left out",) if left_out else ()))
+    return ChartTable((*named, "Verdict", "In words"), rows)
 
 
 def _draw(

@@ -34,6 +34,7 @@ class StepFigures:
     high_ms: float | None
     queued: Number
     generator: Number
+    left_out: Number
     verdict: Status
     sentence: str
     run: str
@@ -87,6 +88,7 @@ def _figures(step: JudgedStep, own: str) -> StepFigures:
         high_ms=step.p99_high_ms,
         queued=percent(step.queued),
         generator=_known(step.generator_cpu, percent),
+        left_out=_known(step.left_out, percent),
         verdict=step.verdict,
         sentence=clean(step.sentence, longest=400) or "–",
         run="" if step.run == own else clean(step.run),

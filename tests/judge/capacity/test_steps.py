@@ -15,9 +15,10 @@ from loadtests.errors import ConfigError, ResultsError
 from loadtests.judge.capacity.answer import answer_of
 from loadtests.judge.capacity.steps import judge_steps
 from loadtests.judge.run_samples import RunSamples
+from loadtests.judge.stats.samples import value_ms
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.hlog import Interval
-from loadtests.measure.results import JudgedStep, Key
+from loadtests.measure.results import JudgedStep, Key, Reason, Run, Validity
 from tests.judge.climbs import Server, climb_config, run_of, simulate, starved
 
 SLO = Slo(p99_ms=10.0, error_rate=0.001)
@@ -98,6 +99,91 @@ def test_a_backlog_cannot_hide_behind_the_end_of_a_step() -> None:
     (step,) = judge_steps(run, SLO, 0.95)
     assert step.verdict == "FAIL"
     assert step.p99_ms is None
+
+
+def stalled(run: Run, share: float, added_ms: float) -> Run:
+    """The machine stalled: that share of the calls took longer, and is in no undisturbed log."""
+    rng = np.random.default_rng(3)
+    all_calls: dict[Key, list[Interval]] = {}
+    undisturbed: dict[Key, list[Interval]] = {}
+    for key, intervals in run.intervals.items():
+        all_calls[key], undisturbed[key] = [], []
+        for interval in intervals:
+            counts = interval.counts
+            times_ns = np.repeat(
+                [round(value_ms(int(bucket)) * 1e6) for bucket in counts.index], counts.counts
+            )
+            delayed = rng.random(times_ns.size) < share
+            rest = Sparse.of(times_ns[~delayed])
+            delayed_ns = times_ns + np.int64(added_ms * 1e6) * delayed
+            all_calls[key].append(replace(interval, counts=Sparse.of(delayed_ns)))
+            undisturbed[key].append(replace(interval, counts=rest))
+    return replace(run, intervals=all_calls, undisturbed=undisturbed)
+
+
+def late_dispatches(run: Run) -> Run:
+    """The generator itself was late, outside of stalls."""
+    reason = Reason(
+        rule="late dispatches", found="2% of dispatches were late.", remedy="", rules_out="FAIL"
+    )
+    late = Validity(valid=False, reasons=[reason])
+    steps = [step.model_copy(update={"validity": late}) for step in run.info.steps]
+    return replace(run, info=run.info.model_copy(update={"steps": steps}))
+
+
+def test_a_step_is_judged_on_the_calls_that_no_stall_touched() -> None:
+    quick = simulate(climb_config(1_000, 1_000), Server(hands=20))
+    (before,) = judge_steps(quick, SLO, 0.95)
+    (step,) = judge_steps(stalled(quick, 0.2, 50.0), SLO, 0.95)
+    assert (step.verdict, step.basis) == ("PASS", "undisturbed")
+    assert step.left_out == pytest.approx(0.2, abs=0.02)
+    assert step.p99_ms == pytest.approx(before.p99_ms, rel=0.1)
+    assert step.all_calls_p99_ms == pytest.approx(54.0, rel=0.1)
+    assert step.calls == before.calls
+    assert "on 80% of calls, undisturbed by the machine" in step.sentence
+    assert not step.overloaded
+
+
+def test_stalls_excuse_no_slow_database() -> None:
+    slow = simulate(climb_config(1_000, 1_000), Server(hands=40, delay_ms=25.0))
+    (step,) = judge_steps(stalled(slow, 0.2, 50.0), SLO, 0.95)
+    assert (step.verdict, step.basis) == ("FAIL", "undisturbed")
+    assert step.overloaded
+    assert "undisturbed calls exceeded" in step.sentence
+
+
+def test_what_holds_for_all_calls_holds() -> None:
+    quick = simulate(climb_config(1_000, 1_000), Server(hands=20))
+    (step,) = judge_steps(stalled(quick, 0.2, 1.0), SLO, 0.95)
+    assert (step.verdict, step.basis) == ("PASS", "all")
+    assert "all calls, disturbed ones included" in step.sentence
+    (step,) = judge_steps(stalled(quick, 0.9, 1.0), SLO, 0.95)
+    assert (step.verdict, step.basis) == ("PASS", "all")
+
+
+def test_too_many_disturbed_calls_decide_nothing() -> None:
+    for server in (Server(hands=20), Server(hands=40, delay_ms=25.0)):
+        run = stalled(simulate(climb_config(1_000, 1_000), server), 0.6, 50.0)
+        (step,) = judge_steps(run, SLO, 0.95)
+        assert step.verdict == "INCONCLUSIVE"
+        assert not step.overloaded
+        assert "60% of the calls were disturbed" in step.sentence
+
+
+def test_stalls_do_not_excuse_a_load_that_was_not_sustained() -> None:
+    run = simulate(climb_config(2_000, 2_000), Server())
+    (step,) = judge_steps(stalled(run, 0.2, 1.0), SLO, 0.95)
+    assert step.verdict == "FAIL"
+    assert not step.sustained
+
+
+def test_a_late_generator_rules_out_a_failure_and_no_pass() -> None:
+    quick = simulate(climb_config(1_000, 1_000), Server(hands=20))
+    slow = simulate(climb_config(1_000, 1_000), Server(hands=40, delay_ms=25.0))
+    assert [
+        judge_steps(late_dispatches(run), SLO, 0.95)[0].verdict
+        for run in (quick, slow, stalled(quick, 0.2, 50.0), stalled(slow, 0.2, 50.0))
+    ] == ["PASS", "INVALID", "PASS", "INVALID"]
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
