@@ -22,7 +22,7 @@ from loadtests.measure.merger import Merged, Merger
 from loadtests.measure.recorder import Recorder
 from loadtests.measure.series import SeriesName, SeriesPart
 from loadtests.microbench.timing.clocks import open_clocks
-from loadtests.patterns import METRICS, PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS, METRICS
 from loadtests.stores.http.sigv4 import Signer
 from loadtests.targets.endpoints import AwsKeys
 
@@ -80,7 +80,10 @@ class _FilledRecorders:
         os.set_blocking(self._reading, False)
         self._recorders = [Recorder() for _ in range(drains)]
         self._backends = [
-            [recorder.series(backend, driver, pattern, warm_up=False) for pattern in PATTERNS]
+            [
+                recorder.series(backend, driver, pattern, warm_up=False)
+                for pattern in CLOUDSHELF_PATTERNS
+            ]
             for recorder in self._recorders
             for backend, driver in (("dynamodb", "wire"), ("postgres", "psycopg"))
         ]
@@ -114,7 +117,7 @@ def test_merge_a_second_of_9_series(benchmark: BenchmarkFixture) -> None:
 
     def merge() -> list[Merged]:
         merger = Merger(["one"])
-        for pattern in PATTERNS:
+        for pattern in CLOUDSHELF_PATTERNS:
             name = SeriesName("dynamodb", "wire", pattern)
             merger.add(0, SeriesPart(name, False, dict.fromkeys(METRICS, counts)))
         return list(merger.close(0, "one", 0.0, 1.0))

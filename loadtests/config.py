@@ -41,18 +41,18 @@ from loadtests.config_sources import (
     variable_problems,
 )
 from loadtests.errors import ConfigError
-from loadtests.patterns import BACKENDS, PATTERNS
+from loadtests.patterns import BACKENDS, PATTERN_RULE, is_pattern_name
 
 Metric = Literal["response_time", "service_time", "wire_time"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Proportion = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-PatternName = Literal[PATTERNS]  # type: ignore[valid-type]
 BackendName = Literal["dynamodb", "postgres"]
 PostgresStorage = Literal["auto", "memory", "disk"]
 BlockSeconds = Annotated[int, Field(ge=0, le=3_600)]
 LIMITED_PATTERN: Final = "<pattern>"  # in place of a name, in the path of a key
 LIMITED_BACKEND: Final = "<backend>"
 ZIPF_EXPONENT: Final = 0.99
+DYNAMODB_DRIVERS: Final = ("wire", "boto3")  # the blocking ones
 PER_SECOND: Final = "PER_SECOND"
 SECONDS: Final = "SECONDS"
 
@@ -64,6 +64,25 @@ def _not_blank(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_not_blank)]
+
+
+def _has_pattern_form(name: str) -> str:
+    if not is_pattern_name(name):
+        raise ValueError(PATTERN_RULE)
+    return name
+
+
+PatternName = Annotated[str, AfterValidator(_has_pattern_form)]
+
+
+def _names_client(text: str) -> str:
+    if text not in DYNAMODB_DRIVERS and ":" not in text:
+        known = ", ".join(DYNAMODB_DRIVERS)
+        raise ValueError(f"must be {known}, or a store factory, [backend/]package.module:factory")
+    return text
+
+
+ClientName = Annotated[str, AfterValidator(_names_client)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +148,14 @@ class Load(_Section):
     backend: Annotated[
         Literal["both", "dynamodb", "postgres"], Flag("Databases to call.", web=True)
     ] = "both"
-    driver: Annotated[Literal["wire", "boto3"], Flag("Client for DynamoDB.", web=True)] = "wire"
+    driver: Annotated[
+        ClientName,
+        Flag(
+            "Client for DynamoDB, or a store factory for the backend that it calls.",
+            "wire|boto3|FACTORY",
+            web=True,
+        ),
+    ] = "wire"
     rate: Annotated[
         Positive,
         Flag("Arrivals per second on each backend, over the whole cluster.", PER_SECOND, web=True),
@@ -576,6 +602,8 @@ def _describe(problem: ErrorDetails, given: Mapping[tuple[str, ...], _Given], pa
     if problem["type"] == "extra_forbidden":
         return f"{name}: no such setting{_meant(location, problem.get('input'))}"
     if problem["loc"][-1:] == ("[key]",):
+        if location[-2:-1] == ("patterns",):
+            return f"{name}: is no name of an access pattern: {PATTERN_RULE}"
         return f"{name}: no such name{_meant(location, None)}"
     value = source.given if source else problem.get("input")
     secret = source.secret if source else location in _SECRETS
@@ -600,12 +628,11 @@ _SECRETS: Final = frozenset(setting.path for setting in SETTINGS.values() if set
 def _meant(location: Sequence[str], value: object) -> str:
     """What an unknown key was probably meant to be, as the end of a sentence; empty if unknown."""
     *section, key = location
-    if section[-1:] == ["patterns"] and isinstance(value, dict | None):
-        quoted = [name for name in PATTERNS if name.partition(".")[0] == key]
-        if quoted:
-            return f'; quote the pattern: [{".".join(section)}."{quoted[0]}"]'
     if key == "p99" and isinstance(value, dict):
         return '; quote the key: "p99.9_ms"'
+    if section[-2:-1] == ["patterns"] and isinstance(value, dict):
+        quoted = ".".join([section[-1], *_words(key, value)])
+        return f'; quote the pattern: [{".".join(section[:-1])}."{quoted}"]'
     place = tuple(
         {"patterns": LIMITED_PATTERN, "backends": LIMITED_BACKEND}.get(before, name)
         for before, name in zip(["", *section], section, strict=False)
@@ -615,12 +642,21 @@ def _meant(location: Sequence[str], value: object) -> str:
         for known in KEYS
         if len(known.path) > len(place) and known.path[: len(place)] == place
     }
-    siblings = (siblings - {LIMITED_BACKEND, LIMITED_PATTERN}) | (
-        set(PATTERNS) if LIMITED_PATTERN in siblings else set()
-    )
+    siblings -= {LIMITED_BACKEND, LIMITED_PATTERN}
     siblings |= set(BACKENDS) if section[-1:] == ["backends"] else set()
     elsewhere = [f"[{known.section}] {key}" for known in KEYS if known.path[-1] == key]
     if not section and elsewhere:
         siblings = set()  # a key without its section is no misspelt section
     meant = [*get_close_matches(key, sorted(siblings), 1, 0.6), *elsewhere[:1]]
     return f"; did you mean {' or '.join(meant)}?" if meant else ""
+
+
+def _words(key: str, value: object) -> list[str]:
+    """The parts of a pattern's name that was written without quotes, from `key` inwards."""
+    words = [key]
+    while isinstance(value, dict) and len(value) == 1:
+        (inner, value) = next(iter(value.items()))
+        if not isinstance(value, dict):
+            break
+        words.append(str(inner))
+    return words

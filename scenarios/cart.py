@@ -6,11 +6,14 @@
 Arrivals come by schedule (--rate a second on each backend), whatever the database does.
 """
 
-from loadtests.load.plugin import OpenLoopUser, access_pattern
+from loadtests.load.plugin import OpenLoopUser, access_pattern, store
+from loadtests.stores import CartStore
 
 
 class CartUser(OpenLoopUser):
     """Each method makes one call; `share` is its part of the arrivals."""
+
+    carts: CartStore = store()
 
     @access_pattern("cart.get", share=30)
     def get(self) -> None:

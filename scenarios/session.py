@@ -4,11 +4,14 @@ locust -f scenarios/session.py --headless --run-time 60s
 """
 
 from loadtests.errors import ResponseInvalid
-from loadtests.load.plugin import OpenLoopUser, access_pattern
+from loadtests.load.plugin import OpenLoopUser, access_pattern, store
+from loadtests.stores import SessionStore
 
 
 class SessionUser(OpenLoopUser):
     """Each method makes one call; `share` is its part of the arrivals."""
+
+    sessions: SessionStore = store()
 
     @access_pattern("session.create", share=18)
     def create(self) -> None:

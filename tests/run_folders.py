@@ -34,7 +34,7 @@ from loadtests.measure.run_folder import RunFolderWriter
 from loadtests.measure.series import CapacityTotals, SeriesName, SeriesPart
 from loadtests.measure.stalls.record import StallRow
 from loadtests.measure.stalls.seconds import ClassifiedSecond, StallSecond, StallTotals
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 
 STARTED_AT: Final = "2026-03-02T09:30:00Z"
@@ -80,7 +80,7 @@ class MadeSeries:
 
 
 def made_series(
-    patterns: Sequence[str] = PATTERNS,
+    patterns: Sequence[str] = CLOUDSHELF_PATTERNS,
     drivers: Mapping[str, str] = DRIVERS,
     **changes: Any,
 ) -> list[MadeSeries]:

@@ -11,12 +11,25 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.patterns import CLOUDSHELF_PATTERNS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "loadtests"
 MAP = ROOT / "docs" / "ARCHITECTURE.md"
 MOST_MODULES = 14
 # words of an earlier, private language; the field has terms for them (docs/GLOSSARY.md)
 PRIVATE_WORDS = ("likeness", "company", "twins", "witness", "tether")
+
+# CloudShelf's own access patterns, and who may name them: what is CloudShelf's own, and no room in
+# general. `patterns` orders the runs of earlier versions by them.
+NAMES_OF_PATTERNS = ("CART_PATTERNS", "SESSION_PATTERNS", "CLOUDSHELF_PATTERNS")
+OF_CLOUDSHELF = (
+    "loadtests.patterns",
+    "loadtests.stores.probe",
+    "loadtests.load.workload",
+    "loadtests.microbench.suites",
+    "loadtests.calibrate",
+)
 
 ROW = re.compile(r"^\| `(?P<folder>loadtests/[\w/]*)` \|(?P<modules>[^|]*)\|", re.MULTILINE)
 
@@ -127,3 +140,38 @@ def test_a_private_word_is_used_nowhere(word: str) -> None:
         if pattern.search(line) or word in path.stem
     ]
     assert uses == []
+
+
+def named_patterns(source: str) -> set[str]:
+    """CloudShelf's own access patterns that a module names: as text, or by its constants."""
+    named: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and node.value in CLOUDSHELF_PATTERNS:
+            named.add(str(node.value))
+        elif isinstance(node, ast.ImportFrom):
+            named.update(each.name for each in node.names if each.name in NAMES_OF_PATTERNS)
+        elif isinstance(node, ast.Attribute) and node.attr in NAMES_OF_PATTERNS:
+            named.add(node.attr)
+    return named
+
+
+def test_no_room_in_general_names_an_access_pattern() -> None:
+    named = {
+        module_name(path): names
+        for path in modules()
+        if not module_name(path).startswith(OF_CLOUDSHELF)
+        and (names := named_patterns(path.read_text(encoding="utf-8")))
+    }
+    assert named == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from loadtests.patterns import BACKENDS, CART_PATTERNS",
+        "from loadtests import patterns\npatterns.CLOUDSHELF_PATTERNS",
+        'limits = {"session.get": 1}',
+    ],
+)
+def test_a_named_access_pattern_is_found(source: str) -> None:
+    assert len(named_patterns(source)) == 1

@@ -100,6 +100,14 @@ def test_settings_do_not_change_once_they_are_read() -> None:
         Config().load.rate = 3.0
 
 
+@pytest.mark.parametrize("driver", ["wire", "boto3", "shop.stores:make", "postgres/shop:make"])
+def test_a_driver_is_a_client_of_dynamodb_or_a_factory(tmp_path: Path, driver: str) -> None:
+    config = load_config({"driver": driver}, environ={}, path=tmp_path / "loadtests.toml")
+    assert config.load.driver == driver
+    with pytest.raises(ConfigError, match="--driver: must be wire, boto3, or a store factory"):
+        load_config({"driver": driver.replace(":", ".") + "_"}, environ={}, path=tmp_path / "no")
+
+
 def test_a_flag_is_spelled_with_hyphens() -> None:
     assert flag_of("dynamodb_endpoint") == "--dynamodb-endpoint"
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "results").glob("*.md")]
 )
-FOLDERS_OF_FILES = ("loadtests", "scenarios", "bench", "tests", "docs", "experiments")
+FOLDERS_OF_FILES = ("loadtests", "scenarios", "examples", "bench", "tests", "docs", "experiments")
 LONGEST_LINE = 100
 PROMISED_PAGES: set[str] = set()  # named in the code before they are written
 
@@ -24,7 +24,7 @@ CODE = re.compile(r"`[^`\n]+`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
 FILE = re.compile(r"(?<![\w/.<*{-])[\w/]+\.(?:py|sql|toml|yml)(?![\w*])")
-FOLDER = re.compile(r"`((?:loadtests|scenarios|bench|experiments|tests|docs)/[\w/]*/)`")
+FOLDER = re.compile(r"`((?:loadtests|scenarios|examples|bench|experiments|tests|docs)/[\w/]*/)`")
 MODULE = re.compile(r"(?<![\w/.-])loadtests(?:\.[A-Za-z_]\w*)+")
 
 every_page = pytest.mark.parametrize(
@@ -102,7 +102,8 @@ def test_links_and_anchors_exist(page: Path) -> None:
 def test_named_files_exist(page: Path) -> None:
     if page.name == "CHANGELOG.md":
         pytest.skip("a changelog names files of its time")
-    foreign = {"shop/carts.py", "httpx/_client.py"}  # a reader's own module; another project's
+    # a reader's own modules; another project's
+    foreign = {"shop/carts.py", "shop/orders.py", "orders.py", "httpx/_client.py"}
     assert set(FILE.findall(read(page))) - foreign - project_files() == set()
     assert {name for name in FOLDER.findall(read(page)) if not (ROOT / name).is_dir()} == set()
 

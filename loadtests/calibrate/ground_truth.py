@@ -15,16 +15,16 @@ import numpy.typing as npt
 from loadtests.calibrate.figures import Nanoseconds
 from loadtests.calibrate.server.memory import OTHER
 from loadtests.measure.histogram import Histogram, Sparse
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundTruth:
     """Every scripted call, in the order answered, and the freezes as they truly were.
 
-    `code` is the access pattern's index in PATTERNS (one more for other calls). `due_ns` is when
-    the script wanted the answer sent, `done_ns` when the socket had it. `windows` are the freezes
-    as (begin, end).
+    `code` is the access pattern's index in CLOUDSHELF_PATTERNS (one more for other calls). `due_ns`
+    is when the script wanted the answer sent, `done_ns` when the socket had it. `windows` are the
+    freezes as (begin, end).
     """
 
     code: Nanoseconds
@@ -39,12 +39,14 @@ class GroundTruth:
 
     def of(self, pattern: str) -> GroundTruth:
         """The calls of one access pattern."""
-        return self._where(self.code == PATTERNS.index(pattern))
+        return self._where(self.code == CLOUDSHELF_PATTERNS.index(pattern))
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """The access patterns that were called, in the order of PATTERNS."""
-        return tuple(name for code, name in enumerate(PATTERNS) if (self.code == code).any())
+        """The access patterns that were called, in the order of CLOUDSHELF_PATTERNS."""
+        return tuple(
+            name for code, name in enumerate(CLOUDSHELF_PATTERNS) if (self.code == code).any()
+        )
 
     @property
     def service_ns(self) -> Nanoseconds:

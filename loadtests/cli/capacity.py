@@ -18,6 +18,7 @@ from loadtests.cli.options import (
 )
 from loadtests.cli.runs.children import children_of
 from loadtests.cli.runs.closing import Ended, finish_stored, refuse_flags, show_closing, show_run
+from loadtests.cli.runs.factories import settled
 from loadtests.cli.runs.interim import CapacityProgress, InterimJudge, judge_steps_so_far
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.runs.locust_run import LocustRun
@@ -85,6 +86,7 @@ def command(
     if runs:
         refuse_flags(context, flags, users=users, processes=processes)
         return show_closing([finish_stored(_capacity_run_at(path), config) for path in runs])
+    config = settled(config)
     load = config.load.model_copy(update={"rate": config.capacity.to})
     config = config.model_copy(update={"load": load})
     rates_of(config)  # refused before anything is started
@@ -99,7 +101,8 @@ def command(
     )
     check_before_start(config, users)
     children = children_of(context)
-    children.check_run(_alone(config, backends[0]), plan)
+    for backend in backends:
+        children.check_run(_alone(config, backend), plan)
     paths: list[Path] = []
     with (
         Screen() as screen,

@@ -20,6 +20,7 @@ from loadtests.cli.options import (
 )
 from loadtests.cli.runs.children import Children, children_of
 from loadtests.cli.runs.closing import Ended, finish, finish_stored, refuse_flags, show_closing
+from loadtests.cli.runs.factories import settled
 from loadtests.cli.runs.interim import InterimJudge, InterimVerdict, judge_so_far
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.runs.locust_run import POLL_S, LocustRun
@@ -82,6 +83,7 @@ def command(
             )
         refuse_flags(context, flags, users=users, processes=processes, scenarios=scenarios)
         return show_closing([finish_stored(path, config) for path in runs])
+    config = settled(config)
     plan = LoadPlan(scenarios=scenarios or SCENARIOS, users=users, processes=processes)
     children = children_of(context)
     children.check_run(config, plan, micro=config.gate.micro != "off")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from loadtests.cli.options import config_option, metric_option, pattern_option, setting_options
 from loadtests.cli.screen.console import open_console, print_whole
 from loadtests.config import load_config
+from loadtests.errors import UsageError
 from loadtests.judge.history import (
     CHANGE_POINTS_HINT,
     can_find_change_points,
@@ -25,7 +26,7 @@ from loadtests.judge.history import (
 )
 from loadtests.judge.sentences import three_digits
 from loadtests.measure.results import Key, RunInfo
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import in_order
 from loadtests.report.formats.whole_table import WholeTable
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -56,6 +57,7 @@ def command(
     if not shown:
         return
     if pattern:
+        _refuse_unknown(pattern, shown, metric)
         print_whole(
             open_console(),
             WholeTable(
@@ -69,6 +71,14 @@ def command(
     )
     if not can_find_change_points():
         click.echo(f"Change points need Apache Otava: {CHANGE_POINTS_HINT}")
+
+
+def _refuse_unknown(pattern: str, runs: Sequence[RunInfo], metric: str) -> None:
+    """Raise UsageError for an access pattern that none of the runs measured."""
+    measured = {key.pattern for run in runs for key in figures_of(run, metric)}
+    if pattern not in measured:
+        known = ", ".join(in_order(measured, runs[-1].config.patterns))
+        raise UsageError(f"None of these runs measured {pattern}.", hint=f"They measured {known}.")
 
 
 def _summary(folder: Path, count: int, invalid: int, unlike: int) -> str:
@@ -93,7 +103,8 @@ def _over_time(runs: Sequence[RunInfo], metric: str, *, bars: int) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("changed for good")
     figures = [figures_of(run, metric) for run in runs]
-    for key in _ordered({key for run_figures in figures for key in run_figures}):
+    declared = runs[-1].config.patterns
+    for key in _ordered({key for run_figures in figures for key in run_figures}, declared):
         for name in ("p50", "p99"):
             dated = [
                 (info.started_at, run_figures[key][name])
@@ -130,7 +141,7 @@ def _by_run(runs: Sequence[RunInfo], pattern: str, metric: str, *, narrow: bool 
     for info in runs:
         status = str(info.verdict.status if info.verdict else "not judged")
         figures = figures_of(info, metric)
-        for key in _ordered(key for key in figures if key.pattern == pattern):
+        for key in _ordered({key for key in figures if key.pattern == pattern}, None):
             values = [three_digits(figures[key][name]) for name in percentiles]
             subject = Text(f"{key.backend}/{key.driver}")
             names = [Text(info.started_at), *([] if narrow else [Text(info.id)])]
@@ -149,6 +160,6 @@ def _table(title: str) -> Table:
     )
 
 
-def _ordered(keys: object) -> list[Key]:
-    places = {name: place for place, name in enumerate(PATTERNS)}
-    return sorted(keys, key=lambda key: (places.get(key.pattern, len(places)), key))  # type: ignore[call-overload,no-any-return]
+def _ordered(keys: Collection[Key], declared: Sequence[str] | None) -> list[Key]:
+    patterns = in_order({key.pattern for key in keys}, declared)
+    return sorted(keys, key=lambda key: (patterns.index(key.pattern), key))

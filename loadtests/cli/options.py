@@ -13,7 +13,7 @@ import click
 
 from loadtests.config import SETTINGS, ConfigOption
 from loadtests.config_sources import CONFIG_VARIABLE, FILE_NAME
-from loadtests.patterns import METRICS, PATTERNS
+from loadtests.patterns import METRICS
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
@@ -162,5 +162,5 @@ metric_option: Final = click.option(
     help=with_default("Time to show.", METRICS[0]),
 )
 pattern_option: Final = click.option(
-    "--pattern", type=click.Choice(PATTERNS), help="One access pattern, run by run."
+    "--pattern", metavar="NAME", help="One access pattern, run by run."
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
@@ -22,8 +22,10 @@ from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, UsageError
 from loadtests.judge.interim import planned_analyses
 from loadtests.judge.stats.planning import PlannedLimit
+from loadtests.load.declared_stores import ScenarioClass, declared_patterns, subjects_of_class
+from loadtests.load.subjects import run_subjects
 from loadtests.measure.results import PERCENTILES
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import in_order
 
 ERRORS: Final = "errors"
 DESIGN_EFFECT: Final = 2.0
@@ -104,7 +106,7 @@ def command(
             "The configuration",
             [f"run_time ({config.load.run_time:g} s) is not longer than warm_up"],
         )
-    shares = shares_of(read_scenarios(scenarios or SCENARIOS))
+    shares = shares_of(read_scenarios(scenarios or SCENARIOS), config)
     alpha = planned_analyses(config.gate, measured_s)[0].alpha
     planned = {
         (pattern, statistic): PlannedLimit(
@@ -137,11 +139,23 @@ def command(
     )
 
 
-def shares_of(classes: list[dict[str, float]]) -> dict[str, float]:
-    """Each access pattern's share of the arrivals; they add up to 1."""
-    weights = {pattern: sum(shares.get(pattern, 0.0) for shares in classes) for pattern in PATTERNS}
-    total = sum(weights.values())
-    return {pattern: weight / total for pattern, weight in weights.items() if weight}
+def shares_of(classes: Sequence[ScenarioClass], config: Config) -> dict[str, float]:
+    """Each access pattern's share of the arrivals of a backend; the least where they differ.
+
+    On each backend they add up to 1. Raises UsageError.
+    """
+    least: dict[str, float] = {}
+    called = {each.name: subjects_of_class(each, config) for each in classes}
+    for subject in run_subjects(config):
+        its_classes = [each for each in classes if subject in called[each.name]]
+        weights: dict[str, float] = {}
+        for each in its_classes:
+            for pattern, weight in each.shares.items():
+                weights[pattern] = weights.get(pattern, 0.0) + weight
+        total = sum(weights.values())
+        for pattern, weight in weights.items():
+            least[pattern] = min(weight / total, least.get(pattern, 1.0))
+    return {pattern: least[pattern] for pattern in in_order(least, declared_patterns(classes))}
 
 
 def _limits(config: Config, pattern: str, limit_ms: float | None) -> dict[str, float]:

@@ -76,9 +76,11 @@ p50_ms = 3
 ```
 
 Names with a dot are quoted. A limit is left out by leaving out its key; `[slo]` has the defaults of
-the table below. A table for a pattern that the run did not call leaves the verdict INCONCLUSIVE,
-because that limit was not judged. A table for a backend that `--backend` left out is named in the
-verdict and changes nothing else.
+the table below. Any pattern may have limits, CloudShelf's own or one of your own scenario. A table
+for a pattern that the run did not call leaves the verdict INCONCLUSIVE, because that limit was not
+judged; one whose name looks like a misspelt name of a pattern that is called is an error before the
+run. A table for a backend that `--backend` left out is named in the verdict and changes nothing
+else.
 
 **Which limits a run is judged by.** A run folder stores the limits that it was measured under, and
 `loadtests gate RUN`, `loadtests capacity RUN` and `loadtests compare A B` use those (of B),

@@ -164,7 +164,10 @@ def refuse_baseline(config: Config, planned: RunInfo) -> None:
     if not paths:
         raise ResultsError(f"{results / FOLDER / name} holds no runs.", hint="Promote it again.")
     stored, ours = fingerprint(read_info(paths[0])), fingerprint(planned)
-    known = ("scenario", "config.load.", "config.data.", "config.workers", "environment.")
+    known = (
+        *("scenario", "config.load.", "config.data.", "config.workers", "environment."),
+        "patterns",
+    )
     fields = [
         f"{field}: {value}, {stored[field]}"
         for field, value in ours.items()

@@ -43,7 +43,7 @@ from loadtests.measure.results import (
     SeriesInfo,
     Status,
 )
-from loadtests.patterns import ALL_PATTERNS, PATTERNS
+from loadtests.patterns import ALL_PATTERNS, in_order
 
 # The part of the error probability that SLOWER may spend over all ratios: 1% at 95% confidence. A
 # false alarm costs more trust than a slowdown that is found one run later.
@@ -210,11 +210,12 @@ def _comparisons(
 ) -> Iterable[ComparedSeries]:
     """Every pattern that all runs of both sides measured, by backend."""
     subjects = _sides(new)
+    declared = new[0].run.info.config.patterns
     for backend, reference in _sides(old).items():
         subject = subjects.get(backend)
         if subject is None:
             continue
-        patterns = [p for p in PATTERNS if p in reference.patterns and p in subject.patterns]
+        patterns = in_order(reference.patterns & subject.patterns, declared)
         for percentile, q in PERCENTILES.items():
             before = {p: _quantiles(old, reference.key(p, metric), q) for p in patterns}
             after = {p: _quantiles(new, subject.key(p, metric), q) for p in patterns}

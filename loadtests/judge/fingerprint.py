@@ -7,6 +7,7 @@ from typing import Final
 
 from loadtests.config import ZIPF_EXPONENT
 from loadtests.errors import ResultsError
+from loadtests.judge.slo import expected_series
 from loadtests.measure.results import RunInfo
 
 # Settings of a run that do not change what is measured.
@@ -21,6 +22,8 @@ _IGNORED_CONFIG: Final = frozenset(
         "limits_from",
         "allow_remote",
         "blocks",
+        "patterns",  # compared as what was called on each backend
+        "served",
     }
 )
 _IGNORED_TARGET: Final = frozenset({"where", "version"})  # the label has both
@@ -38,7 +41,8 @@ def fingerprint(info: RunInfo) -> dict[str, str]:
     if info.config.load.rate is not None:  # runs of versions without the setting
         fields.setdefault("config.load.zipf_exponent", str(ZIPF_EXPONENT))
     drivers = sorted({f"{series.backend}/{series.driver}" for series in info.series})
-    return fields | {"drivers": ", ".join(drivers)}
+    called = ", ".join(f"{backend} {pattern}" for backend, pattern in sorted(expected_series(info)))
+    return fields | {"drivers": ", ".join(drivers), "patterns": called}
 
 
 def _environment(info: RunInfo) -> dict[str, object]:

@@ -31,7 +31,7 @@ from loadtests.measure.results import (
     PercentileRatio,
     Run,
 )
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import in_order
 
 _NO_LIMITS = Relative(p50=None, p90=None, p99=None)
 MAX_FAILED: Final = 0.01  # above it, the p99 may be that of failed calls
@@ -123,7 +123,8 @@ def compare_series(
     units = _units_by_subject(run)
     (run_samples,) = comparable_samples([run])
     comparisons = []
-    for pattern in PATTERNS:
+    measured = {series.pattern for series in run.info.series}
+    for pattern in in_order(measured, run.info.config.patterns):
         new, old = (
             _samples(run_samples, side, pattern, metric, units) for side in (subject, reference)
         )

@@ -11,7 +11,7 @@ from loadtests.judge.stats.pooled import PooledSeries
 from loadtests.judge.stats.quantiles import Quantile, estimate_quantile
 from loadtests.judge.stats.samples import Samples, samples_by_unit
 from loadtests.measure.results import Basis, Key, Run, SeriesInfo
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import in_order
 
 # The largest share of the calls that may be left out because the machine stalled. Beyond it, the
 # rest is too little and too selected a part of the run to decide on: a constant of the release.
@@ -37,6 +37,9 @@ class RunSamples:
         self.intervals = run.intervals if basis == "all" else run.undisturbed or {}
         self._samples: dict[Key, Samples] = {}
         self._pooled: dict[tuple[str, str, str], PooledSeries] = {}
+        self._patterns = in_order(
+            {series.pattern for series in run.info.series}, run.info.config.patterns
+        )
         starts = [
             round(interval.start_s)
             for intervals in run.intervals.values()
@@ -68,7 +71,7 @@ class RunSamples:
         """
         group = (key.backend, key.driver, key.metric)
         if group not in self._pooled:
-            keys = [Key(key.backend, key.driver, pattern, key.metric) for pattern in PATTERNS]
+            keys = [Key(key.backend, key.driver, each, key.metric) for each in self._patterns]
             self._pooled[group] = PooledSeries(
                 [samples for k in keys if (samples := self.samples(k)).calls]
             )

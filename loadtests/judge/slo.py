@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from loadtests.config import Limits, Relative, Slo
 from loadtests.measure.results import (
@@ -15,13 +14,7 @@ from loadtests.measure.results import (
     Unit,
     statistic_of,
 )
-from loadtests.patterns import BACKENDS, CART_PATTERNS, PATTERNS, SESSION_PATTERNS
-
-SCENARIO_PATTERNS: Final = {
-    "cart": CART_PATTERNS,
-    "session": SESSION_PATTERNS,
-    "storefront": PATTERNS,
-}
+from loadtests.patterns import BACKENDS, BOTH_BACKENDS, in_order, patterns_of_earlier_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,27 +121,35 @@ def _names_limits(limits: Limits) -> bool:
 
 
 def expected_series(info: RunInfo) -> list[tuple[str, str]]:
-    """The (backend, pattern) pairs a run had to measure.
+    """The (backend, pattern) pairs that a run had to measure.
 
-    Backends come from its configuration, patterns from its scenarios (`cart+session`). For a custom
-    scenario they are all patterns that were measured on any backend.
+    What its scenario calls on each subject, where the run says it. Otherwise backends come from its
+    configuration, and patterns from its scenarios; for a custom scenario they are all that were
+    measured on any backend.
     """
-    patterns = _expected_patterns(info)
-    backend = info.config.load.backend
-    if backend == "both":
-        backends: Iterable[str] = BACKENDS
-    elif backend in BACKENDS:
-        backends = [backend]
+    if info.config.served is not None:
+        pairs = {
+            (subject.partition("/")[0], pattern)
+            for subject, patterns in info.config.served.items()
+            for pattern in patterns
+        }
     else:
-        backends = sorted({series.backend for series in info.series})
-    return [(backend, pattern) for backend in backends for pattern in patterns]
+        pairs = {(backend, name) for backend in _backends(info) for name in _patterns(info)}
+    names = in_order({pattern for _, pattern in pairs}, info.config.patterns)
+    return sorted(pairs, key=lambda pair: (pair[0], names.index(pair[1])))
 
 
-def _expected_patterns(info: RunInfo) -> list[str]:
+def _backends(info: RunInfo) -> Iterable[str]:
+    backend = info.config.load.backend
+    if backend == BOTH_BACKENDS:
+        return BACKENDS
+    if backend in BACKENDS:
+        return (backend,)
+    return {series.backend for series in info.series}
+
+
+def _patterns(info: RunInfo) -> Iterable[str]:
     if info.config.patterns is not None:
         return info.config.patterns
-    scenarios = info.scenario.split("+")
-    expected = {series.pattern for series in info.series}
-    if all(scenario in SCENARIO_PATTERNS for scenario in scenarios):
-        expected = {pattern for scenario in scenarios for pattern in SCENARIO_PATTERNS[scenario]}
-    return [pattern for pattern in PATTERNS if pattern in expected]
+    measured = {series.pattern for series in info.series}
+    return patterns_of_earlier_run(info.scenario) or measured

@@ -24,6 +24,11 @@ from locust.runners import (
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, LoadtestsError, UsageError
 from loadtests.interpreter import forget_foreign_settings, search_current_folder_last
+from loadtests.load.declared_stores import (
+    declared_patterns,
+    store,
+    subjects_of_class,
+)
 from loadtests.load.locust.checks import (
     check_connections,
     check_profiles,
@@ -47,11 +52,12 @@ from loadtests.load.locust.session import exit_on_error, open_session, print_err
 from loadtests.load.locust.users import OpenLoopUser, access_pattern
 from loadtests.load.locust.web.guard import AllowedHosts, RunForm, guard_web_ui
 from loadtests.load.locust.web.live import add_live_view
+from loadtests.load.preconditions import check_limit_names
 from loadtests.load.schedule.arrivals import WorkerShare
-from loadtests.load.subjects import run_subjects
+from loadtests.stores.factories import is_factory
 from loadtests.targets.endpoints import Endpoints
 
-__all__ = ["OpenLoopUser", "access_pattern"]
+__all__ = ["OpenLoopUser", "access_pattern", "store"]
 
 EARLY_END_S: Final = 0.3
 
@@ -112,33 +118,48 @@ class OwnerRole:
         self._master = (
             ClusterMaster(controller, runner) if isinstance(runner, MasterRunner) else None
         )
+        self._driver = options.driver
         config = config_of(options)
+        for cls in controller.user_classes:
+            cls.check_declarations()
+        check_limit_names(config.slo, declared_patterns(controller.described_classes))
         check_profiles(config, controller.user_classes)
         if options.num_users is None:
-            options.num_users = default_users(config, self._dispatchers(config))
+            options.num_users = default_users(config, *self._streams(config))
         if options.spawn_rate is None:
             options.spawn_rate = max(100, options.num_users // 2)
         self.check(options)
         if self._master and (options.headless or options.autostart):
             gevent.spawn(exit_on_error(self._await_workers))
         endpoints = self._open_targets(config)
-        check_stores(config, endpoints, controller.user_classes)
-        check_connections(config, endpoints, controller.user_classes, users=options.num_users)
+        try:
+            check_stores(config, endpoints, controller.user_classes)
+            check_connections(config, endpoints, controller.user_classes, users=options.num_users)
+        except LoadtestsError:
+            controller.close_targets()
+            raise
         if web_ui is not None:
             self._add_web_ui(config)
 
-    def _dispatchers(self, config: Config) -> int:
-        return len(self._controller.user_classes) * len(run_subjects(config))
+    def _streams(self, config: Config) -> tuple[int, int]:
+        """How many streams of arrivals the run has, and to how many subjects."""
+        called = [subjects_of_class(each, config) for each in self._controller.described_classes]
+        return sum(map(len, called)), len({subject for each in called for subject in each})
 
     def check(self, options: Namespace) -> None:
         """Refuse options that no run can be made with. Raises LoadtestsError."""
+        if is_factory(options.driver) and options.driver != self._driver:
+            raise UsageError(
+                "A factory is code, which the web UI may not choose.",
+                hint=f"Start Locust with --driver {options.driver}.",
+            )
         config = config_of(options)
         check_users(
             config,
             users=options.num_users,
             spawn_rate_per_s=options.spawn_rate,
             run_time_s=options.run_time,
-            dispatchers=self._dispatchers(config),
+            dispatchers=self._streams(config)[0],
         )
 
     def _await_workers(self) -> None:

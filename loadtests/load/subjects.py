@@ -24,6 +24,8 @@ from loadtests.targets.endpoints import Endpoints
 
 BLOCK_S: Final = 1
 _NO_END_S: Final = 600.0  # blocks listed for a run without --run-time
+POSTGRES_DRIVER: Final = "psycopg"
+DEFAULT_DRIVERS: Final = {"dynamodb": "wire", "postgres": POSTGRES_DRIVER}
 LEAN: Final = ("wire", "psycopg")  # cost the generator so little that it serves two at once
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -99,11 +101,16 @@ def arrivals_seed(config: Config, subject: LoadSubject, number: int) -> int:
 
 
 def qualified(config: Config) -> Config:
-    """The same settings with subjects as `backend/client` and the backends they need.
+    """The same settings with subjects and driver as `backend/client`, and the backends they need.
 
     Asks a factory that is named without a backend, so that nobody else has to import it.
     """
-    if not config.load.subjects:
+    load = config.load
+    if is_factory(load.driver):
+        chosen = _parse(load.driver, load.driver)
+        load = load.model_copy(update={"driver": f"{chosen.backend}/{chosen.client}"})
+        config = config.model_copy(update={"load": load})
+    if not load.subjects:
         return config
     subjects = run_subjects(config)
     backends = {subject.backend for subject in subjects}
@@ -111,11 +118,11 @@ def qualified(config: Config) -> Config:
         "subjects": " ".join(f"{subject.backend}/{subject.client}" for subject in subjects),
         "backend": "both" if len(backends) > 1 else backends.pop(),
     }
-    return config.model_copy(update={"load": config.load.model_copy(update=settled)})
+    return config.model_copy(update={"load": load.model_copy(update=settled)})
 
 
 def probe_subjects(config: Config, endpoints: Endpoints) -> None:
-    """Call every pattern of each subject's stores once, before any data is seeded.
+    """Call every pattern of each subject's carts and sessions once, before any data is seeded.
 
     Not those of drivers on a database that the harness started itself. Raises TargetError,
     UsageError.
@@ -143,14 +150,21 @@ def recorded(config: Config, run_time_s: float | None) -> dict[str, Any]:
     return {"load": load, "blocks": blocks}
 
 
-def _driven(backend: str, dynamodb_driver: str, index: int) -> LoadSubject:
-    driver = dynamodb_driver if backend == "dynamodb" else "psycopg"
-    return LoadSubject(backend, driver, driver, index)
+def _driven(backend: str, driver: str, index: int) -> LoadSubject:
+    """A backend through what `--driver` names, where that calls it; else its default driver."""
+    if is_factory(driver):
+        chosen = _parse(driver, driver)
+        if chosen.backend == backend:
+            return replace(chosen, index=index)
+    elif backend == SYNC_DRIVERS[driver].backend:
+        return LoadSubject(backend, driver, driver, index)
+    default = DEFAULT_DRIVERS[backend]
+    return LoadSubject(backend, default, default, index)
 
 
-def _parse(text: str, dynamodb_driver: str) -> LoadSubject:
+def _parse(text: str, driver: str) -> LoadSubject:
     if text in BACKENDS:
-        return _driven(text, dynamodb_driver, 0)
+        return _driven(text, driver, 0)
     before, slash, after = text.partition("/")
     backend, client = (before, after) if slash else ("", before)
     if slash and backend not in BACKENDS:

@@ -9,7 +9,7 @@ every read of it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from random import Random
@@ -207,6 +207,15 @@ class Carts:
             "Every cart is being written, full, or unknown since a write of it failed."
             " Seed more users ([data] users in loadtests.toml).",
             name="NoQuietCart",
+        )
+
+
+def refuse_emptying(class_name: str, shares: Mapping[str, float]) -> None:
+    """Raise UsageError for shares of access patterns that would empty the carts."""
+    if shares.get("cart.remove", 0) > shares.get("cart.add", 0):
+        raise UsageError(
+            f"{class_name} removes more cart lines than it adds, so its carts would run empty.",
+            hint="Give cart.add at least the share of cart.remove.",
         )
 
 

@@ -45,10 +45,10 @@ class SeriesRecorder:
 
     def record(self, intended_ns: int, began_ns: int, done_ns: int, wire_ns: int) -> None:
         """One finished call, successful or not; `wire_ns` is negative where it is not measured."""
+        self.wire.append(wire_ns)  # first: a store's own figure may be no integer, which raises
         self.intended.append(intended_ns)
         self.response.append(done_ns - intended_ns)
         self.service.append(done_ns - began_ns)
-        self.wire.append(wire_ns)
 
     def record_not_made(self, intended_ns: int, now_ns: int) -> None:
         """An arrival whose call was not made because its method failed first: a failed call.

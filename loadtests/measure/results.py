@@ -360,8 +360,10 @@ StoredGate = Annotated[Gate | None, WrapValidator(_foreign)]
 class RunConfig(_Conditions):
     """The settings of a run that a reader needs; no DSN among them.
 
-    `blocks` is the plan of two alternating subjects. `patterns` are the access patterns that every
-    backend of a micro-benchmark run must have measured. `slo` and `gate` are the limits and the
+    `blocks` is the plan of two alternating subjects. `patterns` are the access patterns as the
+    scenario declares them, in order, and `served` those that each subject (`backend/driver`) had to
+    measure; runs before version 0.3 have neither. Micro-benchmarks have only `patterns`, which
+    every backend must have measured. `slo` and `gate` are the limits and the
     rules of judging that were in force when the run was made, and `limits_from` is where they came
     from; older runs store the limits with the verdict alone.
     """
@@ -373,6 +375,7 @@ class RunConfig(_Conditions):
     workers: Count | None = None
     blocks: list[AlternationBlock] | None = None
     patterns: list[str] | None = None
+    served: dict[str, list[str]] | None = None
     slo: StoredSlo = None
     gate: StoredGate = None
     limits_from: SettingsOrigin | None = None

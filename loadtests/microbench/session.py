@@ -36,7 +36,7 @@ from loadtests.microbench.suites.plans import SuitePlans
 from loadtests.microbench.timing.clocks import Seconds, open_clocks
 from loadtests.microbench.timing.passes import Pass, timed
 from loadtests.microbench.timing.warm_target import needs_warming, warm_target
-from loadtests.patterns import BACKENDS, PATTERNS
+from loadtests.patterns import BACKENDS
 from loadtests.stores.gevent_patch import gevent_has_patched
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import OnProgress, Progress
@@ -234,7 +234,7 @@ def describe_settings(config: Config, selected: Sequence[Spec]) -> RunConfig:
     backends = {backend for backend, _ in pairs}
     patterns = [
         pattern
-        for pattern in PATTERNS
+        for pattern in dict.fromkeys(spec.pattern for spec in selected if spec.pattern)
         if backends and all((backend, pattern) in pairs for backend in backends)
     ]
     return RunConfig(

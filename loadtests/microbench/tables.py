@@ -13,7 +13,7 @@ from rich.text import Text
 
 from loadtests.measure.results import LimitVerdict, ResultRow, Run, SeriesInfo
 from loadtests.order_statistics import min_calls
-from loadtests.patterns import DRIVERS, PATTERNS
+from loadtests.patterns import DRIVERS, in_order
 from loadtests.report.figures.rounding import digits, milliseconds, span
 from loadtests.report.formats.whole_table import WholeTable
 from loadtests.report.verdict_style import STYLES
@@ -28,6 +28,7 @@ def summary(run: Run) -> Iterator[RenderableType]:
     verdict = run.info.verdict
     limits = verdict.limits if verdict else ()
     by_name = {(series.driver, series.pattern): series for series in run.info.series}
+    patterns = in_order({series.pattern for series in run.info.series}, run.info.config.patterns)
     measured = {series.driver for series in run.info.series if series.count}
     backends = {
         driver: backend
@@ -37,32 +38,43 @@ def summary(run: Run) -> Iterator[RenderableType]:
     }
     yield Text(f"p50 / p99 of one call in ms{_target(limits)}", style="italic")
     yield WholeTable(
-        partial(_beside, by_name, backends, limits), partial(_below, by_name, backends, limits)
+        partial(_beside, by_name, backends, limits, patterns),
+        partial(_below, by_name, backends, limits, patterns),
     )
     if verdict:
         yield Text(verdict.sentence, style=STYLES[verdict.status])
 
 
-def _beside(by_name: _ByName, backends: Mapping[str, str], limits: Sequence[LimitVerdict]) -> Table:
+def _beside(
+    by_name: _ByName,
+    backends: Mapping[str, str],
+    limits: Sequence[LimitVerdict],
+    patterns: Sequence[str],
+) -> Table:
     """The drivers beside each other."""
     table = _table()
     table.add_column("access pattern", no_wrap=True)
     for driver, backend in backends.items():
         table.add_column(f"{driver}\n{backend}", justify="right", no_wrap=True)
-    for pattern in PATTERNS:
+    for pattern in patterns:
         cells = [by_name.get((driver, pattern)) for driver in backends]
         if any(cells):
             table.add_row(Text(pattern), *(_cell(series, limits) for series in cells))
     return table
 
 
-def _below(by_name: _ByName, backends: Mapping[str, str], limits: Sequence[LimitVerdict]) -> Table:
+def _below(
+    by_name: _ByName,
+    backends: Mapping[str, str],
+    limits: Sequence[LimitVerdict],
+    patterns: Sequence[str],
+) -> Table:
     """The drivers below each other, where the terminal is narrow."""
     table = _table()
     for name in ("access pattern", "driver"):
         table.add_column(name, no_wrap=True)
     table.add_column("p50 / p99", justify="right", no_wrap=True)
-    for pattern in PATTERNS:
+    for pattern in patterns:
         for driver in backends:
             series = by_name.get((driver, pattern))
             if series:

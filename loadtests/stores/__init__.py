@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from loadtests.model import Book, CartItem, CartSummary, Session
 
 TIMEOUT_S: Final = 10.0  # a call without a response by then raises CallTimeout
+UNMEASURED_NS: Final = -1  # the wire time of a store that does not measure it
 
 
 class CartStore(Protocol):

@@ -1,31 +1,27 @@
-"""Store factories of other projects, named `package.module:factory`: imported, called, checked.
+"""Store factories: those named `package.module:factory`, and those of a scenario itself.
 
-The factory is called as `factory(endpoints)` once per user, since a store serves one caller at a
-time. It returns `(carts, sessions)`: a `CartStore` and a `SessionStore`, or None for one that it
-does not provide. It may declare its backend: `factory.backend = "dynamodb"`. docs/COMPARING.md has
-the full contract.
+A factory is called as `factory(endpoints)` once per user, since a store serves one caller at a
+time. One that is named returns its stores by name, `{"carts": …, "books": …}`; or the pair
+`(carts, sessions)`, with None for one that it does not have; or a single store. It may declare its
+backend: `factory.backend = "dynamodb"`. docs/YOUR_OWN.md has the full contract.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from loadtests.errors import LoadtestsError, UsageError
 from loadtests.patterns import BACKENDS
-from loadtests.stores import CartStore, SessionStore
-from loadtests.stores.foreign import ForeignCartStore, ForeignSessionStore
 from loadtests.targets.endpoints import Endpoints
 
 Factory = Callable[[Endpoints], object]  # what it returns is checked
-_METHODS: Final = {
-    "carts": ("get", "get_item", "add", "update", "remove", "close"),
-    "sessions": ("create", "get", "refresh", "store_summary", "close"),
-}
+DRIVER_STORES: Final = ("carts", "sessions")  # what every built-in driver gives
 _MAX_MESSAGE: Final = 300
+_RETURN_BY_NAME: Final = 'Return them by name, such as {"carts": …, "sessions": …}.'
 
 
 def is_factory(name: str) -> bool:
@@ -54,7 +50,7 @@ def find_factory(name: str) -> Factory:
     if not callable(factory):
         raise UsageError(
             f"{name} is not a factory: its type {type(factory).__name__} is not callable.",
-            hint="Name a function of one argument, the endpoints, that returns (carts, sessions).",
+            hint="Name a function of one argument, the endpoints, that returns its stores by name.",
         )
     if inspect.iscoroutinefunction(factory):
         raise UsageError(
@@ -86,13 +82,69 @@ def confirm_factory(name: str, backend: str) -> None:
         )
 
 
-def open_factory_stores(
-    name: str, endpoints: Endpoints
-) -> tuple[CartStore | None, SessionStore | None]:
-    """Call the factory. Raises UsageError if it fails or does not return two stores."""
-    factory = find_factory(name)
+def open_factory_stores(name: str, endpoints: Endpoints, *, only: str = "") -> dict[str, Any]:
+    """Call the named factory: its stores by name; a single one is called `only`.
+
+    Raises UsageError if it fails, or returns nothing that can be stores.
+    """
+    made = _made_by(find_factory(name), name, endpoints)
+    if isinstance(made, Mapping):
+        stores = dict(made)
+    elif isinstance(made, tuple | list):
+        if len(made) != len(DRIVER_STORES):
+            raise UsageError(
+                f"{name} returned {len(made)} stores without names.", hint=_RETURN_BY_NAME
+            )
+        stores = dict(zip(DRIVER_STORES, made, strict=True))
+    else:
+        stores = {only: made}
+    if not all(isinstance(key, str) for key in stores):
+        raise UsageError(f"{name} returned stores whose names are no text.", hint=_RETURN_BY_NAME)
+    opened = {key: as_called(name, store) for key, store in stores.items() if store is not None}
+    if not opened:
+        raise UsageError(f"{name} returned no store.", hint=_RETURN_BY_NAME)
+    return opened
+
+
+def open_own_store(factory: Factory, name: str, endpoints: Endpoints) -> Any:
+    """Call a scenario's own factory: its store. `name` is what errors call it.
+
+    Raises UsageError if it fails or returns nothing.
+    """
+    store = _made_by(factory, name, endpoints)
+    if store is None:
+        raise UsageError(f"{name} returned None.", hint="Return the store.")
+    return as_called(name, store)
+
+
+def as_called(name: str, store: object) -> Any:
+    """A factory's store in the form in which users call it: every store comes through here.
+
+    Raises UsageError for one with coroutine methods.
+    """
+    kind = store if inspect.isclass(store) else type(store)
+    coroutines = [
+        method
+        for method in dir(kind)
+        if method[:1] != "_" and inspect.iscoroutinefunction(getattr(kind, method, None))
+    ]
+    if coroutines:
+        raise UsageError(
+            f"{name} returned {kind.__name__}, which has coroutine methods:"
+            f" {', '.join(coroutines)}.",
+            hint="Return a store whose methods block.",
+        )
+    return store
+
+
+def missing_methods(store: object, methods: Iterable[str]) -> list[str]:
+    """Those of `methods` that a store does not have."""
+    return sorted(each for each in methods if not callable(getattr(store, each, None)))
+
+
+def _made_by(factory: Factory, name: str, endpoints: Endpoints) -> object:
     try:
-        stores = factory(endpoints)
+        return factory(endpoints)
     except LoadtestsError as error:
         raise UsageError(f"{name} failed: {error.message}", hint=error.hint) from error
     except Exception as error:
@@ -100,18 +152,6 @@ def open_factory_stores(
             f"{name} failed: {_message(error, endpoints)}",
             hint="A factory takes one argument, loadtests.targets.endpoints.Endpoints.",
         ) from error
-    if not isinstance(stores, tuple | list) or len(stores) != 2:
-        raise UsageError(
-            f"{name} returned {type(stores).__name__}, not a pair of stores.",
-            hint="Return (carts, sessions), with None for one that you do not provide.",
-        )
-    carts, sessions = stores
-    for kind, store in (("carts", carts), ("sessions", sessions)):
-        _check(name, kind, store)
-    return (
-        ForeignCartStore(carts) if carts is not None else None,
-        ForeignSessionStore(sessions) if sessions is not None else None,
-    )
 
 
 def _import(module_name: str) -> ModuleType:
@@ -141,25 +181,6 @@ def _functions_of(module_name: str) -> str:
         if inspect.isfunction(value) and value.__module__ == module_name and name[0] != "_"
     ]
     return ", ".join(sorted(names)) or "none"
-
-
-def _check(name: str, kind: str, store: object) -> None:
-    if store is None:
-        return
-    methods = {method: getattr(store, method, None) for method in _METHODS[kind]}
-    missing = [method for method, value in methods.items() if not callable(value)]
-    coroutines = [method for method, value in methods.items() if inspect.iscoroutinefunction(value)]
-    if missing or coroutines:
-        problem = (
-            f"has no {', '.join(missing)}"
-            if missing
-            else f"has coroutine functions: {', '.join(coroutines)}"
-        )
-        protocol = "CartStore" if kind == "carts" else "SessionStore"
-        raise UsageError(
-            f"The {kind} store of {name} ({type(store).__name__}) {problem}.",
-            hint=f"loadtests.stores.{protocol} lists the methods; all of them are blocking.",
-        )
 
 
 def _message(error: Exception, endpoints: Endpoints) -> str:

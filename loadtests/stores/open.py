@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from typing import Final, NamedTuple, cast
+import logging
+from collections.abc import Collection, Iterable
+from typing import Any, Final, NamedTuple, cast
 
 from loadtests.errors import UsageError
 from loadtests.stores import (
@@ -13,8 +15,10 @@ from loadtests.stores import (
     CartStore,
     SessionStore,
 )
-from loadtests.stores.factories import is_factory, open_factory_stores
+from loadtests.stores.factories import DRIVER_STORES, is_factory, open_factory_stores
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
+
+_log: Final = logging.getLogger("loadtests")
 
 
 class Driver(NamedTuple):
@@ -59,14 +63,40 @@ def open_session_store(
     return cast("SessionStore", store)
 
 
-def open_stores(client: str, endpoints: Endpoints) -> tuple[CartStore | None, SessionStore | None]:
-    """Both stores of a blocking driver, or of a factory named `package.module:factory`.
+def open_stores(
+    client: str,
+    endpoints: Endpoints,
+    names: Collection[str] = DRIVER_STORES,
+    *,
+    only: str = "",
+) -> dict[str, Any]:
+    """The stores of a blocking driver, or of a factory named `package.module:factory`, by name.
 
-    A factory may provide only one of the two; the other is None. Raises UsageError.
+    Of a driver those of `names` that it has; of a factory all that it makes, since they may share a
+    connection. `only` is the name of a store that a factory returns alone. Raises UsageError.
     """
     if is_factory(client):
-        return open_factory_stores(client, endpoints)
-    return open_cart_store(client, endpoints), open_session_store(client, endpoints)
+        return open_factory_stores(client, endpoints, only=only)
+    return {
+        name: _open(SYNC_DRIVERS, client, name, endpoints, True, TIMEOUT_S)
+        for name in DRIVER_STORES
+        if name in names
+    }
+
+
+def close_stores(stores: Iterable[object]) -> None:
+    """Close those that can be closed, each once. An error is logged: what was measured stands."""
+    for store in {id(store): store for store in stores}.values():
+        close = getattr(store, "close", None)
+        if not callable(close):
+            continue
+        try:
+            close()
+        except Exception as error:  # noqa: BLE001 (a user's own store)
+            _log.warning(
+                "%s could not be closed: %s: %s",
+                *(type(store).__name__, type(error).__name__, error),
+            )
 
 
 def open_async_cart_store(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
 from loadtests.errors import BackendError, CallError, CallTimeout, LoadtestsError, TargetError
 from loadtests.stores import CartStore, SessionStore
-from loadtests.stores.open import open_stores
+from loadtests.stores.factories import is_factory, missing_methods
+from loadtests.stores.open import close_stores, open_stores
 from loadtests.stores.postgres.rows import CONNECTION_FAILED, CONNECTION_LOST
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.postgres.conninfo import endpoint_settings
@@ -24,6 +25,8 @@ from loadtests.targets.postgres.refusals import connection_refusal, server_words
 from loadtests.targets.probe_rows import ProbeRows, open_probe_rows
 
 _MAX_TEXT: Final = 200
+_CART_METHODS: Final = ("get", "get_item", "add", "update", "remove")
+_SESSION_METHODS: Final = ("create", "get", "refresh", "store_summary")
 _PASSING: Final = (
     "ThrottlingException",
     "ProvisionedThroughputExceededException",
@@ -41,26 +44,35 @@ _ELSEWHERE: Final = (
 
 
 def probe_store(client: str, backend: str, endpoints: Endpoints) -> None:
-    """Call every pattern of a driver, or of a store factory, once.
+    """Call every pattern of CloudShelf's stores once, as a driver or a store factory gives them.
 
-    A timeout, throttling or an error inside the database says nothing of later calls: it is left
-    to the load. Raises TargetError, UsageError.
+    Of a factory's stores only `carts` and `sessions` are called, where they have every method: the
+    meaning of any others is their scenario's. A timeout, throttling or an error inside the database
+    says nothing of later calls: it is left to the load. Raises TargetError, UsageError.
     """
     only = Endpoints(
         endpoints.dynamodb if backend == "dynamodb" else None,
         endpoints.postgres if backend == "postgres" else None,
     )
-    carts, sessions = open_stores(client, endpoints)
+    stores = open_stores(client, endpoints)
+    carts, sessions = (_whole(stores.get(name), name, client) for name in ("carts", "sessions"))
     try:
+        if carts is None and sessions is None:
+            return
         with open_probe_rows(only, uuid.uuid4(), datetime.now(UTC)) as rows:
             if carts is not None:
                 _probe(_cart_calls(carts, rows), rows.sees_line, client, rows, endpoints)
             if sessions is not None:
                 _probe(_session_calls(sessions, rows), rows.sees_session, client, rows, endpoints)
     finally:
-        for store in (carts, sessions):
-            if store is not None:
-                store.close()
+        close_stores(stores.values())
+
+
+def _whole(store: Any, name: str, client: str) -> Any:
+    """The store, if it can be probed; None otherwise."""
+    methods = _CART_METHODS if name == "carts" else _SESSION_METHODS
+    partial = store is not None and is_factory(client) and missing_methods(store, methods)
+    return None if partial else store
 
 
 Calls = list[tuple[str, Callable[[], object]]]  # the first one writes what `sees` looks for
@@ -99,10 +111,11 @@ def _probe(
             call()
         except CallTimeout:
             return
-        except CallError as error:
-            if _passes(error):
+        except (CallError, psycopg.Error) as raised:
+            refusal = raised if isinstance(raised, CallError) else _as_call_error(raised)
+            if _passes(refusal):
                 return
-            raise _failure(pattern, client, error, endpoints) from error
+            raise _failure(pattern, client, refusal, endpoints) from raised
         except Exception as error:
             text = " ".join(str(error).split())[:_MAX_TEXT]
             raise TargetError(
@@ -114,6 +127,13 @@ def _probe(
                 f"{pattern} through {client} did not write to {rows.label}.",
                 hint=_ELSEWHERE,
             )
+
+
+def _as_call_error(raised: psycopg.Error) -> CallError:
+    """What a factory's store raised, as the built-in store would raise it."""
+    error = BackendError(str(raised), name=type(raised).__name__)
+    error.__cause__ = raised
+    return error
 
 
 def _passes(error: CallError) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from loadtests.calibrate.figures import Nanoseconds
 from loadtests.calibrate.ground_truth import GroundTruth, open_loop_response_ns, round_trip_ns
 from loadtests.calibrate.server.memory import OTHER
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS
 
 Windows = list[tuple[int, int]]
 
@@ -68,13 +68,13 @@ def truth_of(
 
 
 def test_truth_is_selected_by_arrival_and_by_pattern() -> None:
-    code = np.array([0, 0, 1, len(PATTERNS)])
+    code = np.array([0, 0, 1, len(CLOUDSHELF_PATTERNS)])
     arrival = np.array([10, 20, 30, 40])
     truth = truth_of(
         arrival, arrival + np.array([6, 7, 8, 9]), code=code, due=arrival + 5, windows=[(1, 2)]
     )
-    assert truth.patterns == PATTERNS[:2]
-    assert truth.of(PATTERNS[0]).service_ns.tolist() == [6, 7]
+    assert truth.patterns == CLOUDSHELF_PATTERNS[:2]
+    assert truth.of(CLOUDSHELF_PATTERNS[0]).service_ns.tolist() == [6, 7]
     assert truth.between(20, 40).service_ns.tolist() == [7, 8]
     assert truth.between(20, 40).windows == ((1, 2),)
     assert truth.error_ns.tolist() == [1, 2, 3, 4]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from loadtests.errors import UsageError
 from tests.cli.verbs import run_verb, write_pair
 
 
@@ -20,3 +23,10 @@ def test_history_shows_every_series_and_each_run(tmp_path: Path) -> None:
     assert "r0" in output
     assert "r1" in output
     assert "PASS" in output
+
+
+def test_a_pattern_that_no_run_measured_is_a_users_mistake(tmp_path: Path) -> None:
+    write_pair(tmp_path / "results" / "r0")
+    with pytest.raises(UsageError, match=r"None of these runs measured cart\.gte") as caught:
+        run_verb("history", "--pattern", "cart.gte")
+    assert "They measured cart.get, cart.add." in caught.value.hint

@@ -8,24 +8,42 @@ import click
 import pytest
 
 from loadtests.cli import plan
+from loadtests.config import Config
 from loadtests.errors import ConfigError
+from loadtests.load.declared_stores import ScenarioClass, StoreNeed
 from tests.cli.verbs import run_verb
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARES = [{"cart.get": 60.0, "cart.add": 20.0}, {"session.get": 20.0}]
+CLASSES = [
+    ScenarioClass("CartUser", {"cart.get": 60.0, "cart.add": 20.0}),
+    ScenarioClass("SessionUser", {"session.get": 20.0}),
+]
 
 
 @pytest.fixture(autouse=True)
 def scenarios(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the scenario files would give: reading them takes another process."""
-    monkeypatch.setattr(plan, "read_scenarios", lambda _: SHARES)
+    monkeypatch.setattr(plan, "read_scenarios", lambda _: CLASSES)
 
 
 def test_shares_add_up_over_all_classes() -> None:
-    assert plan.shares_of([*SHARES, {"cart.get": 100.0}]) == {
+    more = ScenarioClass("MoreUser", {"cart.get": 100.0})
+    assert plan.shares_of([*CLASSES, more], Config()) == {
         "cart.get": 0.8,
         "cart.add": 0.1,
         "session.get": 0.1,
+    }
+
+
+def test_a_share_is_the_least_of_the_backends() -> None:
+    """A class that PostgreSQL alone serves takes its part of the arrivals there."""
+    books = StoreNeed("books", "postgres", has_factory=True)
+    search = ScenarioClass("SearchUser", {"catalogue.search": 100.0}, (books,))
+    assert plan.shares_of([*CLASSES, search], Config()) == {
+        "cart.get": 0.3,
+        "cart.add": 0.1,
+        "session.get": 0.1,
+        "catalogue.search": 0.5,
     }
 
 

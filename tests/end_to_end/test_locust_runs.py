@@ -19,7 +19,7 @@ from loadtests.calibrate.server.scripts import MS, SCRIPTS, SECOND, Script
 from loadtests.calibrate.server.start import ScriptedServer
 from loadtests.measure.histogram import HIGHEST_NS
 from loadtests.measure.results import Key, Run, Times, read_run
-from loadtests.patterns import CART_PATTERNS, PATTERNS
+from loadtests.patterns import CART_PATTERNS, CLOUDSHELF_PATTERNS
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.progress import ignore
 from loadtests.targets.seed.dataset import Dataset
@@ -117,7 +117,9 @@ def test_a_headless_run_leaves_a_complete_run_folder(complete_run: Run) -> None:
     run = complete_run
     assert run.info.scenario == "cart+session"
     assert {(s.backend, s.pattern) for s in run.info.series} == {
-        (backend, pattern) for backend in ("dynamodb", "postgres") for pattern in PATTERNS
+        (backend, pattern)
+        for backend in ("dynamodb", "postgres")
+        for pattern in CLOUDSHELF_PATTERNS
     }
     for series in run.info.series:
         key = Key(series.backend, series.driver, series.pattern, "response_time")

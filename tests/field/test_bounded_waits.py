@@ -22,10 +22,11 @@ from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.runs.locust_run import LocustRun
 from loadtests.cli.runs.preflight import check_run
 from loadtests.cli.screen.gate import Screen
-from loadtests.config import Config, Data, Gate, Load
+from loadtests.config import Config, Data, Gate, Limits, Load, Slo
 from loadtests.errors import ConfigError, LoadtestsError, ResultsError, Terminated, UsageError
 from loadtests.judge.baseline import promote
 from loadtests.judge.stats.distributions import TailProbability
+from loadtests.load.declared_stores import ScenarioClass
 from loadtests.measure.results import RunInfo, read_info
 from loadtests.targets.endpoints import Endpoints
 from tests.cli.verbs import run_verb, write_gate_run
@@ -37,6 +38,7 @@ class Shopper(OpenLoopUser):
     @access_pattern("cart.get", share=1)
     def get(self): ...
 """
+SHOPPER = ScenarioClass("Shopper", {"cart.get": 1.0})
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +49,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def plan(monkeypatch: pytest.MonkeyPatch) -> LoadPlan:
     """A scenario of one class; reading it takes another process."""
-    monkeypatch.setattr(preflight, "read_scenarios", lambda _: [{"cart.get": 1.0}])
+    monkeypatch.setattr(preflight, "read_scenarios", lambda _: [SHOPPER])
     return LoadPlan(scenarios=("shop.py",))
 
 
@@ -94,7 +96,7 @@ def test_every_verb_that_makes_a_run_looks_first(verb: list[str]) -> None:
         ("1 / 0\n", "cannot be imported: ZeroDivisionError"),
         ("print('no user')\n", "has no user class"),
         ("from locust import HttpUser\nclass Old(HttpUser): ...\n", "Old in shop.py is no open-"),
-        (USER.replace("cart.get", "cart.gte"), "'cart.gte' is no access pattern"),
+        (USER.replace("cart.get", "cart gets"), "'cart gets' is no name of an access pattern"),
     ],
 )
 def test_a_scenario_that_cannot_be_used(tmp_path: Path, text: str, error: str) -> None:
@@ -107,7 +109,7 @@ def test_a_scenario_that_cannot_be_used(tmp_path: Path, text: str, error: str) -
 def test_scenarios_are_read_in_another_process(tmp_path: Path) -> None:
     """A scenario that called sys.exit(0) ended the gate with PASS's code."""
     (tmp_path / "shop.py").write_text(USER)
-    assert scenarios.read_scenarios(["shop.py"]) == [{"cart.get": 1.0}]
+    assert scenarios.read_scenarios(["shop.py"]) == [SHOPPER]
     (tmp_path / "shop.py").write_text("import sys; sys.exit(0)\n")
     with pytest.raises(UsageError, match=r"ended the process \(code 0\)"):
         scenarios.read_scenarios(["shop.py"])
@@ -140,6 +142,16 @@ def test_users_that_do_not_suffice(plan: LoadPlan) -> None:
 def test_a_number_that_makes_no_load(flag: str) -> None:
     with pytest.raises(click.BadParameter, match="is not in the range"):
         root.main(["gate", flag], standalone_mode=False)
+
+
+def test_a_limit_of_a_misspelt_pattern(plan: LoadPlan) -> None:
+    """The promise was measured for two minutes, and then a limit had not been judged."""
+    limits = {"cart.gte": Limits(p99_ms=5.0)}
+    with pytest.raises(ConfigError, match=r'"cart.gte": no scenario .*did you mean "cart.get"'):
+        check_run(Config(slo=Slo(patterns=limits)), plan)
+    # a pattern of another scenario; and one beside limits of the name that it resembles
+    for others in ({"order.list": Limits()}, {**limits, "cart.get": Limits()}):
+        check_run(Config(slo=Slo(patterns=others)), plan)
 
 
 def test_a_results_folder_that_cannot_be_written(

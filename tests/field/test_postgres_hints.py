@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from psycopg import sql
@@ -11,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from loadtests.config import Config, Load, Targets
 from loadtests.errors import ProvisionError, TargetError, UsageError
+from loadtests.load.declared_stores import store
 from loadtests.load.locust.checks import check_connections
 from loadtests.load.locust.users import OpenLoopUser, access_pattern
 from loadtests.targets.endpoints import Endpoints, PostgresEndpoint
@@ -25,11 +27,15 @@ PASSWORD = "s3cret-Pa55"
 
 
 class CartCaller(OpenLoopUser):
+    carts: Any = store()
+
     @access_pattern("cart.get", share=1)
     def get(self) -> None: ...
 
 
 class BothCaller(CartCaller):
+    sessions: Any = store()
+
     @access_pattern("session.get", share=1)
     def get_session(self) -> None: ...
 

@@ -81,6 +81,7 @@ class Panel:
         controller: Any = SimpleNamespace(
             session=SimpleNamespace(refusal=None), preparing="", is_rehearsing=False, live=None,
             faults=FaultWatch(), path=None, last_path=None, environment=environment,
+            described_classes=[],
         )  # fmt: skip
         self.controller = controller
         add_live_view(self.ui, controller, Slo())
@@ -358,7 +359,7 @@ class Stages:
         self.role = OwnerRole(self.controller, self.panel.runner, options, self.panel.ui)
 
     def _open(self, config: object, *, provision: bool) -> Endpoints:
-        self.controller._prepare("Seeding DynamoDB, 25 of 1,205")
+        self.controller._show_step("Seeding DynamoDB, 25 of 1,205")
         view = live_data(self.controller, Slo())
         self.seen.append((self.panel.runner.state, view["state"], view["report"]))
         if self.fails:

@@ -90,3 +90,26 @@ def test_a_run_from_before_effective_cpus_had_all_of_its_cores() -> None:
     old = changed(environment={"cpu": "X", "cores": 2})
     new = changed(environment={"cpu": "X", "cores": 2, "effective_cpus": 2})
     assert differences(old, new) == []
+
+
+def test_a_run_that_says_what_it_called_compares_with_one_of_an_earlier_version() -> None:
+    load = {"rate": 500.0, "backend": "dynamodb"}
+    old = changed(config={"load": load})
+    patterns = ["cart.get", "cart.get_item", "cart.add", "cart.update", "cart.remove"]
+    new = changed(
+        config={"load": load, "patterns": patterns, "served": {"dynamodb/wire": patterns}}
+    )
+    assert differences(old, new) == []
+    reordered = changed(
+        config={"load": load, "patterns": patterns[::-1], "served": {"dynamodb/wire": patterns}}
+    )
+    assert differences(new, reordered) == []
+
+
+def test_other_patterns_are_other_conditions() -> None:
+    def served(*patterns: str) -> RunInfo:
+        return changed(config={"patterns": patterns, "served": {"postgres/psycopg": patterns}})
+
+    assert differences(served("a"), served("a", "b")) == [
+        "patterns: postgres a, postgres a, postgres b"
+    ]

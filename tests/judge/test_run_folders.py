@@ -3,14 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from loadtests.measure.results import Key
-from loadtests.patterns import METRICS, PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS, METRICS
 from tests.known import known
 from tests.run_folders import MadeSeries, made_series, write_run
 
 
 def test_a_made_run_holds_every_series_second_and_count(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", seconds=5, warm_up_s=2)
-    assert len(run.intervals) == len(PATTERNS) * 2 * len(METRICS)
+    assert len(run.intervals) == len(CLOUDSHELF_PATTERNS) * 2 * len(METRICS)
     for info in run.info.series:
         for metric in METRICS:
             key = Key(info.backend, info.driver, info.pattern, metric)

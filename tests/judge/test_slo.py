@@ -9,7 +9,7 @@ from loadtests.config import Slo, load_config
 from loadtests.errors import ConfigError
 from loadtests.judge.slo import expected_series, limits_of
 from loadtests.measure.results import RunConfig, RunInfo, SeriesInfo
-from loadtests.patterns import CART_PATTERNS, PATTERNS
+from loadtests.patterns import CART_PATTERNS, CLOUDSHELF_PATTERNS
 from tests.known import known
 
 NESTED = """
@@ -78,7 +78,7 @@ def test_every_limit_becomes_one_decision(tmp_path: Path) -> None:
         ("[slo]\nerror_rate = nan", "slo.error_rate"),
         ("[slo]\np98_ms = 5", "slo.p98_ms"),
         ('[slo]\nmetric = "latency"', "slo.metric"),
-        ('[slo.patterns."cart.gte"]\np99_ms = 5', "cart.gte"),
+        ('[slo.patterns."cart..get"]\np99_ms = 5', "cart..get"),
         ("[slo.backends.mysql]\np99_ms = 5", "mysql"),
         ('[slo.backends.dynamodb.patterns."cart.get"]\n"p99.9_ms" = 0', "p99.9_ms"),
         ("[slo.relative]\np99 = 0", "slo.relative.p99"),
@@ -116,7 +116,7 @@ def info(
 def test_what_a_scenario_had_to_measure() -> None:
     cart = expected_series(info("cart", "both"))
     assert cart == [(b, p) for b in ("dynamodb", "postgres") for p in CART_PATTERNS]
-    assert len(expected_series(info("storefront", "postgres"))) == len(PATTERNS)
+    assert len(expected_series(info("storefront", "postgres"))) == len(CLOUDSHELF_PATTERNS)
 
 
 def test_in_a_scenario_of_ones_own_every_backend_owes_what_any_measured() -> None:
@@ -133,3 +133,27 @@ def test_patterns_named_in_the_run_are_what_it_owes() -> None:
     assert expected_series(info("cart", "dynamodb", patterns=["cart.get"])) == [
         ("dynamodb", "cart.get")
     ]
+
+
+def test_a_class_may_serve_one_backend_only() -> None:
+    """The product of backends and patterns would miss searches on DynamoDB."""
+    mixed = info(
+        "cart+search",
+        "both",
+        patterns=["catalogue.search", "cart.get"],
+        served={
+            "postgres/psycopg": ["catalogue.search", "cart.get"],
+            "dynamodb/wire": ["cart.get"],
+        },
+    )
+    assert expected_series(mixed) == [
+        ("dynamodb", "cart.get"),
+        ("postgres", "catalogue.search"),
+        ("postgres", "cart.get"),
+    ]
+
+
+def test_any_pattern_may_have_limits(tmp_path: Path) -> None:
+    slo = slo_of(tmp_path, '[slo.patterns."catalogue.search"]\np99_ms = 3\n')
+    own = series(pattern="catalogue.search")
+    assert [one.limit for one in limits_of([own], slo, relative=False)] == [3, 0.001]

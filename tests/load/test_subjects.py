@@ -95,6 +95,19 @@ def test_what_means_nothing_is_refused(text: str, message: str) -> None:
         run_subjects(config(text))
 
 
+def test_a_driver_may_be_a_factory_of_the_backend_that_it_calls() -> None:
+    own = f"{HERE}:made"
+    assert names("", driver=own) == [
+        ("dynamodb", "wire", "wire", 0),
+        ("postgres", own, f"{HERE}-made", 1),
+    ]
+    other = f"dynamodb/{HERE}:silent"
+    assert [name[1] for name in names("", driver=other)] == [f"{HERE}:silent", "psycopg"]
+    assert names("postgres boto3", driver=own)[0][1] == own
+    load = qualified(config(driver=own, backend="postgres")).load
+    assert (load.driver, load.subjects) == (f"postgres/{own}", "")
+
+
 def test_a_subject_against_itself_has_two_names() -> None:
     assert names("wire wire") == [
         ("dynamodb", "wire", "wire", 0),

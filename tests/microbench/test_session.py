@@ -20,7 +20,7 @@ from loadtests.microbench.suites.bench import Bench
 from loadtests.microbench.suites.cases import Call, Case, Spec
 from loadtests.microbench.suites.plans import FULL, SuitePlan, SuitePlans
 from loadtests.microbench.suites.specs import access_patterns, fan_outs
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_to_json
 
@@ -150,9 +150,11 @@ def test_patched_sockets_are_refused(begin: Begin, monkeypatch: pytest.MonkeyPat
 
 def test_settings_name_the_patterns_that_every_backend_must_have() -> None:
     specs = access_patterns()
-    assert describe_settings(Config(), specs).patterns == list(PATTERNS)
+    assert describe_settings(Config(), specs).patterns == list(CLOUDSHELF_PATTERNS)
     some = [spec for spec in specs if (spec.backend, spec.pattern) != ("postgres", "cart.add")]
-    assert describe_settings(Config(), some).patterns == [p for p in PATTERNS if p != "cart.add"]
+    assert describe_settings(Config(), some).patterns == [
+        p for p in CLOUDSHELF_PATTERNS if p != "cart.add"
+    ]
     assert describe_settings(Config(), fan_outs()).patterns == []
 
 

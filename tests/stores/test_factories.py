@@ -2,67 +2,38 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadtests.errors import BackendError, LineNotFound, TargetError, UsageError
-from loadtests.measure.recorder import SeriesRecorder
+from loadtests.errors import TargetError, UsageError
 from loadtests.stores.factories import (
     backend_of_factory,
     confirm_factory,
     find_factory,
     is_factory,
+    missing_methods,
     open_factory_stores,
+    open_own_store,
 )
-from loadtests.stores.foreign import UNMEASURED_NS, NoStore
 from loadtests.targets.endpoints import Endpoints, PostgresEndpoint
 
-NOW = datetime(2026, 3, 2, tzinfo=UTC)
 SECRET = "postgresql://gate:hunter2@127.0.0.1/shop"
 BOTH = Endpoints(postgres=PostgresEndpoint(SECRET))
 HERE = __name__
 
 
 class Carts:
-    closed = 0
-
     def get(self, user_id: object) -> object:
         return [user_id]
 
-    def get_item(self, user_id: object, book_id: object) -> None:
-        raise LineNotFound
-
-    def add(self, user_id: object, book: object, quantity: object, now: object) -> None:
-        raise KeyError("secret-key")
-
-    def update(self, user_id: object, book_id: object, quantity: object, now: object) -> None:
-        self.updated = (user_id, book_id, quantity, now)
-
-    def remove(self, user_id: object, book_id: object) -> None:
-        self.wire_ns = 77
-
-    def close(self) -> None:
-        self.closed += 1
+    def close(self) -> None: ...
 
 
 class Sessions:
-    def create(self, session: object) -> None:
-        self.created = session
-
     def get(self, session_id: object, now: object) -> object:
         return (session_id, now)
-
-    def refresh(self, session_id: object, now: object) -> None:
-        self.refreshed = (session_id, now)
-
-    def store_summary(self, session_id: object, summary: object, now: object) -> None:
-        self.summary = (session_id, summary, now)
-
-    def close(self) -> None:
-        pass
 
 
 class Waiting(Sessions):
@@ -94,10 +65,6 @@ def three(endpoints: Endpoints) -> tuple[object, ...]:
     return Carts(), Sessions(), 3
 
 
-def half_a_store(endpoints: Endpoints) -> tuple[object, object]:
-    return Sessions(), Sessions()
-
-
 def awaiting(endpoints: Endpoints) -> tuple[object, object]:
     return None, Waiting()
 
@@ -123,9 +90,20 @@ vars(no_sessions)["backend"] = "dynamodb"
 vars(three)["backend"] = "mysql"
 
 
-def opened(name: str) -> tuple[Any, Any]:
-    """The stores of a factory here; their arguments are only passed on."""
-    return open_factory_stores(f"{HERE}:{name}", BOTH)
+def named(endpoints: Endpoints) -> dict[str, object]:
+    return {"carts": Carts(), "books": Carts(), "sessions": None}
+
+
+def nothing_made(endpoints: Endpoints) -> None: ...
+
+
+def numbered(endpoints: Endpoints) -> dict[int, object]:
+    return {1: Carts()}
+
+
+def opened(name: str, only: str = "") -> dict[str, Any]:
+    """The stores of a factory here."""
+    return open_factory_stores(f"{HERE}:{name}", BOTH, only=only)
 
 
 def test_a_colon_makes_a_factory() -> None:
@@ -133,51 +111,29 @@ def test_a_colon_makes_a_factory() -> None:
     assert not is_factory("wire")
 
 
-def test_stores_are_called_through() -> None:
-    carts, sessions = opened("Shop.open")
-    assert carts.get("u1") == ["u1"]
-    assert sessions.get("s1", NOW) == ("s1", NOW)
-    carts.update("u", "b", 3, NOW)
-    assert carts_made.updated == ("u", "b", 3, NOW)
-    for method, arguments, attribute in (
-        ("create", ("whole",), "created"),
-        ("refresh", ("s", NOW), "refreshed"),
-        ("store_summary", ("s", "sum", NOW), "summary"),
-    ):
-        getattr(sessions, method)(*arguments)
-        assert getattr(sessions._store, attribute) in (arguments, arguments[0])
-    carts.close()
-    assert carts_made.closed == 1
+def test_a_factory_returns_its_stores_by_name_or_as_the_pair() -> None:
+    assert opened("Shop.open")["carts"] is carts_made
+    assert set(opened("Shop.open")) == {"carts", "sessions"}
+    assert set(opened("no_sessions")) == {"carts"}
+    assert set(opened("named")) == {"carts", "books"}
 
 
-def test_whatever_a_store_raises_is_a_call_error_by_its_class() -> None:
-    carts, _ = opened("Shop.open")
-    with pytest.raises(LineNotFound):
-        carts.get_item("u", "b")
-    with pytest.raises(BackendError) as caught:
-        carts.add("u", None, 1, NOW)
-    assert caught.value.name == "KeyError"
-    assert "secret-key" not in str(caught.value)
+def test_a_store_alone_has_the_name_of_the_only_one_that_is_declared() -> None:
+    assert set(opened("one_store", only="books")) == {"books"}
+    assert set(opened("one_store")) == {""}
 
 
-def test_wire_time_is_taken_where_the_store_keeps_it() -> None:
-    carts, _ = opened("no_sessions")
-    carts.get("u")
-    assert carts.wire_ns == UNMEASURED_NS
-    carts.remove("u", "b")
-    assert carts.wire_ns == 77
-    series = SeriesRecorder("dynamodb", "x", "cart.get", warm_up=False)
-    series.record(0, 1, 2, UNMEASURED_NS)
-    series.record(0, 1, 2, 0)
-    assert (len(series.service), series.wire.tolist()) == (2, [UNMEASURED_NS, 0])
-    assert UNMEASURED_NS < 0
+def test_a_scenarios_own_factory_may_be_a_class() -> None:
+    assert isinstance(open_own_store(lambda _: Carts(), "SearchUser.books", BOTH), Carts)
+    with pytest.raises(UsageError, match=r"SearchUser\.books returned None"):
+        open_own_store(nothing_made, "SearchUser.books", BOTH)
+    with pytest.raises(UsageError, match=r"SearchUser\.books failed: RuntimeError: cannot reach"):
+        open_own_store(boom, "SearchUser.books", BOTH)
 
 
-def test_one_of_the_two_may_be_missing() -> None:
-    carts, sessions = open_factory_stores(f"{HERE}:no_sessions", BOTH)
-    assert carts is not None
-    assert sessions is None
-    NoStore().close()
+def test_only_the_methods_that_are_called_are_missed() -> None:
+    assert missing_methods(Carts(), ["get", "close"]) == []
+    assert missing_methods(Carts(), ["gets", "get", "closed", "drop"]) == ["closed", "drop", "gets"]
 
 
 @pytest.mark.parametrize(
@@ -189,10 +145,10 @@ def test_one_of_the_two_may_be_missing() -> None:
         (f"{HERE}:Shop.nothing", "has no Shop.nothing"),
         (f"{HERE}:carts_made", "its type Carts is not callable"),
         (f"{HERE}:coroutine", "is a coroutine function"),
-        (f"{HERE}:one_store", "returned Carts, not a pair"),
-        (f"{HERE}:three", "returned tuple, not a pair"),
-        (f"{HERE}:half_a_store", r"carts store of .* \(Sessions\) has no get_item, add, update"),
-        (f"{HERE}:awaiting", r"sessions store of .* \(Waiting\) has coroutine functions: get"),
+        (f"{HERE}:three", "returned 3 stores without names"),
+        (f"{HERE}:numbered", "names are no text"),
+        (f"{HERE}:nothing_made", "returned no store"),
+        (f"{HERE}:awaiting", r"returned Waiting, which has coroutine methods: get"),
         (f"{HERE}:refused", r"failed: No such table\."),
         (f"{HERE}:no_arguments", r"failed: TypeError: no_arguments\(\) takes 0"),
         ("open", "is not the name of a store factory"),

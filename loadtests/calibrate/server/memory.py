@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from loadtests.model import QUANTITY_MAX
-from loadtests.patterns import CARTS_TABLE, PATTERNS, SESSIONS_TABLE
+from loadtests.patterns import CARTS_TABLE, CLOUDSHELF_PATTERNS, SESSIONS_TABLE
 from loadtests.stores.dynamodb.requests import (
     ADD,
     REFRESH,
@@ -26,8 +26,8 @@ Attributes = dict[str, Any]
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 NOT_FOUND: Final = "ResourceNotFoundException"
 INVALID: Final = "ValidationException"
-OTHER: Final = len(PATTERNS)  # the code of a call that is not one of the nine
-_CODE: Final = {pattern: code for code, pattern in enumerate(PATTERNS)}
+OTHER: Final = len(CLOUDSHELF_PATTERNS)  # the code of a call that is not one of the nine
+_CODE: Final = {pattern: code for code, pattern in enumerate(CLOUDSHELF_PATTERNS)}
 _EMPTY: Final = b"{}"
 
 
@@ -41,7 +41,7 @@ class Refusal(Exception):
 
 
 class Reply(NamedTuple):
-    """A response body, and which access pattern asked (index in PATTERNS, or OTHER)."""
+    """A response body, and which access pattern asked (index in CLOUDSHELF_PATTERNS, or OTHER)."""
 
     code: int
     body: bytes

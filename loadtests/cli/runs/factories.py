@@ -23,7 +23,7 @@ _LONGEST_S = 15.0
 
 def settled(config: Config) -> Config:
     """The settings with both subjects as `backend/client`. Raises UsageError."""
-    if not is_factory(config.load.subjects):
+    if not (is_factory(config.load.subjects) or is_factory(config.load.driver)):
         return qualified(config)
     try:
         done = subprocess.run(

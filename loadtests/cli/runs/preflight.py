@@ -15,7 +15,14 @@ from loadtests.cli.runs.scenarios import read_scenarios
 from loadtests.config import Config
 from loadtests.errors import ConfigError, UsageError
 from loadtests.judge.baseline import refuse_baseline
-from loadtests.load.subjects import recorded, run_subjects
+from loadtests.load.declared_stores import (
+    ScenarioClass,
+    declared_patterns,
+    served_patterns,
+    subjects_of_class,
+)
+from loadtests.load.preconditions import check_limit_names
+from loadtests.load.subjects import recorded
 from loadtests.measure.environment import describe_environment
 from loadtests.measure.results import RunConfig, RunInfo
 from loadtests.measure.run_folder import require_results_folder
@@ -36,10 +43,11 @@ def check_run(config: Config, plan: LoadPlan, *, micro: bool = False) -> None:
     require_results_folder(Path(config.results).absolute())
     if micro:
         refuse_without_benchmarks()
-    subjects = len(run_subjects(config))
-    refuse_baseline(config, planned_run(config, plan))
-    classes = len(read_scenarios(plan.scenarios))
-    least = classes * subjects * (plan.processes or 1)
+    classes = read_scenarios(plan.scenarios)
+    check_limit_names(config.slo, declared_patterns(classes))
+    streams = sum(len(subjects_of_class(each, config)) for each in classes)
+    refuse_baseline(config, planned_run(config, plan, classes))
+    least = streams * (plan.processes or 1)
     if plan.users is not None and plan.users < least:
         raise UsageError(
             f"--users {plan.users}: each user class has its own users for each backend and"
@@ -48,10 +56,12 @@ def check_run(config: Config, plan: LoadPlan, *, micro: bool = False) -> None:
         )
 
 
-def planned_run(config: Config, plan: LoadPlan) -> RunInfo:
+def planned_run(config: Config, plan: LoadPlan, classes: Sequence[ScenarioClass]) -> RunInfo:
     """What is known of a run before it is made."""
     settings = config.model_dump(mode="json", include={"data"})
     settings |= {"load": recorded(config, config.load.run_time)["load"]}
+    settings["patterns"] = declared_patterns(classes)
+    settings["served"] = served_patterns(classes, config)
     return RunInfo(
         id="this run",
         scenario=plan.name,

@@ -12,17 +12,22 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from loadtests.errors import EXIT_ERROR, EXIT_PASS, LoadtestsError, UsageError
 from loadtests.interpreter import module_command
+from loadtests.load.declared_stores import ScenarioClass, StoreNeed
 
 LONGEST_S: Final = 15.0
 
 
-def read_scenarios(files: Sequence[str]) -> list[dict[str, float]]:
-    """The shares of the access patterns of each user class. Raises UsageError."""
+def read_scenarios(files: Sequence[str]) -> list[ScenarioClass]:
+    """The user classes: their access patterns with their shares, and their stores.
+
+    Raises UsageError.
+    """
     for file in files:
         _parse(file)
     try:
@@ -43,7 +48,7 @@ def read_scenarios(files: Sequence[str]) -> list[dict[str, float]]:
     lines = done.stdout.splitlines()
     answer = json.loads(lines[-1]) if done.returncode in (EXIT_PASS, EXIT_ERROR) and lines else {}
     if "classes" in answer:
-        return list(answer["classes"])
+        return [_parsed(each) for each in answer["classes"]]
     if "message" in answer:
         raise UsageError(answer["message"], hint=answer["hint"])
     last = done.stderr.strip().splitlines()[-1:] or ["it wrote nothing"]
@@ -80,7 +85,12 @@ def _parse(file: str) -> None:
         ) from None
 
 
-def classes_in(file: str) -> list[dict[str, float]]:
+def _parsed(answer: dict[str, Any]) -> ScenarioClass:
+    stores = tuple(StoreNeed(**need) for need in answer["stores"])
+    return ScenarioClass(answer["name"], answer["shares"], stores)
+
+
+def classes_in(file: str) -> list[ScenarioClass]:
     """As `read_scenarios`, of one file and in this process. Raises UsageError."""
     _parse(file)
     from locust.util.load_locustfile import load_locustfile
@@ -102,16 +112,16 @@ def classes_in(file: str) -> list[dict[str, float]]:
             f"The scenario {file} has no user class.",
             hint="Derive one from loadtests.load.plugin.OpenLoopUser, as scenarios/cart.py does.",
         )
-    shares = []
+    described = []
     for name, cls in classes.items():
         if not issubclass(cls, OpenLoopUser):
             raise UsageError(
                 f"{name} in {file} is no open-loop user.",
                 hint="Derive it from loadtests.load.plugin.OpenLoopUser.",
             )
-        cls.check_mix()
-        shares.append({method.pattern: cls.weight * method.share for method in cls.pattern_methods})
-    return shares
+        cls.check_declarations()
+        described.append(cls.described())
+    return described
 
 
 def main() -> int:
@@ -119,7 +129,8 @@ def main() -> int:
     answer: dict[str, Any]
     try:
         with redirect_stdout(sys.stderr):  # what a module prints when imported is no answer
-            answer = {"classes": [shares for file in sys.argv[1:] for shares in classes_in(file)]}
+            classes = [asdict(each) for file in sys.argv[1:] for each in classes_in(file)]
+        answer = {"classes": classes}
     except LoadtestsError as error:
         answer = {"message": error.message, "hint": error.hint}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, cast
+from random import Random
+from typing import Final
 
 import numpy as np
 from locust import User
 
 from loadtests.config import Config
 from loadtests.errors import CallError, ResponseInvalid
+from loadtests.load.declared_stores import only_store, open_user_stores, subjects_of_class
 from loadtests.load.locust.faults import describe_fault
 from loadtests.load.locust.rehearsal import plan_rehearsal
 from loadtests.load.locust.users import OpenLoopUser, PatternCall
@@ -27,9 +29,6 @@ from loadtests.load.user_split import split_by_cart_size, split_by_session_size
 from loadtests.load.workload import Carts, Sessions
 from loadtests.measure.results import ScenarioError
 from loadtests.patterns import BACKENDS
-from loadtests.stores import CartStore, SessionStore
-from loadtests.stores.foreign import NoStore
-from loadtests.stores.open import open_stores
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.seed.dataset import Dataset
 
@@ -42,7 +41,9 @@ AHEAD_SHARE: Final = 0.4  # of how early the loop wakes: choosing keys on cold c
 class UserGroup:
     """One scenario class on one backend, and the users that serve its arrivals.
 
-    `cumulative` are the cumulative shares of the `calls`, without the last.
+    `cumulative` are the cumulative shares of the `calls`, without the last. `makes_stores`: the
+    scenario has a factory of its own, whose stores may call any database. `joining` users are
+    opening their stores.
     """
 
     subject: LoadSubject
@@ -54,11 +55,15 @@ class UserGroup:
     carts: Carts
     sessions: Sessions
     on_fault: Callable[[ScenarioError], None]
+    makes_stores: bool = False
+    joining: int = 0
     logged_errors: set[tuple[str, str]] = field(default_factory=set)
     drawn: list[PatternCall] = field(default_factory=list)
     rng: np.random.Generator = field(init=False)
+    random: Random = field(init=False)
 
     def __post_init__(self) -> None:
+        self.random = Random()
         self.restart_draws()
 
     @property
@@ -76,6 +81,7 @@ class UserGroup:
     def restart_draws(self) -> None:
         """Draw from the beginning: the same seed gives the same calls, rehearsed or not."""
         self.rng = np.random.default_rng(list(self.seed))
+        self.random.seed(repr(self.seed))
         self.drawn.clear()
 
     def end_warm_up(self, user: OpenLoopUser) -> None:
@@ -123,25 +129,35 @@ class UserAssignment:
         self._share = share
         self._on_fault = on_fault
         self._groups: dict[str, list[UserGroup]] = {}
+        self._only = only_store(cls.described().stores for cls in classes)
+        called = {cls: subjects_of_class(cls.described(), config) for cls in classes}
+        weights: dict[LoadSubject, float] = {}
+        for cls, its_subjects in called.items():
+            for subject in its_subjects:
+                weights[subject] = weights.get(subject, 0.0) + _weight(cls)
         subjects = run_subjects(config)
         # one record of the carts per subject, whatever number of classes writes to them
         self._work = [_work_of(subject, subjects, dataset, config, share) for subject in subjects]
-        rate_per_s = config.load.rate * len(subjects) / share.count
+        rate_per_s = config.load.rate * len(weights) / share.count
         early_ns = early_ns_of(rate_per_s)
         self._timer = partial(open_timer, early_ns=early_ns)
         self._ahead_ns = int(AHEAD_SHARE * early_ns)
-        total = sum(_weight(cls) for cls in classes)
         for class_index, cls in enumerate(classes):
-            cls.check_mix()
+            cls.check_declarations()
             self._groups[cls.__name__] = [
-                self._group(cls, subject, class_index, _weight(cls) / total) for subject in subjects
+                self._group(cls, subject, class_index, _weight(cls) / weights[subject])
+                for subject in called[cls]
             ]
 
     def rehearse(self) -> None:
         """Call fresh embedded databases at full speed, before the run begins."""
         groups = [group for groups in self._groups.values() for group in groups]
         rehearsal = plan_rehearsal(
-            self._config, self._endpoints, [group.subject for group in groups], self._share
+            self._config,
+            self._endpoints,
+            [group.subject for group in groups],
+            self._share,
+            foreign=[index for index, group in enumerate(groups) if group.makes_stores],
         )
         if rehearsal is None:
             return
@@ -160,6 +176,11 @@ class UserAssignment:
             if not group.callers.users
         ]
 
+    @property
+    def is_joining(self) -> bool:
+        """Whether a user is opening its stores."""
+        return any(group.joining for groups in self._groups.values() for group in groups)
+
     def join(self, user: User) -> None:
         """Assign a user to the group of its class that has the fewest users.
 
@@ -168,14 +189,21 @@ class UserAssignment:
         if not isinstance(user, OpenLoopUser):
             raise TypeError(f"{type(user).__name__} is not an OpenLoopUser")
         group = min(
-            self._groups[type(user).__name__], key=lambda candidate: len(candidate.callers.users)
+            self._groups[type(user).__name__],
+            key=lambda candidate: len(candidate.callers.users) + candidate.joining,
         )
-        # a scenario that needs a store which its subject lacks was refused before the run
-        carts, sessions = open_stores(group.subject.client, self._endpoints)
+        group.joining += 1  # other users join while a factory connects
+        try:
+            user.user_stores = open_user_stores(
+                user.declared_stores, group.subject, self._endpoints, only=self._only
+            )
+        finally:
+            group.joining -= 1
+        for name, store in user.user_stores.by_name.items():
+            setattr(user, name, store)
         user.user_group = group
-        user.carts = cast("CartStore", NoStore() if carts is None else carts)
-        user.sessions = cast("SessionStore", NoStore() if sessions is None else sessions)
         user.cart_work, user.session_work = group.carts, group.sessions
+        user.random = group.random
         _ask_capacity(user, ask=True)
         group.callers.users.append(user)
 
@@ -193,8 +221,8 @@ class UserAssignment:
         for group in self._groups[type(user).__name__]:
             if user in group.callers.users:
                 group.callers.users.remove(user)
-        user.carts.close()
-        user.sessions.close()
+        if user.user_stores is not None:
+            user.user_stores.close()
 
     def _group(
         self, cls: type[OpenLoopUser], subject: LoadSubject, class_index: int, weight: float
@@ -223,6 +251,7 @@ class UserAssignment:
             carts=carts,
             sessions=sessions,
             on_fault=self._on_fault,
+            makes_stores=any(each.factory for each in cls.declared_stores.values()),
         )
 
     def _schedule(
@@ -257,7 +286,7 @@ def _work_of(
 
 
 def _ask_capacity(user: OpenLoopUser, *, ask: bool) -> None:
-    for store in (user.carts, user.sessions):
+    for store in user.user_stores.by_name.values() if user.user_stores else ():
         if hasattr(store, "ask_capacity"):
             store.ask_capacity = ask
 

@@ -16,9 +16,11 @@ from locust.runners import Runner, WorkerRunner
 
 from loadtests.config import Config, load_config
 from loadtests.errors import UsageError
+from loadtests.load.declared_stores import subjects_of_class
 from loadtests.load.locust.assignment import backends_of
 from loadtests.load.locust.options import CAPACITY_FLAGS, add_settings, config_of
 from loadtests.load.locust.session import exit_on_error
+from loadtests.load.locust.users import OpenLoopUser
 from loadtests.load.schedule.arrivals import Segment
 from loadtests.load.schedule.steps import length_s, plan_of, profile_of
 from loadtests.measure.results import StepInfo
@@ -30,12 +32,20 @@ class CapacityRamp:
     @classmethod
     def profile(cls, config: Config, backend: str) -> tuple[Segment, ...]:
         """A warm-up at the first rate, then every step; one backend after the other."""
-        return profile_of(config, backend, backends_of(config))
+        return profile_of(config, backend, _backends(cls, config))
 
     @classmethod
     def steps(cls, config: Config) -> list[StepInfo]:
         """Every step of every backend, in order of time."""
-        return plan_of(config, backends_of(config))
+        return plan_of(config, _backends(cls, config))
+
+
+def _backends(cls: type, config: Config) -> tuple[str, ...]:
+    """The backends that a class is called on, in the project's order."""
+    if not issubclass(cls, OpenLoopUser):
+        return backends_of(config)
+    called = {subject.backend for subject in subjects_of_class(cls.described(), config)}
+    return tuple(backend for backend in backends_of(config) if backend in called)
 
 
 def _on_parser(parser: ArgumentParser, **_: Any) -> None:
@@ -61,7 +71,7 @@ def _on_init(environment: Environment, runner: Runner, **_: Any) -> None:
             "A capacity run calls one subject at a time.",
             hint="Leave out --subjects; make one run for each.",
         )
-    longest_s = length_s(config, backends_of(config))
+    longest_s = length_s(config, _backends(ramps[0], config))
     if options.headless and not options.run_time:
         options.run_time = longest_s
 

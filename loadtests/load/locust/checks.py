@@ -1,4 +1,4 @@
-"""Checks a load run before it begins: users, rates of alternating subjects, stores of factories.
+"""Checks a load run before it begins: users, rates of alternating subjects, stores.
 
 Two subjects that alternate need a constant rate; otherwise they would meet different rates.
 """
@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from loadtests.config import Config
 from loadtests.errors import UsageError
+from loadtests.load.declared_stores import (
+    called_methods,
+    check_methods,
+    only_store,
+    open_user_stores,
+    subjects_of_class,
+)
 from loadtests.load.locust.users import OpenLoopUser
-from loadtests.load.subjects import alternation_of, run_subjects
-from loadtests.stores.factories import confirm_factory, is_factory, open_factory_stores
+from loadtests.load.subjects import POSTGRES_DRIVER, LoadSubject, alternation_of, run_subjects
+from loadtests.stores.factories import confirm_factory, is_factory
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.postgres.limits import free_connections
 
@@ -64,16 +71,19 @@ def check_connections(
 ) -> None:
     """Refuse more users than PostgreSQL has connections for: their calls would all fail.
 
-    Users are shared evenly, and each has a connection for carts and one for sessions if it calls
-    both. Raises UsageError, TargetError.
+    Users are shared evenly, and each has a connection for each of its stores; the stores of a
+    `--driver` factory may share some, so they are not counted. Raises UsageError, TargetError.
     """
-    subjects = run_subjects(config)
     postgres = endpoints.postgres
-    count = sum(subject.client == "psycopg" for subject in subjects)
-    if postgres is None or not count:
+    if postgres is None:
         return
-    kinds = [len({m.pattern.partition(".")[0] for m in cls.pattern_methods}) for cls in classes]
-    needed = users // (len(classes) * len(subjects)) * count * sum(kinds)
+    needed = 0
+    for cls in classes:
+        called = subjects_of_class(cls.described(), config)
+        count = sum(subject.client == POSTGRES_DRIVER for subject in called)
+        needed += users // (len(classes) * len(called)) * count * len(cls.declared_stores)
+    if not needed:
+        return
     free = free_connections(postgres)
     if free and needed > free.left:
         raise UsageError(
@@ -86,22 +96,26 @@ def check_connections(
 def check_stores(config: Config, endpoints: Endpoints, classes: list[type[OpenLoopUser]]) -> None:
     """Open the stores of each factory once, so that its errors appear before the run.
 
-    Raises UsageError, also when the factory returns no store that the scenario needs.
+    Raises UsageError, also when a store is missing or lacks a method that its scenario calls.
     """
-    patterns = {method.pattern for cls in classes for method in cls.pattern_methods}
     for subject in run_subjects(config):
-        if not is_factory(subject.client):
-            continue
-        confirm_factory(subject.client, subject.backend)
-        stores = zip(
-            ("cart", "session"), open_factory_stores(subject.client, endpoints), strict=True
-        )
-        for kind, store in stores:
-            needed = sorted(pattern for pattern in patterns if pattern.startswith(f"{kind}."))
-            if store is not None:
-                store.close()
-            elif needed:
-                raise UsageError(
-                    f"{subject.client} gives no {kind} store, and the scenario calls {needed[0]}.",
-                    hint=f"Return a {kind} store, or choose a --scenario without {kind}s.",
-                )
+        if is_factory(subject.client):
+            confirm_factory(subject.client, subject.backend)
+    only = only_store(cls.described().stores for cls in classes)
+    for cls in classes:
+        makes_stores = any(each.factory for each in cls.declared_stores.values())
+        for subject in subjects_of_class(cls.described(), config):
+            if is_factory(subject.client) or makes_stores:
+                _try_stores(cls, subject, endpoints, only)
+
+
+def _try_stores(
+    cls: type[OpenLoopUser], subject: LoadSubject, endpoints: Endpoints, only: str
+) -> None:
+    stores = open_user_stores(cls.declared_stores, subject, endpoints, only=only)
+    try:
+        for each in cls.pattern_methods:
+            calls = called_methods(each.method)
+            check_methods(cls.__name__, calls, stores.by_name, subject)
+    finally:
+        stores.close()

@@ -25,6 +25,11 @@ from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, EXIT_INVALID, LoadtestsError, UsageError
 from loadtests.interpreter import module_command
 from loadtests.load.child_environment import inherited_endpoints, may_rehearse, run_id_for
+from loadtests.load.declared_stores import (
+    ScenarioClass,
+    declared_patterns,
+    served_patterns,
+)
 from loadtests.load.locust.assignment import UserAssignment, backends_of
 from loadtests.load.locust.faults import FaultWatch
 from loadtests.load.locust.locust_stats import copy_to_locust
@@ -34,8 +39,9 @@ from loadtests.load.loop.priority import raise_priority
 from loadtests.load.loop.run import LoadRun
 from loadtests.load.loop.scribe_client import SCRIBE_LOST, ScribeClient
 from loadtests.load.preconditions import check_before_start
+from loadtests.load.scenario_hooks import ScenarioHooks
 from loadtests.load.schedule.arrivals import WorkerShare
-from loadtests.load.subjects import probe_subjects, recorded, run_subjects
+from loadtests.load.subjects import probe_subjects, recorded
 from loadtests.measure.environment import describe_environment, describe_targets
 from loadtests.measure.messages import (
     Frame,
@@ -105,18 +111,19 @@ class RunController:
         self._called: Endpoints | None = None
         self._rehearsed: Endpoints | None = None  # databases that this process has rehearsed on
         self.may_rehearse = may_rehearse(os.environ)
+        self._hooks = ScenarioHooks(self.user_classes, self._show_step)
 
     # --- targets
 
     def open_targets(self, config: Config, *, provision: bool) -> Endpoints:
-        """Start or reach the databases and seed them.
+        """Start or reach the databases, seed them, and let the scenario prepare its own tables.
 
         Databases stay open as long as the settings stay the same. Raises LoadtestsError.
         """
         wanted = _without_rate(config)
         if self._endpoints is not None and wanted == self._opened_for:
             if self.last_path and provision:  # a run has changed the carts: restore them
-                seed_again(config, self._endpoints, on_progress=ProgressLog(self._prepare))
+                seed_again(config, self._endpoints, on_progress=ProgressLog(self._show_step))
         else:
             options = self.environment.parsed_options
             check_before_start(config, getattr(options, "num_users", None))
@@ -126,19 +133,24 @@ class RunController:
                     config,
                     backends_of(config),
                     provision=provision,
-                    on_progress=ProgressLog(self._prepare),
+                    on_progress=ProgressLog(self._show_step),
                     probe=partial(probe_subjects, config),
                 )
             )
             self._opened_for = wanted
+        if self.last_path or not self._hooks.is_prepared:
+            self._hooks.prepare(self._endpoints)
         return self._endpoints
 
     def close_targets(self) -> None:
-        """Stop the databases that were started."""
-        self._stack.close()
-        self._endpoints = None
+        """Let the scenario clean up, and stop the databases that were started."""
+        try:
+            self._hooks.clean_up()
+        finally:
+            self._stack.close()
+            self._endpoints = None
 
-    def _prepare(self, step: str) -> None:
+    def _show_step(self, step: str) -> None:
         if self.preparing:
             self.preparing = step
 
@@ -160,6 +172,11 @@ class RunController:
         """The scenario's user classes, all of them open loop."""
         return [cls for cls in self.environment.user_classes if issubclass(cls, OpenLoopUser)]
 
+    @property
+    def described_classes(self) -> list[ScenarioClass]:
+        """The user classes as plain data."""
+        return [cls.described() for cls in self.user_classes]
+
     def _steps(self, config: Config) -> list[StepInfo]:
         """The plan of a capacity run; empty for a run at one rate."""
         return next((steps for cls in self.user_classes if (steps := cls.steps(config))), [])
@@ -178,14 +195,15 @@ class RunController:
             state="running",
             started_at=to_iso_seconds(now),
             warm_up_s=config.load.warm_up,
-            config=_public(config, self.environment, workers),
+            config=_public(config, self.environment, workers, self.described_classes),
             environment=describe_environment().model_copy(
                 update={"generator_scheduling": scheduling}
             ),
             targets=describe_targets(endpoints.described()),
             steps=self._steps(config),
         )
-        rate_per_s = config.load.rate * len(run_subjects(config)) / len(workers)
+        called = served_patterns(self.described_classes, config)
+        rate_per_s = config.load.rate * len(called) / len(workers)
         self._scribe = ScribeClient(exit_on_error(self._on_line))
         self._scribe.send(
             OpenRun(
@@ -241,7 +259,11 @@ class RunController:
         empty: list[str] = []
         with gevent.Timeout(JOIN_S, False):
             # users join in greenlets of their own
-            while self._users and self._run and (empty := self._users.empty_groups()):
+            while (
+                self._users
+                and self._run
+                and ((empty := self._users.empty_groups()) or self._users.is_joining)
+            ):
                 gevent.sleep(0.02)
         if empty and self._run:
             self.session.abort(
@@ -316,8 +338,10 @@ def _without_rate(config: Config) -> Config:
     return config.model_copy(update={"load": config.load.model_copy(update={"rate": 1.0})})
 
 
-def _public(config: Config, environment: Environment, workers: list[str]) -> RunConfig:
-    """The settings without the DSN, which may hold a password."""
+def _public(
+    config: Config, environment: Environment, workers: list[str], classes: list[ScenarioClass]
+) -> RunConfig:
+    """The settings without the DSN, which may hold a password; and what the scenario calls."""
     options = environment.parsed_options
     stored = {"data", "slo", "gate", "limits_from"}
     settings = config.model_dump(mode="json", by_alias=True, include=stored)
@@ -325,6 +349,8 @@ def _public(config: Config, environment: Environment, workers: list[str]) -> Run
     settings["users"] = getattr(options, "num_users", None)
     settings["run_time_s"] = getattr(options, "run_time", None)
     settings["workers"] = len(workers)
+    settings["patterns"] = declared_patterns(classes)
+    settings["served"] = served_patterns(classes, config)
     return RunConfig.model_validate(settings)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from loadtests.errors import UsageError
+from loadtests.errors import LoadtestsError, UsageError
 from loadtests.measure.messages import LocustEntry
 from loadtests.measure.results import ScenarioError
 
@@ -42,6 +42,17 @@ def describe_fault(error: Exception, pattern: str, backend: str) -> ScenarioErro
         place=place_of(error),
         trace=text if len(text) <= _MAX_TRACE else "…\n" + text[-_MAX_TRACE:],
         is_programming_error=isinstance(error, _PROGRAMMING_ERRORS),
+    )
+
+
+def as_usage_error(error: Exception, where: str) -> LoadtestsError:
+    """The error to end with, when the scenario's own code raised one in `where`."""
+    if isinstance(error, LoadtestsError):
+        return error
+    message = " ".join(str(error).split())[:500]
+    return UsageError(
+        f"{where} failed with {type(error).__name__}" + (f": {message}." if message else "."),
+        hint=f"Correct it: {place_of(error)}",
     )
 
 

@@ -89,8 +89,12 @@ def config_of(options: Namespace) -> Config:
     return qualified(config)
 
 
-def default_users(config: Config, dispatchers: int) -> int:
-    """Users that suffice while a call takes up to 100 ms, over all dispatchers."""
-    per_dispatcher = math.ceil(config.load.rate * len(run_subjects(config)) / dispatchers * BUSY_S)
+def default_users(config: Config, dispatchers: int, subjects: int | None = None) -> int:
+    """Users that suffice while a call takes up to 100 ms, over all dispatchers.
+
+    `subjects` of the run are called, by default all.
+    """
+    subjects = len(run_subjects(config)) if subjects is None else subjects
+    per_dispatcher = math.ceil(config.load.rate * subjects / dispatchers * BUSY_S)
     least, most = USERS_PER_DISPATCHER
     return dispatchers * min(most, max(least, per_dispatcher))

@@ -9,7 +9,7 @@ database of the user's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from loadtests.config import Config
@@ -27,19 +27,28 @@ REHEARSAL_S: Final = 8.0
 
 
 def plan_rehearsal(
-    config: Config, endpoints: Endpoints, dispatchers: Sequence[LoadSubject], share: WorkerShare
+    config: Config,
+    endpoints: Endpoints,
+    dispatchers: Sequence[LoadSubject],
+    share: WorkerShare,
+    *,
+    foreign: Collection[int] = (),
 ) -> Rehearsal | None:
     """This process's part in the rehearsal; None where no database is to be rehearsed.
 
-    `dispatchers` are the subjects that each dispatcher calls. A rehearsal is no longer than
-    `--warm-up`, so `--warm-up 0` means none.
+    `dispatchers` are the subjects that each dispatcher calls, `foreign` the indices of those whose
+    stores the scenario makes itself. A rehearsal is no longer than `--warm-up`, so `--warm-up 0`
+    means none.
     """
     embedded = {
         "dynamodb": endpoints.dynamodb is not None and endpoints.dynamodb.embedded,
         "postgres": endpoints.postgres is not None and endpoints.postgres.embedded,
     }
     # a factory's store may call another database than the embedded one
-    called = [embedded[each.backend] and not is_factory(each.client) for each in dispatchers]
+    called = [
+        embedded[each.backend] and not is_factory(each.client) and index not in foreign
+        for index, each in enumerate(dispatchers)
+    ]
     per_backend = Counter(
         each.backend for each, rehearses in zip(dispatchers, called, strict=True) if rehearses
     )

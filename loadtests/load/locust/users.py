@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
+from inspect import getattr_static
+from random import Random
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from greenlet import GreenletExit
@@ -22,15 +24,26 @@ from locust.exception import StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from loadtests.config import Config
-from loadtests.errors import CallError, LoadtestsError, UsageError
-from loadtests.load.locust.faults import place_of
+from loadtests.errors import LoadtestsError, UsageError
+from loadtests.load.declared_stores import (
+    DeclaredStore,
+    ScenarioClass,
+    StoreNeed,
+    UndeclaredStore,
+    UserStores,
+    called_methods,
+    undeclared,
+)
+from loadtests.load.locust.faults import as_usage_error
 from loadtests.load.locust.session import exit_on_error, session_of
 from loadtests.load.schedule.arrivals import Segment, constant_rate
-from loadtests.load.workload import Carts, Sessions
+from loadtests.load.workload import Carts, Sessions, refuse_emptying
 from loadtests.measure.recorder import SeriesPair, SeriesRecorder
 from loadtests.measure.results import StepInfo
-from loadtests.patterns import PATTERNS
-from loadtests.stores import CartStore, SessionStore
+from loadtests.patterns import PATTERN_RULE, is_pattern_name
+from loadtests.stores import UNMEASURED_NS
+from loadtests.stores.factories import DRIVER_STORES
+from loadtests.targets.endpoints import Endpoints
 
 _log: Final = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -79,11 +92,11 @@ def access_pattern(
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Mark a method as the call of an access pattern, with its share of the class's arrivals.
 
-    Raises UsageError for a name that is not one of the nine, or a share that is not positive.
+    Raises UsageError for a name that has not the form of one, or a share that is not positive.
     """
-    if pattern not in PATTERNS:
+    if not is_pattern_name(pattern):
         raise UsageError(
-            f"{pattern!r} is no access pattern.", hint=f"Known: {', '.join(PATTERNS)}."
+            f"{pattern!r} is no name of an access pattern.", hint=f"Use {PATTERN_RULE}."
         )
     if not share > 0:
         raise UsageError(f"The share of {pattern} must be positive, not {share}.")
@@ -109,7 +122,7 @@ def ending_the_run(action: Callable[[Any], None]) -> Callable[[Any], None]:
             raise
         except Exception as error:  # noqa: BLE001 (also a scenario's own bug)
             where = f"{type(user).__name__}.{action.__name__}"
-            is_first = session_of(user.environment).abort(_as_scenario_error(error, where))
+            is_first = session_of(user.environment).abort(as_usage_error(error, where))
             if is_first and not isinstance(error, LoadtestsError):
                 _log.error("%s failed", where, exc_info=error)
             raise GreenletExit from None  # for this, Locust logs no stack trace
@@ -117,32 +130,26 @@ def ending_the_run(action: Callable[[Any], None]) -> Callable[[Any], None]:
     return guarded
 
 
-def _as_scenario_error(error: Exception, where: str) -> LoadtestsError:
-    if isinstance(error, LoadtestsError):
-        return error
-    message = " ".join(str(error).split())
-    return UsageError(
-        f"{where} failed with {type(error).__name__}" + (f": {message}." if message else "."),
-        hint=f"Correct it: {place_of(error)}",
-    )
-
-
 class OpenLoopUser(User):
     """A user that waits for scheduled arrivals instead of pacing itself.
 
-    Subclasses mark methods with `access_pattern`. `carts` and `sessions` are the user's stores on
-    its backend; `cart_work` and `session_work` choose keys. `host` is unused.
+    Subclasses mark methods with `access_pattern` and declare stores with `store`: each user has its
+    own. `random` is seeded; `cart_work` and `session_work` choose CloudShelf's keys. `host` is
+    unused.
     """
 
     abstract = True
     host = ""
     pattern_methods: ClassVar[tuple[PatternMethod, ...]] = ()
+    declared_stores: ClassVar[Mapping[str, DeclaredStore]] = {}
 
     user_group: ServingGroup | None = None
-    carts: CartStore
-    sessions: SessionStore
+    user_stores: UserStores | None = None
+    carts: Any = UndeclaredStore("carts")
+    sessions: Any = UndeclaredStore("sessions")
     cart_work: Carts
     session_work: Sessions
+    random: Random
     intended_ns: int = 0
     series: SeriesRecorder
     recorded: bool = False
@@ -151,16 +158,23 @@ class OpenLoopUser(User):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         methods: dict[str, PatternMethod] = {}
+        stores: dict[str, DeclaredStore] = {}
         for parent in reversed(cls.__mro__):
-            for value in vars(parent).values():
+            for name, value in vars(parent).items():
                 method = getattr(value, "pattern_method", None)
                 if isinstance(method, PatternMethod):
                     methods[method.pattern] = method
-        cls.pattern_methods = tuple(methods.values())
+                if isinstance(value, DeclaredStore):
+                    stores[name] = value
+        inherited = [
+            each.pattern for base in cls.__bases__ for each in getattr(base, "pattern_methods", ())
+        ]
+        cls.pattern_methods = tuple(methods[name] for name in dict.fromkeys([*inherited, *methods]))
+        cls.declared_stores = stores
         cls.tasks = [_serve]
-        for name in ("on_start", "on_stop"):
-            if name in vars(cls):
-                setattr(cls, name, ending_the_run(vars(cls)[name]))
+        for hook in ("on_start", "on_stop"):
+            if hook in vars(cls):
+                setattr(cls, hook, ending_the_run(vars(cls)[hook]))
 
     @classmethod
     def profile(cls, config: Config, backend: str) -> tuple[Segment, ...]:
@@ -175,20 +189,52 @@ class OpenLoopUser(User):
         return []
 
     @classmethod
-    def check_mix(cls) -> None:
-        """Refuse a mix of access patterns that would empty the carts. Raises UsageError."""
+    def prepare(cls, endpoints: Endpoints) -> None:
+        """Create what the class's calls need, such as a table: once per run, after seeding.
+
+        What is there already must be kept or replaced: a run may follow one that was killed.
+        """
+        del endpoints
+
+    @classmethod
+    def clean_up(cls, endpoints: Endpoints) -> None:
+        """Remove what `prepare` created, once at the end; not called for embedded databases."""
+        del endpoints
+
+    @classmethod
+    def described(cls) -> ScenarioClass:
+        """What other processes need to know of the class."""
+        return ScenarioClass(
+            cls.__name__,
+            {each.pattern: float(cls.weight) * each.share for each in cls.pattern_methods},
+            tuple(
+                StoreNeed(name, each.backend, each.factory is not None)
+                for name, each in cls.declared_stores.items()
+            ),
+        )
+
+    @classmethod
+    def check_declarations(cls) -> None:
+        """Refuse patterns and stores that no run can be made with. Raises UsageError."""
         if not cls.pattern_methods:
             raise UsageError(
                 f"{cls.__name__} declares no access pattern.",
                 hint="Mark its methods with @access_pattern(…, share=…).",
             )
-        shares = {method.pattern: method.share for method in cls.pattern_methods}
-        if shares.get("cart.remove", 0) > shares.get("cart.add", 0):
-            raise UsageError(
-                f"{cls.__name__} removes more cart lines than it adds, so its carts would run"
-                " empty.",
-                hint="Give cart.add at least the share of cart.remove.",
-            )
+        for parent in cls.__mro__:
+            _refuse_two_of_a_pattern(parent)
+        refuse_emptying(cls.__name__, {each.pattern: each.share for each in cls.pattern_methods})
+        taken = {*OpenLoopUser.__annotations__, *dir(OpenLoopUser)} - {*DRIVER_STORES}
+        for name in cls.declared_stores:
+            if name in taken:
+                raise UsageError(
+                    f"{cls.__name__} declares a store {name}, which is a name of OpenLoopUser.",
+                    hint="Give the store another name.",
+                )
+        called = {name for each in cls.pattern_methods for name in called_methods(each.method)}
+        for name in DRIVER_STORES:
+            if name in called and isinstance(getattr_static(cls, name), UndeclaredStore):
+                raise undeclared(cls.__name__, name)
 
     def __init__(self, environment: Environment) -> None:
         exit_on_error(session_of)(environment)
@@ -216,27 +262,47 @@ class OpenLoopUser(User):
     def call(self, method: Callable[..., Result], *arguments: Any) -> Result:
         """Make the timed call, never before its intended start.
 
-        Raises what the store raises; a call that ends with a CallError is recorded too.
+        Whatever it raises is a failed call, which is recorded, too. The wire time is that of the
+        method's object, `wire_ns`, where it has one.
         """
         began_ns = _clock()
         while began_ns < self.intended_ns:  # dispatched ahead of its time, by 0.12 ms at most
             began_ns = _clock()
         try:
             result = method(*arguments)
-        except CallError:
-            done_ns = _clock()
-            self._record(began_ns, done_ns, method.__self__)  # type: ignore[attr-defined]
+        except Exception:
+            self._record(began_ns, _clock(), method)
             raise
         done_ns = _clock()
-        self._record(began_ns, done_ns, method.__self__)  # type: ignore[attr-defined]
+        self._record(began_ns, done_ns, method)
         return result
 
-    def _record(self, began_ns: int, done_ns: int, store: Any) -> None:
+    def _record(self, began_ns: int, done_ns: int, method: Any) -> None:
+        try:
+            wire_ns = method.__self__.wire_ns
+        except AttributeError:
+            wire_ns = UNMEASURED_NS
         series = self.series
-        series.record(self.intended_ns, began_ns, done_ns, store.wire_ns)
+        series.record(self.intended_ns, began_ns, done_ns, wire_ns)
         self.recorded = True
         if series.warm_up:
-            note_capacity(series, store)
+            note_capacity(series, getattr(method, "__self__", None))
+
+
+def _refuse_two_of_a_pattern(cls: type) -> None:
+    """Raise UsageError where one class marks two methods with the same pattern."""
+    marked: dict[str, PatternMethod] = {}
+    for value in vars(cls).values():
+        method = getattr(value, "pattern_method", None)
+        if not isinstance(method, PatternMethod):
+            continue
+        if (other := marked.get(method.pattern, method)) is not method:
+            raise UsageError(
+                f"{cls.__name__} declares {method.pattern} twice: {other.method.__name__} and"
+                f" {method.method.__name__}.",
+                hint="Give each method an access pattern of its own.",
+            )
+        marked[method.pattern] = method
 
 
 def note_capacity(series: SeriesRecorder, store: Any) -> None:
@@ -268,6 +334,13 @@ def _serve(user: OpenLoopUser) -> None:
         user.recorded = False
         try:
             method(user)
+            if not user.recorded:
+                raise UsageError(  # noqa: TRY301 (ends the run, as the next line says)
+                    f"{type(user).__name__}.{method.__name__} made no call.",
+                    hint="Each access pattern makes one: self.call(self.carts.get, …).",
+                )
+        except UsageError:
+            raise  # a mistake of the scenario, which every call would meet
         except Exception as error:  # noqa: BLE001 (a scenario's own bug must not end the run)
             group.count_failure(user, error)
         user.intended_ns = 0

@@ -10,7 +10,7 @@ from loadtests.microbench.suites import calls, clients, fan_out
 from loadtests.microbench.suites.bench import Bench, backend_of
 from loadtests.microbench.suites.cart_sizes import open_cart_of
 from loadtests.microbench.suites.cases import Case, Spec, nothing_to_tidy
-from loadtests.patterns import DRIVERS, PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS, DRIVERS
 from loadtests.stores.open import ASYNC_DRIVERS
 
 LINES: Final = (1, 25, 100)
@@ -28,7 +28,7 @@ def access_patterns() -> list[Spec]:
             open_case=partial(_open_pattern, pattern=pattern, driver=driver),
             pattern=pattern,
         )
-        for pattern in PATTERNS
+        for pattern in CLOUDSHELF_PATTERNS
         for driver in _drivers()
     ]
 

@@ -12,7 +12,7 @@ from loadtests.measure.histogram import Histogram, highest_value_ns, lowest_valu
 from loadtests.measure.hlog import Interval
 from loadtests.measure.results import ConsumedCapacity, Key, Run, SeriesInfo
 from loadtests.order_statistics import min_calls
-from loadtests.patterns import BACKENDS, DISPLAY_NAMES, METRICS, PATTERNS
+from loadtests.patterns import BACKENDS, DISPLAY_NAMES, METRICS, in_order
 from loadtests.report.figures.rounding import clean
 
 SUBJECT_ROLES: Final = ("first", "second", "third", "fourth", "fifth")  # colours in every chart
@@ -99,7 +99,9 @@ def read_series(run: Run) -> list[ReportSeries]:
     subjects = _subjects([(backend, driver) for backend, driver, _ in infos])
     all_series = [_series(run, info, subjects) for info in infos.values()]
     order = list(subjects.values())
-    return sorted(all_series, key=lambda s: (_rank(PATTERNS, s.pattern), order.index(s.subject)))
+    patterns = in_order({info.pattern for info in infos.values()}, run.info.config.patterns)
+    places = {clean(pattern): place for place, pattern in enumerate(patterns)}
+    return sorted(all_series, key=lambda s: (places[s.pattern], order.index(s.subject)))
 
 
 def patterns_of(series: Sequence[ReportSeries]) -> list[str]:

@@ -25,7 +25,7 @@ from loadtests.errors import (
     SessionNotFound,
     TargetError,
 )
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS
 from loadtests.stores.dynamodb.boto3 import Boto3CartStore
 from loadtests.stores.dynamodb.wire import WireCartStore, WireSessionStore
 from loadtests.targets.endpoints import DynamoDBEndpoint
@@ -82,7 +82,7 @@ def test_the_real_set_up_and_all_nine_patterns_run_against_it(
             sessions.refresh("absent", later)
         carts.close()
         sessions.close()
-    assert server.truth.patterns == PATTERNS
+    assert server.truth.patterns == CLOUDSHELF_PATTERNS
     assert len(server.truth.of("cart.get_item").code) == 3
 
 

@@ -65,3 +65,10 @@ def test_what_is_wrong_is_told_before_anything_is_started(
     with pytest.raises(UsageError, match=message) as caught:
         asked(subjects)
     assert caught.value.hint
+
+
+def test_the_factory_of_a_driver_is_asked_too(shop: None) -> None:
+    config = settled(Config(load=Load(driver="own_shop:before")))
+    assert config.load.driver == "postgres/own_shop:before"
+    with pytest.raises(UsageError, match="The module own_shop has no nothing"):
+        settled(Config(load=Load(driver="dynamodb/own_shop:nothing")))

@@ -32,7 +32,8 @@ class Staged:
         self.run = SimpleNamespace(state="new", begin=lambda: self.events.append("begin"))
         self.controller._run = cast("LoadRun", self.run)
         self.controller._users = cast(
-            "UserAssignment", SimpleNamespace(rehearse=self._rehearse, empty_groups=list)
+            "UserAssignment",
+            SimpleNamespace(rehearse=self._rehearse, empty_groups=list, is_joining=False),
         )
         self.controller._called = endpoints
         self.controller.begin()

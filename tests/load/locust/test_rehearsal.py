@@ -75,3 +75,12 @@ def test_a_rehearsal_is_no_longer_than_the_warm_up() -> None:
     assert rehearsal is not None
     assert rehearsal.longest_s == 1.5
     assert planned(DYNAMODB, warm_up_s=0.0) is None
+
+
+def test_stores_that_the_scenario_makes_get_no_burst() -> None:
+    """They may call any database, or none: an HTTP API in production."""
+    rehearsal = plan_rehearsal(
+        Config(load=Load()), EMBEDDED, [DYNAMODB, POSTGRES], WorkerShare(), foreign=[0]
+    )
+    assert rehearsal is not None
+    assert rehearsal.calls == [0, 2_000]

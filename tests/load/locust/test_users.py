@@ -8,14 +8,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from greenlet import GreenletExit
 from locust.env import Environment
 from locust.exception import StopUser
 
 from loadtests.errors import CallTimeout, UsageError
+from loadtests.load.declared_stores import StoreNeed, store
 from loadtests.load.locust.session import LoadSession, open_session, session_of
 from loadtests.load.locust.users import OpenLoopUser, PatternCall, access_pattern, note_capacity
 from loadtests.measure.recorder import Recorder, SeriesRecorder
 from loadtests.measure.series import CapacityTotals
+from loadtests.stores import UNMEASURED_NS
 
 
 class CartUser(OpenLoopUser):
@@ -47,9 +50,17 @@ def test_a_subclass_adds_patterns_and_replaces_shares() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "share", "message"),
-    [("cart.steal", 1.0, "'cart.steal' is no access pattern"), ("cart.get", 0.0, "positive")],
+    [
+        ("Cart.Steal", 1.0, "'Cart.Steal' is no name of an access pattern"),
+        ("cart steal", 1.0, "no name"),
+        ("cart..steal", 1.0, "no name"),
+        ("cart.1st", 1.0, "no name"),
+        ("", 1.0, "no name"),
+        ("a" * 65, 1.0, "no name"),
+        ("cart.get", 0.0, "positive"),
+    ],
 )
-def test_unknown_patterns_and_empty_shares_are_refused(
+def test_names_of_another_form_and_empty_shares_are_refused(
     pattern: str, share: float, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
@@ -58,13 +69,93 @@ def test_unknown_patterns_and_empty_shares_are_refused(
 
 def test_a_mix_that_empties_the_carts_is_refused() -> None:
     with pytest.raises(UsageError, match="removes more cart lines than it adds"):
-        ShrinkingUser.check_mix()
-    ShoppingUser.check_mix()
+        ShrinkingUser.check_declarations()
+    ShoppingUser.check_declarations()
 
 
 def test_a_class_that_declares_no_pattern_is_refused() -> None:
     with pytest.raises(UsageError, match="declares no access pattern"):
-        OpenLoopUser.check_mix()
+        OpenLoopUser.check_declarations()
+
+
+def test_patterns_come_in_the_order_of_the_classes_that_declare_them() -> None:
+    class BrowsingUser(OpenLoopUser):
+        @access_pattern("catalogue.search", share=1)
+        def search(self) -> None: ...
+
+    class BothUser(ShoppingUser, BrowsingUser):
+        @access_pattern("order.list", share=1)
+        def list_orders(self) -> None: ...
+
+    assert [method.pattern for method in BothUser.pattern_methods] == [
+        *("cart.get", "cart.add", "catalogue.search", "order.list"),
+    ]
+
+
+def test_one_pattern_twice_in_a_class_is_refused() -> None:
+    """The second method replaced the first, without a word."""
+
+    class TwiceUser(OpenLoopUser):
+        @access_pattern("order.list", share=1)
+        def new(self) -> None: ...
+
+        @access_pattern("order.list", share=1)
+        def old(self) -> None: ...
+
+    with pytest.raises(UsageError, match=r"TwiceUser declares order.list twice: new and old"):
+        TwiceUser.check_declarations()
+
+
+# --- stores
+
+
+class SearchUser(OpenLoopUser):
+    books: Any = store(lambda endpoints: None, backend="postgres")
+    carts: Any = store()
+
+    @access_pattern("catalogue.search", share=2)
+    def search(self) -> None:
+        self.call(self.books.by_title, self.random.choice(["a"]))
+
+
+def test_a_class_describes_its_stores_as_plain_data() -> None:
+    described = SearchUser.described()
+    assert described.shares == {"catalogue.search": 2}
+    assert set(described.stores) == {
+        StoreNeed("books", "postgres", has_factory=True),
+        StoreNeed("carts"),
+    }
+    SearchUser.check_declarations()
+
+
+def test_a_store_that_is_used_and_not_declared_is_refused_before_the_run() -> None:
+    class ForgetfulUser(OpenLoopUser):
+        @access_pattern("cart.get", share=1)
+        def get(self) -> None:
+            self.call(self.carts.get, "u")
+
+    with pytest.raises(UsageError, match=r"ForgetfulUser uses self\.carts and does not") as caught:
+        ForgetfulUser.check_declarations()
+    assert "carts: CartStore = store()" in caught.value.hint
+
+
+def test_a_store_that_is_not_declared_or_not_open_is_one_sentence_at_the_first_use() -> None:
+    environment = Environment(user_classes=[SearchUser])
+    open_session(environment)
+    user = SearchUser(environment)
+    with pytest.raises(UsageError, match=r"SearchUser uses self\.sessions and does not declare"):
+        _ = user.sessions
+    with pytest.raises(UsageError, match=r"The store SearchUser\.books is not open yet"):
+        _ = user.books
+    assert not hasattr(user, "nothing_else")
+
+
+def test_a_store_may_not_take_a_name_of_the_user() -> None:
+    class TakenUser(SearchUser):
+        series: Any = store()
+
+    with pytest.raises(UsageError, match="declares a store series, which is a name of"):
+        TakenUser.check_declarations()
 
 
 # --- the session
@@ -136,6 +227,10 @@ class Group:
         self.failures.append(f"{type(error).__name__} recorded={user.recorded}")
 
 
+class Refused(Exception):
+    """What a client library raises."""
+
+
 class Store:
     """A store whose second call times out."""
 
@@ -172,6 +267,48 @@ def test_calls_are_recorded_by_their_intended_start_and_errors_counted() -> None
     assert list(measured.wire) == [5, 5]
     assert group.failures == ["CallTimeout recorded=True"]
     assert group.warm_ups_ended == 1
+
+
+def test_any_callable_may_be_called_and_any_error_is_a_failed_call() -> None:
+    """A team's own client has no wire time and no CallError."""
+
+    def refuse() -> None:
+        raise Refused("no such index")
+
+    group = Group([10, 100], lambda user: user.call(refuse))
+    serve(group)
+    warm_up, measured = group.pair
+    assert (list(warm_up.wire), list(measured.wire)) == ([UNMEASURED_NS], [UNMEASURED_NS])
+    assert len(measured.service) == 1
+    assert group.failures == ["Refused recorded=True"] * 2
+
+
+def test_a_wire_time_that_is_no_integer_leaves_no_half_call() -> None:
+    store = Store()
+    store.wire_ns = 0.5  # type: ignore[assignment]
+    group = Group([100], lambda user: user.call(store.get))
+    serve(group)
+    _, measured = group.pair
+    columns = (measured.intended, measured.response, measured.service, measured.wire)
+    assert [len(column) for column in columns] == [0, 0, 0, 0]
+    assert group.failures == ["TypeError recorded=False"]
+
+
+def test_a_method_that_makes_no_call_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """It was an arrival without a call, and the run was INVALID without a word of the method."""
+
+    def forgetful(user: OpenLoopUser) -> None: ...
+
+    group = Group([10, 20], forgetful)
+    environment = Environment(user_classes=[CartUser])
+    session = open_session(environment)
+    user = CartUser(environment)
+    user.user_group = group
+    [task] = user.tasks
+    with pytest.raises(GreenletExit):
+        task(user)  # type: ignore[operator]
+    assert session.exit_code == 2
+    assert "Error: CartUser.forgetful made no call." in capsys.readouterr().err
 
 
 def test_a_bug_of_the_scenario_is_counted_and_the_user_goes_on() -> None:

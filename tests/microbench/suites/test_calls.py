@@ -19,7 +19,7 @@ from loadtests.microbench.suites.calls import (
 from loadtests.microbench.suites.cases import Call
 from loadtests.microbench.suites.plans import BATCH
 from loadtests.microbench.timing.passes import SETTLING
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS
 from tests.microbench.fakes import MemoryShop, carts, sessions
 
 BURST = BATCH + SETTLING
@@ -38,11 +38,11 @@ def call_of(pattern: str, shop: MemoryShop, work: Carts, visits: Sessions) -> Ca
 
 
 def test_every_access_pattern_has_its_call() -> None:
-    assert (*CART_CALLS, *SESSION_CALLS) == PATTERNS
+    assert (*CART_CALLS, *SESSION_CALLS) == CLOUDSHELF_PATTERNS
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.sampled_from(PATTERNS), max_size=120))
+@given(st.lists(st.sampled_from(CLOUDSHELF_PATTERNS), max_size=120))
 def test_any_sequence_of_calls_is_answered_as_believed(patterns: list[str]) -> None:
     shop, work, visits = MemoryShop(), carts(), sessions()
     for pattern in patterns:
@@ -54,7 +54,7 @@ def test_any_sequence_of_calls_is_answered_as_believed(patterns: list[str]) -> N
 
 def test_each_call_names_its_store_for_the_wire_time() -> None:
     shop = MemoryShop()
-    for pattern in PATTERNS:
+    for pattern in CLOUDSHELF_PATTERNS:
         assert call_of(pattern, shop, carts(), sessions()).store is not None
 
 

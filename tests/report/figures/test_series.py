@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.measure.results import Run, RunInfo, read_run, write_info
-from loadtests.patterns import PATTERNS
+from loadtests.patterns import CLOUDSHELF_PATTERNS
 from loadtests.report.figures.breakdown import parts_of
 from loadtests.report.figures.cost import costs_of, total_of
 from loadtests.report.figures.series import patterns_of, read_series, subjects_of
@@ -16,7 +16,7 @@ from tests.run_folders import MadeSeries, made_series, write_run
 
 def test_series_come_in_the_order_of_patterns_and_backends(passed: Run) -> None:
     series = read_series(passed)
-    assert patterns_of(series) == list(PATTERNS)
+    assert patterns_of(series) == list(CLOUDSHELF_PATTERNS)
     assert [s.label for s in subjects_of(series)] == ["DynamoDB", "PostgreSQL"]
     assert [s.subject.backend for s in series[:2]] == ["dynamodb", "postgres"]
 
@@ -100,3 +100,14 @@ def test_cost_without_capacity_or_duration(passed: Run) -> None:
     costs = costs_of(series, 0.0)
     assert costs[0].per_month.text == "–"
     assert total_of(costs) is None
+
+
+def test_patterns_come_as_their_scenario_declares_them(tmp_path: Path) -> None:
+    patterns = ["order.list", "catalogue.search", "cart.get"]
+    run = write_run(
+        tmp_path / "r",
+        series=made_series(sorted(patterns)),
+        seconds=5,
+        config={"patterns": patterns},
+    )
+    assert patterns_of(read_series(run)) == patterns

@@ -16,6 +16,7 @@ from flask import Blueprint, Response, abort, jsonify, send_file
 
 from loadtests.config import Slo
 from loadtests.errors import ResultsError
+from loadtests.load.declared_stores import declared_patterns
 from loadtests.load.locust.controller import RunController
 from loadtests.load.locust.web.live_figures import FiguresView, live_figures
 from loadtests.measure.messages import LiveFigures
@@ -120,7 +121,7 @@ def live_data(controller: RunController, slo: Slo) -> LiveView:
         "verdict": _verdict(controller.last_path) if report else None,
         "folder": str(controller.last_path or ""),
         "report": "report.html" if report else "",
-        **live_figures(live, slo),
+        **live_figures(live, slo, declared_patterns(controller.described_classes)),
     }
 
 

@@ -15,7 +15,7 @@ from loadtests.measure.health.validity import DELAY_RULES
 from loadtests.measure.messages import LastSecond, LiveFigures, ProcessSecond
 from loadtests.measure.results import SeriesInfo, StallInfo
 from loadtests.order_statistics import min_calls
-from loadtests.patterns import DISPLAY_NAMES, PATTERNS
+from loadtests.patterns import DISPLAY_NAMES, in_order
 
 LIMITS: Final = {"p50_ms": "p50", "p90_ms": "p90", "p99_ms": "p99", "p999_ms": "p99.9"}
 MAX_ERRORS: Final = 10
@@ -83,8 +83,13 @@ class FiguresView(TypedDict):
     processes: list[ProcessView]
 
 
-def live_figures(live: LiveFigures | None, slo: Slo) -> FiguresView:
-    """Rows by access pattern and backend, errors by name, and the generator's health."""
+def live_figures(
+    live: LiveFigures | None, slo: Slo, declared: Sequence[str] | None = None
+) -> FiguresView:
+    """Rows by access pattern and backend, errors by name, and the generator's health.
+
+    `declared` are the access patterns in the order of the scenario.
+    """
     if live is None:
         return {
             "rows": [],
@@ -95,18 +100,16 @@ def live_figures(live: LiveFigures | None, slo: Slo) -> FiguresView:
         }
     series = {(each.pattern, each.backend): each for each in live.series}
     seconds = {(each.pattern, each.backend): each for each in live.last_second}
-    names = sorted({*series, *seconds}, key=lambda name: (_rank(name[0]), name))
+    names = {*series, *seconds}
+    patterns = in_order({pattern for pattern, _ in names}, declared)
+    ordered = sorted(names, key=lambda name: (patterns.index(name[0]), name[1]))
     return {
-        "rows": [_row(*name, series.get(name), seconds.get(name), slo) for name in names],
+        "rows": [_row(*name, series.get(name), seconds.get(name), slo) for name in ordered],
         "errors": _errors(live.series),
         "health": _health(live.signals),
         "stalls": _stalls(live.stalls),
         "processes": [_process(name, second) for name, second in live.processes.items()],
     }
-
-
-def _rank(pattern: str) -> int:
-    return PATTERNS.index(pattern) if pattern in PATTERNS else len(PATTERNS)
 
 
 def _row(

@@ -113,6 +113,7 @@ def controller(
         session=SimpleNamespace(refusal=refused),
         preparing=preparing,
         is_rehearsing=False,
+        described_classes=[],
         faults=FaultWatch(),
         live=live,
         path=path,
