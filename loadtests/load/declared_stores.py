@@ -33,10 +33,7 @@ _NAME_LOADS: Final = ("LOAD_FAST", "LOAD_DEREF")  # and their variants
 
 
 class DeclaredStore:
-    """A class attribute that stands for a store until a user has opened its own.
-
-    `backend` is empty where any will do.
-    """
+    """A store as a user class declares it; `backend` is empty where any will do."""
 
     def __init__(self, factory: Factory | None, backend: str) -> None:
         self.factory = factory
@@ -48,25 +45,10 @@ class DeclaredStore:
         self.name = name
         self.label = f"{owner.__name__}.{name}"
 
-    def __get__(self, user: object, owner: type | None = None) -> DeclaredStore:
-        if user is None:
-            return self
-        raise UsageError(
-            f"The store {self.label} is not open yet.",
-            hint="OpenLoopUser.on_start opens it: call super().on_start() first.",
-        )
 
-
-class UndeclaredStore:
-    """A store that every driver gives, for classes that use it without having declared it."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, user: object, owner: type | None = None) -> UndeclaredStore:
-        if user is None:
-            return self
-        raise undeclared(type(user).__name__, self._name)
+def stores_among(attributes: Mapping[str, object]) -> dict[str, DeclaredStore]:
+    """The stores that are declared among the attributes of a class."""
+    return {name: each for name, each in attributes.items() if isinstance(each, DeclaredStore)}
 
 
 def undeclared(class_name: str, name: str) -> UsageError:

@@ -18,6 +18,7 @@ from loadtests.load.declared_stores import (
     open_user_stores,
     served_patterns,
     store,
+    stores_among,
     subjects_of_class,
 )
 from loadtests.load.subjects import LoadSubject
@@ -131,7 +132,7 @@ def test_the_only_store(stores: list[list[str]], name: str) -> None:
 def declared(**stores: Any) -> dict[str, DeclaredStore]:
     """These stores as a user class declares them."""
     cls = type("User", (), stores)
-    return {name: getattr(cls, name) for name in stores}
+    return stores_among(vars(cls))
 
 
 def test_each_store_comes_from_the_factory_by_name_else_from_the_scenario() -> None:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
-from inspect import getattr_static
 from random import Random
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeGuard, TypeVar
 
 from greenlet import GreenletExit
 from locust import User
@@ -29,9 +28,9 @@ from loadtests.load.declared_stores import (
     DeclaredStore,
     ScenarioClass,
     StoreNeed,
-    UndeclaredStore,
     UserStores,
     called_methods,
+    stores_among,
     undeclared,
 )
 from loadtests.load.locust.faults import as_usage_error
@@ -142,11 +141,12 @@ class OpenLoopUser(User):
     host = ""
     pattern_methods: ClassVar[tuple[PatternMethod, ...]] = ()
     declared_stores: ClassVar[Mapping[str, DeclaredStore]] = {}
+    own_stores: ClassVar[Mapping[str, DeclaredStore]] = {}  # without those of its parents
 
     user_group: ServingGroup | None = None
     user_stores: UserStores | None = None
-    carts: Any = UndeclaredStore("carts")
-    sessions: Any = UndeclaredStore("sessions")
+    carts: Any
+    sessions: Any
     cart_work: Carts
     session_work: Sessions
     random: Random
@@ -157,15 +157,17 @@ class OpenLoopUser(User):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.own_stores = stores_among(vars(cls))
+        for name in cls.own_stores:
+            delattr(cls, name)  # an attribute of the class would slow down that of the user
         methods: dict[str, PatternMethod] = {}
         stores: dict[str, DeclaredStore] = {}
         for parent in reversed(cls.__mro__):
-            for name, value in vars(parent).items():
+            for value in vars(parent).values():
                 method = getattr(value, "pattern_method", None)
                 if isinstance(method, PatternMethod):
                     methods[method.pattern] = method
-                if isinstance(value, DeclaredStore):
-                    stores[name] = value
+            stores |= stores_among(vars(parent)) | vars(parent).get("own_stores", {})
         inherited = [
             each.pattern for base in cls.__bases__ for each in getattr(base, "pattern_methods", ())
         ]
@@ -225,7 +227,8 @@ class OpenLoopUser(User):
             _refuse_two_of_a_pattern(parent)
         refuse_emptying(cls.__name__, {each.pattern: each.share for each in cls.pattern_methods})
         taken = {*OpenLoopUser.__annotations__, *dir(OpenLoopUser)} - {*DRIVER_STORES}
-        for name in cls.declared_stores:
+        stores = cls.declared_stores
+        for name in stores:
             if name in taken:
                 raise UsageError(
                     f"{cls.__name__} declares a store {name}, which is a name of OpenLoopUser.",
@@ -233,7 +236,7 @@ class OpenLoopUser(User):
                 )
         called = {name for each in cls.pattern_methods for name in called_methods(each.method)}
         for name in DRIVER_STORES:
-            if name in called and isinstance(getattr_static(cls, name), UndeclaredStore):
+            if name in called and name not in stores and not hasattr(cls, name):
                 raise undeclared(cls.__name__, name)
 
     def __init__(self, environment: Environment) -> None:
@@ -315,6 +318,11 @@ def note_capacity(series: SeriesRecorder, store: Any) -> None:
         series.record_capacity(capacity.rcu, capacity.wcu)
 
 
+def _is_undeclared_store(error: Exception, user: OpenLoopUser) -> TypeGuard[AttributeError]:
+    """Whether a method has failed because it uses a store that its class does not declare."""
+    return isinstance(error, AttributeError) and error.obj is user and error.name in DRIVER_STORES
+
+
 @ending_the_run
 def _serve(user: OpenLoopUser) -> None:
     """Locust's only task of a user: serve arrivals until Locust ends the user."""
@@ -341,8 +349,10 @@ def _serve(user: OpenLoopUser) -> None:
                 )
         except UsageError:
             raise  # a mistake of the scenario, which every call would meet
-        except Exception as error:  # noqa: BLE001 (a scenario's own bug must not end the run)
-            group.count_failure(user, error)
+        except Exception as error:
+            if _is_undeclared_store(error, user):
+                raise undeclared(type(user).__name__, str(error.name)) from error
+            group.count_failure(user, error)  # a scenario's own bug must not end the run
         user.intended_ns = 0
         if user._state == LOCUST_STATE_STOPPING:
             raise StopUser

@@ -139,15 +139,15 @@ def test_a_store_that_is_used_and_not_declared_is_refused_before_the_run() -> No
     assert "carts: CartStore = store()" in caught.value.hint
 
 
-def test_a_store_that_is_not_declared_or_not_open_is_one_sentence_at_the_first_use() -> None:
-    environment = Environment(user_classes=[SearchUser])
-    open_session(environment)
-    user = SearchUser(environment)
-    with pytest.raises(UsageError, match=r"SearchUser uses self\.sessions and does not declare"):
-        _ = user.sessions
-    with pytest.raises(UsageError, match=r"The store SearchUser\.books is not open yet"):
-        _ = user.books
-    assert not hasattr(user, "nothing_else")
+def test_a_store_that_was_not_seen_to_be_undeclared_ends_the_run_at_the_first_call(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def indirect(user: OpenLoopUser) -> None:
+        user.call(user.sessions.get, "s")
+
+    session = aborted(Group([10], indirect))
+    assert session.exit_code == 2
+    assert "Error: CartUser uses self.sessions and does not declare it." in capsys.readouterr().err
 
 
 def test_a_store_may_not_take_a_name_of_the_user() -> None:
@@ -258,6 +258,18 @@ def serve(group: Group) -> CartUser:
     return user
 
 
+def aborted(group: Group) -> LoadSession:
+    """The session of a user whose first arrival ends the run."""
+    environment = Environment(user_classes=[CartUser])
+    session = open_session(environment)
+    user = CartUser(environment)
+    user.user_group = group
+    [task] = user.tasks
+    with pytest.raises(GreenletExit):
+        task(user)  # type: ignore[operator]
+    return session
+
+
 def test_calls_are_recorded_by_their_intended_start_and_errors_counted() -> None:
     store = Store()
     group = Group([10, 20, 100, 200], lambda user: user.call(store.get))
@@ -299,14 +311,7 @@ def test_a_method_that_makes_no_call_ends_the_run(capsys: pytest.CaptureFixture[
 
     def forgetful(user: OpenLoopUser) -> None: ...
 
-    group = Group([10, 20], forgetful)
-    environment = Environment(user_classes=[CartUser])
-    session = open_session(environment)
-    user = CartUser(environment)
-    user.user_group = group
-    [task] = user.tasks
-    with pytest.raises(GreenletExit):
-        task(user)  # type: ignore[operator]
+    session = aborted(Group([10, 20], forgetful))
     assert session.exit_code == 2
     assert "Error: CartUser.forgetful made no call." in capsys.readouterr().err
 
