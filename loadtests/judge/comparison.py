@@ -36,6 +36,7 @@ from loadtests.measure.results import (
     EXIT_CODES,
     PERCENTILES,
     Basis,
+    Direction,
     Key,
     Outcome,
     PercentileRatio,
@@ -45,8 +46,9 @@ from loadtests.measure.results import (
 )
 from loadtests.patterns import ALL_PATTERNS, in_order
 
-# The part of the error probability that SLOWER may spend over all ratios: 1% at 95% confidence. A
-# false alarm costs more trust than a slowdown that is found one run later.
+# The part of the error probability that significant changes may spend over all ratios, in each
+# direction: 1% at 95% confidence. A false alarm costs more trust than a slowdown that is found one
+# run later.
 FALSE_ALARM_PART: Final = 0.2
 
 
@@ -156,31 +158,45 @@ def most_left_out(runs: Iterable[Run]) -> float | None:
 def decide(
     comparisons: Sequence[ComparedSeries], allowed: Relative, confidence: float
 ) -> tuple[PercentileRatio, ...]:
-    """Interval and outcome of each ratio, overall ratios first; SLOWER is decided by Holm."""
+    """Interval, outcome and direction of each ratio, overall ratios first.
+
+    What is slower is decided by Holm; what is faster by Bonferroni, with the same weights.
+    """
     growth = allowed_growth(allowed)
     alpha = one_sided(confidence)
     limited = [c for c in comparisons if growth.get(c.percentile) is not None]
     overall = overall_comparisons(limited)
     judged = [*overall, *limited]
+    spent = TailProbability(alpha * FALSE_ALARM_PART)
+    weights = overall_first_weights([compared.is_overall for compared in judged])
+    total = sum(weights)
     decisions = holm(
-        [compared.ratio.low for compared in judged],
-        [1.0] * len(judged),
-        TailProbability(alpha * FALSE_ALARM_PART),
-        overall_first_weights([compared.is_overall for compared in judged]),
+        [compared.ratio.low for compared in judged], [1.0] * len(judged), spent, weights
     )
     outcomes: dict[int, Outcome] = {}
-    for compared, decision in zip(judged, decisions, strict=True):
-        within = compared.ratio.high(alpha) <= 1.0 + (growth[compared.percentile] or 0.0)
+    directions: dict[int, Direction] = {}
+    for compared, decision, weight in zip(judged, decisions, weights, strict=True):
+        high = compared.ratio.high(alpha)
+        within = high <= 1.0 + (growth[compared.percentile] or 0.0)
         otherwise: Outcome = "SLOWER" if decision.exceeded else "UNDECIDED"
         outcomes[id(compared)] = "WITHIN" if within else otherwise
+        if decision.exceeded:
+            directions[id(compared)] = "slower"
+        elif high < 1.0 and compared.ratio.high(TailProbability(spent * weight / total)) < 1.0:
+            directions[id(compared)] = "faster"
     return tuple(
-        _percentile_ratio(compared, two_sided(confidence), outcomes.get(id(compared), ""))
+        _percentile_ratio(
+            compared,
+            two_sided(confidence),
+            outcomes.get(id(compared), ""),
+            directions.get(id(compared), ""),
+        )
         for compared in [*overall, *comparisons]
     )
 
 
 def _percentile_ratio(
-    compared: ComparedSeries, alpha: TailProbability, outcome: Outcome
+    compared: ComparedSeries, alpha: TailProbability, outcome: Outcome, direction: Direction
 ) -> PercentileRatio:
     ratio = compared.ratio
     high = ratio.high(alpha)
@@ -198,6 +214,7 @@ def _percentile_ratio(
         subject_calls=sum(quantile.calls for quantile in ratio.subjects),
         reference_calls=sum(quantile.calls for quantile in ratio.references),
         outcome=outcome,
+        direction=direction,
     )
 
 

@@ -26,6 +26,7 @@ from loadtests.measure.results import (
     Status,
     Verdict,
 )
+from loadtests.patterns import ALL_PATTERNS
 
 _STATUS: Final[dict[Outcome, Status]] = {
     "WITHIN": "PASS",
@@ -43,10 +44,18 @@ _FINDINGS: Final[dict[Status, str]] = {
 def verdict_of(run: Run, comparison: Comparison, allowed: Relative, confidence: float) -> Verdict:
     """The comparison as the verdict of the run in which it was made."""
     first = comparison.rows[0]
+    rows = [row for row in comparison.rows if row.outcome]
+    # as in Comparison.status: the overall ratios decide where there are any
+    overall = any(row.pattern == ALL_PATTERNS for row in rows)
     limits = [
-        _limit_verdict(row, allowed, comparison.basis, invalid=bool(comparison.reasons))
-        for row in comparison.rows
-        if row.outcome
+        _limit_verdict(
+            row,
+            allowed,
+            comparison.basis,
+            invalid=bool(comparison.reasons),
+            decides=row.pattern == ALL_PATTERNS or not overall,
+        )
+        for row in rows
     ]
     samples = RunSamples(run)
     estimates = [
@@ -68,7 +77,7 @@ def verdict_of(run: Run, comparison: Comparison, allowed: Relative, confidence: 
 
 
 def _limit_verdict(
-    row: PercentileRatio, allowed: Relative, basis: Basis, *, invalid: bool
+    row: PercentileRatio, allowed: Relative, basis: Basis, *, invalid: bool, decides: bool
 ) -> LimitVerdict:
     backend, _, driver = row.subject.partition("/")
     growth = allowed_growth(allowed)[row.percentile] or 0.0
@@ -89,7 +98,9 @@ def _limit_verdict(
         needed_calls=None,
         status=status,
         sentence=f"{change}, {_FINDINGS[status]} {growth:+.0%}.",
+        decides=decides,
         basis=basis,
+        direction=row.direction,
     )
 
 

@@ -82,6 +82,7 @@ Status = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID"]
 LimitKind = Literal["absolute", "relative", "error_rate"]
 Unit = Literal["ms", "ratio", "share"]
 Outcome = Literal["WITHIN", "SLOWER", "UNDECIDED", ""]
+Direction = Literal["slower", "faster", ""]
 Basis = Literal["all", "undisturbed"]
 RuledOut = Literal["every verdict", "FAIL"]
 Bottleneck = Literal["database", "generator", "undecided", "nothing"]
@@ -436,7 +437,8 @@ class LimitVerdict(_Derived):
     where the run's stalls were measured. `percentile` is None for an error rate. `decides` is false
     for a relative limit of a single pattern where one over all patterns is judged: INCONCLUSIVE, it
     does not leave the run so. `in_this_run` is the share of the calls beyond the limit with its
-    exact bounds, where that decides a FAIL.
+    exact bounds, where that decides a FAIL. `direction` is that of a significant change, where two
+    subjects of the run were compared.
     """
 
     derived = ("statistic", "unit")
@@ -460,6 +462,7 @@ class LimitVerdict(_Derived):
     all_calls: Bounds | None = None
     undisturbed: Bounds | None = None
     in_this_run: Bounds | None = None
+    direction: Direction = ""
 
     @property
     def key(self) -> Key:
@@ -558,7 +561,7 @@ class PercentileRatio(_Part):
     """`subject` over `reference` for one percentile of one access pattern.
 
     `low` and `high` are a two-sided interval, None where the sample is too small for a bound.
-    `outcome` is empty where no growth limit applies.
+    `outcome` is empty where no growth limit applies. `direction` is that of a significant change.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -576,6 +579,7 @@ class PercentileRatio(_Part):
     subject_calls: Count
     reference_calls: Count
     outcome: Outcome = ""
+    direction: Direction = ""
 
 
 class HeadToHead(_Part):

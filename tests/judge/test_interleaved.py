@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from loadtests.config import Relative
 from loadtests.errors import ResultsError
-from loadtests.judge.interleaved import compare_interleaved, subjects_of
+from loadtests.judge.comparison import decide
+from loadtests.judge.interleaved import compare_interleaved, compare_series, subjects_of
+from loadtests.judge.stats.distributions import TailProbability
+from loadtests.judge.stats.quantiles import Quantile
+from loadtests.judge.stats.ratios import Contributions, Ratio, Side
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.histogram import Sparse
 from loadtests.measure.hlog import Interval
 from loadtests.measure.results import Key, PercentileRatio, Run, read_info
+from loadtests.patterns import ALL_PATTERNS
 from tests.known import known
 from tests.run_folders import MadeSeries, made_series, write_run
 
@@ -174,6 +181,78 @@ def test_the_verdict_on_a_run_of_two_subjects(tmp_path: Path) -> None:
     verdict = verdict_of(run, invalid, ALLOWED, 0.95)
     assert verdict.sentence == "INVALID: it was distorted."
     assert {x.status for x in verdict.limits} == {"INVALID"}
+
+
+@dataclass(frozen=True, slots=True)
+class NormalRatio(Ratio):
+    """A ratio that is this many standard deviations from 1, of quantiles that were measured."""
+
+    deviations: float
+    measured: Ratio
+
+    @property
+    def subjects(self) -> tuple[Quantile, ...]:
+        return self.measured.subjects
+
+    @property
+    def references(self) -> tuple[Quantile, ...]:
+        return self.measured.references
+
+    @property
+    def estimate(self) -> float:
+        return math.exp(0.01 * self.deviations)
+
+    def contributions(self, side: Side, alpha: TailProbability) -> tuple[Contributions, ...]:
+        raise NotImplementedError
+
+    def half_width(self, side: Side, alpha: TailProbability) -> float:
+        return 0.01 * float(norm.isf(alpha))
+
+
+@pytest.mark.parametrize(
+    ("deviations", "direction"),
+    # 1% over both limited percentiles: 2.58 standard deviations, and not the 1.96 of the interval
+    [(-2.7, "faster"), (-2.5, ""), (0.0, ""), (2.5, ""), (2.7, "slower")],
+)
+def test_a_change_is_significant_beyond_the_chance_of_all_percentiles(
+    tmp_path: Path, deviations: float, direction: str
+) -> None:
+    series = [MadeSeries(driver=driver, **STEADY) for driver in ("wire", "boto3")]
+    run = write_run(tmp_path / "run", series=series, seconds=4)
+    boto3, wire = subjects_of(run)
+    compared = [
+        replace(
+            each, ratio=NormalRatio(deviations if each.percentile == "p50" else 0.0, each.ratio)
+        )
+        for each in compare_series(run, boto3, wire, metric="response_time")
+    ]
+    directions = {row.percentile: row.direction for row in decide(compared, ALLOWED, 0.95)}
+    assert directions == {"p50": direction, "p90": "", "p99": "", "p99.9": ""}
+
+
+def test_directions_reach_the_verdict_and_overall_limits_decide(tmp_path: Path) -> None:
+    series = [
+        MadeSeries(driver=driver, pattern=pattern, median_ms=median_ms, **STEADY)
+        for driver, pattern, median_ms in (
+            *(("wire", "cart.get", 2.0), ("boto3", "cart.get", 1.4)),
+            *(("wire", "cart.add", 2.0), ("boto3", "cart.add", 2.1)),
+        )
+    ]
+    run = write_run(tmp_path / "run", series=series, seconds=40)
+    boto3, wire = subjects_of(run)
+    comparison = compare_interleaved(run, boto3, wire, ALLOWED, 0.95)
+    limits = {
+        limit.pattern: limit
+        for limit in verdict_of(run, comparison, ALLOWED, 0.95).limits
+        if limit.percentile == "p50"
+    }
+    assert {name: limit.direction for name, limit in limits.items()} == {
+        "cart.get": "faster",
+        "cart.add": "slower",  # and within the limit
+        ALL_PATTERNS: "faster",
+    }
+    assert {limit.status for limit in limits.values()} == {"PASS"}
+    assert [name for name, limit in limits.items() if limit.decides] == [ALL_PATTERNS]
 
 
 @pytest.mark.parametrize(
