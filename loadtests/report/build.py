@@ -9,6 +9,7 @@ from loadtests.atomic_files import write_atomically
 from loadtests.errors import ResultsError
 from loadtests.measure.results import read_run
 from loadtests.report.charts.drawing import Drawing, draw
+from loadtests.report.formats.comment import render_comment
 from loadtests.report.formats.html import render_report
 from loadtests.report.formats.junit import render_junit
 from loadtests.report.formats.markdown import render_summary
@@ -32,13 +33,16 @@ def render(page: Page) -> dict[str, bytes]:
     """Each file's name in the run folder and its content."""
     sections = sections_of(page)
     drawings = {chart.name: draw(chart) for section in sections for chart in section.charts}
-    return {
+    files = {
         "report.html": render_report(page, sections, drawings).encode(),
         "summary.md": render_summary(page).encode(),
         "junit.xml": render_junit(page),
         "series.csv": render_csv(page).encode(),
         "metrics.prom": render_prometheus(page).encode(),
-    } | pictures(drawings)
+    }
+    if comment := render_comment(page):
+        files["comment.md"] = comment.encode()
+    return files | pictures(drawings)
 
 
 def pictures(drawings: Mapping[str, Drawing]) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from typing import Final
 from loadtests.measure.results import LimitVerdict, Run
 from loadtests.measure.stalls.record import StallRow, read_stalls
 from loadtests.order_statistics import min_calls
+from loadtests.report.figures.changes import ChangesView, changes_of
 from loadtests.report.figures.ratios import BackendsView, backends_view
 from loadtests.report.figures.rounding import (
     UNKNOWN,
@@ -98,6 +99,7 @@ class Page:
     patterns: tuple[str, ...]
     versus: BackendsView
     stalls: tuple[StallRow, ...] = ()
+    changes: ChangesView | None = None
 
     @property
     def left_out(self) -> float | None:
@@ -142,6 +144,7 @@ def build_page(run: Run) -> Page:
     disturbed = left_out_of(run.info) is not None
     rows = tuple(_row(each, judged, metric, disturbed=disturbed) for each in series)
     versus = backends_view(run)
+    subjects = tuple(subjects_of(series))
     return Page(
         run=run,
         setting=setting,
@@ -150,10 +153,11 @@ def build_page(run: Run) -> Page:
         judged=judged,
         rows=rows,
         series=tuple(series),
-        subjects=tuple(subjects_of(series)),
+        subjects=subjects,
         patterns=tuple(patterns_of(series)),
         versus=versus,
         stalls=tuple(read_stalls(run.path / "stalls.csv")) if run.info.stalls else (),
+        changes=changes_of(run, judged, subjects),
     )
 
 

@@ -28,6 +28,8 @@ from loadtests.report.method import method_of
 from loadtests.report.opening import added_delay, scenario_errors_of
 from loadtests.report.page import Page
 
+_AGAINST = "Change against the baseline"
+
 
 @dataclass(frozen=True, slots=True)
 class TitledTable:
@@ -118,20 +120,26 @@ def _ratios(page: Page) -> Iterator[ReportSection]:
     )
     if versus:
         yield ReportSection("backends", "DynamoDB against PostgreSQL", charts=(versus,))
+    changes = page.changes
+    divided = f"{changes.subject} ÷ {changes.reference}" if changes else "this run ÷ baseline"
+    groups = against_baseline(page.judged, page.subjects, divided)
+    drawn = {ratio.role for group in groups for ratio in group.ratios}
+    title = f"Change from {changes.reference} to {changes.subject}" if changes else _AGAINST
     growth = forest_chart(
-        against_baseline(page.judged, page.subjects),
+        groups,
         name="baseline",
-        title="Change against the baseline",
-        caption="Each percentile over the baseline's, with the bounds it was decided on. The red "
-        "mark is the growth allowed.",
+        title=title,
+        caption="Each ratio of two percentiles, with the bounds it was decided on. The red mark is "
+        "the growth allowed.",
         sides=("faster", "slower"),
         legend=(
-            *(Entry(s.label, s.role) for s in page.subjects),
+            *(Entry(s.label, s.role) for s in page.subjects if s.role in drawn),
             Entry("allowed growth", "limit", "line"),
         ),
     )
     if growth:
-        yield ReportSection("baseline", "Against the baseline", charts=(growth,))
+        sentences = (f"{changes.sentence}.", *changes.notes) if changes else ()
+        yield ReportSection("baseline", title, sentences, charts=(growth,))
 
 
 def _times(page: Page) -> Iterator[ReportSection]:

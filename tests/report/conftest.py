@@ -21,7 +21,7 @@ from loadtests.measure.results import (
     Verdict,
     read_run,
 )
-from tests.run_folders import made_series, write_run
+from tests.run_folders import MadeSeries, made_series, write_run
 
 HOSTILE = "<b>`x`|*y*\n$z$&\"'\x00\u202e@all"
 
@@ -103,3 +103,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Run:
         }
     )
     return replace(run, info=info)
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two subjects of one access pattern, for a few seconds: a run to put verdicts on."""
+    path = tmp_path_factory.mktemp("results") / "20260302T093000Z-cart-compared"
+    series = [MadeSeries(driver=driver) for driver in ("base", "head")]
+    return write_run(path, series=series, seconds=3, warm_up_s=1)

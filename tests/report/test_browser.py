@@ -11,9 +11,15 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from loadtests.measure.results import Run
+from loadtests.patterns import CART_PATTERNS
 from loadtests.report.build import build_reports
 from loadtests.report.comparison import build_comparison
+from loadtests.report.formats.comment import render_comment
+from loadtests.report.page import build_page
 from tests.browser import axe, emulate, reach
+from tests.github_markdown import page_of
+from tests.known import known
+from tests.report.compared_runs import growth, judged_by
 
 pytestmark = pytest.mark.browser
 
@@ -140,3 +146,23 @@ def test_hostile_names_run_nothing(browser: Chrome, hostile: Run, tmp_path: Path
     show(browser, file)
     assert browser.get_log("browser") == []
     assert "<b>`x`" in browser.find_element(By.TAG_NAME, "main").text
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_comment_on_github_fits_and_its_pictures_do_not_wrap(
+    browser: Chrome, compared: Run, tmp_path: Path, width: int
+) -> None:
+    limits = [growth(name, p, 1.02) for name in CART_PATTERNS for p in ("p50", "p99")]
+    comment = known(render_comment(build_page(judged_by(compared, limits))))
+    page = tmp_path / "comment.html"
+    page.write_text(page_of(comment), encoding="utf-8")
+    show(browser, page, width=width)
+    content, window = reach(browser)
+    assert content <= window
+    pictures = browser.execute_script(
+        "return [...document.querySelectorAll('td:last-child code')]"
+        ".map(code => [code.getClientRects().length, code.getBoundingClientRect().width]);"
+    )
+    assert len(pictures) == 2 * len(CART_PATTERNS)
+    assert {lines for lines, _ in pictures} == {1}
+    assert len({round(width) for _, width in pictures}) == 1

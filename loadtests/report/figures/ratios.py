@@ -124,9 +124,9 @@ def _many(part: int) -> str:
 
 
 def against_baseline(
-    judged: VerdictView, subjects: Sequence[ReportSubject]
+    judged: VerdictView, subjects: Sequence[ReportSubject], divided: str
 ) -> tuple[RatioGroup, ...]:
-    """The relative limits: each series' percentile over the baseline's, with the limit."""
+    """The relative limits: each ratio of percentiles with its limit; `divided` says of what."""
     groups = []
     for name in ("p50", "p90", "p99"):
         ratios = [
@@ -138,5 +138,5 @@ def against_baseline(
         ]
         order = list(dict.fromkeys(r.label for r in ratios))
         ratios.sort(key=lambda r: order.index(r.label))
-        groups.append(RatioGroup(f"{name}: this run ÷ baseline", tuple(ratios)))
+        groups.append(RatioGroup(f"{name}: {divided}", tuple(ratios)))
     return tuple(group for group in groups if group.ratios)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from loadtests.measure.results import RunInfo, StallInfo
+from loadtests.measure.results import Basis, RunInfo, StallInfo
 from loadtests.report.figures.rounding import digits, percent
 
 SHOWN_FROM: Final = 0.005  # below it, both sets of calls have the same figures
@@ -58,3 +58,12 @@ def stalls_sentence(stalls: StallInfo | None) -> str:
         f"{text}. The CPU limit of the control group held the processes back for "
         f"{digits(stalls.throttled_ms)} ms, which is never excused."
     )
+
+
+def left_out_words(stalls: StallInfo | None, basis: Basis) -> str:
+    """Which share of the calls was left out of a comparison, and why."""
+    if stalls is None:
+        return "stalls of the machine were not measured"
+    if basis == "undisturbed":
+        return f"{percent(stalls.left_out).text} of calls left out: the machine stalled near them"
+    return "all calls compared" + ", disturbed ones included" * bool(stalls.left_out)

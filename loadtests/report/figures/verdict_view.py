@@ -95,7 +95,7 @@ def view_verdict(run: Run) -> VerdictView:
             estimate.model_copy(update={"pattern": clean(estimate.pattern)})
             for estimate in verdict.estimates
         ),
-        baseline=_baseline(verdict.baseline),
+        baseline=_baseline(verdict.baseline, run.info.id),
         slo=verdict.slo or run.info.config.slo,
         metric=verdict.metric,
     )
@@ -132,10 +132,10 @@ def _printable_limit(limit: LimitVerdict) -> LimitVerdict:
     return limit.model_copy(update=texts)
 
 
-def _baseline(baseline: BaselineReference | None) -> str:
+def _baseline(baseline: BaselineReference | None, run_id: str) -> str:
     if baseline is None:
         return ""
     name = clean(baseline.name) or "the baseline"
-    if not baseline.runs:
+    if baseline.runs in ((), (run_id,)):
         return name
     return f"{name} ({len(baseline.runs)} {'run' if len(baseline.runs) == 1 else 'runs'})"

@@ -18,7 +18,9 @@ from loadtests.report.verdict_style import EMOJI
 LONGEST: Final = 60_000  # GitHub refuses comments above 65,536 characters
 _MOST_SENTENCES: Final = 10
 _MOST_UNDECIDED: Final = 3
-_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~#])")
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~#$])")
+# GitHub links these by itself; a space of no width keeps it from that
+_LINKS: Final = {"@": "@\u200b", "://": ":\u200b//", "www.": "www\u200b."}
 
 
 def render_summary(page: Page) -> str:
@@ -32,7 +34,7 @@ def render_summary(page: Page) -> str:
         _facts(page),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
-    return _cut(text)
+    return cut(text)
 
 
 def comparison_summary(sides: Sequence[Side], figures: Sequence[ChartTable]) -> str:
@@ -46,18 +48,21 @@ def comparison_summary(sides: Sequence[Side], figures: Sequence[ChartTable]) -> 
         *cautions,
         *(_plain_table(table) for table in figures),
     ]
-    return _cut("\n\n".join(part for part in parts if part) + "\n")
+    return cut("\n\n".join(part for part in parts if part) + "\n")
 
 
 def _plain_table(table: ChartTable) -> str:
-    lines = [_line([words(cell) for cell in table.head]), _line(["---"] * len(table.head))]
-    return "\n".join(lines + [_line([words(cell) for cell in row]) for row in table.rows])
+    head, *rows = ([words(cell) for cell in row] for row in (table.head, *table.rows))
+    return "\n".join(table_line(row) for row in (head, ["---"] * len(head), *rows))
 
 
 def words(text: str) -> str:
-    """Text from outside with its Markdown and HTML made harmless, mentions too."""
+    """Text from outside with its Markdown and HTML made harmless, mentions and links too."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", text).replace("@", "@\u200b").replace("://", ":\u200b//")
+    text = _SPECIAL.sub(r"\\\1", text)
+    for link, broken in _LINKS.items():
+        text = text.replace(link, broken)
+    return text
 
 
 def name(text: str) -> str:
@@ -65,7 +70,8 @@ def name(text: str) -> str:
     return "`" + clean(text).replace("`", "ˋ").replace("|", "\\|") + "`"
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """At most as much text as GitHub accepts."""
     if len(text) <= LONGEST:
         return text
     # at a line's end, so that no markup is left open
@@ -100,12 +106,12 @@ def _table(page: Page) -> str:
     heads = ["access pattern"]
     for subject in page.subjects:
         heads += [f"{words(subject.label)} p50", "p99", "verdict"]
-    lines = [_line(heads), _line(["---"] + ["---:", "---:", "---"] * len(page.subjects))]
+    lines = [table_line(heads), table_line(["---"] + ["---:", "---:", "---"] * len(page.subjects))]
     for pattern in page.patterns:
         cells = [name(pattern)]
         for subject in page.subjects:
             cells += _cells(page.row(pattern, subject))
-        lines.append(_line(cells))
+        lines.append(table_line(cells))
     return "\n".join(lines)
 
 
@@ -125,7 +131,8 @@ def _cell(cell: TableCell) -> str:
     return f"{value}<br><sub>{small}</sub>" if small else value
 
 
-def _line(cells: list[str]) -> str:
+def table_line(cells: Sequence[str]) -> str:
+    """A row of a table."""
     return "| " + " | ".join(cells) + " |"
 
 
