@@ -32,7 +32,13 @@ from loadtests.report.figures.series import (
     subjects_of,
 )
 from loadtests.report.figures.stalls import left_out_of
-from loadtests.report.figures.verdict_view import NOT_JUDGED, ShownStatus, VerdictView, view_verdict
+from loadtests.report.figures.verdict_view import (
+    NOT_JUDGED,
+    REFERENCE,
+    ShownStatus,
+    VerdictView,
+    view_verdict,
+)
 from loadtests.report.setting import Setting, measured_of, read_setting
 
 PERCENTILES: Final = {"p50": 0.5, "p99": 0.99}
@@ -142,9 +148,12 @@ def build_page(run: Run) -> Page:
     setting = read_setting(run)
     metric = _metric(judged)
     disturbed = left_out_of(run.info) is not None
-    rows = tuple(_row(each, judged, metric, disturbed=disturbed) for each in series)
     versus = backends_view(run)
     subjects = tuple(subjects_of(series))
+    changes = changes_of(run, judged, subjects)
+    if changes and changes.status == judged.status:
+        judged = changes.as_headline(judged)
+    rows = tuple(_row(each, judged, metric, changes, disturbed=disturbed) for each in series)
     return Page(
         run=run,
         setting=setting,
@@ -157,7 +166,7 @@ def build_page(run: Run) -> Page:
         patterns=tuple(patterns_of(series)),
         versus=versus,
         stalls=tuple(read_stalls(run.path / "stalls.csv")) if run.info.stalls else (),
-        changes=changes_of(run, judged, subjects),
+        changes=changes,
     )
 
 
@@ -169,8 +178,16 @@ def _metric(judged: VerdictView) -> str:
     return named if named in METRIC_WORDS else "response_time"
 
 
-def _row(series: ReportSeries, judged: VerdictView, metric: str, *, disturbed: bool) -> TableRow:
+def _row(
+    series: ReportSeries,
+    judged: VerdictView,
+    metric: str,
+    changes: ChangesView | None,
+    *,
+    disturbed: bool,
+) -> TableRow:
     limits = judged.limits_of(series.subject, series.pattern)
+    is_reference = changes is not None and series.subject in changes.references and not limits
     failed = series.failed
     named = [f"{name} {n:,}" for name, n in sorted(series.errors.items())]
     if series.unfinished:
@@ -187,7 +204,7 @@ def _row(series: ReportSeries, judged: VerdictView, metric: str, *, disturbed: b
         calls=count(series.calls),
         errors=Number(float(failed), f"{failed:,}{share}"),
         errors_said=", ".join(named),
-        status=judged.status_of(series.subject, series.pattern),
+        status=REFERENCE if is_reference else judged.status_of(series.subject, series.pattern),
         limits=limits,
         left_out=percent(series.left_out) if disturbed and series.left_out is not None else UNKNOWN,
     )

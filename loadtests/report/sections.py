@@ -138,8 +138,7 @@ def _ratios(page: Page) -> Iterator[ReportSection]:
         ),
     )
     if growth:
-        sentences = (f"{changes.sentence}.", *changes.notes) if changes else ()
-        yield ReportSection("baseline", title, sentences, charts=(growth,))
+        yield ReportSection("baseline", title, charts=(growth,))
 
 
 def _times(page: Page) -> Iterator[ReportSection]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
-from loadtests.report.figures.verdict_view import NOT_JUDGED, ShownStatus
+from loadtests.report.figures.verdict_view import NOT_JUDGED, REFERENCE, ShownStatus
 
 # Styles of `rich`. report.css has the same colours by status.
 STYLES: Final[dict[ShownStatus, str]] = {
@@ -15,6 +15,7 @@ STYLES: Final[dict[ShownStatus, str]] = {
     "INCONCLUSIVE": "yellow",
     "INVALID": "magenta",
     NOT_JUDGED: "dim",
+    REFERENCE: "dim",
 }
 MARKS: Final[dict[ShownStatus, str]] = {
     "PASS": "✓",
@@ -22,6 +23,7 @@ MARKS: Final[dict[ShownStatus, str]] = {
     "INCONCLUSIVE": "?",
     "INVALID": "⊘",
     NOT_JUDGED: "–",
+    REFERENCE: "–",
 }
 EMOJI: Final[dict[ShownStatus, str]] = {
     "PASS": "✅",
@@ -29,8 +31,13 @@ EMOJI: Final[dict[ShownStatus, str]] = {
     "INCONCLUSIVE": "❔",
     "INVALID": "⛔",
     NOT_JUDGED: "▫️",
+    REFERENCE: "▫️",
 }
-_SHORT: Final[dict[ShownStatus, str]] = {"INCONCLUSIVE": "INCONCL.", NOT_JUDGED: "–"}
+_SHORT: Final[dict[ShownStatus, str]] = {
+    "INCONCLUSIVE": "INCONCL.",
+    NOT_JUDGED: "–",
+    REFERENCE: "–",
+}
 
 
 def status_text(status: ShownStatus, word: str | None = None) -> Text:

@@ -16,6 +16,7 @@ from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import build_page
 from loadtests.report.setting import flat, without_passwords
 from tests.known import known
+from tests.report.compared_runs import growth, judged_by
 from tests.report.conftest import HOSTILE, judge
 from tests.run_folders import MadeSeries, write_run
 
@@ -170,3 +171,14 @@ def test_a_run_judged_by_service_time_is_reported_as_service_time(tmp_path: Path
     assert row.p99.value.value == known(judged.info.series[0].service_time_ms).p99
     assert row.p99.span
     assert row.p99.target.value == page.line_ms == 20.0
+
+
+def test_a_comparison_of_two_subjects_has_its_own_headline_and_a_reference(compared: Run) -> None:
+    limits = [growth("cart.get", "p50", 1.4, status="FAIL")]
+    page = build_page(judged_by(compared, limits))
+    assert (page.judged.status, page.judged.sentence) == ("FAIL", "Slower: cart.get p50 +40%.")
+    assert page.judged.details == "Access patterns: 1 slower."
+    assert {row.subject.driver: row.status for row in page.rows} == {
+        "base": "REFERENCE",
+        "head": "FAIL",
+    }

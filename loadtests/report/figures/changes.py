@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from loadtests.judge.judging import worst_status
@@ -67,7 +67,7 @@ class ChangesView:
     """What changed from `reference` to `subject`; `backends` names the databases.
 
     `status` is that of the comparison alone. `sentence` decides, `notes` say what it leaves out.
-    The rows that matter most come first.
+    The rows that matter most come first. `references` are the subjects that were compared with.
     """
 
     subject: str
@@ -77,11 +77,18 @@ class ChangesView:
     sentence: str
     notes: tuple[str, ...]
     rows: tuple[PatternChange, ...]
+    references: tuple[ReportSubject, ...]
 
     @property
     def limits(self) -> list[LimitVerdict]:
         """Every limit, row by row."""
         return [limit for row in self.rows for limit in row.limits]
+
+    def as_headline(self, judged: VerdictView) -> VerdictView:
+        """The verdict with the comparison's sentences in place of the stored one."""
+        if self.status == "INVALID":
+            return judged
+        return replace(judged, sentence=f"{self.sentence}.", details=" ".join(self.notes))
 
 
 def changes_of(
@@ -109,6 +116,7 @@ def changes_of(
         sentence=judged.sentence if status == "INVALID" else _sentence(status, rows),
         notes=() if status == "INVALID" else tuple(_notes(status, rows)),
         rows=rows,
+        references=tuple(others),
     )
 
 

@@ -20,8 +20,9 @@ from loadtests.measure.results import (
 from loadtests.report.figures.rounding import clean
 from loadtests.report.figures.series import ReportSubject
 
-ShownStatus = Status | Literal["NOT JUDGED"]
+ShownStatus = Status | Literal["NOT JUDGED", "REFERENCE"]
 NOT_JUDGED: Final = "NOT JUDGED"
+REFERENCE: Final = "REFERENCE"  # a row of the subject that the other one was compared with
 VERDICTS: Final[tuple[Status, ...]] = ("PASS", "FAIL", "INCONCLUSIVE", "INVALID")
 # What a row of several limits is called by.
 _WORST_FIRST: Final[tuple[Status, ...]] = ("INVALID", "FAIL", "INCONCLUSIVE", "PASS")
