@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import Final
 
 # PYTHONPATH stays: it may be where the harness itself, or a scenario's modules, are installed
@@ -28,14 +30,16 @@ _FOREIGN: Final = (
     "PYTHONMALLOCSTATS",
     "PYTHONDUMPREFS",
 )
+TREE_VARIABLE: Final = "LOADTESTS_SUBJECT_TREE"  # for a child process: the folder to import from
+_NEVER_OF_A_TREE: Final = sys.stdlib_module_names | {"loadtests", "locust"}
 
 
-def module_command(module: str, *arguments: str) -> list[str]:
+def module_command(module: str, *arguments: str, python: str = sys.executable) -> list[str]:
     """The command line that runs one module in an interpreter of its own.
 
     `-P`: the current folder is not searched for modules.
     """
-    return [sys.executable, "-P", "-m", module, *arguments]
+    return [python, "-P", "-m", module, *arguments]
 
 
 def forget_foreign_settings(environ: MutableMapping[str, str] | None = None) -> None:
@@ -55,3 +59,32 @@ def search_current_folder_last() -> None:
     """
     here = os.getcwd()
     sys.path[:] = [entry for entry in sys.path if entry not in {"", here}] + [here]
+
+
+class TreeFinder:
+    """Finds top-level modules in one folder first, wherever else there are modules of that name.
+
+    Not those of Python itself, of the harness and of Locust: the folder may be a whole project. It
+    is a finder and no entry of `sys.path`, which Locust changes while it imports a scenario.
+    """
+
+    def __init__(self, tree: str) -> None:
+        self._tree = tree
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module's specification; None leaves it to the next finder."""
+        if path is not None or name in _NEVER_OF_A_TREE:
+            return None
+        spec = PathFinder.find_spec(name, [self._tree], target)
+        if spec is not None and spec.loader is None and spec.submodule_search_locations:
+            # a package without __init__.py: a plain list keeps it in this folder
+            spec.submodule_search_locations = list(spec.submodule_search_locations)
+        return spec
+
+
+def search_tree_first(tree: str) -> None:
+    """Import top-level modules from this folder where it has them; empty: from no folder first."""
+    if tree:
+        sys.meta_path.insert(0, TreeFinder(tree))

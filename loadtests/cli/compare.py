@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,13 +14,14 @@ from loadtests.cli.options import (
     config_option,
     metric_option,
     processes_option,
+    python_option,
     scenarios_option,
     setting_options,
     users_option,
 )
 from loadtests.cli.runs.children import Children, children_of
 from loadtests.cli.runs.closing import by_stored_limits, printing
-from loadtests.cli.runs.interleave import OWN_DEFAULTS, interleave_config
+from loadtests.cli.runs.interleave import OWN_DEFAULTS, interleave_config, refuse_processes
 from loadtests.cli.runs.interleave import interleave as interleave_subjects
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.screen.console import open_console, print_whole
@@ -56,8 +58,10 @@ from loadtests.report.formats.terminal import comparison_tables, print_outcome
     "--interleave",
     is_flag=True,
     help="Make a run: A and B are drivers, backends, backend/driver, or store factories "
-    "(package.module:factory), called alternately or concurrently.",
+    "(package.module:factory), called alternately or concurrently. NAME=[FOLDER:]client names a "
+    "subject and calls it in a process of its own, with the modules of FOLDER first.",
 )
+@python_option
 @blocks_option
 @setting_options(
     "rate",
@@ -83,6 +87,7 @@ def command(
     allow_differences: bool,
     results: str | None,
     interleave: bool,
+    pythons: tuple[str, ...],
     scenarios: tuple[str, ...],
     users: int | None,
     processes: int | None,
@@ -106,10 +111,22 @@ def command(
                 hint="For example: loadtests compare --interleave wire boto3",
             )
         plan = LoadPlan(scenarios=scenarios or SCENARIOS, users=users, processes=processes)
-        settings = {**flags, "results": results}
-        return _compare_interleaved((before, after), metric, plan, settings, children_of(context))
+        return _compare_interleaved(
+            (before, after),
+            metric,
+            plan,
+            pythons=pythons,
+            flags={**flags, "results": results},
+            children=children_of(context),
+        )
     spelled = {option.name: option.opts[0] for option in context.command.params}
-    of_the_run = {**flags, "scenarios": scenarios, "users": users, "processes": processes}
+    of_the_run = {
+        **flags,
+        "pythons": pythons,
+        "scenarios": scenarios,
+        "users": users,
+        "processes": processes,
+    }
     for name, value in of_the_run.items():
         if value not in (None, ()):
             raise UsageError(
@@ -151,12 +168,22 @@ def _compare_interleaved(
     subjects: tuple[str, str],
     metric: str,
     plan: LoadPlan,
+    *,
+    pythons: tuple[str, ...],
     flags: dict[str, object],
     children: Children,
 ) -> int:
     """Make the run, compare, keep the verdict in its folder, report."""
     blocks = flags.pop("blocks")
-    config = interleave_config(*subjects, None if blocks is None else str(blocks), flags)
+    config, processes = interleave_config(
+        *subjects,
+        blocks=None if blocks is None else str(blocks),
+        pythons=pythons,
+        flags=flags,
+    )
+    if processes:
+        refuse_processes(plan.processes)
+    plan = replace(plan, subjects=processes)
     interleaved = interleave_subjects(config, plan, children)
     allowed, confidence = config.slo.relative, config.gate.confidence
     comparison = compare_interleaved(

@@ -142,6 +142,13 @@ processes_option: Final = click.option(
     type=click.IntRange(min=1),
     help="Load processes; more than one form a cluster. [default: 1]",
 )
+python_option: Final = click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    metavar="NAME=PYTHON",
+    help="Virtual environment or executable for the named subject; may be repeated.",
+)
 scenarios_option: Final = click.option(
     "--scenario",
     "scenarios",

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from pydantic import TypeAdapter
+
+from loadtests.measure.results import SubjectInfo
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.supervisor.messages import endpoints_from_json, endpoints_to_json
 
@@ -16,6 +19,11 @@ from loadtests.targets.supervisor.messages import endpoints_from_json, endpoints
 ENDPOINTS_VARIABLE: Final = "LOADTESTS_ENDPOINTS"
 RUN_ID_VARIABLE: Final = "LOADTESTS_RUN_ID"
 REHEARSAL_VARIABLE: Final = "LOADTESTS_REHEARSAL"
+# where each subject has a process of its own: what is known of them, for the master
+SUBJECT_FACTS_VARIABLE: Final = "LOADTESTS_SUBJECT_FACTS"
+# which one a worker serves
+SERVED_SUBJECT_VARIABLE: Final = "LOADTESTS_SERVED_SUBJECT"
+_SUBJECTS: Final = TypeAdapter(list[SubjectInfo])
 
 
 def environment_for_child(endpoints: Endpoints, run_id: str) -> dict[str, str]:
@@ -41,6 +49,16 @@ def may_rehearse(environ: Mapping[str, str]) -> bool:
     rehearsal would shorten the run.
     """
     return environ.get(REHEARSAL_VARIABLE) == "1"
+
+
+def inherited_subjects(environ: Mapping[str, str]) -> list[SubjectInfo]:
+    """What is known of subjects with a process of their own, for the record of the run."""
+    return _SUBJECTS.validate_json(environ.get(SUBJECT_FACTS_VARIABLE) or "[]")
+
+
+def served_subject(environ: Mapping[str, str]) -> str:
+    """The name of the only subject that this process calls; empty where it calls all."""
+    return environ.get(SERVED_SUBJECT_VARIABLE, "")
 
 
 def run_id_for(scenario: str, environ: Mapping[str, str]) -> str:

@@ -54,6 +54,7 @@ from loadtests.load.locust.web.guard import AllowedHosts, RunForm, guard_web_ui
 from loadtests.load.locust.web.live import add_live_view
 from loadtests.load.preconditions import check_limit_names
 from loadtests.load.schedule.arrivals import WorkerShare
+from loadtests.load.subjects import is_separated
 from loadtests.stores.factories import is_factory
 from loadtests.targets.endpoints import Endpoints
 
@@ -120,6 +121,11 @@ class OwnerRole:
         )
         self._driver = options.driver
         config = config_of(options)
+        if is_separated(config) and self._master is None:
+            raise UsageError(
+                f"The subjects {config.load.subjects} need a process each.",
+                hint="Compare them with `loadtests compare --interleave`.",
+            )
         for cls in controller.user_classes:
             cls.check_declarations()
         check_limit_names(config.slo, declared_patterns(controller.described_classes))
@@ -133,7 +139,8 @@ class OwnerRole:
             gevent.spawn(exit_on_error(self._await_workers))
         endpoints = self._open_targets(config)
         try:
-            check_stores(config, endpoints, controller.user_classes)
+            if not is_separated(config):  # else each worker checks those of its own subject
+                check_stores(config, endpoints, controller.user_classes)
             check_connections(config, endpoints, controller.user_classes, users=options.num_users)
         except LoadtestsError:
             controller.close_targets()

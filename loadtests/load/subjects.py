@@ -2,18 +2,22 @@
 
 A subject is a driver (`boto3`), a backend (`postgres`), both (`dynamodb/wire`), or a store factory
 (`package.module:factory`, with `dynamodb/` or `postgres/` before it where the factory does not say
-which it calls). `--blocks` says whether two subjects are called side by side (0) or in turns, in
-blocks of that many seconds; docs/decisions/interleaving.md has the reasons for the default.
+which it calls). `NAME=[TREE:]client` names a subject (`named_subjects.py`); each subject of such a
+run is called by a process of its own. `--blocks` says whether two subjects are called side by side
+(0) or in turns, in blocks of that many seconds; docs/decisions/interleaving.md has the reasons for
+the default.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from loadtests.config import Config
 from loadtests.errors import UsageError
+from loadtests.load.named_subjects import is_named, parse_named
 from loadtests.load.schedule.alternation import Alternation
 from loadtests.load.schedule.arrivals import dispatcher_seed
 from loadtests.patterns import BACKENDS, DRIVERS
@@ -34,16 +38,27 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 class LoadSubject:
     """A subject that the load calls: `client` is the name of a driver or a factory.
 
-    `driver` is what its series are called by, `index` its number among the run's subjects.
+    `driver` is what its series are called by, `index` its number among the run's subjects. A
+    `named` subject may have a source tree of its own.
     """
 
     backend: str
     client: str
     driver: str
     index: int = 0
+    named: bool = False
+    tree: str = ""
 
     def __str__(self) -> str:
         return f"{self.backend}/{self.driver}"
+
+    @property
+    def text(self) -> str:
+        """The subject as the setting `subjects` has it, with its backend."""
+        client = f"{self.backend}/{self.client}"
+        if not self.named:
+            return client
+        return f"{self.driver}={self.tree and self.tree + ':'}{client}"
 
 
 def run_subjects(config: Config) -> tuple[LoadSubject, ...]:
@@ -52,7 +67,7 @@ def run_subjects(config: Config) -> tuple[LoadSubject, ...]:
     Raises UsageError for a name that means nothing.
     """
     load = config.load
-    named = load.subjects.split()
+    named = subject_texts(load.subjects)
     if not named:
         backends = BACKENDS if load.backend == "both" else (load.backend,)
         return tuple(_driven(backend, load.driver, i) for i, backend in enumerate(backends))
@@ -61,8 +76,12 @@ def run_subjects(config: Config) -> tuple[LoadSubject, ...]:
             f"Two subjects are compared, not {len(named)} ({load.subjects}).",
             hint="Name two, such as dynamodb/wire dynamodb/boto3.",
         )
-    first, second = (_parse(text, load.driver) for text in named)
+    first, second = (parse_subject(text, load.driver) for text in named)
     second = replace(second, index=1)
+    if is_separated(config) and first.driver == second.driver:
+        raise UsageError(
+            f"Both subjects are called {first.driver}.", hint="Give them different names."
+        )
     if str(first) == str(second):
         if first.client != second.client:
             raise UsageError(
@@ -72,6 +91,11 @@ def run_subjects(config: Config) -> tuple[LoadSubject, ...]:
         # one subject against itself: what is found then is noise
         second = replace(second, driver=f"{second.driver}-2")
     return first, second
+
+
+def is_separated(config: Config) -> bool:
+    """Whether each of the run's subjects is called by a process of its own."""
+    return is_named(config.load.subjects)
 
 
 def alternation_of(config: Config) -> Alternation | None:
@@ -107,7 +131,7 @@ def qualified(config: Config) -> Config:
     """
     load = config.load
     if is_factory(load.driver):
-        chosen = _parse(load.driver, load.driver)
+        chosen = parse_subject(load.driver, load.driver)
         load = load.model_copy(update={"driver": f"{chosen.backend}/{chosen.client}"})
         config = config.model_copy(update={"load": load})
     if not load.subjects:
@@ -115,19 +139,21 @@ def qualified(config: Config) -> Config:
     subjects = run_subjects(config)
     backends = {subject.backend for subject in subjects}
     settled = {
-        "subjects": " ".join(f"{subject.backend}/{subject.client}" for subject in subjects),
+        "subjects": shlex.join(subject.text for subject in subjects),
         "backend": "both" if len(backends) > 1 else backends.pop(),
     }
     return config.model_copy(update={"load": load.model_copy(update=settled)})
 
 
-def probe_subjects(config: Config, endpoints: Endpoints) -> None:
+def probe_subjects(config: Config, endpoints: Endpoints, only: str = "") -> None:
     """Call every pattern of each subject's carts and sessions once, before any data is seeded.
 
-    Not those of drivers on a database that the harness started itself. Raises TargetError,
-    UsageError.
+    Not those of drivers on a database that the harness started itself. `only` names the subject to
+    call where each has a process of its own. Raises TargetError, UsageError.
     """
     for subject in run_subjects(config):
+        if only and subject.driver != only:
+            continue
         endpoint = endpoints.dynamodb if subject.backend == "dynamodb" else endpoints.postgres
         if endpoint and (is_factory(subject.client) or not endpoint.embedded):
             probe_store(subject.client, subject.backend, endpoints)
@@ -150,10 +176,20 @@ def recorded(config: Config, run_time_s: float | None) -> dict[str, Any]:
     return {"load": load, "blocks": blocks}
 
 
+def subject_texts(subjects: str) -> list[str]:
+    """The subjects one by one; a folder in a name may contain spaces."""
+    try:
+        return shlex.split(subjects)
+    except ValueError as error:
+        raise UsageError(
+            f"The subjects {subjects} cannot be read: {error}.", hint="Quote names with spaces."
+        ) from None
+
+
 def _driven(backend: str, driver: str, index: int) -> LoadSubject:
     """A backend through what `--driver` names, where that calls it; else its default driver."""
     if is_factory(driver):
-        chosen = _parse(driver, driver)
+        chosen = parse_subject(driver, driver)
         if chosen.backend == backend:
             return replace(chosen, index=index)
     elif backend == SYNC_DRIVERS[driver].backend:
@@ -162,7 +198,12 @@ def _driven(backend: str, driver: str, index: int) -> LoadSubject:
     return LoadSubject(backend, default, default, index)
 
 
-def _parse(text: str, driver: str) -> LoadSubject:
+def parse_subject(text: str, driver: str) -> LoadSubject:
+    """Read one subject; a factory that does not say its backend is imported. Raises UsageError."""
+    if is_named(text):
+        given = parse_named(text)
+        subject = parse_subject(given.client, driver)
+        return replace(subject, driver=given.name, named=True, tree=given.tree)
     if text in BACKENDS:
         return _driven(text, driver, 0)
     before, slash, after = text.partition("/")

@@ -730,6 +730,24 @@ class ScenarioError(_Part):
     is_programming_error: bool = False
 
 
+class SubjectInfo(_Part):
+    """A subject that was called by a process of its own.
+
+    `tree` is the folder whose modules came first, as it was given. `commit` is that of its Git
+    checkout, and `modified` says whether tracked files of it differed; None where it is no
+    checkout, or Git is missing. `packages` are the versions of the database clients.
+    """
+
+    name: str
+    backend: str
+    client: str
+    tree: str = ""
+    commit: str | None = None
+    modified: bool | None = None
+    python: str | None = None
+    packages: dict[str, str] = Field(default_factory=dict)
+
+
 class RunInfo(_Part):
     """run.json. Top-level fields of later versions are kept when the file is written again."""
 
@@ -757,6 +775,7 @@ class RunInfo(_Part):
     capacity_run: CapacityRun | None = None
     micro: MicroInfo | None = None
     rehearsal: RehearsalInfo | None = None
+    subjects: list[SubjectInfo] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _series_occur_once(self) -> Self:

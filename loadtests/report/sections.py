@@ -27,6 +27,7 @@ from loadtests.report.figures.verdict_view import NOT_JUDGED
 from loadtests.report.method import method_of
 from loadtests.report.opening import added_delay, scenario_errors_of
 from loadtests.report.page import Page
+from loadtests.report.setting import SUBJECT_COLUMNS
 
 _AGAINST = "Change against the baseline"
 
@@ -277,14 +278,15 @@ def _health(page: Page) -> ReportSection:
 
 
 def _setting(page: Page) -> ReportSection:
-    both = (
+    tables = (
+        TitledTable("Subjects", ChartTable(SUBJECT_COLUMNS, page.setting.subjects)),
         TitledTable("Configuration", ChartTable(("Setting", "Value"), page.setting.configuration)),
         TitledTable("Environment", ChartTable(("What", "Found"), page.setting.environment)),
     )
     return ReportSection(
         "setting",
         "Configuration and environment",
-        parts=tuple(part for part in both if part.table.rows),
+        parts=tuple(part for part in tables if part.table.rows),
     )
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadtests.measure.results import Run, TargetInfo
+from loadtests.measure.results import Run, SubjectInfo, TargetInfo
 from loadtests.patterns import DISPLAY_NAMES
 from loadtests.report.figures.rounding import clean, plain, seconds
 
 _PASSWORD: Final = re.compile(r"(?i)(://[^/@\s:]*:)[^@\s]+(?=@)|(password=)(?:'[^']*'|\S+)")
 _SECRET_KEY: Final = re.compile(r"(?i)password|secret|token|access_key|credential")
 _MOST_ROWS: Final = 200
+_COMMIT_DIGITS: Final = 12
+SUBJECT_COLUMNS: Final = ("Subject", "Client", "Folder", "Commit", "Python", "Database clients")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Setting:
     offered_per_s: float | None
     configuration: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
+    subjects: tuple[tuple[str, ...], ...] = ()  # rows of SUBJECT_COLUMNS
 
 
 def read_setting(run: Run) -> Setting:
@@ -53,10 +56,11 @@ def read_setting(run: Run) -> Setting:
         targets=targets,
         ran_on=_ran_on(targets),
         caution=_caution(targets),
-        load=" ".join(filter(None, [_load(run), _limits(run)])),
+        load=" ".join(filter(None, [_load(run), _subjects(run), _limits(run)])),
         offered_per_s=_rate(run),
         configuration=tuple(flat(_settings(info.config.as_conditions()))),
         environment=tuple(flat(info.environment.as_conditions())),
+        subjects=tuple(_subject_row(subject) for subject in info.subjects),
     )
 
 
@@ -160,6 +164,37 @@ def _rehearsal(run: Run) -> str:
         for backend, count in rehearsal.calls.items()
     )
     return f" Before it, {calls} at full speed in {seconds(rehearsal.seconds)}, in no figure."
+
+
+def _subject_row(subject: SubjectInfo) -> tuple[str, ...]:
+    """A subject with a process of its own, in the order of `SUBJECT_COLUMNS`."""
+    clients = ", ".join(f"{name} {version}" for name, version in subject.packages.items())
+    cells = (
+        f"{subject.backend}/{subject.name}",
+        subject.client,
+        subject.tree,
+        _commit(subject),
+        subject.python or "",
+        clients,
+    )
+    return tuple(clean(without_passwords(cell)) or "–" for cell in cells)
+
+
+def _commit(subject: SubjectInfo) -> str:
+    if not subject.commit:
+        return ""
+    return subject.commit[:_COMMIT_DIGITS] + ", modified" * bool(subject.modified)
+
+
+def _subjects(run: Run) -> str:
+    """`base is ./old at 1a2b3c4d5e6f; head is ./new.`"""
+    clauses = []
+    for subject in run.info.subjects:
+        if subject.tree:
+            commit = _commit(subject)
+            place = f"{subject.tree} at {commit}" if commit else subject.tree
+            clauses.append(clean(without_passwords(f"{subject.name} is {place}")))
+    return f"{'; '.join(clauses)}." if clauses else ""
 
 
 def _limits(run: Run) -> str:

@@ -103,7 +103,13 @@ class Stage:
 
     @contextmanager
     def _open(
-        self, config: Config, backends: tuple[str, ...], /, *, on_progress: OnProgress
+        self,
+        config: Config,
+        backends: tuple[str, ...],
+        /,
+        *,
+        on_progress: OnProgress,
+        probe: Callable[[Endpoints], None] | None = None,
     ) -> Iterator[Endpoints]:
         self.order.append(("open", *backends))
         yield Endpoints()

@@ -8,12 +8,20 @@ import pytest
 from loadtests.config import Slo
 from loadtests.judge.storing import store_verdict
 from loadtests.measure.health.signals import Signal
-from loadtests.measure.results import HealthInfo, RehearsalInfo, Run, TargetInfo, Verdict
+from loadtests.measure.results import (
+    HealthInfo,
+    RehearsalInfo,
+    Run,
+    SubjectInfo,
+    TargetInfo,
+    Verdict,
+)
 from loadtests.report.figures.ratios import NOT_STORED
 from loadtests.report.figures.validity import signal_rows
 from loadtests.report.figures.verdict_view import NOT_JUDGED, view_verdict
 from loadtests.report.opening import facts_of, notes_of
 from loadtests.report.page import build_page
+from loadtests.report.sections import sections_of
 from loadtests.report.setting import flat, without_passwords
 from tests.known import known
 from tests.report.compared_runs import growth, judged_by
@@ -62,6 +70,32 @@ def test_what_it_ran_on_is_said_in_words(passed: Run) -> None:
         ". Before it, 20,000 calls on DynamoDB and 2,000 calls on PostgreSQL at full speed in 7 s,"
         " in no figure."
     )
+
+
+def test_subjects_in_trees_of_their_own_are_named_with_their_commits(passed: Run) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    subjects = [
+        SubjectInfo(
+            name="base", backend="dynamodb", client="shop:make", tree="../base", commit=commit,
+            modified=True, python="3.11.2", packages={"boto3": "1.40.1", "botocore": "1.40.2"},
+        ),
+        SubjectInfo(name="head", backend="dynamodb", client="shop:make", tree="/new"),
+        SubjectInfo(name="plain", backend="dynamodb", client="wire"),
+    ]  # fmt: skip
+    run = with_info(passed, subjects=subjects)
+    setting = build_page(run).setting
+    assert "base is ../base at 0123456789ab, modified; head is /new." in setting.load
+    assert setting.subjects == (
+        (
+            *("dynamodb/base", "shop:make", "../base", "0123456789ab, modified", "3.11.2"),
+            "boto3 1.40.1, botocore 1.40.2",
+        ),
+        ("dynamodb/head", "shop:make", "/new", "–", "–", "–"),
+        ("dynamodb/plain", "wire", "–", "–", "–", "–"),
+    )
+    titles = [part.title for section in sections_of(build_page(run)) for part in section.parts]
+    assert titles.count("Subjects") == 1
+    assert build_page(passed).setting.subjects == ()
 
 
 def test_aws_needs_no_caution(passed: Run) -> None:

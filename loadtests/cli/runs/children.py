@@ -16,7 +16,7 @@ from typing import Protocol, Self
 
 import click
 
-from loadtests.cli.runs.locust_process import LoadPlan, LocustProcess
+from loadtests.cli.runs.locust_process import LoadPlan, start_locust
 from loadtests.cli.runs.micro_process import MicroProcess
 from loadtests.cli.runs.preflight import check_run
 from loadtests.config import Config
@@ -85,9 +85,15 @@ class OpenEndpoints(Protocol):
     """Starts or reaches the databases."""
 
     def __call__(
-        self, config: Config, backends: tuple[str, ...], /, *, on_progress: OnProgress
+        self,
+        config: Config,
+        backends: tuple[str, ...],
+        /,
+        *,
+        on_progress: OnProgress,
+        probe: Callable[[Endpoints], None] | None = None,
     ) -> AbstractContextManager[Endpoints]:
-        """The databases, for as long as the context lasts."""
+        """The databases, for as long as the context lasts; `probe` calls them before seeding."""
 
 
 class SeedAgain(Protocol):
@@ -109,11 +115,19 @@ class StartMicro(Protocol):
 
 
 def open_probed(
-    config: Config, backends: tuple[str, ...], /, *, on_progress: OnProgress
+    config: Config,
+    backends: tuple[str, ...],
+    /,
+    *,
+    on_progress: OnProgress,
+    probe: Callable[[Endpoints], None] | None = None,
 ) -> AbstractContextManager[Endpoints]:
-    """Start or reach the databases; every store that the load will use is called before seeding."""
+    """Start or reach the databases; every store that the load will use is called before seeding.
+
+    By `probe`, where the stores are of other processes.
+    """
     return open_endpoints(
-        config, backends, on_progress=on_progress, probe=partial(probe_subjects, config)
+        config, backends, on_progress=on_progress, probe=probe or partial(probe_subjects, config)
     )
 
 
@@ -124,7 +138,7 @@ class Children:
     check_run: CheckRun = check_run
     open_endpoints: OpenEndpoints = open_probed
     seed_again: SeedAgain = seed_again
-    load: Callable[[Config, Endpoints, LoadPlan, str], LoadChild] = LocustProcess
+    load: Callable[[Config, Endpoints, LoadPlan, str], LoadChild] = start_locust
     micro: StartMicro = MicroProcess
     pause: Callable[[float], None] = time.sleep
 

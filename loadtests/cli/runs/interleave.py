@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from loadtests.cli.runs.children import Children
-from loadtests.cli.runs.factories import settled
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.runs.locust_run import LocustRun
 from loadtests.cli.screen.gate import Screen
+from loadtests.cli.subjects.settling import SubjectProcess, probe_processes, settle_subjects
 from loadtests.config import Config, load_config
 from loadtests.errors import ConfigError, UsageError
 from loadtests.judge.comparison import ComparedSubject
@@ -20,6 +22,7 @@ from loadtests.load.preconditions import check_before_start
 from loadtests.load.subjects import alternation_of, run_subjects
 from loadtests.measure.results import Run, read_run
 from loadtests.patterns import selected_backends
+from loadtests.targets.endpoints import Endpoints
 
 SIMULTANEOUS: Final = "simultaneous"
 MIN_PAIRS: Final = 10  # fewer do not show autocorrelation (judge/stats/autocorrelation.py)
@@ -47,7 +50,9 @@ def interleave(config: Config, plan: LoadPlan, children: Children) -> Interleave
     backends = selected_backends(config.load.backend)
     with (
         Screen() as screen,
-        children.open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
+        children.open_endpoints(
+            config, backends, on_progress=screen.progress, probe=probe_of(config, plan)
+        ) as endpoints,
     ):
         run = LocustRun(config, endpoints, plan, screen=screen, children=children)
         if advice := _advice(config):
@@ -60,11 +65,32 @@ def interleave(config: Config, plan: LoadPlan, children: Children) -> Interleave
     return Interleaved(read_run(path), first, second, _advice(config))
 
 
+def probe_of(config: Config, plan: LoadPlan) -> Callable[[Endpoints], None] | None:
+    """Calls the subjects that have processes of their own; None where no subject has."""
+    return partial(probe_processes, config, plan.subjects) if plan.subjects else None
+
+
+def refuse_processes(processes: int | None) -> None:
+    """Raise UsageError for more than one process per subject."""
+    if (processes or 1) > 1:
+        raise UsageError(
+            f"--processes {processes}: each named subject has one process.", hint="Leave it out."
+        )
+
+
 def interleave_config(
-    first: str, second: str, blocks: str | None, flags: Mapping[str, object]
-) -> Config:
-    """The settings for two subjects, which are known to exist. Raises ConfigError, UsageError."""
-    settings: dict[str, object] = {**flags, "subjects": f"{first} {second}"}
+    first: str,
+    second: str,
+    *,
+    blocks: str | None,
+    pythons: Sequence[str],
+    flags: Mapping[str, object],
+) -> tuple[Config, tuple[SubjectProcess, ...]]:
+    """The settings for two subjects, which are known to exist, and the processes of named ones.
+
+    Raises ConfigError, UsageError.
+    """
+    settings: dict[str, object] = {**flags, "subjects": shlex.join([first, second])}
     settings["blocks"] = "0" if blocks == SIMULTANEOUS else blocks
     if blocks is not None and blocks != SIMULTANEOUS and not blocks.isdecimal():
         raise UsageError(
@@ -74,7 +100,7 @@ def interleave_config(
     for name, value in OWN_DEFAULTS.items():
         if settings.get(name) is None and not os.environ.get(f"LOADTESTS_{name.upper()}"):
             settings[name] = value
-    config = settled(load_config(settings))
+    config, processes = settle_subjects(load_config(settings), pythons)
     least_s = config.load.warm_up + _unit_s(config)
     if config.load.run_time < least_s:
         raise ConfigError(
@@ -82,7 +108,7 @@ def interleave_config(
             [f"--run-time: {config.load.run_time:g} s leave no time to measure both subjects"],
             hint=f"Run {_whole_run_s(config, MIN_PAIRS)} s or more.",
         )
-    return config
+    return config, processes
 
 
 def _advice(config: Config) -> str:

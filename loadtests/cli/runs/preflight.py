@@ -5,6 +5,7 @@ Nothing is said after five minutes that could be said before.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,7 +44,9 @@ def check_run(config: Config, plan: LoadPlan, *, micro: bool = False) -> None:
     require_results_folder(Path(config.results).absolute())
     if micro:
         refuse_without_benchmarks()
-    classes = read_scenarios(plan.scenarios)
+    # as the master reads them, whose modules and Python are those of the last subject
+    tree, python = (plan.subjects[-1].tree, plan.subjects[-1].python) if plan.subjects else ("", "")
+    classes = read_scenarios(plan.scenarios, tree=tree, python=python or sys.executable)
     check_limit_names(config.slo, declared_patterns(classes))
     streams = sum(len(subjects_of_class(each, config)) for each in classes)
     refuse_baseline(config, planned_run(config, plan, classes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,22 +18,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtests.errors import EXIT_ERROR, EXIT_PASS, LoadtestsError, UsageError
-from loadtests.interpreter import module_command
+from loadtests.interpreter import TREE_VARIABLE, module_command, search_tree_first
 from loadtests.load.declared_stores import ScenarioClass, StoreNeed
 
 LONGEST_S: Final = 15.0
 
 
-def read_scenarios(files: Sequence[str]) -> list[ScenarioClass]:
+def read_scenarios(
+    files: Sequence[str], *, tree: str = "", python: str = sys.executable
+) -> list[ScenarioClass]:
     """The user classes: their access patterns with their shares, and their stores.
 
-    Raises UsageError.
+    The files import from `tree` first, where one is named. Raises UsageError.
     """
     for file in files:
         _parse(file)
     try:
         done = subprocess.run(
-            module_command("loadtests.cli.runs.scenarios", *files),
+            module_command("loadtests.cli.runs.scenarios", *files, python=python),
+            env=os.environ | {TREE_VARIABLE: tree},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -127,6 +131,7 @@ def classes_in(file: str) -> list[ScenarioClass]:
 def main() -> int:
     """Answer about the files that the arguments name: one JSON line."""
     answer: dict[str, Any]
+    search_tree_first(os.environ.get(TREE_VARIABLE, ""))
     try:
         with redirect_stdout(sys.stderr):  # what a module prints when imported is no answer
             classes = [asdict(each) for file in sys.argv[1:] for each in classes_in(file)]

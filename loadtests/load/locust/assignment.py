@@ -130,7 +130,14 @@ class UserAssignment:
         self._on_fault = on_fault
         self._groups: dict[str, list[UserGroup]] = {}
         self._only = only_store(cls.described().stores for cls in classes)
-        called = {cls: subjects_of_class(cls.described(), config) for cls in classes}
+        called = {
+            cls: [
+                subject
+                for subject in subjects_of_class(cls.described(), config)
+                if share.serves(subject.index)
+            ]
+            for cls in classes
+        }
         weights: dict[LoadSubject, float] = {}
         for cls, its_subjects in called.items():
             for subject in its_subjects:

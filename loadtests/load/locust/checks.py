@@ -93,19 +93,26 @@ def check_connections(
         )
 
 
-def check_stores(config: Config, endpoints: Endpoints, classes: list[type[OpenLoopUser]]) -> None:
+def check_stores(
+    config: Config,
+    endpoints: Endpoints,
+    classes: list[type[OpenLoopUser]],
+    *,
+    served: str = "",
+) -> None:
     """Open the stores of each factory once, so that its errors appear before the run.
 
-    Raises UsageError, also when a store is missing or lacks a method that its scenario calls.
+    `served` names the only subject that this process calls. Raises UsageError, also when a store is
+    missing or lacks a method that its scenario calls.
     """
     for subject in run_subjects(config):
-        if is_factory(subject.client):
+        if is_factory(subject.client) and served in ("", subject.driver):
             confirm_factory(subject.client, subject.backend)
     only = only_store(cls.described().stores for cls in classes)
     for cls in classes:
         makes_stores = any(each.factory for each in cls.declared_stores.values())
         for subject in subjects_of_class(cls.described(), config):
-            if is_factory(subject.client) or makes_stores:
+            if served in ("", subject.driver) and (is_factory(subject.client) or makes_stores):
                 _try_stores(cls, subject, endpoints, only)
 
 

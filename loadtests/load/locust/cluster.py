@@ -5,6 +5,8 @@ Messages on Locust's own channel:
 - `loadtests_plan`, master to workers, before Locust's spawn message: settings, endpoints, workers.
   It holds the DSN, so a cluster belongs on a trusted network, as Locust itself does.
 - `loadtests_answer`, worker to master: it takes part, or why it cannot.
+- `loadtests_ready`, worker to master: its users are there, its databases are rehearsed on.
+- `loadtests_start`, master to workers: time 0, by the clock of the master's machine.
 - `loadtests_interval`, worker to master: one second of one worker, bucketed and encoded.
 - `loadtests_fault`, worker to master: an error of the scenario's own code.
 - `loadtests_abort`, worker to master: it had to end, and why.
@@ -13,17 +15,24 @@ Messages on Locust's own channel:
 
 The workers of a run are those that are connected when it is planned. One that joins later waits for
 the next run: Locust would move users to it, and the run would be of two clusters.
+
+Where subjects have names of their own, each is called by one worker, which its environment names:
+its share is all of that subject's arrivals and keys, and none of the other's.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Final
 
 import gevent
 import locust
+from gevent.event import AsyncResult
 from greenlet import GreenletExit
 from locust.dispatch import UsersDispatcher
 from locust.rpc.protocol import Message
@@ -32,10 +41,14 @@ from locust.runners import MasterRunner, WorkerNode, WorkerRunner
 import loadtests
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, TargetError, UsageError
+from loadtests.load.child_environment import served_subject
+from loadtests.load.locust.checks import check_stores
 from loadtests.load.locust.controller import RunController
 from loadtests.load.locust.session import exit_on_error
 from loadtests.load.locust.users import OpenLoopUser
 from loadtests.load.schedule.arrivals import WorkerShare
+from loadtests.load.subjects import is_separated, run_subjects
+from loadtests.measure.health.probes import boot_id
 from loadtests.measure.messages import WorkerInterval, WorkerLost
 from loadtests.measure.results import ScenarioError
 from loadtests.targets.endpoints import Endpoints
@@ -47,10 +60,20 @@ WATCH_S: Final = 1.0
 ANSWER_S: Final = 10.0  # of workers, to the plan
 CONNECT_S: Final = 60.0  # of workers that are started by hand
 FORKED_CONNECT_S: Final = 15.0  # of workers that --processes starts
+LEAD_NS: Final = 300_000_000  # from the message of time 0 to time 0
 
 
 class FixedDispatcher(UsersDispatcher):
-    """Spreads users over the workers of the plan, and over no others."""
+    """Spreads the users of each class over the workers of the plan, and over no others."""
+
+    def _user_gen(self) -> Iterator[str | None]:
+        """One user of a class for every worker, then the next class.
+
+        Locust deals out users singly: of two classes and two workers, each worker would get one
+        class, and nobody would take its arrivals of the other.
+        """
+        for user in super()._user_gen():
+            yield from repeat(user, max(1, len(self._worker_nodes)))
 
     def add_worker(self, worker_node: WorkerNode) -> None:
         """A worker joined during the run: it waits for the next one."""
@@ -108,9 +131,21 @@ class ClusterPlan:
             str(message["versions"]),
         )
 
-    def share_of(self, client_id: str) -> WorkerShare:
-        """A worker's share of the arrivals. Raises ValueError for an unknown worker."""
+    def share_of(self, client_id: str, subject: str = "") -> WorkerShare:
+        """A worker's share of the arrivals; all those of the `subject` that it serves.
+
+        Raises ValueError for an unknown worker or subject.
+        """
+        if subject:
+            return WorkerShare(subject=self.subjects.index(subject))
         return WorkerShare(list(self.workers).index(client_id), len(self.workers))
+
+    @property
+    def subjects(self) -> list[str]:
+        """The names of the subjects that have a worker each; empty where workers serve them all."""
+        if not is_separated(self.config):
+            return []
+        return [subject.driver for subject in run_subjects(self.config)]
 
 
 class ClusterMaster:
@@ -121,10 +156,12 @@ class ClusterMaster:
         self._runner = runner
         self._waiting: set[str] = set()
         self._unanswered: set[str] = set()
+        self._unready: set[str] = set()
         self._names: dict[str, str] = {}
         controller.environment.dispatcher_class = FixedDispatcher
         for name, listener in {
             "loadtests_answer": self._on_answer,
+            "loadtests_ready": self._on_ready,
             "loadtests_interval": self._on_interval,
             "loadtests_fault": self._on_fault,
             "loadtests_abort": self._on_abort,
@@ -161,6 +198,7 @@ class ClusterMaster:
         self._names = {client: f"worker {i + 1}" for i, client in enumerate(clients)}
         self._waiting = set(clients)
         self._unanswered = set(clients)
+        self._unready = set(clients)
         plan = ClusterPlan(
             config,
             endpoints,
@@ -182,6 +220,15 @@ class ClusterMaster:
                 )
             )
             raise GreenletExit  # nothing starts; the abort also ends the workers
+        if plan.subjects and sorted(self._names.values()) != sorted(plan.subjects):
+            served = ", ".join(sorted(self._names.values()))
+            session.abort(
+                UsageError(
+                    f"The subjects are {', '.join(plan.subjects)}, and the workers serve {served}.",
+                    hint="Let `loadtests compare --interleave` start the workers.",
+                )
+            )
+            raise GreenletExit
         self._controller.open_folder(config, endpoints, list(self._names.values()))
         gevent.spawn(exit_on_error(self.watch))
 
@@ -212,6 +259,20 @@ class ClusterMaster:
             _log.error("%s was lost; the run is not valid.", worker)
             self._controller.forward(WorkerLost(worker))
         self._waiting -= clients
+        self._stop_waiting_for(clients)
+
+    def _stop_waiting_for(self, clients: set[str]) -> None:
+        """Send time 0 once every worker is ready, or lost."""
+        if not self._unready:
+            return
+        self._unready -= clients
+        if not self._unready:
+            start = {"origin_ns": time.monotonic_ns() + LEAD_NS, "machine": boot_id()}
+            for client in self._waiting:
+                self._runner.send_message("loadtests_start", start, client)
+
+    def _on_ready(self, msg: Message, **_: Any) -> None:
+        self._stop_waiting_for({msg.node_id})
 
     def _on_interval(self, msg: Message, **_: Any) -> None:
         worker = self._names.get(msg.node_id)
@@ -227,13 +288,17 @@ class ClusterMaster:
         self._waiting.discard(msg.node_id)
 
     def _on_answer(self, msg: Message, **_: Any) -> None:
-        problem = str(msg.data.get("problem", "")) if isinstance(msg.data, dict) else ""
+        data = msg.data if isinstance(msg.data, dict) else {}
+        problem, subject = (str(data.get(name) or "") for name in ("problem", "subject"))
+        if subject and msg.node_id in self._names:
+            self._names[msg.node_id] = subject
         if problem:
             worker = self._names.get(msg.node_id, msg.node_id)
             self._controller.session.abort(
                 UsageError(
                     f"{worker} cannot take part: {problem}",
-                    hint="Start master and workers with the same scenario and version.",
+                    hint=str(data.get("hint") or "")
+                    or "Start master and workers with the same scenario and version.",
                 )
             )
             return
@@ -258,10 +323,14 @@ class ClusterWorker:
         self._controller = controller
         self._runner = runner
         self._plan: ClusterPlan | None = None
+        self._subject = served_subject(os.environ)
+        self._origin_ns: AsyncResult[int | None] = AsyncResult()
+        controller.await_start = self._await_start
         controller.on_interval = self._send
         controller.on_fault = self._send_fault
         controller.session.on_abort = self._send_abort
         self._runner.register_message("loadtests_plan", exit_on_error(self._on_plan))
+        self._runner.register_message("loadtests_start", exit_on_error(self._on_start))
         self._runner.register_message(
             "loadtests_finish", exit_on_error(self._on_finish), concurrent=True
         )
@@ -274,10 +343,21 @@ class ClusterWorker:
                 "This worker joined after the run was planned and takes no part in it.",
                 hint="Start all workers before the run.",
             )
-        self._controller.open_relay(plan.workers[client])
-        self._controller.make_load(
-            plan.config, plan.endpoints, plan.workers[client], plan.share_of(client)
-        )
+        name = self._subject or plan.workers[client]
+        self._controller.open_relay(name)
+        share = plan.share_of(client, self._subject)
+        self._controller.make_load(plan.config, plan.endpoints, name, share)
+
+    def _await_start(self) -> int | None:
+        """Time 0 of the run, ns; None where the master's clock is that of another machine."""
+        self._runner.send_message("loadtests_ready", {})
+        origin_ns: int | None = self._origin_ns.get()
+        return origin_ns
+
+    def _on_start(self, msg: Message, **_: Any) -> None:
+        machine = boot_id()
+        same = bool(machine) and msg.data["machine"] == machine
+        self._origin_ns.set(int(msg.data["origin_ns"]) if same else None)
 
     def _send(self, second: str) -> None:
         self._runner.send_message("loadtests_interval", {"second": second})
@@ -290,10 +370,13 @@ class ClusterWorker:
         self._runner.send_message("loadtests_abort", message)
 
     def _on_plan(self, msg: Message, **_: Any) -> None:
-        problem = self._problem_with(msg.data)
+        problem, hint = self._problem_with(msg.data), ""
         if not problem:
-            self._plan = ClusterPlan.parse(msg.data)
-        self._runner.send_message("loadtests_answer", {"problem": problem})
+            plan = self._plan = ClusterPlan.parse(msg.data)
+            self._origin_ns = AsyncResult()
+            problem, hint = self._problem_with_subject(plan)
+        answer = {"problem": problem, "hint": hint, "subject": self._subject}
+        self._runner.send_message("loadtests_answer", answer)
 
     def _problem_with(self, message: Any) -> str:
         """Why this worker cannot take part in a plan; empty when it can."""
@@ -307,6 +390,22 @@ class ClusterWorker:
                 f" {_listed(scenario)}, or their shares differ."
             )
         return ""
+
+    def _problem_with_subject(self, plan: ClusterPlan) -> tuple[str, str]:
+        """Why this worker cannot serve its subject, and what to do; empty when it can."""
+        if not (self._subject or plan.subjects):
+            return "", ""
+        if self._subject not in plan.subjects:
+            served = f"the subject {self._subject}" if self._subject else "no single subject"
+            wanted = ", ".join(plan.subjects) or "no subjects of their own"
+            return f"it serves {served}, and the run has {wanted}.", ""
+        try:
+            check_stores(
+                plan.config, plan.endpoints, self._controller.user_classes, served=self._subject
+            )
+        except LoadtestsError as error:
+            return error.message, error.hint
+        return "", ""
 
     def _on_finish(self, **_: Any) -> None:
         self._controller.finish()

@@ -24,7 +24,12 @@ from locust.env import Environment
 from loadtests.config import Config
 from loadtests.errors import EXIT_ERROR, EXIT_INVALID, LoadtestsError, UsageError
 from loadtests.interpreter import module_command
-from loadtests.load.child_environment import inherited_endpoints, may_rehearse, run_id_for
+from loadtests.load.child_environment import (
+    inherited_endpoints,
+    inherited_subjects,
+    may_rehearse,
+    run_id_for,
+)
 from loadtests.load.declared_stores import (
     ScenarioClass,
     declared_patterns,
@@ -100,6 +105,8 @@ class RunController:
         self.on_begin: Callable[[], None] | None = None
         self.on_interval: Callable[[str], None] | None = None  # set on workers
         self.on_fault: Callable[[ScenarioError], None] | None = None  # set on workers
+        # set on workers: waits until all of them can begin, gives time 0 of the run in ns
+        self.await_start: Callable[[], int | None] | None = None
         self._live_line = b""
         self._stack = ExitStack()
         self._endpoints: Endpoints | None = None
@@ -201,6 +208,7 @@ class RunController:
             ),
             targets=describe_targets(endpoints.described()),
             steps=self._steps(config),
+            subjects=inherited_subjects(os.environ),
         )
         called = served_patterns(self.described_classes, config)
         rate_per_s = config.load.rate * len(called) / len(workers)
@@ -249,8 +257,9 @@ class RunController:
             self._rehearsed = self._called
             self._users.rehearse()
         self._check_users()
+        origin_ns = self.await_start() if self.await_start else None
         if run is self._run and run.state == "new":  # it may have been ended meanwhile
-            run.begin()
+            run.begin(origin_ns)
             if self.on_begin:
                 self.on_begin()
 

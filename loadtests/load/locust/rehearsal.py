@@ -63,5 +63,4 @@ def plan_rehearsal(
         ],
         users=[REHEARSAL_USERS[each.backend] for each in dispatchers],
         longest_s=min(REHEARSAL_S, config.load.warm_up),
-        fixed_length=share.count > 1,
     )

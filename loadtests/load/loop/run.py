@@ -85,15 +85,12 @@ class Rehearsal:
     """Calls made at full speed before time 0, so that a fresh database's code is compiled by then.
 
     `calls` are this process's calls per dispatcher, `users` how many users of each make them, both
-    in the order of the dispatchers; `longest_s`
-    ends the rehearsal before they are all made. With `fixed_length` it always lasts so long, so
-    that all workers of a cluster begin together.
+    in the order of the dispatchers; `longest_s` ends the rehearsal before they are all made.
     """
 
     calls: Sequence[int]
     users: Sequence[int]
     longest_s: float
-    fixed_length: bool = False
 
 
 class LoadRun:
@@ -163,7 +160,7 @@ class LoadRun:
         for group, _ in planned:
             group.dispatcher.end_rehearsal()
         while self.state == "rehearsing" and self._clock() < end_ns:
-            if not rehearsal.fixed_length and not any(self._unfinished()):
+            if not any(self._unfinished()):
                 break
             gevent.sleep(_REHEARSAL_POLL_S)
         self.recorder.drain()
@@ -174,10 +171,10 @@ class LoadRun:
         self._rehearsed = RehearsalInfo(calls=dict(made), seconds=seconds)
         return made.total()
 
-    def begin(self) -> None:
-        """Start the arrivals in 0.1 seconds."""
+    def begin(self, origin_ns: int | None = None) -> None:
+        """Start the arrivals at `origin_ns`; where None, in 0.1 seconds."""
         self.state = "running"
-        self._origin_ns = self._closed_ns = self._clock() + LEAD_NS
+        self._origin_ns = self._closed_ns = origin_ns or self._clock() + LEAD_NS
         self.measure_from_ns = self._origin_ns + self._warm_up_ns
         self._probe.watch_gc()
         self._probe.read()

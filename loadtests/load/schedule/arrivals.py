@@ -93,14 +93,22 @@ def dispatcher_seed(seed: int, class_index: int, backend: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class WorkerShare:
-    """Which part of a cluster's arrivals is ours: worker `index` of `count`."""
+    """Which part of a cluster's arrivals is ours: worker `index` of `count`.
+
+    `subject` is the number of the subject whose arrivals they are; None: of every subject.
+    """
 
     index: int = 0
     count: int = 1
+    subject: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
             raise ValueError(f"there is no worker {self.index} of {self.count}")
+
+    def serves(self, subject: int) -> bool:
+        """Whether arrivals of this subject may be ours."""
+        return self.subject is None or self.subject == subject
 
 
 def arrivals(

@@ -29,7 +29,7 @@ class Staged:
 
     def begin(self, endpoints: Endpoints) -> None:
         """Begin a run on these databases, and let it come to its first arrival."""
-        self.run = SimpleNamespace(state="new", begin=lambda: self.events.append("begin"))
+        self.run = SimpleNamespace(state="new", begin=lambda _: self.events.append("begin"))
         self.controller._run = cast("LoadRun", self.run)
         self.controller._users = cast(
             "UserAssignment",

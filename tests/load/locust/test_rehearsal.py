@@ -67,7 +67,6 @@ def test_dispatchers_of_one_backend_and_workers_share_its_calls() -> None:
     rehearsal = planned(DYNAMODB, POSTGRES, DYNAMODB, share=WorkerShare(1, 4))
     assert rehearsal is not None
     assert rehearsal.calls == [2_500, 500, 2_500]
-    assert rehearsal.fixed_length
 
 
 def test_a_rehearsal_is_no_longer_than_the_warm_up() -> None:

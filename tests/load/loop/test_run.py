@@ -623,13 +623,6 @@ def test_a_call_that_hangs_does_not_hold_the_run_up(staged: Stage) -> None:
     assert here.run.state == "new"
 
 
-def test_workers_of_a_cluster_rehearse_for_the_same_time(staged: Stage) -> None:
-    quick, slow = (staged([([10], 1, [service_ms])], begin=False) for service_ms in (1, 90))
-    for here in (quick, slow):
-        here.rehearse(Rehearsal(calls=[100], users=[9], longest_s=1.0, fixed_length=True))
-    assert quick.world.now_ns == slow.world.now_ns == BEGIN + S + REHEARSAL_DRAIN_NS
-
-
 def test_a_run_that_ends_during_its_rehearsal_does_not_begin(staged: Stage) -> None:
     here = staged([([10], 1, [5])], begin=False)
     timer = here.world.timer(here.run.finish)
