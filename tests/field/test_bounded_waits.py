@@ -49,7 +49,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def plan(monkeypatch: pytest.MonkeyPatch) -> LoadPlan:
     """A scenario of one class; reading it takes another process."""
-    monkeypatch.setattr(preflight, "read_scenarios", lambda _: [SHOPPER])
+    monkeypatch.setattr(preflight, "read_scenarios", lambda *_, **__: [SHOPPER])
     return LoadPlan(scenarios=("shop.py",))
 
 

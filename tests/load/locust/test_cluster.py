@@ -205,8 +205,8 @@ def test_a_worker_of_another_run_does_not_take_part(
 
 
 def test_a_worker_says_what_is_wrong_with_its_stores(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, only: str) -> None:
-        raise UsageError(f"{only}: no cart store.", hint="Return one.")
+    def refuse(*_: Any, served: str) -> None:
+        raise UsageError(f"{served}: no cart store.", hint="Return one.")
 
     monkeypatch.setattr("loadtests.load.locust.cluster.check_stores", refuse)
     _, channel, _ = worker_of(monkeypatch, "base")
