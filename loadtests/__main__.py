@@ -13,7 +13,11 @@ from contextlib import suppress
 from typing import NoReturn
 
 from loadtests.errors import EXIT_ERROR, EXIT_PASS, Terminated, exit_code_of, format_error
-from loadtests.interpreter import forget_foreign_settings, search_current_folder_last
+from loadtests.interpreter import (
+    find_this_package_first,
+    forget_foreign_settings,
+    search_current_folder_last,
+)
 from loadtests.output import open_closed_descriptors, tolerant_output
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -25,6 +29,7 @@ def main() -> NoReturn:
     open_closed_descriptors()
     forget_foreign_settings()
     search_current_folder_last()
+    find_this_package_first()
     signal.signal(signal.SIGTERM, _terminate)
     with tolerant_output():
         code = run(run_root)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Final
+
+_PACKAGE: Final = Path(__file__).resolve().parent
 
 # PYTHONPATH stays: it may be where the harness itself, or a scenario's modules, are installed
 _FOREIGN: Final = (
@@ -88,3 +91,40 @@ def search_tree_first(tree: str) -> None:
     """Import top-level modules from this folder where it has them; empty: from no folder first."""
     if tree:
         sys.meta_path.insert(0, TreeFinder(tree))
+
+
+def other_package(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Another package or module `loadtests`, on PYTHONPATH or else in the current folder."""
+    folders = _python_path(os.environ if environ is None else environ)
+    return next(_other_packages([*folders, os.curdir]), None)
+
+
+def other_package_notice(path: Path) -> str:
+    """What to say of another package: what happens, and what to do."""
+    return (
+        f"{path} is not imported: here, the name loadtests means cloudshelf-loadtests. Rename it "
+        "if a scenario or a store imports it."
+    )
+
+
+def find_this_package_first(environ: MutableMapping[str, str] | None = None) -> None:
+    """Let child processes import this package where PYTHONPATH leads to another of its name."""
+    environ = os.environ if environ is None else environ
+    folders = _python_path(environ)
+    home = str(_PACKAGE.parent)
+    if home not in folders[:1] and any(_other_packages(folders)):
+        environ["PYTHONPATH"] = os.pathsep.join([home, *folders])
+
+
+def _python_path(environ: Mapping[str, str]) -> list[str]:
+    named = environ.get("PYTHONPATH")
+    return named.split(os.pathsep) if named else []
+
+
+def _other_packages(folders: Iterable[str]) -> Iterator[Path]:
+    """What Python would import as `loadtests` from these folders, without this package."""
+    for folder in folders:
+        for name in ("loadtests/__init__.py", "loadtests.py"):
+            path = os.path.abspath(os.path.join(folder, name))
+            if os.path.isfile(path) and not os.path.samefile(path, _PACKAGE / "__init__.py"):
+                yield Path(path.removesuffix("/__init__.py"))

@@ -1,9 +1,9 @@
-"""The pytest plugin: ``pytest --benchmark`` runs the micro-benchmarks in ``bench/``.
+"""A run of ``pytest --benchmark``: the micro-benchmarks in ``bench/``.
 
 It collects ``bench/bench_*.py`` instead of the tests, opens a `BenchmarkSession` when the
 first benchmark needs it, and hands each benchmark's rounds to pytest-benchmark, whose own options
-go on working. Without the flag it does nothing at all; every pytest run loads it, so what it needs
-is imported late. docs/decisions/micro-benchmarks.md has the reasons.
+go on working. `cloudshelf_loadtests/pytest_plugin.py` has the flags and imports this module where
+they are given. docs/decisions/micro-benchmarks.md has the reasons.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,7 @@ from loadtests.errors import (
     exit_code_of,
     format_error,
 )
+from loadtests.interpreter import find_this_package_first, other_package, other_package_notice
 from loadtests.microbench.replay import Replay
 
 if TYPE_CHECKING:
@@ -34,55 +35,18 @@ if TYPE_CHECKING:
 FOLDER: Final = "bench"
 FILES: Final = "bench_*.py"
 JSON_NAME: Final = "benchmark.json"
-OWN_FLAGS: Final = ("--benchmark-quick", "--benchmark-no-report", "--benchmark-once")
-FLAGS: Final = {
-    "--benchmark": (
-        "loadtests_benchmark",
-        "run the micro-benchmarks in bench/ instead of the tests",
-    ),
-    "--benchmark-quick": (
-        "loadtests_quick",
-        "with --benchmark: fewer rounds, for a result within a minute",
-    ),
-    "--benchmark-no-report": (
-        "loadtests_no_report",
-        "with --benchmark: write the run folder, but neither judge nor draw it",
-    ),
-    "--benchmark-once": (
-        "loadtests_once",
-        "with --benchmark: call each benchmark once; nothing is measured or judged",
-    ),
-}
 
 _replay = pytest.StashKey[Replay]()
-_run = pytest.StashKey["BenchmarkRun"]()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_load_initial_conftests(parser: pytest.Parser) -> None:
-    """Add the flags of the micro-benchmarks, once every other plugin has added its own.
+def prepare_run(
+    config: pytest.Config, *, quick: bool, judged: bool, once: bool, own_flags: Sequence[str]
+) -> BenchmarkRun:
+    """The hooks of a run with --benchmark, which looks into bench/ when nothing else was named.
 
-    Where one of them, or a conftest.py, has one of these flags, they are its: this plugin then
-    does nothing, because a project that it has nothing to do with must not notice it.
+    `own_flags` are those that are not pytest-benchmark's. Raises pytest.UsageError where nothing
+    could be measured.
     """
-    try:
-        _, free = parser.parse_known_and_unknown_args(list(FLAGS))
-    except pytest.UsageError:  # somebody's flag of that name takes a value
-        return
-    if set(free) != set(FLAGS):
-        return
-    group = parser.getgroup("loadtests", "CloudShelf micro-benchmarks")
-    for flag, (name, meaning) in FLAGS.items():
-        group.addoption(flag, action="store_true", dest=name, help=meaning)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Look into bench/ when nothing else was named."""
-    if not _given(config, "--benchmark"):
-        for flag in OWN_FLAGS:
-            if _given(config, flag):
-                raise pytest.UsageError(f"{flag} needs --benchmark.")
-        return
     for plugin, name in (("benchmark", "pytest-benchmark"), ("terminal", "the terminal")):
         if not config.pluginmanager.hasplugin(plugin):
             raise pytest.UsageError(f"--benchmark needs {name}, which is switched off.")
@@ -99,36 +63,39 @@ def pytest_configure(config: pytest.Config) -> None:
                 "project's own folder, or name the files."
             )
         config.args = [str(folder)]
-    if _given(config, "--benchmark-once"):
+    if once:
         config.option.benchmark_disable = True  # read later, by pytest-benchmark
-    config.pluginmanager.register(BenchmarkRun(config), "loadtests-benchmark")
-
-
-def _given(config: pytest.Config, flag: str) -> bool:
-    return bool(config.getoption(FLAGS[flag][0], False))
-
-
-@pytest.fixture
-def measured(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Spec], None]:
-    """Measure a spec, alternating with the others of its suite, and pass its times on."""
-    run = request.config.stash.get(_run, None)
-    if run is None:
-        pytest.skip("a benchmark: run it with pytest --benchmark")
-    return lambda spec: run.report(spec, benchmark, request.node.stash[_replay])
+    find_this_package_first()
+    return BenchmarkRun(config, quick=quick, judged=judged, once=once, own_flags=own_flags)
 
 
 class BenchmarkRun:
     """The hooks of a run with --benchmark."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        *,
+        quick: bool,
+        judged: bool,
+        once: bool,
+        own_flags: Sequence[str],
+    ) -> None:
         self._config = config
+        self._quick = quick
+        self._judged = judged
+        self._once = once
+        self._own_flags = own_flags
         self._screen: BenchmarkScreen | None = None
         self._specs: list[Spec] = []
         self._interrupted = False
-        self._once = _given(config, "--benchmark-once")
-        config.stash[_run] = self
 
     # --- before anything is collected
+
+    def pytest_report_header(self) -> str | None:
+        """Say which package `loadtests` the benchmarks import, where there are two."""
+        other = other_package()
+        return f"loadtests: {other_package_notice(other)}" if other else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
@@ -193,17 +160,18 @@ class BenchmarkRun:
         with _as_exit():
             self._screen = BenchmarkScreen(
                 self._specs,
-                quick=_given(self._config, "--benchmark-quick"),
+                quick=self._quick,
                 once=self._once,
                 at_least=self._config.getoption("benchmark_min_rounds"),
-                judged=not _given(self._config, "--benchmark-no-report"),
+                judged=self._judged,
                 capture=self._config.pluginmanager.getplugin("capturemanager"),
             )
 
     # --- running
 
-    def report(self, spec: Spec, benchmark: Any, replay: Replay) -> None:
+    def report(self, spec: Spec, benchmark: Any, item: pytest.Item) -> None:
         """Give pytest-benchmark the rounds of `spec`; fails when a call of it did."""
+        replay = item.stash[_replay]
         screen = self._screen
         assert screen is not None
         with _as_exit():
@@ -299,7 +267,7 @@ class BenchmarkRun:
         added = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
         arguments = (*self._config.invocation_params.args, *added)
         return any(
-            str(argument).startswith("--benchmark-") and argument not in OWN_FLAGS
+            str(argument).startswith("--benchmark-") and argument not in self._own_flags
             for argument in arguments
         )
 

@@ -1,16 +1,27 @@
-"""Modules of a source tree come first, and never take the place of Python's own."""
+"""Which modules are imported where several have one name: source trees, packages `loadtests`."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from loadtests.interpreter import TreeFinder, search_tree_first
+import loadtests
+from loadtests.interpreter import (
+    TreeFinder,
+    find_this_package_first,
+    other_package,
+    other_package_notice,
+    search_tree_first,
+)
+
+HOME: Final = str(Path(loadtests.__file__).parents[1])
 
 
 @pytest.fixture
@@ -59,3 +70,63 @@ def test_no_tree_changes_nothing() -> None:
     before = list(sys.meta_path)
     search_tree_first("")
     assert sys.meta_path == before
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A folder with a package of the name."""
+    package = tmp_path / "other" / "loadtests"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    return package.parent
+
+
+def test_there_is_no_other() -> None:
+    assert other_package({}) is None
+    assert other_package({"PYTHONPATH": f"{HOME}:/missing"}) is None
+
+
+def test_a_folder_of_scenarios_is_no_package() -> None:
+    os.mkdir("loadtests")
+    Path("loadtests", "cart.py").touch()
+    assert other_package({}) is None
+
+
+def test_a_package_or_module_of_the_current_folder_is_found() -> None:
+    Path("loadtests.py").touch()
+    assert other_package({}) == Path.cwd() / "loadtests.py"
+    os.mkdir("loadtests")
+    Path("loadtests", "__init__.py").touch()
+    assert other_package({}) == Path.cwd() / "loadtests"
+
+
+def test_this_project_has_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HOME)
+    assert other_package({}) is None
+    assert other_package({"PYTHONPATH": HOME}) is None
+
+
+def test_python_path_leads_to_another(other: Path) -> None:
+    environ = {"PYTHONPATH": f"/missing:{other}"}
+    assert other_package(environ) == other / "loadtests"
+    assert str(other / "loadtests") in other_package_notice(other / "loadtests")
+    find_this_package_first(environ)
+    assert environ["PYTHONPATH"] == f"{HOME}:/missing:{other}"
+    find_this_package_first(environ)
+    assert environ["PYTHONPATH"] == f"{HOME}:/missing:{other}"
+    assert other_package(environ) == other / "loadtests"
+
+
+@pytest.mark.parametrize("environ", [{}, {"PYTHONPATH": ""}, {"PYTHONPATH": "/missing"}])
+def test_python_path_stays_where_it_leads_to_no_other(environ: dict[str, str]) -> None:
+    Path("loadtests.py").touch()
+    given = dict(environ)
+    find_this_package_first(environ)
+    assert environ == given

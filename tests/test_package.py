@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,9 @@ from typing import Final
 import loadtests
 
 ROOT: Final = Path(__file__).parents[1]
+PYPROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT: Final = PYPROJECT["project"]
+SETUPTOOLS: Final = PYPROJECT["tool"]["setuptools"]
 
 
 def citation(field: str) -> str:
@@ -26,3 +31,22 @@ def test_the_citation_names_this_version_and_licence() -> None:
 def test_the_changelog_has_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(rf"^## \[?{re.escape(loadtests.__version__)}\b", changelog, re.MULTILINE)
+
+
+def test_the_wheel_holds_every_file_of_the_packages() -> None:
+    """What is no Python module is in a wheel only if a pattern of the settings names it."""
+    for package, patterns in SETUPTOOLS["package-data"].items():
+        folder = ROOT / package
+        data = {path for pattern in patterns for path in folder.glob(pattern)}
+        files = {path for path in folder.rglob("*") if path.is_file()}
+        assert {path for path in files - data if path.suffix not in {".py", ".pyc"}} == set()
+
+
+def test_programs_begin_in_a_package_that_no_other_project_has() -> None:
+    """A project may have a package `loadtests` of its own, before this one in the search path."""
+    points = [*PROJECT["scripts"].values()]
+    points += [name for group in PROJECT["entry-points"].values() for name in group.values()]
+    assert {point.partition(".")[0] for point in points} == {"cloudshelf_loadtests"}
+    for point in points:
+        module, _, name = point.partition(":")
+        assert hasattr(importlib.import_module(module), name or "__name__")

@@ -15,6 +15,7 @@ import click
 import loadtests
 from loadtests.cli.options import config_option
 from loadtests.errors import DEBUG_VARIABLE
+from loadtests.interpreter import other_package, other_package_notice
 
 VERBS: Final = {
     "gate": "Set up, run cart and session load, judge, report; the exit code is the verdict.",
@@ -29,6 +30,9 @@ VERBS: Final = {
     "plan": "How long a run must be to decide its limits.",
     "settings": "Every setting with its value and its source.",
 }
+
+# they import scenarios and factories of the user
+_IMPORTING: Final = ("gate", "compare", "capacity", "plan")
 
 
 class _Verbs(click.Group):
@@ -53,7 +57,8 @@ class _Verbs(click.Group):
 @click.version_option(loadtests.__version__, prog_name="loadtests")
 @config_option
 @click.option("--debug", is_flag=True, help="Show the trace of an internal error.")
-def root(debug: bool) -> None:
+@click.pass_context
+def root(context: click.Context, /, debug: bool) -> None:
     """Latency gate and load tests for CloudShelf's carts and sessions.
 
     Exit codes: 0 PASS, 1 FAIL, 2 usage, configuration, target or internal error, 3 INCONCLUSIVE,
@@ -61,3 +66,5 @@ def root(debug: bool) -> None:
     """
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"  # the processes that a verb starts show theirs, too
+    if context.invoked_subcommand in _IMPORTING and (other := other_package()):
+        click.echo(f"Notice: {other_package_notice(other)}", err=True)

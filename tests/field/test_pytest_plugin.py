@@ -44,6 +44,52 @@ def test_another_project_has_options_of_these_names(project: Project) -> None:
     assert "1 passed" in project.output
 
 
+OWN_PACKAGE_TEST = """
+from loadtests.prices import price
+
+def test_price():
+    assert price("book") == 10
+"""
+
+
+@pytest.fixture
+def own_package(project: Project) -> Project:
+    """A project with a package of its own that is called loadtests."""
+    package = project.path / "loadtests"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "prices.py").write_text("def price(book):\n    return 10\n")
+    (project.path / "tests" / "test_made.py").write_text(OWN_PACKAGE_TEST)
+    return project
+
+
+def test_a_project_has_a_package_called_loadtests(own_package: Project) -> None:
+    """`python -m pytest` ended with "No module named 'loadtests.pytest_plugin'"."""
+    assert own_package.pytest() == 0, own_package.output
+    assert "1 passed" in own_package.output
+
+
+def test_the_benchmarks_import_the_harness_all_the_same(own_package: Project) -> None:
+    only = ("--benchmark", "--benchmark-once", "-k", "cart and boto3")
+    assert own_package.pytest(*only, PYTHONPATH=str(own_package.path)) == 0, own_package.output
+    assert f"loadtests: {own_package.path}/loadtests is not imported" in own_package.output
+
+
+def test_a_conftest_has_imported_the_projects_own_package(own_package: Project) -> None:
+    """Two packages of one name cannot be in one process."""
+    (own_package.path / "conftest.py").write_text("import loadtests.prices\n")
+    assert own_package.pytest("--benchmark") == pytest.ExitCode.USAGE_ERROR
+    assert f"another package loadtests: {own_package.path}/loadtests" in own_package.output
+    assert "Traceback" not in own_package.output
+
+
+def test_without_the_flag_nothing_of_the_harness_is_imported(project: Project) -> None:
+    (project.path / "tests" / "test_made.py").write_text(
+        "import sys\n\n\ndef test_modules():\n    assert 'loadtests' not in sys.modules\n"
+    )
+    assert project.pytest() == 0, project.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ", "message"),
     [

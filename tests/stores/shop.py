@@ -6,21 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from loadtests.contract.samples import make_book, make_session
 from loadtests.errors import CallError, QuantityRefused
-from loadtests.model import (
-    SESSION_LIFE_S,
-    Book,
-    CartItem,
-    CartSummary,
-    Preferences,
-    Session,
-    SessionData,
-)
+from loadtests.model import Book, Session
 from loadtests.patterns import CARTS_TABLE, DRIVERS, SESSIONS_TABLE
 from loadtests.stores.open import (
     ASYNC_DRIVERS,
@@ -34,16 +25,6 @@ from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.postgres.connect import postgres_connection
 
 ALL_DRIVERS = tuple(driver for drivers in DRIVERS.values() for driver in drivers)
-NOW = datetime(2031, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
-LATER = NOW + timedelta(minutes=5, microseconds=1)
-TITLES = (
-    "The DevOps Handbook",
-    "L’Été à la bibliothèque — “éd. 2”",
-    "Cafe\u0301 and Caf\u00e9",  # the same letters, composed and not: two spellings, both valid
-    "吾輩は猫である 📚👩🏽‍🚀",
-    "ألف ليلة وليلة / אלף",
-    "tab\there, newline\nhere, \"quotes\", back\\slash, %s $1 :x 'q' <b>&amp;",
-)
 
 
 class Checked:
@@ -75,6 +56,12 @@ class Checked:
                     assert type(self.store.wire_ns) is int
 
         return call
+
+    @property
+    def wire_ns(self) -> int:
+        """Of the last call."""
+        wire_ns: int = self.store.wire_ns
+        return wire_ns
 
     def _finish(self, result: Any) -> Any:
         if self._loop is not None and isinstance(result, Coroutine):
@@ -131,10 +118,7 @@ class Shop:
 
     def books(self, book_ids: list[str], title: str = "A Book") -> list[Book]:
         """Books of these ids, inserted if they are missing."""
-        books = [
-            Book(book_id, title, Decimal("29.99"), f"https://images.example/{n}.jpg")
-            for n, book_id in enumerate(book_ids)
-        ]
+        books = [make_book(book_id, title) for book_id in book_ids]
         with self.postgres.cursor() as cursor:
             cursor.executemany(
                 "insert into books (book_id, title, price, image_url) values (%s, %s, %s, %s) "
@@ -148,17 +132,7 @@ class Shop:
         """A session of `user_id`, created NOW, not yet stored."""
         session_id = f"sess-{uuid4()}"
         self._sessions.append(session_id)
-        return Session(
-            session_id,
-            user_id,
-            SessionData(Preferences("dark", "en", "USD"), ("book-1", text), (text, "")),
-            CartSummary(3, Decimal("94.97"), NOW),
-            NOW,
-            NOW,
-            int(NOW.timestamp()) + SESSION_LIFE_S,
-            "192.168.1.100",
-            f"Mozilla/5.0 ({text})",
-        )
+        return make_session(session_id, user_id, text)
 
     def clear(self) -> None:
         """Delete all users, books and sessions of this shop, and their carts."""
@@ -187,19 +161,3 @@ class Shop:
             ProjectionExpression="user_id, book_id",
         )
         return [item for page in pages for item in page["Items"]]
-
-
-def line(
-    user_id: str, book: Book, quantity: int, added_at: datetime, updated_at: datetime
-) -> CartItem:
-    """The line that adding `book` should leave."""
-    return CartItem(
-        user_id,
-        book.book_id,
-        quantity,
-        added_at,
-        updated_at,
-        book.title,
-        book.price,
-        book.image_url,
-    )

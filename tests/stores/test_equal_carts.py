@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadtests.contract.samples import NOW, line
 from loadtests.errors import CallError, LineNotFound, QuantityRefused
 from loadtests.model import Book, CartItem
 from loadtests.targets.endpoints import Endpoints
-from tests.stores.shop import ALL_DRIVERS, NOW, Checked, Shop, line, opened
+from tests.stores.shop import ALL_DRIVERS, Checked, Shop, opened
 
 pytestmark = pytest.mark.embedded
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from loadtests.contract.samples import NOW
 from loadtests.errors import BackendError, CallError, CallTimeout
 from loadtests.patterns import DRIVERS
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
-from tests.stores.shop import ALL_DRIVERS, NOW, Shop, opened
+from tests.stores.shop import ALL_DRIVERS, Shop, opened
 
 Answer = Callable[[socket.socket], None]
 
