@@ -113,7 +113,7 @@ def test_named_files_exist(page: Path) -> None:
         pytest.skip("a changelog names files of its time")
     # a reader's own modules; another project's
     foreign = {"shop/carts.py", "shop/orders.py", "orders.py", "httpx/_client.py"}
-    foreign |= {"tests/test_stores.py", "scenarios/own.py"}
+    foreign |= {"tests/test_stores.py", "scenarios/search.py"}
     assert set(FILE.findall(read(page))) - foreign - project_files() == set()
     assert {name for name in FOLDER.findall(read(page)) if not (ROOT / name).is_dir()} == set()
 

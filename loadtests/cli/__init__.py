@@ -18,6 +18,7 @@ from loadtests.errors import DEBUG_VARIABLE
 from loadtests.interpreter import other_package, other_package_notice
 
 VERBS: Final = {
+    "init": "Write a scenario, settings and a CI job into your own project.",
     "gate": "Set up, run cart and session load, judge, report; the exit code is the verdict.",
     "report": "Rebuild the reports of one run, or compare several.",
     "compare": "Compare two runs or sets of runs, or interleave two subjects.",
@@ -31,8 +32,8 @@ VERBS: Final = {
     "settings": "Every setting with its value and its source.",
 }
 
-# they import scenarios and factories of the user
-_IMPORTING: Final = ("gate", "compare", "capacity", "plan")
+# they import scenarios and factories of the user, or write what does
+_IMPORTING: Final = ("init", "gate", "compare", "capacity", "plan")
 
 
 class _Verbs(click.Group):

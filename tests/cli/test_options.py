@@ -19,6 +19,7 @@ RUN: Final = (
 )
 # what version 0.1 accepted: flags may be added, none may go
 FLAGS: Final = {
+    "init": "",
     "gate": f"--backend --rate --run-time --micro {RUN}",
     "settings": "--page --config",
     "plan": "--rate --limit --exceedance --error-rate --design-effect --chance --scenario",

@@ -72,7 +72,7 @@ def _parse(file: str) -> None:
     except FileNotFoundError:
         raise UsageError(
             f"There is no scenario {file}.",
-            hint="Run it in the project's own folder, or name a file with --scenario.",
+            hint="Name a file with --scenario; `loadtests init` writes a first one.",
         ) from None
     except OSError as error:
         raise UsageError(
