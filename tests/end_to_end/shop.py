@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from loadtests.stores import CartStore
 from loadtests.stores.open import open_cart_store
@@ -16,9 +17,24 @@ class CachedCarts:
 
     def __init__(self, inner: CartStore) -> None:
         self._inner = inner
-        self.get, self.get_item = inner.get, inner.get_item
-        self.add, self.update, self.remove = inner.add, inner.update, inner.remove
-        self.close = inner.close
+
+    def get(self, *keys: Any) -> Any:
+        return self._inner.get(*keys)
+
+    def get_item(self, *keys: Any) -> Any:
+        return self._inner.get_item(*keys)
+
+    def add(self, *values: Any) -> Any:
+        return self._inner.add(*values)
+
+    def update(self, *values: Any) -> Any:
+        return self._inner.update(*values)
+
+    def remove(self, *keys: Any) -> Any:
+        return self._inner.remove(*keys)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 def open_stores(endpoints: Endpoints) -> tuple[CachedCarts, None]:
