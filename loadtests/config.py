@@ -41,7 +41,7 @@ from loadtests.config_sources import (
     variable_problems,
 )
 from loadtests.errors import ConfigError
-from loadtests.patterns import BACKENDS, PATTERN_RULE, is_pattern_name
+from loadtests.patterns import BACKENDS, DRIVERS, PATTERN_RULE, is_pattern_name
 
 Metric = Literal["response_time", "service_time", "wire_time"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -52,7 +52,6 @@ BlockSeconds = Annotated[int, Field(ge=0, le=3_600)]
 LIMITED_PATTERN: Final = "<pattern>"  # in place of a name, in the path of a key
 LIMITED_BACKEND: Final = "<backend>"
 ZIPF_EXPONENT: Final = 0.99
-DYNAMODB_DRIVERS: Final = ("wire", "boto3")  # the blocking ones
 PER_SECOND: Final = "PER_SECOND"
 SECONDS: Final = "SECONDS"
 
@@ -76,9 +75,11 @@ PatternName = Annotated[str, AfterValidator(_has_pattern_form)]
 
 
 def _names_client(text: str) -> str:
-    if text not in DYNAMODB_DRIVERS and ":" not in text:
-        known = ", ".join(DYNAMODB_DRIVERS)
-        raise ValueError(f"must be {known}, or a store factory, [backend/]package.module:factory")
+    known = [driver for drivers in DRIVERS.values() for driver in drivers]
+    if text not in known and ":" not in text:
+        raise ValueError(
+            f"must be {', '.join(known)}, or a store factory, [backend/]package.module:factory"
+        )
     return text
 
 
@@ -151,8 +152,8 @@ class Load(_Section):
     driver: Annotated[
         ClientName,
         Flag(
-            "Client for DynamoDB, or a store factory for the backend that it calls.",
-            "wire|boto3|FACTORY",
+            "Client of the backend that it calls: a driver, or a store factory.",
+            "DRIVER|FACTORY",
             web=True,
         ),
     ] = "wire"

@@ -20,16 +20,15 @@ from loadtests.errors import UsageError
 from loadtests.load.named_subjects import is_named, parse_named
 from loadtests.load.schedule.alternation import Alternation
 from loadtests.load.schedule.arrivals import dispatcher_seed
-from loadtests.patterns import BACKENDS, DRIVERS
+from loadtests.patterns import BACKENDS
 from loadtests.stores.factories import backend_of_factory, is_factory
-from loadtests.stores.open import SYNC_DRIVERS
+from loadtests.stores.open import ALL_DRIVERS
 from loadtests.stores.probe import probe_store
 from loadtests.targets.endpoints import Endpoints
 
 BLOCK_S: Final = 1
 _NO_END_S: Final = 600.0  # blocks listed for a run without --run-time
-POSTGRES_DRIVER: Final = "psycopg"
-DEFAULT_DRIVERS: Final = {"dynamodb": "wire", "postgres": POSTGRES_DRIVER}
+DEFAULT_DRIVERS: Final = {"dynamodb": "wire", "postgres": "psycopg"}
 LEAN: Final = ("wire", "psycopg")  # cost the generator so little that it serves two at once
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -192,7 +191,7 @@ def _driven(backend: str, driver: str, index: int) -> LoadSubject:
         chosen = parse_subject(driver, driver)
         if chosen.backend == backend:
             return replace(chosen, index=index)
-    elif backend == SYNC_DRIVERS[driver].backend:
+    elif backend == ALL_DRIVERS[driver].backend:
         return LoadSubject(backend, driver, driver, index)
     default = DEFAULT_DRIVERS[backend]
     return LoadSubject(backend, default, default, index)
@@ -215,21 +214,17 @@ def parse_subject(text: str, driver: str) -> LoadSubject:
     if is_factory(client):
         backend = backend or backend_of_factory(client)
         return LoadSubject(backend, client, _UNSAFE.sub("-", client))
-    if client not in SYNC_DRIVERS:
-        raise UsageError(f"{text!r} is no subject: {_why_not(client)}", hint=_KNOWN)
-    own = SYNC_DRIVERS[client].backend
+    if client not in ALL_DRIVERS:
+        raise UsageError(
+            f"{text!r} is no subject: there is no such driver or backend.", hint=_KNOWN
+        )
+    own = ALL_DRIVERS[client].backend
     if backend and backend != own:
         raise UsageError(f"{text}: the driver {client} calls {own}.", hint=f"Write {own}/{client}.")
     return LoadSubject(own, client, client)
 
 
 _KNOWN: Final = (
-    f"Drivers: {', '.join(SYNC_DRIVERS)}; backends: {', '.join(BACKENDS)}; your own stores: "
+    f"Drivers: {', '.join(ALL_DRIVERS)}; backends: {', '.join(BACKENDS)}; your own stores: "
     "package.module:factory."
 )
-
-
-def _why_not(client: str) -> str:
-    if any(client in drivers for drivers in DRIVERS.values()):
-        return "users under load call blocking drivers, and this one is for asyncio."
-    return "there is no such driver or backend."

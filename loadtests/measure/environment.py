@@ -13,7 +13,17 @@ import loadtests
 from loadtests.host_limits import memory_bytes, usable_cpus
 from loadtests.measure.results import EnvironmentInfo, TargetInfo
 
-_PACKAGES: Final = ("locust", "gevent", "boto3", "psycopg", "numpy", "orjson", "httptools")
+_PACKAGES: Final = (
+    "locust",
+    "gevent",
+    "boto3",
+    "aioboto3",
+    "psycopg",
+    "asyncpg",
+    "numpy",
+    "orjson",
+    "httptools",
+)
 
 
 def describe_environment(*packages: str) -> EnvironmentInfo:

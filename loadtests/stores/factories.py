@@ -3,25 +3,29 @@
 A factory is called as `factory(endpoints)` once per user, since a store serves one caller at a
 time. One that is named returns its stores by name, `{"carts": …, "books": …}`; or the pair
 `(carts, sessions)`, with None for one that it does not have; or a single store. It may declare its
-backend: `factory.backend = "dynamodb"`. docs/YOUR_OWN.md has the full contract.
+backend: `factory.backend = "dynamodb"`. It may be a coroutine function, and so may the methods of
+its stores. docs/YOUR_OWN.md has the full contract.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any, Final, cast
 
 from loadtests.errors import LoadtestsError, UsageError
 from loadtests.patterns import BACKENDS
+from loadtests.stores.coroutines import has_coroutines
 from loadtests.targets.endpoints import Endpoints
 
 Factory = Callable[[Endpoints], object]  # what it returns is checked
 DRIVER_STORES: Final = ("carts", "sessions")  # what every built-in driver gives
 _MAX_MESSAGE: Final = 300
 _RETURN_BY_NAME: Final = 'Return them by name, such as {"carts": …, "sessions": …}.'
+_ONE_ARGUMENT: Final = "A factory takes one argument, loadtests.targets.endpoints.Endpoints."
+_NEEDS_LOOP: Final = "Define the factory with `async def`: it is then awaited in the event loop."
 
 
 def is_factory(name: str) -> bool:
@@ -51,11 +55,6 @@ def find_factory(name: str) -> Factory:
         raise UsageError(
             f"{name} is not a factory: its type {type(factory).__name__} is not callable.",
             hint="Name a function of one argument, the endpoints, that returns its stores by name.",
-        )
-    if inspect.iscoroutinefunction(factory):
-        raise UsageError(
-            f"{name} is a coroutine function, and a load test calls blocking stores.",
-            hint="Name a plain function. Under gevent, blocking calls in Python run concurrently.",
         )
     return cast("Factory", factory)
 
@@ -100,7 +99,7 @@ def open_factory_stores(name: str, endpoints: Endpoints, *, only: str = "") -> d
         stores = {only: made}
     if not all(isinstance(key, str) for key in stores):
         raise UsageError(f"{name} returned stores whose names are no text.", hint=_RETURN_BY_NAME)
-    opened = {key: as_called(name, store) for key, store in stores.items() if store is not None}
+    opened = {key: as_called(store) for key, store in stores.items() if store is not None}
     if not opened:
         raise UsageError(f"{name} returned no store.", hint=_RETURN_BY_NAME)
     return opened
@@ -114,27 +113,20 @@ def open_own_store(factory: Factory, name: str, endpoints: Endpoints) -> Any:
     store = _made_by(factory, name, endpoints)
     if store is None:
         raise UsageError(f"{name} returned None.", hint="Return the store.")
-    return as_called(name, store)
+    return as_called(store)
 
 
-def as_called(name: str, store: object) -> Any:
-    """A factory's store in the form in which users call it: every store comes through here.
+def as_called(store: object) -> Any:
+    """A store in the form in which users call it: one with coroutine methods is wrapped.
 
-    Raises UsageError for one with coroutine methods.
+    Every store comes through here. Raises UsageError where asyncio stores cannot be called.
     """
-    kind = store if inspect.isclass(store) else type(store)
-    coroutines = [
-        method
-        for method in dir(kind)
-        if method[:1] != "_" and inspect.iscoroutinefunction(getattr(kind, method, None))
-    ]
-    if coroutines:
-        raise UsageError(
-            f"{name} returned {kind.__name__}, which has coroutine methods:"
-            f" {', '.join(coroutines)}.",
-            hint="Return a store whose methods block.",
-        )
-    return store
+    if not has_coroutines(store):
+        return store
+    # imported here: asyncio and gevent are not needed by other stores
+    from loadtests.stores.asyncio_calls import as_blocking
+
+    return as_blocking(store)
 
 
 def missing_methods(store: object, methods: Iterable[str]) -> list[str]:
@@ -144,14 +136,21 @@ def missing_methods(store: object, methods: Iterable[str]) -> list[str]:
 
 def _made_by(factory: Factory, name: str, endpoints: Endpoints) -> object:
     try:
-        return factory(endpoints)
+        stores = factory(endpoints)
+        return _awaited(stores) if inspect.isawaitable(stores) else stores
     except LoadtestsError as error:
         raise UsageError(f"{name} failed: {error.message}", hint=error.hint) from error
     except Exception as error:
         raise UsageError(
             f"{name} failed: {_message(error, endpoints)}",
-            hint="A factory takes one argument, loadtests.targets.endpoints.Endpoints.",
+            hint=_NEEDS_LOOP if "event loop" in str(error) else _ONE_ARGUMENT,
         ) from error
+
+
+def _awaited(stores: Awaitable[object]) -> object:
+    from loadtests.stores.asyncio_calls import await_in_loop
+
+    return await_in_loop(stores)
 
 
 def _import(module_name: str) -> ModuleType:

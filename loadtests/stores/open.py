@@ -15,7 +15,12 @@ from loadtests.stores import (
     CartStore,
     SessionStore,
 )
-from loadtests.stores.factories import DRIVER_STORES, is_factory, open_factory_stores
+from loadtests.stores.factories import (
+    DRIVER_STORES,
+    as_called,
+    is_factory,
+    open_factory_stores,
+)
 from loadtests.targets.endpoints import DynamoDBEndpoint, Endpoints, PostgresEndpoint
 
 _log: Final = logging.getLogger("loadtests")
@@ -41,6 +46,7 @@ ASYNC_DRIVERS: Final = {
     ),
     "asyncpg": Driver("postgres", "postgres.asyncpg", "AsyncpgCartStore", "AsyncpgSessionStore"),
 }
+ALL_DRIVERS: Final = {**SYNC_DRIVERS, **ASYNC_DRIVERS}
 
 
 def open_cart_store(
@@ -70,7 +76,7 @@ def open_stores(
     *,
     only: str = "",
 ) -> dict[str, Any]:
-    """The stores of a blocking driver, or of a factory named `package.module:factory`, by name.
+    """The stores of a driver, or of a factory named `package.module:factory`, by name.
 
     Of a driver those of `names` that it has; of a factory all that it makes, since they may share a
     connection. `only` is the name of a store that a factory returns alone. Raises UsageError.
@@ -78,7 +84,7 @@ def open_stores(
     if is_factory(client):
         return open_factory_stores(client, endpoints, only=only)
     return {
-        name: _open(SYNC_DRIVERS, client, name, endpoints, True, TIMEOUT_S)
+        name: as_called(_open(ALL_DRIVERS, client, name, endpoints, True, TIMEOUT_S))
         for name in DRIVER_STORES
         if name in names
     }

@@ -15,6 +15,7 @@ from typing import Any, Final
 import psycopg
 
 from loadtests.errors import BackendError, CallError, CallTimeout, LoadtestsError, TargetError
+from loadtests.patterns import DRIVERS
 from loadtests.stores import CartStore, SessionStore
 from loadtests.stores.factories import is_factory, missing_methods
 from loadtests.stores.open import close_stores, open_stores
@@ -147,7 +148,7 @@ def _passes(error: CallError) -> bool:
 
 def _failure(pattern: str, client: str, error: CallError, endpoints: Endpoints) -> LoadtestsError:
     reason, hint = f"{error.name}: {error.message}"[:_MAX_TEXT].rstrip("."), ""
-    if endpoints.dynamodb and client in ("wire", "boto3") and isinstance(error, BackendError):
+    if client in DRIVERS["dynamodb"] and endpoints.dynamodb and isinstance(error, BackendError):
         # imported here: botocore takes a third of a second
         from loadtests.targets.dynamodb.causes import cause_of
 

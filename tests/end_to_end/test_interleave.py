@@ -149,7 +149,7 @@ def refusal(*arguments: str) -> LoadtestsError:
     [
         (("wire", f"{SHOP}:broken"), "broken does not declare its backend"),
         (("wire", f"{SHOP}:nothing"), f"The module {SHOP} has no nothing"),
-        (("wire", "aioboto3"), "this one is for asyncio"),
+        (("wire", "aiodynamo"), "there is no such driver"),
         (("wire",), "--interleave compares two subjects"),
         (("wire", "boto3", "--blocks", "0.5"), "not a number of whole seconds"),
         (("wire", "boto3", "--run-time", "10"), "leave no time to measure both"),

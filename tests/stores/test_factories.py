@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from loadtests.errors import TargetError, UsageError
+from loadtests.stores.asyncio_calls import asyncio_caller
 from loadtests.stores.factories import (
     backend_of_factory,
     confirm_factory,
@@ -94,6 +97,14 @@ def named(endpoints: Endpoints) -> dict[str, object]:
     return {"carts": Carts(), "books": Carts(), "sessions": None}
 
 
+def without_loop(endpoints: Endpoints) -> object:
+    return asyncio.get_running_loop()
+
+
+async def awaited(endpoints: Endpoints) -> dict[str, object]:
+    return {"loop": SimpleNamespace(made_in=without_loop(endpoints)), "sessions": Waiting()}
+
+
 def nothing_made(endpoints: Endpoints) -> None: ...
 
 
@@ -123,6 +134,16 @@ def test_a_store_alone_has_the_name_of_the_only_one_that_is_declared() -> None:
     assert set(opened("one_store")) == {""}
 
 
+def test_coroutine_methods_are_awaited_in_the_loop_that_awaits_their_factory() -> None:
+    assert opened("awaiting")["sessions"].get("s1", None) is None
+    stores = opened("awaited")
+    assert stores["sessions"].get("s1", None) is None
+    assert stores["loop"].made_in is asyncio_caller().loop
+    with pytest.raises(UsageError) as caught:
+        opened("without_loop")
+    assert "async def" in caught.value.hint
+
+
 def test_a_scenarios_own_factory_may_be_a_class() -> None:
     assert isinstance(open_own_store(lambda _: Carts(), "SearchUser.books", BOTH), Carts)
     with pytest.raises(UsageError, match=r"SearchUser\.books returned None"):
@@ -144,11 +165,11 @@ def test_only_the_methods_that_are_called_are_missed() -> None:
         (f"{HERE}:nothing", f"The module {HERE} has no nothing"),
         (f"{HERE}:Shop.nothing", "has no Shop.nothing"),
         (f"{HERE}:carts_made", "its type Carts is not callable"),
-        (f"{HERE}:coroutine", "is a coroutine function"),
+        (f"{HERE}:coroutine", "returned no store"),
+        (f"{HERE}:without_loop", "failed: RuntimeError: no running event loop"),
         (f"{HERE}:three", "returned 3 stores without names"),
         (f"{HERE}:numbered", "names are no text"),
         (f"{HERE}:nothing_made", "returned no store"),
-        (f"{HERE}:awaiting", r"returned Waiting, which has coroutine methods: get"),
         (f"{HERE}:refused", r"failed: No such table\."),
         (f"{HERE}:no_arguments", r"failed: TypeError: no_arguments\(\) takes 0"),
         ("open", "is not the name of a store factory"),

@@ -20,6 +20,7 @@ from loadtests.load.declared_stores import only_store, open_user_stores, subject
 from loadtests.load.locust.faults import describe_fault
 from loadtests.load.locust.rehearsal import plan_rehearsal
 from loadtests.load.locust.users import OpenLoopUser, PatternCall
+from loadtests.load.loop.blocking_watch import BlockingWatch
 from loadtests.load.loop.dispatcher import ArrivalDispatcher
 from loadtests.load.loop.run import CallerGroup, LoadRun
 from loadtests.load.loop.timer import early_ns_of, open_timer
@@ -89,6 +90,10 @@ class UserGroup:
         user.warming_up = False
         _ask_capacity(user, ask=False)
 
+    def add_hand_over(self, intended_ns: int, hand_over_ns: int) -> None:
+        """The call of an arrival began in another thread, so much later."""
+        self.callers.dispatcher.add_hand_over(intended_ns, hand_over_ns)
+
     def count_failure(self, user: OpenLoopUser, error: Exception) -> None:
         """Count an error by its name.
 
@@ -129,6 +134,7 @@ class UserAssignment:
         self._share = share
         self._on_fault = on_fault
         self._groups: dict[str, list[UserGroup]] = {}
+        self._watch = BlockingWatch()
         self._only = only_store(cls.described().stores for cls in classes)
         called = {
             cls: [
@@ -209,6 +215,7 @@ class UserAssignment:
         for name, store in user.user_stores.by_name.items():
             setattr(user, name, store)
         user.user_group = group
+        user.blocking_watch = self._watch
         user.cart_work, user.session_work = group.carts, group.sessions
         user.random = group.random
         _ask_capacity(user, ask=True)

@@ -15,7 +15,8 @@ from loadtests.load.declared_stores import (
     subjects_of_class,
 )
 from loadtests.load.locust.users import OpenLoopUser
-from loadtests.load.subjects import POSTGRES_DRIVER, LoadSubject, alternation_of, run_subjects
+from loadtests.load.subjects import LoadSubject, alternation_of, run_subjects
+from loadtests.patterns import DRIVERS
 from loadtests.stores.factories import confirm_factory, is_factory
 from loadtests.targets.endpoints import Endpoints
 from loadtests.targets.postgres.limits import free_connections
@@ -80,7 +81,7 @@ def check_connections(
     needed = 0
     for cls in classes:
         called = subjects_of_class(cls.described(), config)
-        count = sum(subject.client == POSTGRES_DRIVER for subject in called)
+        count = sum(subject.client in DRIVERS["postgres"] for subject in called)
         needed += users // (len(classes) * len(called)) * count * len(cls.declared_stores)
     if not needed:
         return

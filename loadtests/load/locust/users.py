@@ -35,12 +35,14 @@ from loadtests.load.declared_stores import (
 )
 from loadtests.load.locust.faults import as_usage_error
 from loadtests.load.locust.session import exit_on_error, session_of
+from loadtests.load.loop.blocking_watch import BlockingWatch, refuse_coroutine
 from loadtests.load.schedule.arrivals import Segment, constant_rate
 from loadtests.load.workload import Carts, Sessions, refuse_emptying
 from loadtests.measure.recorder import SeriesPair, SeriesRecorder
 from loadtests.measure.results import StepInfo
 from loadtests.patterns import PATTERN_RULE, is_pattern_name
 from loadtests.stores import UNMEASURED_NS
+from loadtests.stores.asyncio_calls import CallTimes
 from loadtests.stores.factories import DRIVER_STORES
 from loadtests.targets.endpoints import Endpoints
 
@@ -72,6 +74,9 @@ class ServingGroup(Protocol):
 
     def end_warm_up(self, user: OpenLoopUser) -> None:
         """The user's next call is its first measured one."""
+
+    def add_hand_over(self, intended_ns: int, hand_over_ns: int) -> None:
+        """The call of an arrival began in another thread, so much later."""
 
     def count_failure(self, user: OpenLoopUser, error: Exception) -> None:
         """The user's method raised an error."""
@@ -154,6 +159,7 @@ class OpenLoopUser(User):
     series: SeriesRecorder
     recorded: bool = False
     warming_up: bool = True
+    blocking_watch: BlockingWatch | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -268,28 +274,36 @@ class OpenLoopUser(User):
         Whatever it raises is a failed call, which is recorded, too. The wire time is that of the
         method's object, `wire_ns`, where it has one.
         """
+        watch = self.blocking_watch
         began_ns = _clock()
         while began_ns < self.intended_ns:  # dispatched ahead of its time, by 0.12 ms at most
             began_ns = _clock()
+        polls = watch.polls() if watch else 0
         try:
             result = method(*arguments)
         except Exception:
-            self._record(began_ns, _clock(), method)
+            self._record(began_ns, _clock(), polls, method)
             raise
         done_ns = _clock()
-        self._record(began_ns, done_ns, method)
+        self._record(began_ns, done_ns, polls, method)
+        if watch:
+            refuse_coroutine(method, result)
         return result
 
-    def _record(self, began_ns: int, done_ns: int, method: Any) -> None:
-        try:
-            wire_ns = method.__self__.wire_ns
-        except AttributeError:
-            wire_ns = UNMEASURED_NS
-        series = self.series
-        series.record(self.intended_ns, began_ns, done_ns, wire_ns)
+    def _record(self, began_ns: int, done_ns: int, polls: int, method: Any) -> None:
+        store, series, watch = getattr(method, "__self__", None), self.series, self.blocking_watch
+        times: CallTimes | None = getattr(store, "call_times", None)
+        if times is not None and self.user_group:  # made in the loop of another thread
+            self.user_group.add_hand_over(self.intended_ns, times.began_ns - began_ns)
+            began_ns, done_ns = times.began_ns, times.done_ns
+        series.record(self.intended_ns, began_ns, done_ns, getattr(store, "wire_ns", UNMEASURED_NS))
         self.recorded = True
         if series.warm_up:
-            note_capacity(series, getattr(method, "__self__", None))
+            note_capacity(series, store)
+        if watch and times is None:
+            watch.check(method, done_ns - began_ns, watch.polls() - polls, "gevent")
+        elif watch and times:
+            watch.check(method, done_ns - began_ns, times.polls, "asyncio")
 
 
 def _refuse_two_of_a_pattern(cls: type) -> None:

@@ -17,7 +17,7 @@ from typing import Final, Literal, Protocol
 import gevent
 import numpy as np
 
-from loadtests.load.loop.delay_sampler import CAN_SAMPLE, DelaySampler
+from loadtests.load.loop.delay_sampler import CAN_SAMPLE, DelaySampler, HandOver
 from loadtests.load.loop.dispatcher import NEVER, ArrivalDispatcher
 from loadtests.load.loop.heartbeat import BEAT_NS, Heartbeat
 from loadtests.load.loop.timer import Timer, open_timer
@@ -94,7 +94,10 @@ class Rehearsal:
 
 
 class LoadRun:
-    """The load of one process; every call of a user goes through its dispatcher and series."""
+    """The load of one process; every call of a user goes through its dispatcher and series.
+
+    `hand_over` is asked, when the run begins, for the way into the loop of asyncio clients.
+    """
 
     def __init__(
         self,
@@ -105,6 +108,7 @@ class LoadRun:
         clock: Callable[[], int] = time.monotonic_ns,
         timer: Callable[[Callable[[], None]], Timer] = open_timer,
         sample_delays: bool = CAN_SAMPLE,
+        hand_over: Callable[[], HandOver | None] = hand_over_of_process,
     ) -> None:
         self.recorder = Recorder()
         self.groups: list[CallerGroup] = []
@@ -124,6 +128,7 @@ class LoadRun:
             timer=timer,
         )
         self._sampler = DelaySampler(clock=clock, timer=timer) if sample_delays else None
+        self._hand_over = hand_over
         self._origin_ns = 0
         self._closed_ns = 0
         self._index = -1
@@ -182,7 +187,7 @@ class LoadRun:
             group.dispatcher.start(self._origin_ns, self.measure_from_ns)
         self._heartbeat.start(self._origin_ns)
         if self._sampler:
-            self._sampler.start(self._origin_ns, hand_over_of_process())
+            self._sampler.start(self._origin_ns, self._hand_over())
 
     def finish(self) -> None:
         """Stop offering arrivals, give calls 2 s to end, count the rest at their age, close."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
 from greenlet import GreenletExit
 from locust.env import Environment
@@ -14,11 +15,14 @@ from locust.exception import StopUser
 
 from loadtests.errors import CallTimeout, UsageError
 from loadtests.load.declared_stores import StoreNeed, store
+from loadtests.load.locust import users
 from loadtests.load.locust.session import LoadSession, open_session, session_of
 from loadtests.load.locust.users import OpenLoopUser, PatternCall, access_pattern, note_capacity
+from loadtests.load.loop.blocking_watch import DECIDING_CALLS, LONG_NS, BlockingWatch
 from loadtests.measure.recorder import Recorder, SeriesRecorder
 from loadtests.measure.series import CapacityTotals
 from loadtests.stores import UNMEASURED_NS
+from loadtests.stores.asyncio_calls import CallTimes, as_blocking
 
 
 class CartUser(OpenLoopUser):
@@ -206,6 +210,7 @@ class Group:
     method: Callable[[Any], None]
     run: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(measure_from_ns=100))
     failures: list[str] = field(default_factory=list)
+    hand_overs: dict[int, int] = field(default_factory=dict)
     warm_ups_ended: int = 0
 
     def __post_init__(self) -> None:
@@ -222,6 +227,9 @@ class Group:
     def end_warm_up(self, user: OpenLoopUser) -> None:
         user.warming_up = False
         self.warm_ups_ended += 1
+
+    def add_hand_over(self, intended_ns: int, hand_over_ns: int) -> None:
+        self.hand_overs[intended_ns] = hand_over_ns
 
     def count_failure(self, user: OpenLoopUser, error: Exception) -> None:
         self.failures.append(f"{type(error).__name__} recorded={user.recorded}")
@@ -247,23 +255,25 @@ class Store:
         return self.calls
 
 
-def serve(group: Group) -> CartUser:
+def serve(group: Group, watch: BlockingWatch | None = None) -> CartUser:
     environment = Environment(user_classes=[CartUser])
     open_session(environment)
     user = CartUser(environment)
     user.user_group = group
+    user.blocking_watch = watch
     [task] = user.tasks
     with pytest.raises(StopUser):
         task(user)  # type: ignore[operator]  # a task may also be a set of tasks
     return user
 
 
-def aborted(group: Group) -> LoadSession:
-    """The session of a user whose first arrival ends the run."""
+def aborted(group: Group, watch: BlockingWatch | None = None) -> LoadSession:
+    """The session of a user whose arrivals end the run."""
     environment = Environment(user_classes=[CartUser])
     session = open_session(environment)
     user = CartUser(environment)
     user.user_group = group
+    user.blocking_watch = watch
     [task] = user.tasks
     with pytest.raises(GreenletExit):
         task(user)  # type: ignore[operator]
@@ -330,3 +340,88 @@ def test_capacity_units_are_recorded_where_the_store_reports_them() -> None:
     note_capacity(series, SimpleNamespace(capacity=None))
     note_capacity(series, SimpleNamespace(capacity=SimpleNamespace(rcu=0.5, wcu=0.0)))
     assert series.capacity == CapacityTotals(1, 0.5, 0.0)
+
+
+# --- other event loops, and clients that block
+
+
+class Awaited:
+    """A store for asyncio."""
+
+    wire_ns = 7
+
+    async def get(self) -> int:
+        return 3
+
+    async def refuse(self) -> None:
+        raise Refused
+
+
+@pytest.mark.parametrize("method", ["get", "refuse"])
+def test_a_call_of_an_asyncio_store_is_timed_in_its_own_loop(method: str) -> None:
+    store: Any = as_blocking(Awaited())
+    group = Group([10], lambda user: user.call(getattr(store, method)))
+    serve(group)
+    [recorded, _] = group.pair
+    times: CallTimes = store.call_times
+    assert list(recorded.service) == [times.done_ns - times.began_ns]
+    assert list(recorded.response) == [times.done_ns - 10]
+    assert list(recorded.wire) == [7]
+    assert 0 < group.hand_overs[10] <= times.began_ns
+    assert group.failures == (["Refused recorded=True"] if method == "refuse" else [])
+
+
+class Clock:
+    """A clock for the calls: a call takes as long as it says."""
+
+    now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+def test_a_client_that_blocks_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(users, "_clock", clock)
+
+    class Blocking:
+        def find(self) -> None:
+            clock.now_ns += LONG_NS
+
+    group = Group([0] * 2 * DECIDING_CALLS, lambda user: user.call(Blocking().find))
+    assert aborted(group, BlockingWatch()).exit_code == 2
+    assert len(group.arrivals) == DECIDING_CALLS
+    assert "Blocking.find blocks gevent's event loop" in capsys.readouterr().err
+
+
+def test_a_client_that_waits_in_the_event_loop_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(users, "_clock", clock)
+
+    class Waiting:
+        def find(self) -> None:
+            clock.now_ns += LONG_NS
+            gevent.sleep(0.0001)
+
+    group = Group([0] * 2 * DECIDING_CALLS, lambda user: user.call(Waiting().find))
+    serve(group, BlockingWatch())
+    assert not group.arrivals
+
+
+def test_a_coroutine_that_blocks_its_loop_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = CallTimes(1, 1 + LONG_NS, 0)
+    store = SimpleNamespace(call_times=times, wire_ns=1)
+    method = MethodType(lambda _: None, store)
+    group = Group([0] * 2 * DECIDING_CALLS, lambda user: user.call(method))
+    assert aborted(group, BlockingWatch()).exit_code == 2
+    assert "blocks asyncio's event loop" in capsys.readouterr().err
+
+
+def test_a_coroutine_that_nobody_awaits_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    group = Group([10, 20], lambda user: user.call(lambda: Awaited().get()))
+    assert aborted(group, BlockingWatch()).exit_code == 2
+    assert "returned a coroutine" in capsys.readouterr().err

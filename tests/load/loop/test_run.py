@@ -132,6 +132,7 @@ class Staged:
             clock=self.world.clock,
             timer=self.world.timer,
             sample_delays=sample_delays,
+            hand_over=lambda: None,
         )
         self.taken: list[int] = []
         self.finished: list[tuple[int, int]] = []  # intended start and response time, ns
@@ -631,3 +632,24 @@ def test_a_run_that_ends_during_its_rehearsal_does_not_begin(staged: Stage) -> N
     assert here.run.state == "cancelled"
     assert here.world.now_ns < BEGIN + 300 * MS
     assert here.scribe.sent == b""
+
+
+def test_moments_are_handed_over_to_the_loop_of_asyncio_clients() -> None:
+    world, handed_over = Clockwork(BEGIN), []
+
+    def hand_over(callback: Callable[..., object], *arguments: object) -> None:
+        handed_over.append((callback, arguments))
+
+    run = LoadRun(
+        scribe=Scribe(),
+        worker="generator",
+        warm_up_s=0,
+        clock=world.clock,
+        timer=world.timer,
+        sample_delays=True,
+        hand_over=lambda: hand_over,
+    )
+    run.begin()
+    world.run_to(ORIGIN + S // 2)
+    assert len(handed_over) == 50
+    run.finish()
