@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from loadtests.judge.stats.quantiles import Quantile
 from loadtests.judge.stats.samples import Floats
 
 Side = Literal["high", "low"]
+_NO_BOUND: Final = 7.0  # a log ratio this far away, a factor of 1,100, bounds nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,13 @@ class Ratio(ABC):
 
     def high(self, alpha: TailProbability) -> float:
         """Upper bound, too low with probability `alpha`; inf if the sample is too small."""
-        return self.estimate * math.exp(self.half_width("high", alpha))
+        width = self.half_width("high", alpha)
+        return self.estimate * math.exp(width) if width < _NO_BOUND else math.inf
 
     def low(self, alpha: TailProbability) -> float:
         """Lower bound, too high with probability `alpha`; 0 if the sample is too small."""
-        return self.estimate * math.exp(-self.half_width("low", alpha))
+        width = self.half_width("low", alpha)
+        return self.estimate * math.exp(-width) if width < _NO_BOUND else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def _notes(status: Status, rows: Sequence[PatternChange]) -> Iterator[str]:
         yield f"Access patterns: {', '.join(stated)}."
     undecided = _listed(rows, status="INCONCLUSIVE")
     if undecided and status != "INCONCLUSIVE":
-        yield f"Undecided, with too few calls: {undecided}."
+        yield f"Undecided, with intervals too wide: {undecided}."
     if slower := _listed(rows, direction="slower", status="PASS"):
         yield f"Significantly slower, and within the limits: {slower}."
     faster = _listed(rows, direction="faster")

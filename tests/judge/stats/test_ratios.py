@@ -129,3 +129,11 @@ def test_paired_intervals_cover_under_shared_drift() -> None:
         )
         covered += one.low(TailProbability(0.05)) <= 1.2 <= one.high(TailProbability(0.05))
     assert 0.84 <= covered / 150 <= 0.99
+
+
+def test_a_bound_beyond_any_use_is_none() -> None:
+    wild = BetweenRunVariance(1e6, 1e9)  # e to the power of some thousands is no float
+    rng = np.random.default_rng(8)
+    ratio = UnpairedRatio((median_of(rng),), (median_of(rng),), run_variance=wild)
+    assert ratio.high(TailProbability(0.05)) == math.inf
+    assert ratio.low(TailProbability(0.05)) == 0.0

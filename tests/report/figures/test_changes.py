@@ -69,7 +69,7 @@ def test_what_is_slower_is_named_and_the_others_are_counted(compared: Run) -> No
     assert changes.sentence == "Slower: cart.add p50 +12%, p99 +31%"
     assert changes.notes == (
         "Access patterns: 1 slower, 1 undecided, 2 within the limits.",
-        "Undecided, with too few calls: cart.update p99 +10%.",
+        "Undecided, with intervals too wide: cart.update p99 +10%.",
         "Faster: cart.remove p50 −20%.",
     )
     assert [row.label for row in changes.rows] == [
@@ -114,7 +114,7 @@ def test_where_all_patterns_together_decide_the_sentence_is_about_them(compared:
     changes = view(compared, limits)
     assert changes.status == "PASS"
     assert changes.sentence == "All patterns together are not slower by more than 6% at p99"
-    assert changes.notes == ("Undecided, with too few calls: cart.add p99 −3.0%.",)
+    assert changes.notes == ("Undecided, with intervals too wide: cart.add p99 −3.0%.",)
     assert [row.label for row in changes.rows] == [ALL_PATTERNS, "cart.add", "cart.get"]
     undecided = [growth(ALL_PATTERNS, "p99", 1.1, status="INCONCLUSIVE"), *limits[1:]]
     assert view(compared, undecided).status == "INCONCLUSIVE"
