@@ -14,6 +14,7 @@ from loadtests.cli.options import (
     config_option,
     micro_option,
     processes_option,
+    python_option,
     scenarios_option,
     setting_options,
     users_option,
@@ -22,9 +23,11 @@ from loadtests.cli.runs.children import Children, children_of
 from loadtests.cli.runs.closing import Ended, finish, finish_stored, refuse_flags, show_closing
 from loadtests.cli.runs.factories import settled
 from loadtests.cli.runs.interim import InterimJudge, InterimVerdict, judge_so_far
+from loadtests.cli.runs.interleave import against_config, probe_of, refuse_processes
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.runs.locust_run import POLL_S, LocustRun
 from loadtests.cli.screen.gate import Screen
+from loadtests.cli.subjects.settling import SubjectProcess
 from loadtests.config import Config, load_config
 from loadtests.errors import LoadtestsError, UsageError
 from loadtests.judge.interim import next_analysis, planned_analyses
@@ -53,6 +56,13 @@ from loadtests.targets.endpoints import Endpoints
     "zipf_exponent",
     *TARGET_SETTINGS,
 )
+@click.option(
+    "--against",
+    metavar="FOLDER",
+    help="Also compare with the code in FOLDER: the factory that --driver names is called from "
+    "there (base) and from here (head), in turns. The limits are head's.",
+)
+@python_option
 @users_option
 @processes_option
 @micro_option
@@ -63,6 +73,8 @@ def command(
     context: click.Context,
     /,
     runs: tuple[Path, ...],
+    against: str | None,
+    pythons: tuple[str, ...],
     users: int | None,
     processes: int | None,
     scenarios: tuple[str, ...],
@@ -81,13 +93,40 @@ def command(
             raise UsageError(
                 "--micro runs benchmarks; RUN… judges what has run.", hint="Leave one of them out."
             )
-        refuse_flags(context, flags, users=users, processes=processes, scenarios=scenarios)
+        refuse_flags(
+            context,
+            flags,
+            against=against,
+            pythons=pythons,
+            users=users,
+            processes=processes,
+            scenarios=scenarios,
+        )
         return show_closing([finish_stored(path, config) for path in runs])
-    config = settled(config)
-    plan = LoadPlan(scenarios=scenarios or SCENARIOS, users=users, processes=processes)
+    subjects: tuple[SubjectProcess, ...] = ()
+    if against is not None:
+        config, subjects = against_config(against, pythons=pythons, flags=flags)
+        _refuse_beside_against(config, processes)
+    elif pythons:
+        raise UsageError("--python needs --against.", hint="Leave it out.")
+    else:
+        config = settled(config)
+    plan = LoadPlan(
+        scenarios=scenarios or SCENARIOS, users=users, processes=processes, subjects=subjects
+    )
     children = children_of(context)
     children.check_run(config, plan, micro=config.gate.micro != "off")
     return _gate(config, plan, children)
+
+
+def _refuse_beside_against(config: Config, processes: int | None) -> None:
+    """Raise UsageError for what a gate against a base cannot do."""
+    if config.gate.micro != "off":
+        raise UsageError(
+            "--micro measures the drivers of the harness, and --against your own stores.",
+            hint="Leave one of them out.",
+        )
+    refuse_processes(processes)
 
 
 def _gate(config: Config, plan: LoadPlan, children: Children) -> int:
@@ -102,7 +141,9 @@ def _gate(config: Config, plan: LoadPlan, children: Children) -> int:
     micro: Path | None = None
     with (
         Screen() as screen,
-        children.open_endpoints(config, backends, on_progress=screen.progress) as endpoints,
+        children.open_endpoints(
+            config, backends, on_progress=screen.progress, probe=probe_of(config, plan)
+        ) as endpoints,
     ):
         run = LocustRun(config, endpoints, plan, screen=screen, children=children)
         with _Extensions(config, run.path, screen, judge_so_far) as extensions:

@@ -38,6 +38,7 @@ from loadtests.measure.results import (
     LimitVerdict,
     PercentileEstimate,
     Run,
+    SeriesInfo,
     Status,
     Verdict,
 )
@@ -109,7 +110,7 @@ def judge_run(
     samples = RunSamples(run)
     undisturbed = RunSamples(run, "undisturbed") if left_out(run) is not None else None
     quantiles = BaselineQuantiles(baseline, run) if baseline and baseline.runs else None
-    limits = limits_of(samples.series(), slo, relative=quantiles is not None)
+    limits = limits_of(_judged_series(samples), slo, relative=quantiles is not None)
     if not limits:
         raise ConfigError("loadtests.toml", ["slo: no limit is set, so nothing can be judged"])
     by_limit = [(limit, estimate_limit(limit, samples, quantiles, undisturbed)) for limit in limits]
@@ -159,6 +160,20 @@ def judge_run(
         limits=verdicts,
         estimates=tuple(_estimates(samples, slo, gate.confidence)),
     )
+
+
+def _judged_series(samples: RunSamples) -> list[SeriesInfo]:
+    """Those that limits apply to: not those of a subject that another one is only compared with."""
+    only_compared = {
+        (subject.backend, subject.name)
+        for subject in samples.run.info.subjects
+        if not subject.judged
+    }
+    return [
+        series
+        for series in samples.series()
+        if (series.backend, series.driver) not in only_compared
+    ]
 
 
 def _reasons(samples: RunSamples) -> tuple[list[str], list[str]]:

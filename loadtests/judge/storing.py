@@ -11,10 +11,11 @@ from typing import Final
 from loadtests.config import Config, SettingsOrigin
 from loadtests.errors import ResultsError
 from loadtests.judge.baseline import find_baseline
-from loadtests.judge.interleaved import compare_backends
+from loadtests.judge.interleaved import compare_backends, compare_interleaved
 from loadtests.judge.judging import judge_run
 from loadtests.judge.run_samples import comparable_samples
 from loadtests.judge.stats.distributions import TailProbability
+from loadtests.judge.subject_verdict import compared_pair, joined, verdict_of
 from loadtests.measure.results import (
     CapacityRun,
     HeadToHead,
@@ -28,8 +29,19 @@ PERCENTILES_COMPARED: Final = ("p50", "p99")
 
 
 def judge_with(run: Run, config: Config, alpha: TailProbability | None = None) -> Verdict:
-    """The verdict on a run as it stands, against its baseline if it has one."""
-    verdict = judge_run(run, config.slo, config.gate, find_baseline(run, config), alpha=alpha)
+    """The verdict on a run as it stands, against its baseline if it has one.
+
+    Of a run that compared a subject with its base: the graver of the verdict by limits and of the
+    comparison.
+    """
+    pair = compared_pair(run.info)
+    baseline = None if pair else find_baseline(run, config)
+    verdict = judge_run(run, config.slo, config.gate, baseline, alpha=alpha)
+    if pair:
+        allowed = config.slo.relative
+        comparison = compare_interleaved(run, *pair, allowed, 1.0 - verdict.level)
+        confidence = config.gate.confidence
+        verdict = joined(verdict, verdict_of(run, comparison, allowed, confidence))
     return verdict.model_copy(update={"limits_from": config.limits_from})
 
 

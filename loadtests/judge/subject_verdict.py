@@ -1,7 +1,8 @@
 """A comparison of two subjects as the verdict of the run in which it was made.
 
 The reference takes the place of a baseline, and the allowed growth of each percentile over it is a
-limit. So a run that compared two subjects is reported like any other.
+limit. So a run that compared two subjects is reported like any other. A gate against a base judges
+one of them by its own limits, too.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from loadtests.config import Relative
-from loadtests.judge.comparison import Comparison
-from loadtests.judge.judging import interval_estimates
+from loadtests.judge.comparison import ComparedSubject, Comparison
+from loadtests.judge.judging import interval_estimates, worst_status
 from loadtests.judge.run_samples import RunSamples
 from loadtests.judge.sentences import MAX_SHOWN, invalid_sentence
 from loadtests.judge.slo import allowed_growth
@@ -23,6 +24,7 @@ from loadtests.measure.results import (
     Outcome,
     PercentileRatio,
     Run,
+    RunInfo,
     Status,
     Verdict,
 )
@@ -73,6 +75,31 @@ def verdict_of(run: Run, comparison: Comparison, allowed: Relative, confidence: 
         baseline=BaselineReference(name=f"{first.reference} in the same run", runs=(run.info.id,)),
         limits=tuple(limits),
         estimates=tuple(estimates),
+    )
+
+
+def compared_pair(info: RunInfo) -> tuple[ComparedSubject, ComparedSubject] | None:
+    """The subject that a gate judges, and the one that it compares it with; None where none is."""
+    pair = {subject.judged: subject for subject in info.subjects}
+    if len(pair) != 2:
+        return None
+    head, base = pair[True], pair[False]
+    return ComparedSubject(head.backend, head.name), ComparedSubject(base.backend, base.name)
+
+
+def joined(absolute: Verdict, relative: Verdict) -> Verdict:
+    """The verdict on a subject by its limits, and by the comparison in the same run: the graver."""
+    graver, other = absolute, relative
+    if worst_status([absolute.status, relative.status]) != absolute.status:
+        graver, other = relative, absolute
+    return absolute.model_copy(
+        update={
+            "status": graver.status,
+            "sentence": f"{graver.sentence} {other.sentence}",
+            "reasons": tuple(dict.fromkeys([*graver.reasons, *other.reasons])),
+            "baseline": relative.baseline,
+            "limits": (*absolute.limits, *relative.limits),
+        }
     )
 
 

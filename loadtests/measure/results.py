@@ -735,7 +735,8 @@ class SubjectInfo(_Part):
 
     `tree` is the folder whose modules came first, as it was given. `commit` is that of its Git
     checkout, and `modified` says whether tracked files of it differed; None where it is no
-    checkout, or Git is missing. `packages` are the versions of the database clients.
+    checkout, or Git is missing. `packages` are the versions of the database clients. A subject that
+    is not `judged` is only compared with: no limit of `[slo]` applies to its series.
     """
 
     name: str
@@ -744,6 +745,7 @@ class SubjectInfo(_Part):
     tree: str = ""
     commit: str | None = None
     modified: bool | None = None
+    judged: bool = True
     python: str | None = None
     packages: dict[str, str] = Field(default_factory=dict)
 

@@ -10,8 +10,10 @@ from typing import Self
 import pytest
 
 from loadtests.cli.runs.children import Children
+from loadtests.cli.runs.factories import FactoryAnswer
 from loadtests.cli.runs.locust_process import LoadPlan
 from loadtests.cli.runs.preflight import refuse_without_benchmarks
+from loadtests.cli.subjects import settling
 from loadtests.config import Config
 from loadtests.errors import LoadtestsError, ResultsError, UsageError
 from loadtests.judge.baseline import promote
@@ -266,3 +268,48 @@ def test_the_worst_status_stands_for_all() -> None:
             assert worst_status([worse, other]) == worst_status([other, worse]) == worse
     with pytest.raises(ValueError, match="empty"):
         worst_status([])
+
+
+def test_a_gate_against_a_base_judges_what_is_here(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes: the folder's code is only compared with, at the gate's own rate."""
+    (tmp_path / "old").mkdir()
+    monkeypatch.setattr(
+        settling,
+        "confirm_clients",
+        lambda config, texts, **_: FactoryAnswer([f"dynamodb/{text}" for text in texts]),
+    )
+    started: list[tuple[Config, LoadPlan]] = []
+    load = stage._load
+
+    def record(config: Config, endpoints: Endpoints, plan: LoadPlan, run_id: str) -> Actor:
+        started.append((config, plan))
+        return load(config, endpoints, plan, run_id)
+
+    monkeypatch.setattr(stage, "_load", record)
+    stage.gate("--against", "old", "--driver", "shop.carts:make")
+    ((config, plan),) = started
+    assert stage.order[0] == ("open", "dynamodb")
+    assert (
+        config.load.subjects == "base=old:dynamodb/shop.carts:make head=.:dynamodb/shop.carts:make"
+    )
+    assert config.load.rate == Config().load.rate
+    assert [(each.name, each.tree, each.info.judged) for each in plan.subjects] == [
+        ("base", str(tmp_path / "old"), False),
+        ("head", str(tmp_path), True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--against", "old"], "wire is the harness's"),
+        (["--python", "base=/x"], "--python needs --against"),
+        (["--against", "old", "--driver", "shop:make"], "there is no folder old"),
+    ],
+)
+def test_what_a_gate_against_a_base_needs(stage: Stage, arguments: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        stage.gate(*arguments)
+    assert stage.order == []

@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -22,12 +22,15 @@ from loadtests.load.preconditions import check_before_start
 from loadtests.load.subjects import alternation_of, run_subjects
 from loadtests.measure.results import Run, read_run
 from loadtests.patterns import selected_backends
+from loadtests.stores.factories import is_factory
 from loadtests.targets.endpoints import Endpoints
 
 SIMULTANEOUS: Final = "simultaneous"
 MIN_PAIRS: Final = 10  # fewer do not show autocorrelation (judge/stats/autocorrelation.py)
 # two subjects share the machine: less than the gate's rate, for longer
 OWN_DEFAULTS: Final[Mapping[str, object]] = {"rate": 200.0, "run_time": 180.0}
+BASE: Final = "base"
+HEAD: Final = "head"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ def interleave_config(
     blocks: str | None,
     pythons: Sequence[str],
     flags: Mapping[str, object],
+    defaults: Mapping[str, object] = OWN_DEFAULTS,
 ) -> tuple[Config, tuple[SubjectProcess, ...]]:
     """The settings for two subjects, which are known to exist, and the processes of named ones.
 
@@ -97,7 +101,7 @@ def interleave_config(
             f"--blocks {blocks}: not a number of whole seconds.",
             hint=f"Write 1 or more, or `{SIMULTANEOUS}`. Times are logged by the second.",
         )
-    for name, value in OWN_DEFAULTS.items():
+    for name, value in defaults.items():
         if settings.get(name) is None and not os.environ.get(f"LOADTESTS_{name.upper()}"):
             settings[name] = value
     config, processes = settle_subjects(load_config(settings), pythons)
@@ -109,6 +113,31 @@ def interleave_config(
             hint=f"Run {_whole_run_s(config, MIN_PAIRS)} s or more.",
         )
     return config, processes
+
+
+def against_config(
+    folder: str, *, pythons: Sequence[str], flags: Mapping[str, object]
+) -> tuple[Config, tuple[SubjectProcess, ...]]:
+    """The settings for the factory that is the driver, as `folder` has it and as it is here.
+
+    The limits apply to what is here alone. Raises ConfigError, UsageError.
+    """
+    factory = load_config(flags).load.driver
+    if not is_factory(factory):
+        raise UsageError(
+            f"--against compares two versions of your own stores; {factory} is the harness's.",
+            hint="Name a factory: --driver package.module:factory.",
+        )
+    config, (base, head) = interleave_config(
+        f"{BASE}={folder}:{factory}",
+        f"{HEAD}=.:{factory}",
+        blocks=None,
+        pythons=pythons,
+        flags=flags,
+        defaults={},
+    )
+    info = base.info.model_copy(update={"judged": False})
+    return config, (replace(base, info=info), head)
 
 
 def _advice(config: Config) -> str:
