@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from importlib.util import find_spec
 from platform import python_version
 from typing import Any, Final
 
@@ -162,17 +163,26 @@ def _answer_to(question: dict[str, Any]) -> FactoryAnswer:
 
 def _confirmed(text: str, tree: str, dynamodb_driver: str) -> LoadSubject:
     """The subject of a text without a name. Raises UsageError."""
-    if tree and is_factory(text):
-        package = text.rpartition("/")[2].partition(":")[0].partition(".")[0]
-        if TreeFinder(tree).find_spec(package) is None:
-            raise UsageError(
-                f"The folder {tree} has no module {package}.",
-                hint="Name the folder that contains the package: base=../base:shop.carts:make.",
-            )
+    module = text.rpartition("/")[2].partition(":")[0]
+    if tree and is_factory(text) and not _is_in(tree, module):
+        raise UsageError(
+            f"The folder {tree} has no module {module}.",
+            hint="Name the folder that contains the package: base=../base:shop.carts:make.",
+        )
     subject = parse_subject(text, dynamodb_driver)
     if is_factory(subject.client):
         confirm_factory(subject.client, subject.backend)
     return subject
+
+
+def _is_in(tree: str, module: str) -> bool:
+    """Whether a tree has a module; True where a package on the way to it cannot be imported."""
+    if TreeFinder(tree).find_spec(module.partition(".")[0]) is None:
+        return False
+    try:
+        return find_spec(module) is not None
+    except Exception:  # noqa: BLE001 (of another project's package; importing the module shows it)
+        return True
 
 
 def _versions(tree: str) -> Iterator[tuple[str, str]]:

@@ -74,6 +74,7 @@ def test_versions_are_those_of_the_tree(tmp_path: Path) -> None:
     [
         ("base=nowhere:twofold_shop.carts:make wire", (), "base: there is no folder nowhere"),
         ("base=base:other.carts:make wire", (), "base: The folder .* has no module other"),
+        ("base=base:twofold_shop.other:make wire", (), "has no module twofold_shop.other"),
         ("base=base:twofold_shop.carts:gone wire", (), "base: The module .* has no gone"),
         ("base=base:dynamodb/twofold_shop.carts:make wire", (), "declares the backend postgres"),
         ("wire boto3", ("old=/a",), "--python old=/a: no subject has that name"),
