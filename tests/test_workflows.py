@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from loadtests.cli.init.project import SCRIPT, WORKFLOW, write_project
+
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / "docs" / "ci").glob("*.yml"))
 PULL_REQUEST = ROOT / "docs" / "ci" / "pull-request.yml"
@@ -85,10 +87,14 @@ def check_security(workflows: Sequence[Path]) -> tuple[int, str]:
 
 def test_the_workflows_pass_every_check(tmp_path: Path) -> None:
     assert {path.name for path in WORKFLOWS} == {"pre-release-gate.yml", "pull-request.yml"}
+    project = tmp_path / "project"
+    write_project(project)  # of `loadtests init`
+    workflows = [*WORKFLOWS, project / WORKFLOW]
     for code, output in (
-        check_schema(WORKFLOWS),
-        check_scripts(WORKFLOWS, tmp_path),
-        check_security(WORKFLOWS),
+        check_schema(workflows),
+        check_scripts(workflows, tmp_path),
+        checked("shellcheck", project / SCRIPT),
+        check_security(workflows),
     ):
         assert code == 0, output
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from loadtests.judge.judging import worst_status
-from loadtests.measure.results import Direction, LimitVerdict, Run, Status
+from loadtests.measure.results import Direction, LimitVerdict, Run, Status, SubjectInfo
 from loadtests.patterns import ALL_PATTERNS, DISPLAY_NAMES
-from loadtests.report.figures.rounding import change, clean
+from loadtests.report.figures.rounding import MISSING, change, clean
 from loadtests.report.figures.series import ReportSubject
 from loadtests.report.figures.verdict_view import VerdictView
 
@@ -67,7 +67,8 @@ class ChangesView:
     """What changed from `reference` to `subject`; `backends` names the databases.
 
     `status` is that of the comparison alone. `sentence` decides, `notes` say what it leaves out.
-    The rows that matter most come first. `references` are the subjects that were compared with.
+    The rows that matter most come first. `references` are the subjects that were compared
+    with, and `versions` what differs in the environments of two named subjects.
     """
 
     subject: str
@@ -78,6 +79,7 @@ class ChangesView:
     notes: tuple[str, ...]
     rows: tuple[PatternChange, ...]
     references: tuple[ReportSubject, ...]
+    versions: str = ""
 
     @property
     def limits(self) -> list[LimitVerdict]:
@@ -117,6 +119,7 @@ def changes_of(
         notes=() if status == "INVALID" else tuple(_notes(status, rows)),
         rows=rows,
         references=tuple(others),
+        versions=_versions(run.info.subjects, others[0], ours[0]),
     )
 
 
@@ -154,6 +157,23 @@ def _status(judged: VerdictView, rows: Sequence[PatternChange]) -> Status:
         return "FAIL"
     deciding = [row for row in rows if row.is_overall] or rows
     return worst_status([row.status for row in deciding])
+
+
+def _versions(
+    infos: Sequence[SubjectInfo], reference: ReportSubject, subject: ReportSubject
+) -> str:
+    """`boto3 1.40.0 → 1.44.1, Python 3.11.7 → 3.12.1`, where they differ and are known."""
+    by_name = {
+        (info.backend, info.name): {**info.packages, "Python": info.python or MISSING}
+        for info in infos
+    }
+    before = by_name.get((reference.backend, reference.driver), {})
+    after = by_name.get((subject.backend, subject.driver), {})
+    return ", ".join(
+        f"{clean(package)} {clean(before.get(package, MISSING))} → {clean(version)}"
+        for package, version in after.items()
+        if before and before.get(package, MISSING) != version
+    )
 
 
 def _names(subjects: Sequence[ReportSubject], *, by_driver: bool) -> str:

@@ -83,7 +83,7 @@ def _subjects(page: Page, changes: ChangesView) -> str:
     turns = f"alternating every {block_s} s" if block_s else "called simultaneously"
     return (
         f"{name(changes.subject)} against {name(changes.reference)} on {words(changes.backends)}, "
-        f"{turns} in one run."
+        f"{turns} in one run." + (f" {words(changes.versions)}." if changes.versions else "")
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from loadtests.measure.results import LimitVerdict, Run
+from loadtests.measure.results import LimitVerdict, Run, SubjectInfo
 from loadtests.patterns import ALL_PATTERNS
 from loadtests.report.figures.changes import ChangesView
+from loadtests.report.formats.comment import render_comment
 from loadtests.report.page import build_page
 from tests.known import known
 from tests.report.compared_runs import growth, judged_by
@@ -157,3 +159,22 @@ def test_a_run_against_a_baseline_is_no_comparison_of_subjects(passed: Run, comp
         judged_by(compared, []),
     ):
         assert build_page(run).changes is None
+
+
+def test_different_versions_of_named_subjects_are_stated(compared: Run) -> None:
+    subjects = [
+        SubjectInfo(
+            name=name, backend="dynamodb", client="boto3", python="3.11.7", packages=packages
+        )
+        for name, packages in (
+            ("base", {"boto3": "1.40.0", "orjson": "3.13.0"}),
+            ("head", {"boto3": "1.44.1", "orjson": "3.13.0", "httptools": "0.9.0"}),
+        )
+    ]
+    run = judged_by(compared, [growth("cart.get", "p50", 1.0)])
+    info = run.info.model_copy(update={"subjects": subjects})
+    changes = known(build_page(replace(run, info=info)).changes)
+    assert changes.versions == "boto3 1.40.0 → 1.44.1, httptools – → 0.9.0"
+    comment = known(render_comment(build_page(replace(run, info=info))))
+    assert "in one run. boto3 1.40.0 → 1.44.1, httptools – → 0.9.0." in comment
+    assert known(build_page(run).changes).versions == ""
