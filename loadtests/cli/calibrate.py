@@ -11,7 +11,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from loadtests.calibrate.cells import CellPlan, measure_cell
+from loadtests.calibrate.cells import SCENARIO, CellPlan, measure_cell
 from loadtests.calibrate.figures import CalibrationCell
 from loadtests.calibrate.noise import NoisyCell, measure_noisy_cell
 from loadtests.calibrate.server.scripts import SCRIPTS
@@ -24,7 +24,7 @@ from loadtests.calibrate.tables import (
 )
 from loadtests.cli.calibrate_gate import gate_command
 from loadtests.cli.options import HiddenAlias, with_default
-from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS
+from loadtests.errors import EXIT_FAIL, EXIT_INVALID, EXIT_PASS, UsageError
 
 MAX_NOISE: Final = 0.5
 RATES_PER_S: Final = (100.0, 1_000.0, 3_000.0)
@@ -113,6 +113,11 @@ def command(
     """
     if context.invoked_subcommand is not None:
         return None
+    if not Path(SCENARIO).exists():
+        raise UsageError(
+            f"`loadtests calibrate` runs {SCENARIO}, which is not in this folder.",
+            hint="Start it in a checkout of cloudshelf-loadtests.",
+        )
     console = Console()
     plan = CellPlan(measured_s=measured, conventional_s=0.0 if skip_conventional else 8.0)
     results.mkdir(parents=True, exist_ok=True)

@@ -56,8 +56,8 @@ def write_project(folder: Path) -> list[Path]:
     existing = [str(path) for path in paths if os.path.lexists(path)]
     if existing:
         raise UsageError(
-            f"Nothing was written, because of what is there: {', '.join(existing)}.",
-            hint="Move it away, or name another folder: loadtests init DIR.",
+            f"Already there, so nothing was written: {', '.join(existing)}.",
+            hint="Name another folder (loadtests init DIR), or move away what is there.",
         )
     with ExitStack() as undo:
         for path, template in paths.items():

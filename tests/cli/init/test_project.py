@@ -65,7 +65,7 @@ def test_nothing_is_written_where_one_of_the_files_exists(tmp_path: Path, name: 
     there = tmp_path / name
     there.parent.mkdir(parents=True, exist_ok=True)
     there.write_text("mine")
-    with pytest.raises(UsageError, match=re.escape(name)):
+    with pytest.raises(UsageError, match=f"^Already there.*{re.escape(name)}"):
         run_verb("init")
     assert files_in(tmp_path) == {name}
     assert there.read_text() == "mine"
