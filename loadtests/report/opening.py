@@ -82,6 +82,9 @@ def what_to_do(page: Page) -> str:
     decides = [limit for limit in verdict.limits if limit.decides]
     if verdict.not_judged and all(limit.status == "PASS" for limit in decides):
         return "What to do: run a scenario that calls them, or take their limits out of the file."
+    undecided = [limit for limit in decides if limit.status == "INCONCLUSIVE"]
+    if page.run.info.config.load.subjects and any(limit.kind == "relative" for limit in undecided):
+        return "What to do: measure longer (--run-time), or on a less busy machine."
     if verdict.needed_s is None or "longer run" in verdict.sentence:
         return "What to do: look at the limit or at the slowest part; more calls will not decide."
     run_time = math.ceil(verdict.needed_s + page.run.info.warm_up_s)

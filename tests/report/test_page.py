@@ -19,7 +19,7 @@ from loadtests.measure.results import (
 from loadtests.report.figures.ratios import NOT_STORED
 from loadtests.report.figures.validity import signal_rows
 from loadtests.report.figures.verdict_view import NOT_JUDGED, view_verdict
-from loadtests.report.opening import facts_of, notes_of
+from loadtests.report.opening import facts_of, notes_of, what_to_do
 from loadtests.report.page import build_page
 from loadtests.report.sections import sections_of
 from loadtests.report.setting import flat, without_passwords
@@ -96,6 +96,22 @@ def test_subjects_in_trees_of_their_own_are_named_with_their_commits(passed: Run
     titles = [part.title for section in sections_of(build_page(run)) for part in section.parts]
     assert titles.count("Subjects") == 1
     assert build_page(passed).setting.subjects == ()
+
+
+def test_an_undecided_comparison_of_subjects_needs_a_longer_run(failed: Run) -> None:
+    """It said that more calls would not decide."""
+    verdict = known(failed.info.verdict)
+    limit = verdict.limits[0].model_copy(update={"kind": "relative", "status": "INCONCLUSIVE"})
+    verdict = verdict.model_copy(
+        update={"status": "INCONCLUSIVE", "limits": (limit,), "needed_s": None}
+    )
+    undecided = with_info(failed, verdict=verdict)
+    assert "more calls will not decide" in what_to_do(build_page(undecided))
+    load = undecided.info.config.load.model_copy(update={"subjects": "base=wire head=wire"})
+    config = undecided.info.config.model_copy(update={"load": load})
+    assert what_to_do(build_page(with_info(undecided, config=config))) == (
+        "What to do: measure longer (--run-time), or on a less busy machine."
+    )
 
 
 def test_aws_needs_no_caution(passed: Run) -> None:
