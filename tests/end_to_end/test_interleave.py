@@ -101,21 +101,23 @@ def test_a_cluster_takes_turns_too_and_a_subject_may_meet_itself(
     assert_too_short_to_decide(run, code, output)
 
 
-def test_a_teams_own_stores_beside_a_driver(interleave: Interleave, children: Children) -> None:
+def test_a_teams_own_stores_beside_an_asyncio_driver(
+    interleave: Interleave, children: Children
+) -> None:
     code, output = interleave(
-        *("wire", f"{SHOP}:open_stores", "--rate", "60", "--run-time", "6", "--warm-up", "2"),
+        *("aioboto3", f"{SHOP}:open_stores", "--rate", "60", "--run-time", "6", "--warm-up", "2"),
         *("--blocks", "simultaneous"),
     )
     run = read_run(children.results / "latest")
     series = {(s.driver, s.pattern): s for s in run.info.series}
     own = f"{SHOP}-open_stores"
-    assert set(series) == {(d, p) for d in ("wire", own) for p in CART_PATTERNS}, output
+    assert set(series) == {(d, p) for d in ("aioboto3", own) for p in CART_PATTERNS}, output
     assert not any(s.errors for s in series.values()), output
     assert series[own, "cart.get"].wire_time_ms is None
-    assert series["wire", "cart.get"].wire_time_ms is not None
+    assert series["aioboto3", "cart.get"].wire_time_ms is not None
     assert run.info.config.blocks is None
     assert_too_short_to_decide(run, code, output)
-    assert f"dynamodb/{own} over dynamodb/wire" in output
+    assert f"dynamodb/{own} over dynamodb/aioboto3" in output
     assert own in (run.path / "report.html").read_text()
 
 

@@ -23,6 +23,7 @@ from loadtests.load.subjects import alternation_of, run_subjects
 from loadtests.measure.results import Run, read_run
 from loadtests.patterns import selected_backends
 from loadtests.stores.factories import is_factory
+from loadtests.stores.open import ASYNC_DRIVERS
 from loadtests.targets.endpoints import Endpoints
 
 SIMULTANEOUS: Final = "simultaneous"
@@ -141,7 +142,23 @@ def against_config(
 
 
 def _advice(config: Config) -> str:
-    """Advice where the run is too short for any interval; empty where it is not."""
+    """What to change so that the comparison says more; empty if there is nothing."""
+    return " ".join(filter(None, (_length_advice(config), _metric_advice(config))))
+
+
+def _metric_advice(config: Config) -> str:
+    """Advice where only one of the two drivers is called in another thread."""
+    awaited = [each.client for each in run_subjects(config) if each.client in ASYNC_DRIVERS]
+    if len(awaited) != 1:
+        return ""
+    return (
+        f"Response times through {awaited[0]} contain the hand-over to its thread; service times"
+        " (--metric service_time) do not."
+    )
+
+
+def _length_advice(config: Config) -> str:
+    """Advice where the run is too short for any interval."""
     units = (config.load.run_time - config.load.warm_up) / _unit_s(config)
     if units >= MIN_PAIRS:
         return ""

@@ -1,0 +1,1 @@
+"""What calling an asyncio client through a thread of its own costs."""
