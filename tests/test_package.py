@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
+import pytest
+
 import loadtests
+from cloudshelf_loadtests import OtherPackageImported, import_loadtests
+from loadtests.errors import EXIT_ERROR
 
 ROOT: Final = Path(__file__).parents[1]
 PYPROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -50,3 +58,40 @@ def test_programs_begin_in_a_package_that_no_other_project_has() -> None:
     for point in points:
         module, _, name = point.partition(":")
         assert hasattr(importlib.import_module(module), name or "__name__")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A folder with another package of the name."""
+    package = tmp_path / "loadtests"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    return tmp_path
+
+
+def test_the_command_is_the_installed_one_whatever_python_path_says(other: Path) -> None:
+    program = "from cloudshelf_loadtests.console import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "plan", "--scenario", "missing.py"],
+        env={**os.environ, "PYTHONPATH": str(other)},
+        cwd=other,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == EXIT_ERROR
+    notice, error = done.stderr.splitlines()[:2]
+    assert notice.startswith(f"Notice: {other}/loadtests is not imported: ")
+    assert error == "Error: There is no scenario missing.py."
+
+
+def test_a_process_that_has_imported_another_package_is_refused(
+    other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("loadtests")
+    module.__file__ = str(other / "loadtests" / "__init__.py")
+    before = list(sys.path)
+    monkeypatch.setitem(sys.modules, "loadtests", module)
+    with pytest.raises(OtherPackageImported, match=f"another package loadtests: {other}"):
+        import_loadtests()
+    assert sys.path == before
