@@ -32,6 +32,7 @@ from loadtests.load.locust.session import LoadSession, open_session
 from loadtests.load.locust.users import OpenLoopUser, access_pattern
 from loadtests.measure.messages import LocustEntry, ScenarioFailed
 from loadtests.measure.results import Run, ScenarioError, read_run
+from loadtests.patterns import is_pattern_name
 from loadtests.report.build import render
 from loadtests.report.formats.terminal import terminal_summary
 from loadtests.report.page import build_page
@@ -79,13 +80,13 @@ def entry(
 def test_a_fault_names_the_line_of_the_users_own_code() -> None:
     """The innermost frame is in the harness; the user's file is what must be corrected."""
     try:
-        access_pattern("cart.get", share="x")  # type: ignore[arg-type]
+        is_pattern_name(3)  # type: ignore[arg-type]
     except TypeError as error:
         found = describe_fault(error, "cart.get", "dynamodb")
     assert found.name == "TypeError"
     assert "line" in found.place
     assert found.place.startswith("test_scenario_bugs.py, line ")
-    assert found.place.endswith('`access_pattern("cart.get", share="x")  # type: ignore[arg-type]`')
+    assert found.place.endswith("`is_pattern_name(3)  # type: ignore[arg-type]`")
     assert "Traceback" in found.trace
 
 

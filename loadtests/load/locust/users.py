@@ -8,6 +8,7 @@ the choice of keys before it, nor the check of the response after it.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -96,14 +97,9 @@ def access_pattern(
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Mark a method as the call of an access pattern, with its share of the class's arrivals.
 
-    Raises UsageError for a name that has not the form of one, or a share that is not positive.
+    `check_declarations` checks both: an error while Locust imports the scenario would be a trace,
+    and the exit code of a FAIL.
     """
-    if not is_pattern_name(pattern):
-        raise UsageError(
-            f"{pattern!r} is no name of an access pattern.", hint=f"Use {PATTERN_RULE}."
-        )
-    if not share > 0:
-        raise UsageError(f"The share of {pattern} must be positive, not {share}.")
 
     def mark(method: Callable[[Any], None]) -> Callable[[Any], None]:
         method.pattern_method = PatternMethod(pattern, share, method)  # type: ignore[attr-defined]
@@ -229,6 +225,8 @@ class OpenLoopUser(User):
                 f"{cls.__name__} declares no access pattern.",
                 hint="Mark its methods with @access_pattern(…, share=…).",
             )
+        for each in cls.pattern_methods:
+            _check_pattern(each)
         for parent in cls.__mro__:
             _refuse_two_of_a_pattern(parent)
         refuse_emptying(cls.__name__, {each.pattern: each.share for each in cls.pattern_methods})
@@ -304,6 +302,19 @@ class OpenLoopUser(User):
             watch.check(method, done_ns - began_ns, watch.polls() - polls, "gevent")
         elif watch and times:
             watch.check(method, done_ns - began_ns, times.polls, "asyncio")
+
+
+def _check_pattern(marked: PatternMethod) -> None:
+    """Raise UsageError for a name without the form of one, or a share that is not positive."""
+    pattern, share = marked.pattern, marked.share
+    if not isinstance(pattern, str) or not is_pattern_name(pattern):
+        raise UsageError(
+            f"{pattern!r} is no name of an access pattern.", hint=f"Use {PATTERN_RULE}."
+        )
+    if not isinstance(share, int | float) or not 0 < share < math.inf:
+        raise UsageError(
+            f"The share of {pattern} is {share!r}.", hint="Give it a number greater than 0."
+        )
 
 
 def _refuse_two_of_a_pattern(cls: type) -> None:

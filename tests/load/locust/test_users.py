@@ -61,14 +61,20 @@ def test_a_subclass_adds_patterns_and_replaces_shares() -> None:
         ("cart.1st", 1.0, "no name"),
         ("", 1.0, "no name"),
         ("a" * 65, 1.0, "no name"),
-        ("cart.get", 0.0, "positive"),
+        ("cart.get", 0.0, "is 0.0"),
+        ("cart.get", float("nan"), "is nan"),
+        ("cart.get", float("inf"), "is inf"),
     ],
 )
 def test_names_of_another_form_and_empty_shares_are_refused(
     pattern: str, share: float, message: str
 ) -> None:
+    class WrongUser(OpenLoopUser):
+        @access_pattern(pattern, share=share)
+        def get(self) -> None: ...
+
     with pytest.raises(UsageError, match=message):
-        access_pattern(pattern, share=share)
+        WrongUser.check_declarations()
 
 
 def test_a_mix_that_empties_the_carts_is_refused() -> None:
