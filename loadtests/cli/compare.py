@@ -203,8 +203,7 @@ def _compare_interleaved(
             click.echo(interleaved.advice)
         click.echo(f"Limits: {config.limits_from.words}")
         click.echo(f"Report: {shown_path(report)}")
-        comment = report.with_name("comment.md")
-        if comment.exists():
+        if (comment := report.with_name("comment.md")).exists():
             click.echo(f"Comment: {shown_path(comment)}")
     return comparison.exit_code
 

@@ -151,7 +151,7 @@ def build_page(run: Run) -> Page:
     versus = backends_view(run)
     subjects = tuple(subjects_of(series))
     changes = changes_of(run, judged, subjects)
-    if changes and changes.status == judged.status:
+    if changes:
         judged = changes.as_headline(judged)
     rows = tuple(_row(each, judged, metric, changes, disturbed=disturbed) for each in series)
     return Page(

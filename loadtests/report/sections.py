@@ -139,7 +139,10 @@ def _ratios(page: Page) -> Iterator[ReportSection]:
         ),
     )
     if growth:
-        yield ReportSection("baseline", title, charts=(growth,))
+        sentences = (f"{changes.sentence}.", *changes.notes) if changes else ()
+        if page.judged.sentence in sentences:  # the headline already
+            sentences = ()
+        yield ReportSection("baseline", title, sentences, charts=(growth,))
 
 
 def _times(page: Page) -> Iterator[ReportSection]:

@@ -232,3 +232,9 @@ def test_a_comparison_of_two_subjects_has_its_own_headline_and_a_reference(compa
         "base": "REFERENCE",
         "head": "FAIL",
     }
+    held = limits[0].model_copy(update={"kind": "absolute", "limit": 10.0, "status": "FAIL"})
+    judged_too = build_page(judged_by(compared, [*limits, held]))
+    assert judged_too.judged.sentence == "The verdict."
+    (section,) = (s for s in sections_of(judged_too) if s.anchor == "baseline")
+    assert section.title == "Change from base to head"
+    assert section.paragraphs == ("Slower: cart.get p50 +40%.", "Access patterns: 1 slower.")

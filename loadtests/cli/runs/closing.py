@@ -83,6 +83,8 @@ def show_run(run: Run, verdict: Verdict) -> Ended:
         if verdict.limits_from:
             click.echo(f"Limits: {verdict.limits_from.words}")
         click.echo(f"Report: {shown_path(report)}")
+        if (comment := report.with_name("comment.md")).exists():
+            click.echo(f"Comment: {shown_path(comment)}")
     return Ended(run, verdict, report)
 
 

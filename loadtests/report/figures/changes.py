@@ -87,8 +87,12 @@ class ChangesView:
         return [limit for row in self.rows for limit in row.limits]
 
     def as_headline(self, judged: VerdictView) -> VerdictView:
-        """The verdict with the comparison's sentences in place of the stored one."""
-        if self.status == "INVALID":
+        """The verdict with the comparison's sentences in place of the stored one.
+
+        Unless it is also one by limits of the subject itself, or there is nothing to say.
+        """
+        own = any(limit.kind != "relative" for limit in judged.limits)
+        if own or self.status == "INVALID" or self.status != judged.status:
             return judged
         return replace(judged, sentence=f"{self.sentence}.", details=" ".join(self.notes))
 

@@ -38,7 +38,7 @@ def render_comment(page: Page) -> str | None:
     changes = page.changes
     if verdict is None or changes is None:
         return None
-    confidence = f"{plain(100 * verdict.confidence)}%"
+    confidence = f"{plain(100 * (1 - verdict.level))}%"  # an interim analysis has less to spend
     parts = [
         marker_of(page.run, changes),
         f"### {EMOJI[verdict.status]} {words(_headline(page, changes))}",
