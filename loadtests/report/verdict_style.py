@@ -28,7 +28,7 @@ MARKS: Final[dict[ShownStatus, str]] = {
 EMOJI: Final[dict[ShownStatus, str]] = {
     "PASS": "✅",
     "FAIL": "❌",
-    "INCONCLUSIVE": "❔",
+    "INCONCLUSIVE": "❓",  # the white one cannot be seen on a light page
     "INVALID": "⛔",
     NOT_JUDGED: "▫️",
     REFERENCE: "▫️",

@@ -117,7 +117,7 @@ def _picture(changes: ChangesView, confidence: str) -> Iterator[str]:
     limits = ", ".join(f"{percentile} {growth}" for percentile, growth in allowed.items())
     yield (
         f"<sub>`│` no change · `║` limit, {limits} · `├●┤` change with its {confidence} interval · "
-        "**bold**: significant · ✅ within the limit · ❌ slower · ❔ undecided</sub>"
+        "**bold**: significant · ✅ within the limit · ❌ slower · ❓ undecided</sub>"
     )
 
 

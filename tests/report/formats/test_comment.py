@@ -105,7 +105,7 @@ def test_each_percentile_has_its_change_and_its_picture(compared: Run) -> None:
     assert " " not in said  # it does not wrap, as its picture does not
     assert (
         said.replace("\u00a0", " ")
-        == "❌ p50 **+12%** (+10% to +14%)<br>❔ p99 ±0% (too few calls)"
+        == "❌ p50 **+12%** (+10% to +14%)<br>❓ p99 ±0% (too few calls)"
     )
     lines = picture.split("<br>")
     assert [(line[0], line[-1], line.count("●")) for line in lines] == [("`", "`", 1)] * 2
