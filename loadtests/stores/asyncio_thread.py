@@ -15,6 +15,7 @@ import os
 import select
 import selectors
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -152,6 +153,7 @@ def start_loop() -> ThreadLoop:
 
 
 def _run(loop: ThreadLoop, policy: int, parameters: os.sched_param) -> None:
+    sys.settrace(threading.gettrace())  # as in the threads of `threading`: debuggers see this one
     with suppress(OSError):
         os.sched_setscheduler(0, policy, parameters)
     while True:

@@ -61,7 +61,10 @@ VERBS: Final = {
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with nothing but the scenario without which `calibrate` does not begin."""
     monkeypatch.chdir(tmp_path)
+    Path("scenarios").mkdir()
+    Path("scenarios/cart.py").touch()
     monkeypatch.delenv("LOADTESTS_DEBUG", raising=False)
 
 
