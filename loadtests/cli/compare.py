@@ -20,7 +20,7 @@ from loadtests.cli.options import (
     users_option,
 )
 from loadtests.cli.runs.children import Children, children_of
-from loadtests.cli.runs.closing import by_stored_limits, printing
+from loadtests.cli.runs.closing import by_stored_limits, print_places, printing
 from loadtests.cli.runs.interleave import OWN_DEFAULTS, interleave_config, refuse_processes
 from loadtests.cli.runs.interleave import interleave as interleave_subjects
 from loadtests.cli.runs.locust_process import LoadPlan
@@ -33,7 +33,6 @@ from loadtests.judge.interleaved import compare_interleaved, subjects_of
 from loadtests.judge.storing import store_verdict
 from loadtests.judge.subject_verdict import verdict_of
 from loadtests.measure.results import Run, read_run
-from loadtests.measure.run_folder import shown_path
 from loadtests.report.formats.terminal import comparison_tables, print_outcome
 
 
@@ -201,10 +200,7 @@ def _compare_interleaved(
         print_outcome(comparison)
         if interleaved.advice:
             click.echo(interleaved.advice)
-        click.echo(f"Limits: {config.limits_from.words}")
-        click.echo(f"Report: {shown_path(report)}")
-        if (comment := report.with_name("comment.md")).exists():
-            click.echo(f"Comment: {shown_path(comment)}")
+        print_places(report, config.limits_from)
     return comparison.exit_code
 
 

@@ -25,7 +25,7 @@ from loadtests.judge.run_samples import (
     comparable_samples,
     left_out,
 )
-from loadtests.judge.sentences import share_words, stalled_too_often
+from loadtests.judge.sentences import stalled_too_often, undisturbed_words
 from loadtests.judge.slo import allowed_growth
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
 from loadtests.judge.stats.holm import holm, overall_first_weights
@@ -80,8 +80,7 @@ class Comparison:
     def calls_compared(self) -> str:
         """Which calls were compared, as a sentence; empty where no calls were left out."""
         if self.basis == "undisturbed":
-            kept = 1.0 - (self.left_out or 0.0)
-            return f"On {share_words(kept)} of calls, undisturbed by the machine."
+            return f"{undisturbed_words(1.0 - (self.left_out or 0.0))}.".capitalize()
         if not self.left_out:
             return ""
         why = "the undisturbed ones are not known of every run."

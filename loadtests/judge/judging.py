@@ -22,8 +22,8 @@ from loadtests.judge.sentences import (
     limit_sentence,
     not_compared,
     run_sentence,
-    share_words,
     stalled_too_often,
+    undisturbed_words,
 )
 from loadtests.judge.slo import limits_of, uncalled_limits
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
@@ -320,9 +320,7 @@ def _calls_judged(
         undisturbed = basis.basis == "undisturbed"
         return "on undisturbed calls" if undisturbed else "on all calls, disturbed ones included"
     if basis.basis == "undisturbed":
-        return (
-            f"on {share_words(basis.calls / estimate.calls)} of calls, undisturbed by the machine"
-        )
+        return undisturbed_words(basis.calls / estimate.calls)
     some_left_out = estimate.undisturbed and estimate.undisturbed.calls < estimate.calls
     return "on all calls, disturbed ones included" if status == "PASS" and some_left_out else ""
 

@@ -124,8 +124,7 @@ def _calls_judged(deciding: Sequence[LimitVerdict], left_out: float) -> str:
     """On which calls the limits hold, where some were left out."""
     undisturbed = sum(limit.basis == "undisturbed" for limit in deciding)
     if undisturbed:
-        share = share_words(1 - left_out)
-        return f" {undisturbed} of them on {share} of calls, undisturbed by the machine."
+        return f" {undisturbed} of them {undisturbed_words(1 - left_out)}."
     return " They hold for all calls, disturbed ones included." if left_out else ""
 
 
@@ -188,8 +187,15 @@ def _format(limit: Limit, value: float) -> str:
 
 
 def share_words(share: float) -> str:
-    """A share in percent: `93%`, and near 1 without a false 100%, `99.7%`."""
-    return f"{share:.0%}" if share <= 0.99 or share >= 1.0 else f"{math.floor(share * 1e4) / 100}%"
+    """A share in percent: `93%`, and near 1 without a false 100%, `99.73%`."""
+    if share <= 0.99 or share >= 1.0:
+        return f"{share:.0%}"
+    return f"{math.floor(round(share * 1e4, 6)) / 100:.2f}%"  # 0.9996 * 1e4 may be a little less
+
+
+def undisturbed_words(share: float) -> str:
+    """`on 93% of calls, undisturbed by the machine`."""
+    return f"on {share_words(share)} of calls, undisturbed by the machine"
 
 
 def three_digits(value: float) -> str:

@@ -102,6 +102,11 @@ class ScenarioClass:
     shares: Mapping[str, float]
     stores: Sequence[StoreNeed] = field(default=())
 
+    @property
+    def makes_stores(self) -> bool:
+        """Whether the scenario has a factory of its own, whose store may call any database."""
+        return any(need.has_factory for need in self.stores)
+
 
 def subjects_of_class(needs: ScenarioClass, config: Config) -> tuple[LoadSubject, ...]:
     """The subjects of the run that a class is called on.

@@ -36,6 +36,12 @@ class NamedSubject:
     tree: str
     client: str
 
+    @property
+    def text(self) -> str:
+        """As it is written; without a name, the client alone."""
+        folder = f"{self.tree}:" if self.tree else ""
+        return f"{self.name}={folder}{self.client}" if self.name else self.client
+
 
 def is_named(text: str) -> bool:
     """Whether a subject has a name of its own."""

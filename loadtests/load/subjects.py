@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from loadtests.config import Config
 from loadtests.errors import UsageError
-from loadtests.load.named_subjects import is_named, parse_named
+from loadtests.load.named_subjects import NamedSubject, is_named, parse_named
 from loadtests.load.schedule.alternation import Alternation
 from loadtests.load.schedule.arrivals import dispatcher_seed
 from loadtests.patterns import BACKENDS
@@ -54,10 +54,8 @@ class LoadSubject:
     @property
     def text(self) -> str:
         """The subject as the setting `subjects` has it, with its backend."""
-        client = f"{self.backend}/{self.client}"
-        if not self.named:
-            return client
-        return f"{self.driver}={self.tree and self.tree + ':'}{client}"
+        name = self.driver if self.named else ""
+        return NamedSubject(name, self.tree, f"{self.backend}/{self.client}").text
 
 
 def run_subjects(config: Config) -> tuple[LoadSubject, ...]:

@@ -72,7 +72,7 @@ class EpollSelector(selectors._BaseSelectorImpl):
         for fd, event in occurred:
             key = keys.get(fd)
             if key is not None:
-                # an error or a hang-up makes both ready, so that whoever waits sees it
+                # an error or a hang-up makes both ready: readers and writers must see it
                 events = selectors.EVENT_WRITE if event & ~select.EPOLLIN else 0
                 events |= selectors.EVENT_READ if event & ~select.EPOLLOUT else 0
                 ready.append((key, events & key.events))
@@ -126,7 +126,7 @@ class ThreadLoop(asyncio.SelectorEventLoop):
     def _work(self, future: asyncio.Future[Any], function: Callable[[], Any]) -> None:
         try:
             settle = partial(future.set_result, function())
-        except BaseException as error:  # noqa: BLE001 (whoever awaits the future gets it)
+        except BaseException as error:  # noqa: BLE001 (raised where the future is awaited)
             settle = partial(future.set_exception, error)
         self.call_soon_threadsafe(_settle, future, settle)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtests.cli.screen.gate import Screen
-from loadtests.config import Config
+from loadtests.config import Config, SettingsOrigin
 from loadtests.config_sources import named_file
 from loadtests.errors import UsageError, format_error
 from loadtests.judge.capacity.answer import store_capacity_run
@@ -80,12 +80,17 @@ def show_run(run: Run, verdict: Verdict) -> Ended:
     with printing(), Screen() as screen:
         for shown in summary(run) if run.info.scenario == SCENARIO else [terminal_summary(run)]:
             screen.print(shown)
-        if verdict.limits_from:
-            click.echo(f"Limits: {verdict.limits_from.words}")
-        click.echo(f"Report: {shown_path(report)}")
-        if (comment := report.with_name("comment.md")).exists():
-            click.echo(f"Comment: {shown_path(comment)}")
+        print_places(report, verdict.limits_from)
     return Ended(run, verdict, report)
+
+
+def print_places(report: Path, limits_from: SettingsOrigin | None) -> None:
+    """Print where the limits came from, and where the reports are."""
+    if limits_from:
+        click.echo(f"Limits: {limits_from.words}")
+    click.echo(f"Report: {shown_path(report)}")
+    if (comment := report.with_name("comment.md")).exists():
+        click.echo(f"Comment: {shown_path(comment)}")
 
 
 def show_closing(ended: Sequence[Ended]) -> int:

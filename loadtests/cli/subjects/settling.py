@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loadtests.cli.runs.factories import FactoryAnswer, confirm_clients, probe_through, settled
@@ -70,13 +70,13 @@ def settle_subjects(
                 f"--python {name}=…: no subject is called {name}.",
                 hint=f"Named subjects: {', '.join(names)}.",
             )
-    processes = [_examine(config, each, given_pythons.get(each.name, "")) for each in asked]
-    subjects = shlex.join(text for _, text in processes)
+    examined = [_examine(config, each, given_pythons.get(each.name, "")) for each in asked]
+    subjects = shlex.join(each.text for each in examined)
     load = config.load.model_copy(update={"subjects": subjects})
     config = qualified(config.model_copy(update={"load": load}))
     return config, tuple(
-        _process(subject, examined)
-        for subject, (examined, _) in zip(run_subjects(config), processes, strict=True)
+        _process(subject, each)
+        for subject, each in zip(run_subjects(config), examined, strict=True)
     )
 
 
@@ -96,8 +96,9 @@ def probe_processes(
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """A subject's Python and folder, and what the factory check answered."""
+    """A subject with its backend, its Python and folder, and what the factory check answered."""
 
+    text: str
     python: str
     tree: str
     answer: FactoryAnswer
@@ -107,8 +108,8 @@ def _read(text: str) -> NamedSubject:
     return parse_named(text) if is_named(text) else NamedSubject("", "", text)
 
 
-def _examine(config: Config, asked: NamedSubject, given_python: str) -> tuple[_Examined, str]:
-    """What its process needs, and the subject's text with its backend. Raises UsageError."""
+def _examine(config: Config, asked: NamedSubject, given_python: str) -> _Examined:
+    """What a subject's process needs. Raises UsageError."""
     who = asked.name or asked.client
     tree = _folder(asked)
     python = find_python(asked.name, given_python) if given_python else sys.executable
@@ -118,9 +119,7 @@ def _examine(config: Config, asked: NamedSubject, given_python: str) -> tuple[_E
     except LoadtestsError as error:
         raise UsageError(f"{who}: {error.message}", hint=error.hint) from None
     (client,) = answer.texts
-    prefix = f"{asked.name}=" if asked.name else ""
-    folder = f"{asked.tree}:" if asked.tree else ""
-    return _Examined(python, tree, answer), f"{prefix}{folder}{client}"
+    return _Examined(replace(asked, client=client).text, python, tree, answer)
 
 
 def _folder(asked: NamedSubject) -> str:

@@ -34,7 +34,7 @@ from loadtests.judge.capacity.tail import (
     unfinished_calls,
 )
 from loadtests.judge.run_samples import MAX_LEFT_OUT
-from loadtests.judge.sentences import share_words, three_digits
+from loadtests.judge.sentences import share_words, three_digits, undisturbed_words
 from loadtests.judge.stats.distributions import TailProbability, one_sided, two_sided
 from loadtests.judge.stats.exceedance import ExceedanceRate
 from loadtests.judge.stats.nested import nested_alpha
@@ -237,7 +237,7 @@ def _calls_judged(findings: _StepFindings, shown: _TailFindings) -> str:
         return ""
     if shown.basis == "all":
         return " on all calls, disturbed ones included"
-    return f" on {share_words(1.0 - findings.left_out)} of calls, undisturbed by the machine"
+    return f" {undisturbed_words(1.0 - findings.left_out)}"
 
 
 def _failure(findings: _StepFindings, slo: Slo, alpha: TailProbability) -> str:

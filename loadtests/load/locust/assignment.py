@@ -265,7 +265,7 @@ class UserAssignment:
             carts=carts,
             sessions=sessions,
             on_fault=self._on_fault,
-            makes_stores=any(each.factory for each in cls.declared_stores.values()),
+            makes_stores=cls.described().makes_stores,
         )
 
     def _schedule(

@@ -109,11 +109,12 @@ def check_stores(
     for subject in run_subjects(config):
         if is_factory(subject.client) and served in ("", subject.driver):
             confirm_factory(subject.client, subject.backend)
-    only = only_store(cls.described().stores for cls in classes)
-    for cls in classes:
-        makes_stores = any(each.factory for each in cls.declared_stores.values())
-        for subject in subjects_of_class(cls.described(), config):
-            if served in ("", subject.driver) and (is_factory(subject.client) or makes_stores):
+    described = [cls.described() for cls in classes]
+    only = only_store(each.stores for each in described)
+    for cls, needs in zip(classes, described, strict=True):
+        for subject in subjects_of_class(needs, config):
+            foreign = is_factory(subject.client) or needs.makes_stores
+            if served in ("", subject.driver) and foreign:
                 _try_stores(cls, subject, endpoints, only)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
@@ -36,7 +36,7 @@ from loadtests.load.declared_stores import (
 )
 from loadtests.load.locust.faults import as_usage_error
 from loadtests.load.locust.session import exit_on_error, session_of
-from loadtests.load.loop.blocking_watch import BlockingWatch, refuse_coroutine
+from loadtests.load.loop.blocking_watch import LONG_NS, BlockingWatch, refuse_coroutine
 from loadtests.load.schedule.arrivals import Segment, constant_rate
 from loadtests.load.workload import Carts, Sessions, refuse_emptying
 from loadtests.measure.recorder import SeriesPair, SeriesRecorder
@@ -108,6 +108,14 @@ def access_pattern(
     return mark
 
 
+def _marked(cls: type) -> Iterator[PatternMethod]:
+    """The marked methods of a class itself, without those of its parents."""
+    for value in vars(cls).values():
+        method = getattr(value, "pattern_method", None)
+        if isinstance(method, PatternMethod):
+            yield method
+
+
 def ending_the_run(action: Callable[[Any], None]) -> Callable[[Any], None]:
     """Wrap what Locust calls on a user: its first error ends the run, with one message.
 
@@ -165,10 +173,7 @@ class OpenLoopUser(User):
         methods: dict[str, PatternMethod] = {}
         stores: dict[str, DeclaredStore] = {}
         for parent in reversed(cls.__mro__):
-            for value in vars(parent).values():
-                method = getattr(value, "pattern_method", None)
-                if isinstance(method, PatternMethod):
-                    methods[method.pattern] = method
+            methods |= {method.pattern: method for method in _marked(parent)}
             stores |= stores_among(vars(parent)) | vars(parent).get("own_stores", {})
         inherited = [
             each.pattern for base in cls.__bases__ for each in getattr(base, "pattern_methods", ())
@@ -298,10 +303,12 @@ class OpenLoopUser(User):
         self.recorded = True
         if series.warm_up:
             note_capacity(series, store)
-        if watch and times is None:
-            watch.check(method, done_ns - began_ns, watch.polls() - polls, "gevent")
-        elif watch and times:
-            watch.check(method, done_ns - began_ns, times.polls, "asyncio")
+        service_ns = done_ns - began_ns
+        if watch and service_ns >= LONG_NS:  # asked here, too: most calls need not ask the watch
+            if times is None:
+                watch.check(method, service_ns, watch.polls() - polls, "gevent")
+            else:
+                watch.check(method, service_ns, times.polls, "asyncio")
 
 
 def _check_pattern(marked: PatternMethod) -> None:
@@ -320,10 +327,7 @@ def _check_pattern(marked: PatternMethod) -> None:
 def _refuse_two_of_a_pattern(cls: type) -> None:
     """Raise UsageError where one class marks two methods with the same pattern."""
     marked: dict[str, PatternMethod] = {}
-    for value in vars(cls).values():
-        method = getattr(value, "pattern_method", None)
-        if not isinstance(method, PatternMethod):
-            continue
+    for method in _marked(cls):
         if (other := marked.get(method.pattern, method)) is not method:
             raise UsageError(
                 f"{cls.__name__} declares {method.pattern} twice: {other.method.__name__} and"

@@ -1,4 +1,4 @@
-"""The change from one subject of a run to the other: what it comes to in words, and its rows.
+"""The change from one subject of a run to the other: a summary in words, and its rows.
 
 What is said of all access patterns together is as certain as an interval says: no pattern is slower
 than the largest of their upper bounds, unless the bound of the slowest one is too low. Sentences
@@ -194,7 +194,7 @@ def _sentence(status: Status, rows: Sequence[PatternChange]) -> str:
         return f"Undecided: {_listed(rows, status='INCONCLUSIVE')}"
     decided = all(row.status == "PASS" for row in single)
     sentence = (
-        _bounds(single, "Every access pattern is faster", "No access pattern is slower")
+        _pattern_bounds(single)
         if decided
         else _bounds(
             [row for row in rows if row.is_overall],
@@ -210,11 +210,7 @@ def _notes(status: Status, rows: Sequence[PatternChange]) -> Iterator[str]:
     """What the deciding sentence leaves out: bounds, undecided and changed access patterns."""
     single = [row for row in rows if not row.is_overall] or rows
     if status == "INCONCLUSIVE":
-        yield (
-            "Nothing is shown to be slower. "
-            + _bounds(single, "Every access pattern is faster", "No access pattern is slower")
-            + "."
-        )
+        yield f"Nothing is shown to be slower. {_pattern_bounds(single)}."
     if status == "FAIL":
         counts = Counter(row.state for row in single)
         stated = [f"{counts[state]} {state}" for state in _STATES.values() if counts[state]]
@@ -227,6 +223,10 @@ def _notes(status: Status, rows: Sequence[PatternChange]) -> Iterator[str]:
     faster = _listed(rows, direction="faster")
     if faster and status != "PASS":
         yield f"Faster: {faster}."
+
+
+def _pattern_bounds(rows: Sequence[PatternChange]) -> str:
+    return _bounds(rows, "Every access pattern is faster", "No access pattern is slower")
 
 
 def _bounds(rows: Sequence[PatternChange], faster: str, slower: str) -> str:

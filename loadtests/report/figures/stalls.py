@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from loadtests.judge.sentences import undisturbed_words
 from loadtests.measure.results import Basis, RunInfo, StallInfo
 from loadtests.report.figures.rounding import digits, percent
 
@@ -25,12 +26,7 @@ def left_out_of(info: RunInfo) -> float | None:
 
 def basis_words(left_out: float) -> str:
     """`on 93% of calls, undisturbed by the machine`."""
-    return f"on {_share(1 - left_out)} of calls, undisturbed by the machine"
-
-
-def _share(share: float) -> str:
-    """A share near 1 without a false 100%."""
-    return f"{100 * share:.0f}%" if share <= 0.99 else f"{digits(100 * share, 4)}%"
+    return undisturbed_words(1 - left_out)
 
 
 def stalls_sentence(stalls: StallInfo | None) -> str:

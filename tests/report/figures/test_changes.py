@@ -1,4 +1,4 @@
-"""What a comparison of two subjects of one run comes to in words, and the order of its rows."""
+"""The summary of a comparison of two subjects in words, and the order of its rows."""
 
 from __future__ import annotations
 
